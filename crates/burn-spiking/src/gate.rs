@@ -1,0 +1,188 @@
+//! The gate that replaces the all-or-none synapse.
+//!
+//! ```text
+//! τ ds/dt = −s + g(v) dv/dt        g ≥ 0, ∫ g dv = 1, g = 0 outside the active zone
+//! ```
+//!
+//! The active zone is the last `width` of the membrane potential before the threshold v = 1. With
+//! u = (v − (1 − width))/width, cut to [0, 1], and G the integral of g:
+//!
+//! ```text
+//! quintic        G = u³ (10 − 15 u + 6 u²)      g = 30 u² (1 − u)² / width
+//! raised cosine  G = u − sin(2πu)/2π            g = (1 − cos 2πu) / width
+//! threshold      G = 0                          g = 0
+//! ```
+//!
+//! A step sends the charge ΔQ = G(after) − G(before), a reset counting 1, so a full crossing transmits 1 at any speed.
+//! Source: Huh & Sejnowski 2017, the gated synapse.
+
+use crate::error::{ConfigError, positive_at_most};
+use crate::number::Number;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// Shape and width of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Gate {
+    /// Polynomial of degree five: g has a continuous derivative.
+    Quintic {
+        /// Width of the active zone, in (0, 1], in units of the membrane potential from reset (0) to threshold (1).
+        width: f64,
+    },
+    /// One period of a raised cosine: every derivative of g but at the two ends is smooth.
+    RaisedCosine {
+        /// Width of the active zone, in (0, 1].
+        width: f64,
+    },
+    /// Zero width: the threshold-triggered spike. It runs forward only; it has no gradient.
+    Threshold,
+}
+
+impl Gate {
+    /// Width of the active zone; 0 for the threshold.
+    pub fn width(&self) -> f64 {
+        match *self {
+            Gate::Quintic { width } | Gate::RaisedCosine { width } => width,
+            Gate::Threshold => 0.0,
+        }
+    }
+
+    /// Whether a network with this gate can be differentiated.
+    pub fn is_differentiable(&self) -> bool {
+        !matches!(self, Gate::Threshold)
+    }
+
+    /// Refuses a width outside (0, 1].
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Gate::Threshold => Ok(()),
+            _ => positive_at_most("gate width", self.width(), 1.0, "use Gate::Threshold for width 0"),
+        }
+    }
+
+    /// The charge G(v) that has been sent on the way to v, for v < 1: 0 below the zone, 1 at the threshold.
+    #[inline(always)]
+    pub fn charge<X: Number>(&self, v: X) -> X {
+        match *self {
+            Gate::Quintic { width } => quintic::charge(v, width),
+            Gate::RaisedCosine { width } => raised_cosine::charge(v, width),
+            Gate::Threshold => v.times(0.0),
+        }
+    }
+
+    /// The gate g(v) = dG/dv, for v < 1.
+    #[inline(always)]
+    pub fn density<X: Number>(&self, v: X) -> X {
+        match *self {
+            Gate::Quintic { width } => quintic::density(v, width),
+            Gate::RaisedCosine { width } => raised_cosine::density(v, width),
+            Gate::Threshold => v.times(0.0),
+        }
+    }
+}
+
+impl Default for Gate {
+    /// Quintic, width 0.5.
+    fn default() -> Self {
+        Gate::Quintic { width: 0.5 }
+    }
+}
+
+impl std::fmt::Display for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Gate::Quintic { width } => write!(f, "quintic, width {width}"),
+            Gate::RaisedCosine { width } => write!(f, "raised cosine, width {width}"),
+            Gate::Threshold => write!(f, "threshold"),
+        }
+    }
+}
+
+/// The way through the active zone, from 0 to 1.
+#[inline(always)]
+fn way<X: Number>(v: X, width: f64) -> X {
+    v.plus(width - 1.0).times(1.0 / width).within(0.0, 1.0)
+}
+
+mod quintic {
+    use super::*;
+
+    #[inline(always)]
+    pub(super) fn charge<X: Number>(v: X, width: f64) -> X {
+        let u = way(v, width);
+        let shape = u.clone().times(6.0).plus(-15.0) * u.clone();
+        u.clone() * u.clone() * u * shape.plus(10.0)
+    }
+
+    #[inline(always)]
+    pub(super) fn density<X: Number>(v: X, width: f64) -> X {
+        let u = way(v, width);
+        let bump = u.clone() * (-u).plus(1.0);
+        bump.clone() * bump.times(30.0 / width)
+    }
+}
+
+mod raised_cosine {
+    use super::*;
+
+    #[inline(always)]
+    pub(super) fn charge<X: Number>(v: X, width: f64) -> X {
+        let u = way(v, width);
+        let (sin, _) = u.clone().times(2.0).sin_cos_pi();
+        u - sin.times(0.5 / PI)
+    }
+
+    #[inline(always)]
+    pub(super) fn density<X: Number>(v: X, width: f64) -> X {
+        let u = way(v, width);
+        let (_, cos) = u.times(2.0).sin_cos_pi();
+        (-cos).plus(1.0).times(1.0 / width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gates() -> impl Iterator<Item = Gate> {
+        [0.05, 0.3, 1.0].into_iter().flat_map(|width| [Gate::Quintic { width }, Gate::RaisedCosine { width }])
+    }
+
+    #[test]
+    fn charge_runs_from_zero_to_one() {
+        for gate in gates() {
+            let start = 1.0 - gate.width();
+            assert_eq!(gate.charge(start - 0.1), 0.0, "{gate}");
+            assert!(gate.charge(start).abs() < 1e-15, "{gate}");
+            assert!((gate.charge(1.0_f64 - 1e-12) - 1.0).abs() < 1e-10, "{gate}");
+            assert!((gate.charge(start + 0.5 * gate.width()) - 0.5).abs() < 1e-14, "{gate}");
+        }
+    }
+
+    #[test]
+    fn density_is_the_derivative_of_charge() {
+        for gate in gates() {
+            for i in 0..200 {
+                let v = -0.3 + i as f64 * 0.0065;
+                let h = 1e-6;
+                let slope = (gate.charge(v + h) - gate.charge(v - h)) / (2.0 * h);
+                assert!((gate.density(v) - slope).abs() < 1e-6 / gate.width().powi(2), "{gate} at {v}");
+                assert!(gate.density(v) >= -1e-14, "{gate} at {v}");
+            }
+        }
+    }
+
+    #[test]
+    fn threshold_sends_nothing_before_the_spike() {
+        assert_eq!(Gate::Threshold.charge(0.999), 0.0);
+        assert_eq!(Gate::Threshold.density(0.999), 0.0);
+    }
+
+    #[test]
+    fn widths_out_of_range_are_refused() {
+        for width in [0.0, -0.1, 1.5, f64::NAN] {
+            let message = Gate::Quintic { width }.check().unwrap_err().to_string();
+            assert!(message.contains("gate width"), "{message}");
+        }
+    }
+}

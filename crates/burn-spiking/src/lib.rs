@@ -1,0 +1,44 @@
+//! Spiking neural networks that learn by *exact* gradient descent, as layers of [Burn](https://burn.dev).
+//!
+//! A smooth gate replaces the all-or-none synapse, so that a network of spiking neurons becomes differentiable (Huh &
+//! Sejnowski, "Gradient Descent for Spiking Neural Networks", 2017). The layer runs all time steps in one operation whose
+//! backward pass is the exact adjoint, written by hand: the error flows only through the gate's active zone, as sparsely as
+//! the spikes do.
+//!
+//! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
+//! - [`Neuron`], [`Gate`], [`Synapse`]: what it is made of.
+//! - [`TrackingLoss`]: the cost of a readout that should follow a target.
+//! - [`scan`]: the operation, its equations and its adjoint.
+//!
+//! ```
+//! # #[cfg(feature = "flex")] {
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! use burn_spiking::SpikingRnnConfig;
+//!
+//! let device = Device::flex().autodiff();
+//! let layer = SpikingRnnConfig::new(3, 20).init(&device)?;
+//! let input = Tensor::random([4, 100, 3], Distribution::Normal(0.0, 1.0), &device); // [batch, time, channels]
+//! let (trajectory, state) = layer.forward(input, None);
+//! let gradients = trajectory.trace().square().mean().backward();
+//! assert_eq!(layer.recurrent[0].grad(&gradients).unwrap().dims(), [20, 20]);
+//! assert_eq!(state.v.dims(), [4, 20]);
+//! # }
+//! # Ok::<(), burn_spiking::ConfigError>(())
+//! ```
+
+pub mod error;
+pub mod gate;
+pub mod loss;
+pub mod neuron;
+pub mod number;
+pub mod rnn;
+pub mod scan;
+pub mod synapse;
+
+pub use error::{ConfigError, RecordError};
+pub use gate::Gate;
+pub use loss::{TrackingLoss, TrackingLossConfig};
+pub use neuron::Neuron;
+pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory};
+pub use scan::Body;
+pub use synapse::Synapse;

@@ -1,0 +1,88 @@
+//! The cost of a readout that should follow a target.
+//!
+//! ```text
+//! C = mean over batch and time of (Σ_outputs |o − o_d|² + λ Σ_neurons |ŝ|²)/2
+//! ```
+//!
+//! Source: Huh & Sejnowski 2017, l = (|o − o_d|² + λ |s|²)/2.
+
+use crate::error::ConfigError;
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Tensor, assert_shape};
+
+/// Configuration of a [`TrackingLoss`].
+#[derive(Config, Debug, PartialEq)]
+pub struct TrackingLossConfig {
+    /// λ, the weight of the activity. Default: 0.
+    #[config(default = 0.0)]
+    pub lambda: f64,
+}
+
+impl TrackingLossConfig {
+    /// Initialises the loss.
+    ///
+    /// # Errors
+    /// If λ is negative or not finite.
+    pub fn init(&self) -> Result<TrackingLoss, ConfigError> {
+        if !(self.lambda.is_finite() && self.lambda >= 0.0) {
+            return Err(ConfigError::OutOfRange {
+                name: "lambda".into(),
+                value: self.lambda,
+                limit: "at least 0 and finite".into(),
+                remedy: "use 0 for no cost on activity".into(),
+            });
+        }
+        Ok(TrackingLoss { lambda: self.lambda })
+    }
+}
+
+/// Squared distance from a target, and a cost on activity. Should be created with [`TrackingLossConfig`].
+#[derive(Module, Debug)]
+pub struct TrackingLoss {
+    /// λ.
+    pub lambda: f64,
+}
+
+impl TrackingLoss {
+    /// The cost, `[1]`.
+    ///
+    /// - `output`, `target`: `[B, T, O]`.
+    /// - `trace`: the readout's trace, `[B, T, N]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    pub fn forward(&self, output: Tensor<3>, target: Tensor<3>, trace: Tensor<3>) -> Tensor<1> {
+        let [batch, steps, outputs] = output.dims();
+        assert_shape!(target, [batch, steps, outputs]);
+        assert_shape!(trace, [batch, steps, _]);
+        let points = (batch * steps) as f64;
+        let error = (output - target).square().sum();
+        if self.lambda == 0.0 {
+            return error / (2.0 * points);
+        }
+        (error + trace.square().sum() * self.lambda) / (2.0 * points)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn cost_is_its_equation() {
+        let device = Device::flex();
+        let output = Tensor::<3>::from_data([[[1.0, 2.0], [0.0, 1.0]]], &device);
+        let target = Tensor::<3>::from_data([[[0.0, 2.0], [0.0, -1.0]]], &device);
+        let trace = Tensor::<3>::from_data([[[1.0, 2.0, 0.0], [0.0, 3.0, 0.0]]], &device);
+        let loss = TrackingLossConfig::new().with_lambda(0.5).init().unwrap();
+        let cost = loss.forward(output, target, trace).into_scalar::<f64>();
+        assert!((cost - (5.0 + 0.5 * 14.0) / 4.0).abs() < 1e-6, "{cost}");
+    }
+
+    #[test]
+    fn negative_lambda_is_refused() {
+        assert!(TrackingLossConfig::new().with_lambda(-1.0).init().unwrap_err().to_string().contains("lambda is -1"));
+    }
+}

@@ -1,0 +1,67 @@
+//! Non-leaky integrate-and-fire neuron.
+//!
+//! ```text
+//! dv/dt = I        spike at v = 1, reset to 0
+//! ```
+//!
+//! **Flow.** φ = v + dt I, ∂φ/∂v = 1, ∂φ/∂I = dt.
+//!
+//! **Jump.** v wraps by whole turns; f is the same on both sides, so the derivative of the reset is 1. The potential may
+//! fall below 0 without limit, where the gate is shut; nothing draws it back.
+//!
+//! A path that grazes the threshold and falls back takes its charge back, one that crosses wraps: the cost jumps there. The
+//! gradient is exact on each side.
+//!
+//! Source: Huh & Sejnowski 2017, first task.
+
+use super::Flow;
+use crate::number::Number;
+
+/// Non-leaky integrate-and-fire neuron, v_th = 1 ≡ v_reset = 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Nif;
+
+impl Nif {
+    /// The flow over `dt` ms.
+    pub fn over(&self, dt: f64) -> NifFlow {
+        NifFlow { dt }
+    }
+}
+
+/// [`Nif`] over one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NifFlow {
+    dt: f64,
+}
+
+impl Flow for NifFlow {
+    type Near = Self;
+
+    #[inline(always)]
+    fn near(&self) -> (f64, Self) {
+        (f64::INFINITY, *self)
+    }
+
+    #[inline(always)]
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        v + i.times(self.dt)
+    }
+
+    #[inline(always)]
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        let zero = (v - i).times(0.0);
+        (zero.clone().plus(1.0), zero.plus(self.dt))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flow_and_slopes() {
+        let flow = Nif.over(0.5);
+        assert_eq!(flow.phi(0.25, -3.0), -1.25);
+        assert_eq!(flow.slopes(0.25, -3.0), (1.0, 0.5));
+    }
+}

@@ -1,0 +1,328 @@
+//! Quadratic integrate-and-fire neuron in its phase form (theta neuron).
+//!
+//! ```text
+//! dv/dt = f(v, I) = (1 + cos 2πv)/τ_v + (1 − cos 2πv) I        spike at v = 1 ≡ reset 0
+//! ```
+//!
+//! Rest is at v < ½ for I < 0; for I > 0 the neuron fires every π/ω, ω = 2π √(I/τ_v). At the spike
+//! dv/dt = 2/τ_v whatever I is, so a spike can be moved but never grazed: the flow is smooth everywhere.
+//!
+//! **Flow.** In tan(π(v − ½)) the equation is linear-fractional, so a constant I turns the half-phase π(v − ½) by an
+//! angle that is known in closed form. With z = (ω dt)², γ = cos √z, σ = sin √z / √z and f_v = ∂f/∂v:
+//!
+//! ```text
+//! a = π dt σ f(v, I)        φ     = v + k + atan2(a, b)/π
+//! b = γ − dt σ f_v/2        ∂φ/∂v = 1/(a² + b²)        ∂φ/∂I = (a′ b − b′ a)/(π (a² + b²)),  ′ = ∂/∂I
+//! ```
+//!
+//! using γ′ = −z′ σ/2, σ′ = z′ (γ − σ)/2z and z′ = 4π² dt²/τ_v. Where |z| ≤ 1, γ and σ are short series in z. Beyond
+//! ("far"), k = ⌊√z/π⌋ whole half turns come out first, which leaves a ≥ 0, and for z < 0, with κ = √−z, all is multiplied by
+//! e^−κ against overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
+//!
+//! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
+
+use super::Flow;
+use crate::number::Number;
+use std::f64::consts::PI;
+
+/// Quadratic integrate-and-fire neuron, v_th = 1 ≡ v_reset = 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Qif {
+    /// Membrane time constant τ_v, ms.
+    pub tau_v: f64,
+}
+
+impl Qif {
+    /// The flow over `dt` ms.
+    pub fn over(&self, dt: f64) -> QifFlow {
+        QifFlow { near: QifNearFlow { tau_v: self.tau_v, dt } }
+    }
+}
+
+/// [`Qif`] over one step, for any current.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QifFlow {
+    near: QifNearFlow,
+}
+
+/// [`Qif`] over one step, for |z| ≤ 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QifNearFlow {
+    tau_v: f64,
+    dt: f64,
+}
+
+/// Coefficients of γ = Σ (−z)ⁿ/(2n)! and σ = Σ (−z)ⁿ/(2n + 1)!.
+const fn root_series(first: usize) -> [f64; 10] {
+    let mut series = [0.0; 10];
+    let mut term = 1.0;
+    let mut n = 0;
+    while n < 10 {
+        series[n] = term;
+        term /= -(((2 * n + 1 + first) * (2 * n + 2 + first)) as f64);
+        n += 1;
+    }
+    series
+}
+
+/// dσ/dz, term by term.
+const fn derivative(series: [f64; 10]) -> [f64; 9] {
+    let mut slope = [0.0; 9];
+    let mut n = 0;
+    while n < 9 {
+        slope[n] = (n + 1) as f64 * series[n + 1];
+        n += 1;
+    }
+    slope
+}
+
+const GAMMA: [f64; 10] = root_series(0);
+const SIGMA: [f64; 10] = root_series(1);
+const SIGMA_SLOPE: [f64; 9] = derivative(SIGMA);
+
+/// γ and σ of the module's equations, times e^−κ where z < 0.
+struct Rotation<X> {
+    gamma: X,
+    sigma: X,
+}
+
+/// f and its derivatives that the flow needs.
+struct Drift<X> {
+    f: X,
+    f_v: X,
+    f_i: X,
+    f_vi: X,
+}
+
+impl QifNearFlow {
+    /// dz/dI.
+    #[inline(always)]
+    fn z_slope(&self) -> f64 {
+        4.0 * PI * PI * self.dt * self.dt / self.tau_v
+    }
+
+    #[inline(always)]
+    fn rotation<X: Number>(&self, z: X) -> Rotation<X> {
+        let terms = if z.is_double() { 10 } else { 6 };
+        Rotation { gamma: z.clone().polynomial(&GAMMA[..terms]), sigma: z.polynomial(&SIGMA[..terms - 1]) }
+    }
+
+    /// dσ/dz for |z| ≤ 1.
+    #[inline(always)]
+    fn sigma_slope<X: Number>(&self, z: X) -> X {
+        let terms = if z.is_double() { 9 } else { 5 };
+        z.polynomial(&SIGMA_SLOPE[..terms])
+    }
+
+    #[inline(always)]
+    fn drift<X: Number>(&self, v: X, i: X) -> Drift<X> {
+        let (sin, cos) = v.times(2.0).sin_cos_pi();
+        let f_i = (-cos.clone()).plus(1.0);
+        let f_vi = sin.times(2.0 * PI);
+        Drift {
+            f: cos.plus(1.0).times(1.0 / self.tau_v) + f_i.clone() * i.clone(),
+            f_v: f_vi.clone() * i.plus(-1.0 / self.tau_v),
+            f_i,
+            f_vi,
+        }
+    }
+
+    /// (a, b).
+    #[inline(always)]
+    fn turn<X: Number>(&self, rotation: &Rotation<X>, drift: &Drift<X>) -> (X, X) {
+        let a = rotation.sigma.clone() * drift.f.clone().times(PI * self.dt);
+        let b = rotation.gamma.clone() - rotation.sigma.clone() * drift.f_v.clone().times(0.5 * self.dt);
+        (a, b)
+    }
+
+    /// (1/(a² + b²), ∂φ/∂I) from the rotation and dσ/dz.
+    #[inline(always)]
+    fn turn_slopes<X: Number>(&self, rotation: Rotation<X>, sigma_slope: X, drift: Drift<X>) -> (X, X) {
+        let (a, b) = self.turn(&rotation, &drift);
+        let ds = sigma_slope.times(self.z_slope());
+        let da = (ds.clone() * drift.f + rotation.sigma.clone() * drift.f_i).times(PI * self.dt);
+        let db = rotation.sigma.clone().times(-0.5 * self.z_slope())
+            - (ds * drift.f_v + rotation.sigma * drift.f_vi).times(0.5 * self.dt);
+        let norm = a.clone() * a.clone() + b.clone() * b.clone();
+        let inverse = norm.clone().times(0.0).plus(1.0) / norm;
+        let di = (da * b - db * a).times(1.0 / PI) * inverse.clone();
+        (inverse, di)
+    }
+}
+
+impl Flow for QifNearFlow {
+    type Near = Self;
+
+    fn near(&self) -> (f64, Self) {
+        (f64::INFINITY, *self)
+    }
+
+    #[inline(always)]
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        let rotation = self.rotation(i.clone().times(self.z_slope()));
+        let (a, b) = self.turn(&rotation, &self.drift(v.clone(), i));
+        v + a.atan2_pi(b)
+    }
+
+    #[inline(always)]
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        let z = i.clone().times(self.z_slope());
+        self.turn_slopes(self.rotation(z.clone()), self.sigma_slope(z), self.drift(v, i))
+    }
+}
+
+/// Beyond this, single precision has no sine left to take.
+const LARGEST_Z: f64 = 1e12;
+
+/// What the flow needs beyond |z| = 1: the rotation, the half turns k taken out, and e^−2κ.
+struct FarRotation<X> {
+    rotation: Rotation<X>,
+    turns: X,
+    scale: X,
+}
+
+impl QifFlow {
+    #[inline(always)]
+    fn rotation<X: Number>(&self, z: X) -> FarRotation<X> {
+        let (shunted, near) = (z.below(-1.0), z.below(1.0));
+        let series = self.near.rotation(z.clone().within(-1.0, 1.0));
+
+        let root = z.clone().within(1.0, LARGEST_Z).sqrt();
+        let angle = root.clone().times(1.0 / PI);
+        let turns = angle.clone().floor();
+        let (sin, cos) = (angle - turns.clone()).sin_cos_pi();
+
+        let kappa = (-z).within(1.0, LARGEST_Z).sqrt();
+        let decay = kappa.clone().times(-2.0).exp();
+        let sinh = (-decay.clone()).plus(1.0).times(0.5) / kappa;
+        let cosh = decay.clone().plus(1.0).times(0.5);
+
+        let pick = |shunted_value: X, near_value: X, far_value: X| {
+            X::select(&shunted, shunted_value, X::select(&near, near_value, far_value))
+        };
+        let one = series.gamma.clone().times(0.0).plus(1.0);
+        let zero = one.clone().times(0.0);
+        FarRotation {
+            rotation: Rotation { gamma: pick(cosh, series.gamma, cos), sigma: pick(sinh, series.sigma, sin / root) },
+            turns: X::select(&near, zero, turns),
+            scale: X::select(&shunted, decay, one),
+        }
+    }
+}
+
+impl Flow for QifFlow {
+    type Near = QifNearFlow;
+
+    fn near(&self) -> (f64, QifNearFlow) {
+        // A little inside |z| = 1, so that both flows are in the series there.
+        (0.999 / self.near.z_slope(), self.near)
+    }
+
+    #[inline(always)]
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        let far = self.rotation(i.clone().times(self.near.z_slope()));
+        let (a, b) = self.near.turn(&far.rotation, &self.near.drift(v.clone(), i));
+        // In this order the near flow's sum comes out to the last bit.
+        far.turns + (v + a.atan2_pi(b))
+    }
+
+    #[inline(always)]
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        let z = i.clone().times(self.near.z_slope());
+        let FarRotation { rotation, scale, .. } = self.rotation(z.clone());
+        let series = self.near.sigma_slope(z.clone().within(-1.0, 1.0));
+        let far = z.clone().below(-1.0);
+        let near = z.below(1.0);
+        let away = X::select(&far, z.clone().within(-LARGEST_Z, -1.0), z.within(1.0, LARGEST_Z));
+        let closed = (rotation.gamma.clone() - rotation.sigma.clone()) / away.times(2.0);
+        let sigma_slope = X::select(&far, closed.clone(), X::select(&near, series, closed));
+        let (inverse, di) = self.near.turn_slopes(rotation, sigma_slope, self.near.drift(v, i));
+        (scale * inverse, di)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAU_V: f64 = 25.0;
+
+    fn runge_kutta(v: f64, i: f64, dt: f64, steps: usize) -> f64 {
+        let f = |v: f64| (1.0 + (2.0 * PI * v).cos()) / TAU_V + (1.0 - (2.0 * PI * v).cos()) * i;
+        let h = dt / steps as f64;
+        (0..steps).fold(v, |v, _| {
+            let k1 = f(v);
+            let k2 = f(v + 0.5 * h * k1);
+            let k3 = f(v + 0.5 * h * k2);
+            let k4 = f(v + h * k3);
+            v + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+        })
+    }
+
+    /// Potentials, currents and steps from deep inhibition to several spikes a step.
+    fn grid() -> impl Iterator<Item = (f64, f64, QifFlow, f64)> {
+        let vs = [0.0, 0.013, 0.25, 0.5, 0.77, 0.999];
+        let is = [-30.0, -1.0, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.02, 1.0, 6.3, 40.0];
+        let dts = [0.01, 0.5, 1.0, 5.0];
+        vs.into_iter().flat_map(move |v| {
+            is.into_iter().flat_map(move |i| dts.into_iter().map(move |dt| (v, i, Qif { tau_v: TAU_V }.over(dt), dt)))
+        })
+    }
+
+    #[test]
+    fn flow_solves_the_equation() {
+        for (v, i, flow, dt) in grid() {
+            let want = runge_kutta(v, i, dt, 20_000);
+            let got = flow.phi(v, i);
+            assert!((got - want).abs() < 1e-6 * (1.0 + want.abs()), "v {v} I {i} dt {dt}: {got} against {want}");
+            let single = flow.phi(v as f32, i as f32) as f64;
+            // One rounding of v and of I moves the flow by its slopes.
+            let (dv, di) = flow.slopes(v, i);
+            let allowed = 1e-6 * (1.0 + want.abs() + dv + (di * i).abs());
+            assert!((single - want).abs() < allowed, "f32, v {v} I {i} dt {dt}: {single} against {want}");
+        }
+    }
+
+    #[test]
+    fn slopes_match_central_differences() {
+        for (v, i, flow, dt) in grid() {
+            let (dv, di) = flow.slopes(v, i);
+            let h = 1e-6;
+            let want_v = (flow.phi(v + h, i) - flow.phi(v - h, i)) / (2.0 * h);
+            let want_i = (flow.phi(v, i + h) - flow.phi(v, i - h)) / (2.0 * h);
+            assert!((dv - want_v).abs() < 1e-5 * (1.0 + dv.abs()), "v {v} I {i} dt {dt}: dv {dv} against {want_v}");
+            assert!((di - want_i).abs() < 1e-5 * (1.0 + di.abs()), "v {v} I {i} dt {dt}: di {di} against {want_i}");
+        }
+    }
+
+    #[test]
+    fn near_flow_is_the_flow() {
+        for (v, _, flow, dt) in grid() {
+            let (limit, near) = flow.near();
+            for share in [-1.0, -0.3, 0.0, 1e-3, 0.5, 1.0] {
+                let i = share * limit;
+                assert_eq!(near.phi(v, i), flow.phi(v, i), "v {v} I {i} dt {dt}");
+                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "v {v} I {i} dt {dt}");
+                let (v, i) = (v as f32, i as f32);
+                assert_eq!(near.phi(v, i), flow.phi(v, i), "f32, v {v} I {i} dt {dt}");
+                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "f32, v {v} I {i} dt {dt}");
+            }
+        }
+    }
+
+    #[test]
+    fn flow_is_continuous_where_the_formulas_meet() {
+        for dt in [0.5, 1.0, 5.0] {
+            let flow = Qif { tau_v: TAU_V }.over(dt);
+            let edge = 1.0 / flow.near.z_slope();
+            for i in [-edge, edge, 4.0 * PI * PI * edge / 4.0] {
+                for v in [0.1, 0.6, 0.95] {
+                    let (below, above) = (flow.phi(v, i * (1.0 - 1e-13)), flow.phi(v, i * (1.0 + 1e-13)));
+                    assert!((below - above).abs() < 1e-11, "v {v} I {i} dt {dt}: {below} and {above}");
+                    let (below, above) = (flow.slopes(v, i * (1.0 - 1e-13)), flow.slopes(v, i * (1.0 + 1e-13)));
+                    assert!((below.0 / above.0 - 1.0).abs() < 1e-9 && (below.1 / above.1 - 1.0).abs() < 1e-9);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! The layer: `SpikingRnnConfig` → [`SpikingRnn`] → [`SpikingState`], used like Burn's `Lstm`.
+//!
+//! ```text
+//! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_m        ŝᵏ = τ_k sᵏ: one spike adds 1
+//! ```
+//!
+//! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF;
+//! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
+
+use crate::error::{ConfigError, RecordError, at_least_one, positive};
+use crate::gate::Gate;
+use crate::neuron::Neuron;
+use crate::scan::{self, Body, ScanPlan, ScanSynapse};
+use crate::synapse::Synapse;
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
+use burn::store::ModuleRecord;
+use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorCreationOptions, TensorData, assert_shape};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Sizes of the parameters that a layer starts with, in the layer's dimensionless units.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Initial {
+    /// U ~ N(0, `input`/√C).
+    pub input: f64,
+    /// W_k ~ N(0, `recurrent`/√N).
+    pub recurrent: f64,
+    /// I_o, the same for every neuron.
+    pub tonic: f64,
+}
+
+impl Initial {
+    /// A start from which every neuron fires at about 20 Hz without input, and input of unit variance moves its spikes:
+    /// no neuron is dead, and none is driven by its tonic current alone.
+    pub fn of(neuron: &Neuron, tau_m: f64) -> Self {
+        // Spikes per τ_m at 20 Hz.
+        let spikes = 0.02 * tau_m;
+        match neuron {
+            Neuron::Nif => Self { input: 0.3, recurrent: 0.1, tonic: spikes },
+            // A QIF neuron under a steady current I fires √(4 I/τ_v) times a ms.
+            Neuron::Qif { .. } => Self { input: 0.3, recurrent: 0.3, tonic: (0.5 * spikes).powi(2) },
+        }
+    }
+}
+
+/// Configuration of a [`SpikingRnn`].
+#[derive(Config, Debug, PartialEq)]
+pub struct SpikingRnnConfig {
+    /// Number of input channels, C.
+    pub d_input: usize,
+    /// Number of neurons, N.
+    pub n_neurons: usize,
+    /// The neuron model. Default: QIF with τ_v = 25 ms.
+    #[config(default = "Neuron::Qif { tau_v: 25.0 }")]
+    pub neuron: Neuron,
+    /// The gate. Default: quintic, width 0.5.
+    #[config(default = "Gate::Quintic { width: 0.5 }")]
+    pub gate: Gate,
+    /// The synapse types, K of them. Default: one with τ = 20 ms, recurrent and read.
+    #[config(default = "vec![Synapse::new(20.0)]")]
+    pub synapses: Vec<Synapse>,
+    /// Length of a time step, ms. Default: 1.
+    #[config(default = 1.0)]
+    pub dt: f64,
+    /// τ_m of a NIF layer, ms; the first synapse's τ if not given. A QIF layer's τ_m is its τ_v, so it takes none.
+    pub tau_m: Option<f64>,
+    /// Whether each neuron has a tonic current I_o. Default: yes.
+    #[config(default = true)]
+    pub tonic: bool,
+    /// Whether neurons may be connected to themselves. Default: no; the diagonals of W_k count as 0.
+    #[config(default = false)]
+    pub autapses: bool,
+    /// Whether trajectories give the membrane potential. Default: no.
+    #[config(default = false)]
+    pub record_v: bool,
+    /// Whether trajectories give the charge sent in each step. Default: no.
+    #[config(default = false)]
+    pub record_charge: bool,
+    /// The parameters to start with; [`Initial::of`] the neuron if not given.
+    pub initial: Option<Initial>,
+}
+
+impl SpikingRnnConfig {
+    /// Refuses a configuration that describes no network.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value, its limit and the remedy.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        at_least_one("d_input", self.d_input, "a layer without input still needs one channel, which may be 0")?;
+        at_least_one("n_neurons", self.n_neurons, "give the number of neurons")?;
+        at_least_one("number of synapse types", self.synapses.len(), "add Synapse::new(tau)")?;
+        positive("dt", self.dt, "give the length of a time step in ms")?;
+        self.neuron.check()?;
+        self.gate.check()?;
+        self.synapses.iter().try_for_each(Synapse::check)?;
+        if let Some(tau_m) = self.tau_m {
+            positive("tau_m", tau_m, "give the time constant of the parameters' units in ms")?;
+            if let Some(tau_v) = self.neuron.tau() {
+                return Err(ConfigError::Mismatch(format!(
+                    "tau_m is {tau_m} ms, but a {} layer takes its unit from tau_v = {tau_v} ms; leave tau_m out",
+                    self.neuron
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The time constant τ_m of the parameters' units, ms.
+    pub fn membrane_tau(&self) -> f64 {
+        self.neuron.tau().or(self.tau_m).unwrap_or_else(|| self.synapses.first().map_or(1.0, |synapse| synapse.tau))
+    }
+
+    /// Initialises a layer on a device: `init(&device)`, or `init((&device, DType::F64))` for double precision.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`check`](Self::check).
+    pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingRnn, ConfigError> {
+        self.check()?;
+        let options = options.into();
+        let n = self.n_neurons;
+        let initial = self.initial.unwrap_or_else(|| Initial::of(&self.neuron, self.membrane_tau()));
+        let normal = |shape: [usize; 2], gain: f64, fan_in: usize| {
+            let spread = Distribution::Normal(0.0, gain / (fan_in as f64).sqrt());
+            Param::from_tensor(Tensor::<2>::random(shape, spread, options.clone()))
+        };
+        let recurrent = self.synapses.iter().filter(|synapse| synapse.recurrent);
+        Ok(SpikingRnn {
+            input: normal([self.d_input, n], initial.input, self.d_input),
+            tonic: self.tonic.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.tonic, options.clone()))),
+            recurrent: recurrent.map(|_| normal([n, n], initial.recurrent, n)).collect(),
+            autapses: Tensor::<2, Bool>::diag_mask([n, n], 0, &options.device).bool_not(),
+            plan: Arc::new(self.plan()),
+            config: self.clone(),
+        })
+    }
+
+    fn plan(&self) -> ScanPlan {
+        let mut plane = 0..;
+        let synapses = self.synapses.iter().map(|synapse| ScanSynapse {
+            decay: synapse.decay(self.dt),
+            jump: 1.0,
+            weights: if synapse.recurrent { plane.next() } else { None },
+            read: synapse.read,
+        });
+        ScanPlan {
+            neuron: self.neuron,
+            gate: self.gate,
+            dt: self.dt,
+            synapses: synapses.collect(),
+            record_v: self.record_v,
+            record_charge: self.record_charge,
+            body: Body::Kernel,
+        }
+    }
+}
+
+/// A recurrent layer of smooth-gated spiking neurons with an exact gradient.
+///
+/// Should be created with [`SpikingRnnConfig`]. The equations are at the top of [this module](self) and of
+/// [`scan`](crate::scan). Differentiable once, with respect to the parameters, the input and the initial state.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SpikingRnn {
+    /// U, `[C, N]`.
+    pub input: Param<Tensor<2>>,
+    /// I_o, `[N]`, if the configuration has one.
+    pub tonic: Option<Param<Tensor<1>>>,
+    /// W_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order. Unless autapses are asked for, the
+    /// diagonals have no effect and no gradient.
+    pub recurrent: Vec<Param<Tensor<2>>>,
+    /// True on the diagonal.
+    autapses: Tensor<2, Bool>,
+    #[module(skip)]
+    plan: Arc<ScanPlan>,
+    #[module(skip)]
+    config: SpikingRnnConfig,
+}
+
+impl ModuleDisplay for SpikingRnn {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let config = &self.config;
+        let synapses: Vec<_> = config.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
+        content
+            .add("d_input", &config.d_input)
+            .add("n_neurons", &config.n_neurons)
+            .add("neuron", config.neuron.to_string().as_str())
+            .add("gate", config.gate.to_string().as_str())
+            .add("synapses", synapses.join(" ").as_str())
+            .add("dt", format!("{} ms", config.dt).as_str())
+            .add("tau_m", format!("{} ms", config.membrane_tau()).as_str())
+            .add("tonic", &config.tonic)
+            .add("autapses", &config.autapses)
+            .optional()
+    }
+}
+
+/// What a layer's neurons did: the state after each step.
+#[derive(Debug, Clone)]
+pub struct Trajectory {
+    /// Synaptic traces ŝ of the synapse types that are read, each `[B, T, N]`; a spike adds 1.
+    pub traces: Vec<Tensor<3>>,
+    /// Membrane potentials after the reset, `[B, T, N]`, if asked for.
+    pub v: Option<Tensor<3>>,
+    /// Charges sent in each step, `[B, T, N]`, if asked for; a spike's charges add up to 1.
+    pub charge: Option<Tensor<3>>,
+}
+
+impl Trajectory {
+    /// The trace of a layer with one synapse type that is read.
+    ///
+    /// # Panics
+    /// If the layer reads no trace or several.
+    pub fn trace(self) -> Tensor<3> {
+        let read = self.traces.len();
+        let mut traces = self.traces.into_iter();
+        match (traces.next(), read) {
+            (Some(trace), 1) => trace,
+            _ => panic!("the layer reads {read} traces, but `trace` wants 1; use `traces`"),
+        }
+    }
+}
+
+/// State of a layer between two calls.
+#[derive(Debug, Clone)]
+pub struct SpikingState {
+    /// Membrane potentials, `[B, N]`, in [0, 1) (NIF also below 0).
+    pub v: Tensor<2>,
+    /// Synaptic traces ŝ, `[B, K, N]`, of all synapse types.
+    pub s: Tensor<3>,
+}
+
+impl SpikingState {
+    /// A state of given membrane potentials `[B, N]` in which no synapse is active.
+    pub fn at(v: Tensor<2>, synapses: usize) -> Self {
+        let [batch, neurons] = v.dims();
+        let s = Tensor::zeros([batch, synapses, neurons], (&v.device(), v.dtype()));
+        Self { v, s }
+    }
+
+    /// The same values, cut from the graph.
+    pub fn detach(self) -> Self {
+        Self { v: self.v.detach(), s: self.s.detach() }
+    }
+}
+
+impl SpikingRnn {
+    /// The configuration that the layer was made from.
+    pub fn config(&self) -> &SpikingRnnConfig {
+        &self.config
+    }
+
+    /// The same layer, run by another program.
+    pub fn with_body(mut self, body: Body) -> Self {
+        Arc::make_mut(&mut self.plan).body = body;
+        self
+    }
+
+    /// The state of a layer at rest, for `batch` samples.
+    pub fn resting_state(&self, batch: usize) -> SpikingState {
+        let v = self.config.neuron.resting_potential();
+        let v = Tensor::full([batch, self.config.n_neurons], v, self.options());
+        SpikingState::at(v, self.config.synapses.len())
+    }
+
+    /// A state whose membrane potentials are drawn evenly from [low, high), from a seed; no synapse is active.
+    ///
+    /// # Panics
+    /// If the range is empty.
+    pub fn random_state(&self, batch: usize, low: f64, high: f64, seed: u64) -> SpikingState {
+        assert!(
+            low < high,
+            "the range [{low}, {high}) of initial potentials is empty; give a lower bound below the upper"
+        );
+        let n = self.config.n_neurons;
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let v: Vec<f64> = (0..batch * n).map(|_| random.random_range(low..high)).collect();
+        let v = Tensor::<2>::from_data(TensorData::new(v, [batch, n]), self.options());
+        SpikingState::at(v, self.config.synapses.len())
+    }
+
+    fn options(&self) -> TensorCreationOptions {
+        let input = self.input.val();
+        TensorCreationOptions::from((&input.device(), input.dtype()))
+    }
+
+    /// Runs the layer over an input.
+    ///
+    /// - `input`: `[B, T, C]`.
+    /// - `state`: the state to start from; at rest if `None`.
+    ///
+    /// Returns the trajectory, whose row t is the state after step t, and the final state. Fed to the next call, that state
+    /// continues the run as if it had been one, gradients included. A run that nobody differentiates keeps no adjoint state.
+    ///
+    /// # Panics
+    /// If the input's channels or the state's shape do not fit the layer, if dtypes or devices differ, if a gradient would be
+    /// asked of [`Gate::Threshold`], and on the CPU backends if a value becomes infinite or NaN.
+    pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
+        self.run(input, state, self.plan.clone())
+    }
+
+    /// As [`forward`](Self::forward), with membrane potentials and charges in the trajectory whatever the configuration says.
+    pub fn forward_recording(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
+        let plan = ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() };
+        self.run(input, state, Arc::new(plan))
+    }
+
+    fn run(&self, input: Tensor<3>, state: Option<SpikingState>, plan: Arc<ScanPlan>) -> (Trajectory, SpikingState) {
+        let [channels, neurons] = self.input.dims();
+        assert_shape!(input, [_, _, channels]);
+        let [batch, steps, _] = input.dims();
+        self.check_dtype(input.dtype(), "input");
+        let state = state.unwrap_or_else(|| self.resting_state(batch));
+        let synapses = plan.synapses.len();
+        assert_shape!(state.v, [batch, neurons]);
+        assert_shape!(state.s, [batch, synapses, neurons]);
+
+        let (projection, tonic) = self.scaled_projection();
+        let drive = input.reshape([batch * steps, channels]).matmul(projection);
+        let drive = match tonic {
+            Some(tonic) => drive + tonic.unsqueeze(),
+            None => drive,
+        };
+        let drive = drive.reshape([batch, steps, neurons]);
+        let run = scan::scan(drive, self.scaled_weights(), state.v, state.s, &plan);
+        let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
+        (trajectory, SpikingState { v: run.last_v, s: run.last_s })
+    }
+
+    fn check_dtype(&self, dtype: DType, name: &str) {
+        let own = self.input.val().dtype();
+        assert_eq!(dtype, own, "the {name} is {dtype:?}, but the layer's parameters are {own:?}; cast the {name}");
+    }
+
+    /// The same run in plain tensor operations, differentiated by Burn: see [`scan::reference`].
+    pub fn forward_reference(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
+        let [batch, steps, channels] = input.dims();
+        let state = state.unwrap_or_else(|| self.resting_state(batch));
+        let (projection, tonic) = self.scaled_projection();
+        let tonic = tonic.map(|tonic| tonic.unsqueeze());
+        let drive = |t: usize| {
+            let x = input.clone().narrow(1, t, 1).reshape([batch, channels]).matmul(projection.clone());
+            match &tonic {
+                Some(tonic) => x + tonic.clone(),
+                None => x,
+            }
+        };
+        let run = scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, &self.plan);
+        let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
+        (trajectory, SpikingState { v: run.last_v, s: run.last_s })
+    }
+
+    /// U/τ_m and I_o/τ_m.
+    fn scaled_projection(&self) -> (Tensor<2>, Option<Tensor<1>>) {
+        let tau_m = self.config.membrane_tau();
+        (self.input.val() / tau_m, self.tonic.as_ref().map(|tonic| tonic.val() / tau_m))
+    }
+
+    /// W/τ_m, `[M, N, N]`, without autapses unless they are asked for.
+    fn scaled_weights(&self) -> Option<Tensor<3>> {
+        let tau_m = self.config.membrane_tau();
+        let scaled = |weights: &Param<Tensor<2>>| {
+            let weights = weights.val() / tau_m;
+            if self.config.autapses { weights } else { weights.mask_fill(self.autapses.clone(), 0.0) }
+        };
+        match self.recurrent.as_slice() {
+            [] => None,
+            [weights] => Some(scaled(weights).unsqueeze()),
+            several => Some(Tensor::stack(several.iter().map(scaled).collect(), 0)),
+        }
+    }
+
+    /// Writes the parameters to `path` (burnpack) and the configuration, with every physical constant, to `path` with the
+    /// ending `json`.
+    ///
+    /// # Errors
+    /// [`RecordError::File`] if a file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), RecordError> {
+        let path = path.as_ref();
+        let failed = |reason: String| RecordError::File { path: path.display().to_string(), reason };
+        self.config.save(path.with_extension("json")).map_err(|error| failed(error.to_string()))?;
+        self.clone().into_record().save(path).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Reads parameters that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants, [`RecordError::File`] if a file
+    /// cannot be read.
+    pub fn load(self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
+        let path = path.as_ref();
+        let failed = |reason: String| RecordError::File { path: path.display().to_string(), reason };
+        let saved = SpikingRnnConfig::load(path.with_extension("json")).map_err(|error| failed(error.to_string()))?;
+        if let Some((saved, own)) = saved.first_difference(&self.config) {
+            return Err(RecordError::OtherConstants { path: path.display().to_string(), saved, own });
+        }
+        let record = ModuleRecord::load(path).map_err(|error| failed(error.to_string()))?;
+        self.try_load_record(record).map_err(|error| failed(error.to_string()))
+    }
+}
+
+impl SpikingRnnConfig {
+    /// Reads the configuration that [`SpikingRnn::save`] wrote beside a record.
+    ///
+    /// # Errors
+    /// [`RecordError::File`] if it cannot be read.
+    pub fn beside(record: impl AsRef<Path>) -> Result<Self, RecordError> {
+        let path = record.as_ref().with_extension("json");
+        Self::load(&path)
+            .map_err(|error| RecordError::File { path: path.display().to_string(), reason: error.to_string() })
+    }
+
+    /// The first constant in which two configurations differ, on both sides. What is recorded and how parameters start makes
+    /// no difference to what a record means.
+    fn first_difference(&self, other: &Self) -> Option<(String, String)> {
+        let constants = |config: &Self| {
+            let synapses: Vec<_> = config.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
+            [
+                format!("d_input {}", config.d_input),
+                format!("n_neurons {}", config.n_neurons),
+                format!("neuron {}", config.neuron),
+                format!("gate {}", config.gate),
+                format!("synapses {}", synapses.join(" ")),
+                format!("dt {} ms", config.dt),
+                format!("tau_m {} ms", config.membrane_tau()),
+                format!("tonic {}", config.tonic),
+                format!("autapses {}", config.autapses),
+            ]
+        };
+        constants(self).into_iter().zip(constants(other)).find(|(saved, own)| saved != own)
+    }
+}
+
+/// The device that a layer's parameters are on.
+impl SpikingRnn {
+    /// See [`Device`].
+    pub fn device(&self) -> Device {
+        self.input.val().device()
+    }
+}

@@ -1,0 +1,229 @@
+//! The scan and its explicit adjoint in tensor operations, for backends without a kernel of their own.
+//!
+//! The equations are those of [`scan`](super). This body is dense: tensor operations cannot follow the active neurons.
+
+use super::field::Field;
+use super::{InputGradients, OutputGradients, ScanOutput, ScanPlan, ScanTape, Slot, Wanted};
+use crate::number::Number;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+
+/// One step's outcome.
+pub(crate) struct Step<B: Backend> {
+    /// I_t.
+    pub(crate) current: Field<B>,
+    /// vpre_t.
+    pub(crate) vpre: Field<B>,
+    /// ΔQ_t.
+    pub(crate) charge: Field<B>,
+}
+
+/// The state between two steps.
+#[derive(Clone)]
+pub(crate) struct State<B: Backend> {
+    /// v_t, `[B, N]`.
+    pub(crate) v: Field<B>,
+    /// G(v_t), `[B, N]`.
+    pub(crate) sent: Field<B>,
+    /// sᵏ_t, `[B, N]` each.
+    pub(crate) s: Vec<Field<B>>,
+}
+
+impl<B: Backend> State<B> {
+    pub(crate) fn new(v0: Field<B>, s0: &Field<B>, plan: &ScanPlan) -> Self {
+        let s = (0..plan.synapses.len()).map(|k| s0.index(1, k)).collect();
+        Self { sent: plan.gate.charge(v0.clone()), v: v0, s }
+    }
+
+    /// Advances by one step under the drive x, `[B, N]`, with `phi` as the flow.
+    pub(crate) fn advance(
+        &mut self,
+        x: Field<B>,
+        weights: &[Field<B>],
+        plan: &ScanPlan,
+        phi: impl FnOnce(Field<B>, Field<B>) -> Field<B>,
+    ) -> Step<B> {
+        let mut current = x;
+        for (synapse, s) in plan.synapses.iter().zip(&self.s) {
+            if let Some(plane) = synapse.weights {
+                current = current + s.clone().product(weights[plane].clone());
+            }
+        }
+        let vpre = phi(self.v.clone(), current.clone());
+        let n = vpre.spikes();
+        self.v = vpre.clone() - n.clone();
+        let sent = plan.gate.charge(self.v.clone());
+        let charge = n + (sent.clone() - self.sent.clone());
+        self.sent = sent;
+        for (synapse, s) in plan.synapses.iter().zip(&mut self.s) {
+            let jump = if synapse.jump == 1.0 { charge.clone() } else { charge.clone().times(synapse.jump) };
+            *s = s.clone().times(synapse.decay) + jump;
+        }
+        Step { current, vpre, charge }
+    }
+}
+
+/// Collects what a plan asks for, step by step.
+pub(crate) struct Recorder<B: Backend> {
+    traces: Vec<Vec<Field<B>>>,
+    v: Vec<Field<B>>,
+    charge: Vec<Field<B>>,
+}
+
+impl<B: Backend> Recorder<B> {
+    pub(crate) fn new(plan: &ScanPlan) -> Self {
+        Self { traces: vec![Vec::new(); plan.traces_read()], v: Vec::new(), charge: Vec::new() }
+    }
+
+    pub(crate) fn record(&mut self, state: &State<B>, charge: &Field<B>, plan: &ScanPlan) {
+        let read = plan.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.read);
+        for (trace, (_, s)) in self.traces.iter_mut().zip(read) {
+            trace.push(s.clone());
+        }
+        if plan.record_v {
+            self.v.push(state.v.clone());
+        }
+        if plan.record_charge {
+            self.charge.push(charge.clone());
+        }
+    }
+
+    /// The traces `[B, T, N]` each, v and the charge.
+    pub(crate) fn finish(self) -> (Vec<Field<B>>, Option<Field<B>>, Option<Field<B>>) {
+        let joined = |steps: Vec<Field<B>>| (!steps.is_empty()).then(|| Field::stack(steps, 1));
+        let traces = self.traces.into_iter().map(|steps| Field::stack(steps, 1)).collect();
+        (traces, joined(self.v), joined(self.charge))
+    }
+}
+
+fn planes<B: Backend>(weights: &Slot<B>, plan: &ScanPlan) -> Vec<Field<B>> {
+    let weights = weights.as_option().map(|w| Field::<B>(w.clone()));
+    (0..plan.weight_planes()).filter_map(|m| weights.as_ref().map(|w| w.index(0, m))).collect()
+}
+
+/// [`SpikingBackend::spiking_scan`](super::SpikingBackend::spiking_scan) in tensor operations.
+pub fn forward<B: Backend>(
+    drive: FloatTensor<B>,
+    weights: Slot<B>,
+    v0: FloatTensor<B>,
+    s0: FloatTensor<B>,
+    plan: &ScanPlan,
+    keep_tape: bool,
+) -> ScanOutput<B> {
+    let steps = drive.shape()[1];
+    let (drive, weights) = (Field::<B>(drive), planes(&weights, plan));
+    let mut state = State::new(Field(v0), &Field(s0), plan);
+    let mut recorder = Recorder::new(plan);
+    let mut tape = Vec::new();
+    for t in 0..steps {
+        let step = state.advance(drive.index(1, t), &weights, plan, |v, i| plan.neuron.phi(v, i, plan.dt));
+        recorder.record(&state, &step.charge, plan);
+        if keep_tape {
+            tape.push(Field::stack(vec![step.current, step.vpre], 1));
+        }
+    }
+    let (traces, v, charge) = recorder.finish();
+    ScanOutput {
+        traces: if traces.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(traces, 0).0) },
+        v: v.map(|v| v.0).into(),
+        charge: charge.map(|charge| charge.0).into(),
+        last_v: state.v.0,
+        last_s: Field::stack(state.s, 1).0,
+        tape: if keep_tape { Slot::Full(Field::stack(tape, 1).0) } else { Slot::Empty },
+    }
+}
+
+/// [`SpikingBackend::spiking_scan_adjoint`](super::SpikingBackend::spiking_scan_adjoint) in tensor operations.
+pub fn adjoint<B: Backend>(
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    let weights = planes(&tape.weights, plan);
+    let (tape, v0, s0) = (Field::<B>(tape.steps), Field::<B>(tape.v0), Field::<B>(tape.s0));
+    let steps = tape.0.shape()[1];
+    let zero = v0.zeros(v0.0.shape());
+    let field = |slot: Slot<B>| slot.into_option().map(Field::<B>);
+    let (d_traces, d_v, d_charge) = (field(gradients.traces), field(gradients.v), field(gradients.charge));
+    let (d_last_v, d_last_s) = (field(gradients.last_v), field(gradients.last_s));
+    let traces: Vec<Option<Field<B>>> =
+        plan.planes_read().map(|plane| Some(d_traces.as_ref()?.index(0, plane?))).collect();
+
+    let mut lambda = d_last_v.unwrap_or(zero.clone());
+    let mut d = vec![zero.clone(); plan.synapses.len()];
+    let mut p = vec![zero.clone(); plan.synapses.len()];
+    let mut q = zero.clone();
+    let mut d_drive = Vec::with_capacity(steps);
+    let mut d_weights: Vec<Option<Field<B>>> = vec![None; weights.len()];
+    let mut add_weights = |plane: usize, pre: Field<B>, post: Field<B>| {
+        let outer = pre.transposed().product(post);
+        d_weights[plane] = Some(match d_weights[plane].take() {
+            Some(sum) => sum + outer,
+            None => outer,
+        });
+    };
+
+    for t in (0..steps).rev() {
+        if let Some(d_v) = &d_v {
+            lambda = lambda + d_v.index(1, t);
+        }
+        let (current, vpre) = (tape.index(1, t).index(1, 0), tape.index(1, t).index(1, 1));
+        let n = vpre.spikes();
+        let v_after = vpre - n.clone();
+        let v = match t {
+            0 => v0.clone(),
+            _ => {
+                let before = tape.index(1, t - 1).index(1, 1);
+                before.clone() - before.spikes()
+            }
+        };
+        let charge = n + (plan.gate.charge(v_after.clone()) - plan.gate.charge(v.clone()));
+
+        let mut mu = d_charge.as_ref().map_or(zero.clone(), |d_charge| d_charge.index(1, t));
+        for (k, synapse) in plan.synapses.iter().enumerate() {
+            d[k] = d[k].clone().times(synapse.decay);
+            if let Some(d_trace) = &traces[k] {
+                d[k] = d[k].clone() + d_trace.index(1, t);
+            }
+            if let (Some(d_last_s), true) = (&d_last_s, t + 1 == steps) {
+                d[k] = d[k].clone() + d_last_s.index(1, k);
+            }
+            let mut error = d[k].clone();
+            if let Some(plane) = synapse.weights {
+                p[k] = q.clone() + p[k].clone().times(synapse.decay);
+                error = error + p[k].clone().product(weights[plane].clone().transposed());
+                if wanted.weights {
+                    add_weights(plane, charge.clone().times(synapse.jump), p[k].clone());
+                }
+            }
+            mu = mu + error.times(synapse.jump);
+        }
+        let lambda_pre = lambda + plan.gate.density(v_after) * mu.clone();
+        let (dv, di) = plan.neuron.slopes(v.clone(), current, plan.dt);
+        q = di * lambda_pre.clone();
+        lambda = dv * lambda_pre - plan.gate.density(v) * mu;
+        d_drive.push(q.clone());
+    }
+    d_drive.reverse();
+
+    let mut d_s0 = Vec::new();
+    for (k, synapse) in plan.synapses.iter().enumerate() {
+        let mut d_s = d[k].clone().times(synapse.decay);
+        if let Some(plane) = synapse.weights {
+            let p0 = q.clone() + p[k].clone().times(synapse.decay);
+            d_s = d_s + p0.clone().product(weights[plane].clone().transposed());
+            if wanted.weights {
+                add_weights(plane, s0.index(1, k), p0);
+            }
+        }
+        d_s0.push(d_s);
+    }
+    let d_weights: Vec<_> = d_weights.into_iter().flatten().collect();
+    InputGradients {
+        drive: Field::stack(d_drive, 1).0,
+        weights: if d_weights.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(d_weights, 0).0) },
+        v0: lambda.0,
+        s0: if wanted.s0 { Slot::Full(Field::stack(d_s0, 1).0) } else { Slot::Empty },
+    }
+}

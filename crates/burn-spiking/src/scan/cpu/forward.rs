@@ -1,0 +1,118 @@
+//! The forward kernel: one sample's run.
+
+use super::rows::{self, Matrix};
+use crate::gate::Gate;
+use crate::neuron::Flow;
+use crate::number::Real;
+use crate::scan::ScanSynapse;
+
+/// What is the same for every sample.
+pub(super) struct Network<'a, T, F> {
+    pub(super) flow: F,
+    pub(super) gate: Gate,
+    pub(super) synapses: &'a [ScanSynapse],
+    /// W, one matrix for each synapse type that has weights.
+    pub(super) weights: &'a [Matrix<T>],
+    /// N.
+    pub(super) neurons: usize,
+}
+
+/// One sample's inputs.
+pub(super) struct Inputs<'a, T> {
+    /// x, `[T, N]`.
+    pub(super) drive: &'a [T],
+    /// v_0, `[N]`.
+    pub(super) v0: &'a [T],
+    /// s_0, `[K, N]`.
+    pub(super) s0: &'a [T],
+}
+
+/// Where one sample's run is written.
+pub(super) struct Outputs<'a, T> {
+    /// The traces read, `[T, N]` each.
+    pub(super) traces: Vec<&'a mut [T]>,
+    /// `[T, N]`.
+    pub(super) v: Option<&'a mut [T]>,
+    /// `[T, N]`.
+    pub(super) charge: Option<&'a mut [T]>,
+    /// I_t and vpre_t, `[T, 2, N]`.
+    pub(super) tape: Option<&'a mut [T]>,
+    /// `[N]`.
+    pub(super) last_v: &'a mut [T],
+    /// `[K, N]`.
+    pub(super) last_s: &'a mut [T],
+}
+
+/// Runs one sample through all steps; the equations are in [`scan`](crate::scan).
+#[inline(always)]
+pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<'_, T>, mut outputs: Outputs<'_, T>) {
+    let n = network.neurons;
+    let Network { flow, gate, synapses, weights, .. } = network;
+    let mut v = rows::zeros(n);
+    v[..n].copy_from_slice(inputs.v0);
+    let mut sent = rows::zeros(n);
+    rows::charge_sent(gate, &v, &mut sent);
+    let mut s: Vec<Vec<T>> = inputs.s0.chunks_exact(n).map(|s0| row_of(s0, n)).collect();
+    let everyone: Vec<u32> = (0..n as u32).collect();
+    // Jᵏ; zero for good where a type has no weights.
+    let mut j: Vec<Vec<T>> = synapses
+        .iter()
+        .zip(&s)
+        .map(|(synapse, s)| {
+            let mut current = rows::zeros(n);
+            if let Some(plane) = synapse.weights {
+                weights[plane].send(&everyone, s, T::of(1.0), &mut current);
+            }
+            current
+        })
+        .collect();
+    let (mut i, mut vpre, mut charge) = (rows::zeros(n), rows::zeros(n), rows::zeros(n));
+    let mut active = vec![0; n + 1];
+
+    for t in 0..inputs.drive.len() / n {
+        let here = t * n..(t + 1) * n;
+        i[..n].copy_from_slice(&inputs.drive[here.clone()]);
+        for (_, j) in synapses.iter().zip(&j).filter(|(synapse, _)| synapse.weights.is_some()) {
+            rows::add(&mut i, j);
+        }
+        rows::phi(flow, &v, &i, &mut vpre);
+        rows::settle(gate, &vpre, &mut v, &mut sent, &mut charge);
+        let active = rows::compact(&mut active, n, |j| charge[j] != T::default());
+
+        let mut read = 0;
+        for (synapse, (s, j)) in synapses.iter().zip(s.iter_mut().zip(&mut j)) {
+            let (decay, jump) = (T::of(synapse.decay), T::of(synapse.jump));
+            rows::decay_add(s, decay, &charge, jump);
+            if let Some(plane) = synapse.weights {
+                rows::scale(j, decay);
+                weights[plane].send(active, &charge, jump, j);
+            }
+            if synapse.read {
+                outputs.traces[read][here.clone()].copy_from_slice(&s[..n]);
+                read += 1;
+            }
+        }
+        if let Some(out) = &mut outputs.v {
+            out[here.clone()].copy_from_slice(&v[..n]);
+        }
+        if let Some(out) = &mut outputs.charge {
+            out[here].copy_from_slice(&charge[..n]);
+        }
+        if let Some(tape) = &mut outputs.tape {
+            let (current, potential) = tape[2 * t * n..2 * (t + 1) * n].split_at_mut(n);
+            current.copy_from_slice(&i[..n]);
+            potential.copy_from_slice(&vpre[..n]);
+        }
+    }
+    outputs.last_v.copy_from_slice(&v[..n]);
+    for (out, s) in outputs.last_s.chunks_exact_mut(n).zip(&s) {
+        out.copy_from_slice(&s[..n]);
+    }
+}
+
+/// A padded copy of a row.
+pub(super) fn row_of<T: Real>(row: &[T], n: usize) -> Vec<T> {
+    let mut out = rows::zeros(n);
+    out[..n].copy_from_slice(row);
+    out
+}

@@ -1,0 +1,119 @@
+//! Whole tensors as [`Number`]s, so that the flows and gates run on any backend.
+
+use crate::number::Number;
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{Backend, Scalar, Slice, TensorMetadata, get_or_init_device_settings};
+use burn::tensor::{DType, Shape};
+use std::f64::consts::PI;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A tensor of a backend: one number for each neuron of each sample.
+#[derive(Debug, Clone)]
+pub struct Field<B: Backend>(pub FloatTensor<B>);
+
+macro_rules! binary {
+    ($trait:ident, $method:ident, $op:ident) => {
+        impl<B: Backend> $trait for Field<B> {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self {
+                Self(B::$op(self.0, other.0))
+            }
+        }
+    };
+}
+
+binary!(Add, add, float_add);
+binary!(Sub, sub, float_sub);
+binary!(Mul, mul, float_mul);
+binary!(Div, div, float_div);
+
+impl<B: Backend> Neg for Field<B> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(B::float_neg(self.0))
+    }
+}
+
+impl<B: Backend> Number for Field<B> {
+    type Mask = BoolTensor<B>;
+
+    fn is_double(&self) -> bool {
+        self.0.dtype() == DType::F64
+    }
+    fn plus(self, c: f64) -> Self {
+        Self(B::float_add_scalar(self.0, Scalar::Float(c)))
+    }
+    fn times(self, c: f64) -> Self {
+        Self(B::float_mul_scalar(self.0, Scalar::Float(c)))
+    }
+    fn within(self, low: f64, high: f64) -> Self {
+        Self(B::float_clamp(self.0, Scalar::Float(low), Scalar::Float(high)))
+    }
+    fn below(&self, c: f64) -> BoolTensor<B> {
+        let dtype = get_or_init_device_settings::<B>(&self.0.device()).bool_dtype;
+        B::float_lower_elem(self.0.clone(), Scalar::Float(c), dtype)
+    }
+    fn select(mask: &BoolTensor<B>, then: Self, otherwise: Self) -> Self {
+        Self(B::float_mask_where(otherwise.0, mask.clone(), then.0))
+    }
+    fn floor(self) -> Self {
+        Self(B::float_floor(self.0))
+    }
+    fn sqrt(self) -> Self {
+        Self(B::float_sqrt(self.0))
+    }
+    fn exp(self) -> Self {
+        Self(B::float_exp(self.0))
+    }
+    fn sin_cos_pi(self) -> (Self, Self) {
+        let angle = self.times(PI).0;
+        (Self(B::float_sin(angle.clone())), Self(B::float_cos(angle)))
+    }
+    fn atan2_pi(self, x: Self) -> Self {
+        Self(B::float_atan2(self.0, x.0)).times(1.0 / PI)
+    }
+}
+
+impl<B: Backend> Field<B> {
+    /// Zeros of this dtype, on this device.
+    pub(crate) fn zeros(&self, shape: impl Into<Shape>) -> Self {
+        Self(B::float_zeros(shape.into(), &self.0.device(), self.0.dtype().into()))
+    }
+
+    /// One index of one axis, which is dropped.
+    pub(crate) fn index(&self, axis: usize, index: usize) -> Self {
+        let shape = self.0.shape();
+        let mut slices = vec![Slice::full(); axis + 1];
+        slices[axis] = Slice::new(index as isize, Some(index as isize + 1), 1);
+        let mut rest: Vec<usize> = (0..shape.num_dims()).map(|d| shape[d]).collect();
+        rest.remove(axis);
+        Self(B::float_reshape(B::float_slice(self.0.clone(), &slices), Shape::from(rest)))
+    }
+
+    /// Joins fields along a new axis.
+    pub(crate) fn stack(fields: Vec<Self>, axis: usize) -> Self {
+        let parts = fields.into_iter().map(|Field(part)| {
+            let shape = part.shape();
+            let mut longer: Vec<usize> = (0..shape.num_dims()).map(|d| shape[d]).collect();
+            longer.insert(axis, 1);
+            B::float_reshape(part, Shape::from(longer))
+        });
+        Self(B::float_cat(parts.collect(), axis))
+    }
+
+    /// Matrix product of `[B, N]` and `[N, M]`.
+    pub(crate) fn product(self, matrix: Self) -> Self {
+        Self(B::float_matmul(self.0, matrix.0))
+    }
+
+    /// Transpose of the last two axes.
+    pub(crate) fn transposed(self) -> Self {
+        Self(B::float_transpose(self.0))
+    }
+
+    /// n = max(⌊vpre⌋, 0), without a gradient.
+    pub(crate) fn spikes(&self) -> Self {
+        let n = B::float_floor(B::float_detach(self.0.clone()));
+        Self(B::float_clamp_min(n, Scalar::Float(0.0)))
+    }
+}

@@ -1,0 +1,336 @@
+//! The scan: all T steps of a network in one operation, and its exact adjoint in another.
+//!
+//! # The system
+//!
+//! Shapes: B batch, T steps, N neurons, K synapse types. x is the drive, α_k = e^(−dt/τ_k), c_k what a spike adds to sᵏ
+//! (1/τ_k in the paper's units, 1 in the layer's). For t = 0 … T−1:
+//!
+//! ```text
+//! I_t       = x_t + Σ_k Jᵏ_t                    Jᵏ = W_k sᵏ, the recurrent current
+//! vpre_t    = φ(v_t, I_t)                       the neuron's exact flow, unwrapped
+//! n_t       = max(⌊vpre_t⌋, 0)                  spikes in this step
+//! v_{t+1}   = vpre_t − n_t
+//! ΔQ_t      = n_t + G(v_{t+1}) − G(v_t)         charge sent in this step; negative where v falls back
+//! sᵏ_{t+1}  = α_k sᵏ_t + c_k ΔQ_t
+//! Jᵏ_{t+1}  = α_k Jᵏ_t + W_k c_k ΔQ_t
+//! ```
+//!
+//! Row t of the trajectory is the state *after* step t: s_{t+1}, v_{t+1}, and the charge ΔQ_t.
+//!
+//! # Its adjoint
+//!
+//! Given the cost's direct gradients s′, v′, ΔQ′ with respect to the trajectory, and with λ_T = v′_T and
+//! D_{T+1} = P_{T+1} = q_T = 0, for t = T−1 … 0:
+//!
+//! ```text
+//! Dᵏ_{t+1}  = s′ᵏ_{t+1} + α_k Dᵏ_{t+2}                      direct error, filtered back
+//! Pᵏ_{t+1}  = q_{t+1} + α_k Pᵏ_{t+2}                        adjoint of Jᵏ
+//! μ_t       = ΔQ′_t + Σ_k c_k (Dᵏ_{t+1} + W_kᵀ Pᵏ_{t+1})    error current
+//! λpre_t    = λ_{t+1} + g(vpre_t) μ_t
+//! q_t       = (∂φ/∂I) λpre_t                                = ∂C/∂x_t
+//! λ_t       = v′_t + (∂φ/∂v) λpre_t − g(v_t) μ_t
+//! ∂C/∂W_k  += Pᵏ_{t+1} ⊗ c_k ΔQ_t
+//! ```
+//!
+//! and at the start Pᵏ_0 = q_0 + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ Pᵏ_0, ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0.
+//! Here W maps pre to post; it is stored `[pre, post]`, so one neuron's outgoing weights are one row.
+//!
+//! **Derivation.** Jᵏ enters I_t and Jᵏ_{t+1}, so its adjoint is Pᵏ_t = q_t + α_k Pᵏ_{t+1}; likewise Dᵏ + W_kᵀPᵏ is the
+//! adjoint of sᵏ (as W_k sᵏ = Jᵏ). The charge enters sᵏ and Jᵏ, which gives μ. vpre_t enters v_{t+1} (derivative 1 through
+//! the reset) and ΔQ_t (through G, derivative g): λpre. v_t enters vpre_t and, with a minus, ΔQ_t: λ. Nothing is approximated.
+//!
+//! μ_t is wanted only where g(v_t), g(vpre_t) or ΔQ_t is not 0: for the *active* neurons. So all three O(N²) products, W ΔQ,
+//! Wᵀ P and P ⊗ ΔQ, touch only their rows. Source: Huh & Sejnowski 2017, whose adjoint −dp_v/dt = f_v p_v − g dp_s/dt
+//! this scheme keeps to the letter, because its charge is a difference of G.
+//!
+//! # Where it lives
+//!
+//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; [`composed`] runs the same in tensor operations
+//! on any other backend; [`autodiff`] gives it its gradient; [`reference`] is the same system for Burn's automatic
+//! differentiation, the oracle of the tests.
+
+pub mod autodiff;
+pub mod composed;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+pub mod cpu;
+pub mod field;
+pub mod reference;
+
+use crate::gate::Gate;
+use crate::neuron::Neuron;
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor};
+use burn::tensor::Tensor;
+use std::sync::Arc;
+
+/// One synapse type, as the scan sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScanSynapse {
+    /// α = e^(−dt/τ), the share of the trace that is left after a step.
+    pub decay: f64,
+    /// c, what one spike adds to the trace.
+    pub jump: f64,
+    /// Which plane of the weights `[M, N, N]` belongs to this type; `None` where it connects no neurons.
+    pub weights: Option<usize>,
+    /// Whether the trajectory gives this type's trace.
+    pub read: bool,
+}
+
+/// Which program runs the scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Body {
+    /// The backend's own kernel, where it has one.
+    #[default]
+    Kernel,
+    /// The backend's tensor operations, step by step, with the same explicit adjoint.
+    TensorOps,
+}
+
+/// Everything about a scan but its tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScanPlan {
+    /// The neuron.
+    pub neuron: Neuron,
+    /// The gate.
+    pub gate: Gate,
+    /// Length of a step, ms.
+    pub dt: f64,
+    /// The synapse types, K of them.
+    pub synapses: Vec<ScanSynapse>,
+    /// Whether the trajectory gives the membrane potential.
+    pub record_v: bool,
+    /// Whether the trajectory gives the charge sent in each step.
+    pub record_charge: bool,
+    /// Which program runs it.
+    pub body: Body,
+}
+
+impl ScanPlan {
+    /// Number of planes in the weights.
+    pub fn weight_planes(&self) -> usize {
+        self.synapses.iter().filter(|synapse| synapse.weights.is_some()).count()
+    }
+
+    /// For each synapse type, the plane of its trace in the trajectory; `None` where it is not read.
+    pub(crate) fn planes_read(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        let mut next = 0..;
+        self.synapses.iter().map(move |synapse| if synapse.read { next.next() } else { None })
+    }
+
+    /// Number of traces in the trajectory.
+    pub fn traces_read(&self) -> usize {
+        self.synapses.iter().filter(|synapse| synapse.read).count()
+    }
+}
+
+/// A tensor that may be absent.
+#[derive(Debug, Clone, ExtensionType)]
+pub enum Slot<B: Backend> {
+    /// Nothing here: not asked for, or zero.
+    Empty,
+    /// The tensor.
+    Full(FloatTensor<B>),
+}
+
+impl<B: Backend> Slot<B> {
+    /// As an option.
+    pub fn into_option(self) -> Option<FloatTensor<B>> {
+        match self {
+            Slot::Empty => None,
+            Slot::Full(tensor) => Some(tensor),
+        }
+    }
+
+    /// By reference.
+    pub fn as_option(&self) -> Option<&FloatTensor<B>> {
+        match self {
+            Slot::Empty => None,
+            Slot::Full(tensor) => Some(tensor),
+        }
+    }
+}
+
+impl<B: Backend> From<Option<FloatTensor<B>>> for Slot<B> {
+    fn from(tensor: Option<FloatTensor<B>>) -> Self {
+        tensor.map_or(Slot::Empty, Slot::Full)
+    }
+}
+
+/// What a scan gives.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct ScanOutput<B: Backend> {
+    /// The traces read, `[R, B, T, N]`.
+    #[extension_type]
+    pub traces: Slot<B>,
+    /// Membrane potentials, `[B, T, N]`.
+    #[extension_type]
+    pub v: Slot<B>,
+    /// Charges sent, `[B, T, N]`.
+    #[extension_type]
+    pub charge: Slot<B>,
+    /// v_T, `[B, N]`.
+    pub last_v: FloatTensor<B>,
+    /// s_T, `[B, K, N]`.
+    pub last_s: FloatTensor<B>,
+    /// What the adjoint needs, `[B, T, 2, N]`: I_t and vpre_t. Empty unless asked for.
+    #[extension_type]
+    pub tape: Slot<B>,
+}
+
+/// The cost's direct gradients with respect to a scan's outputs; empty where zero.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct OutputGradients<B: Backend> {
+    /// s′, `[R, B, T, N]`.
+    #[extension_type]
+    pub traces: Slot<B>,
+    /// v′, `[B, T, N]`.
+    #[extension_type]
+    pub v: Slot<B>,
+    /// ΔQ′, `[B, T, N]`.
+    #[extension_type]
+    pub charge: Slot<B>,
+    /// With respect to v_T, `[B, N]`.
+    #[extension_type]
+    pub last_v: Slot<B>,
+    /// With respect to s_T, `[B, K, N]`.
+    #[extension_type]
+    pub last_s: Slot<B>,
+}
+
+/// What the adjoint keeps of the forward run.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct ScanTape<B: Backend> {
+    /// I_t and vpre_t, `[B, T, 2, N]`.
+    pub steps: FloatTensor<B>,
+    /// W, `[M, N, N]`.
+    #[extension_type]
+    pub weights: Slot<B>,
+    /// v_0, `[B, N]`.
+    pub v0: FloatTensor<B>,
+    /// s_0, `[B, K, N]`.
+    pub s0: FloatTensor<B>,
+}
+
+/// Which gradients are wanted beside the drive's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// ∂C/∂W.
+    pub weights: bool,
+    /// ∂C/∂s_0.
+    pub s0: bool,
+}
+
+/// The gradients of a scan's inputs.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct InputGradients<B: Backend> {
+    /// ∂C/∂x, `[B, T, N]`.
+    pub drive: FloatTensor<B>,
+    /// ∂C/∂W, `[M, N, N]`, if wanted.
+    #[extension_type]
+    pub weights: Slot<B>,
+    /// ∂C/∂v_0, `[B, N]`.
+    pub v0: FloatTensor<B>,
+    /// ∂C/∂s_0, `[B, K, N]`, if wanted.
+    #[extension_type]
+    pub s0: Slot<B>,
+}
+
+/// A backend that can run the scan. The default bodies are tensor operations.
+#[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
+pub trait SpikingBackend: Backend {
+    /// Runs all steps; keeps the tape for the adjoint if asked to.
+    fn spiking_scan(
+        drive: FloatTensor<Self>,
+        #[extension_type] weights: Slot<Self>,
+        v0: FloatTensor<Self>,
+        s0: FloatTensor<Self>,
+        plan: Arc<ScanPlan>,
+        keep_tape: bool,
+    ) -> ScanOutput<Self> {
+        composed::forward::<Self>(drive, weights, v0, s0, &plan, keep_tape)
+    }
+
+    /// Runs the adjoint over all steps, backwards.
+    fn spiking_scan_adjoint(
+        #[extension_type] tape: ScanTape<Self>,
+        #[extension_type] gradients: OutputGradients<Self>,
+        plan: Arc<ScanPlan>,
+        wanted: Wanted,
+    ) -> InputGradients<Self> {
+        composed::adjoint::<Self>(tape, gradients, &plan, wanted)
+    }
+}
+
+/// A network's run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The traces s_{t+1} of the synapse types that are read, each `[B, T, N]`.
+    pub traces: Vec<Tensor<3>>,
+    /// Membrane potentials v_{t+1} after the reset, `[B, T, N]`.
+    pub v: Option<Tensor<3>>,
+    /// Charges ΔQ_t, `[B, T, N]`; a spike adds up to 1.
+    pub charge: Option<Tensor<3>>,
+    /// v_T, `[B, N]`.
+    pub last_v: Tensor<2>,
+    /// s_T, `[B, K, N]`.
+    pub last_s: Tensor<3>,
+}
+
+/// Runs a network over its drive. Differentiable with respect to every tensor, if the gate is.
+///
+/// - `drive`: x, `[B, T, N]`, 1/ms.
+/// - `weights`: W, `[M, N, N]` stored `[pre, post]`, one plane for each synapse type that has weights; `None` if none has.
+/// - `v0`: `[B, N]`, in [0, 1).
+/// - `s0`: `[B, K, N]`.
+///
+/// # Panics
+/// If shapes, dtypes or devices do not fit each other; and, on the CPU backends, if a value becomes infinite or NaN.
+pub fn scan(drive: Tensor<3>, weights: Option<Tensor<3>>, v0: Tensor<2>, s0: Tensor<3>, plan: &Arc<ScanPlan>) -> Run {
+    check_inputs(&drive, weights.as_ref(), &v0, &s0, plan);
+    let output = Dispatch::spiking_scan(
+        drive.into_dispatch(),
+        weights.map(Tensor::into_dispatch).into(),
+        v0.into_dispatch(),
+        s0.into_dispatch(),
+        plan.clone(),
+        false,
+    );
+    let mut traces = Vec::with_capacity(plan.traces_read());
+    if let Slot::Full(packed) = output.traces {
+        let packed = Tensor::<4>::from_dispatch(packed);
+        match plan.traces_read() {
+            1 => traces.push(packed.squeeze_dim(0)),
+            planes => traces.extend((0..planes).map(|r| packed.clone().narrow(0, r, 1).squeeze_dim(0))),
+        }
+    }
+    Run {
+        traces,
+        v: output.v.into_option().map(Tensor::from_dispatch),
+        charge: output.charge.into_option().map(Tensor::from_dispatch),
+        last_v: Tensor::from_dispatch(output.last_v),
+        last_s: Tensor::from_dispatch(output.last_s),
+    }
+}
+
+fn check_inputs(drive: &Tensor<3>, weights: Option<&Tensor<3>>, v0: &Tensor<2>, s0: &Tensor<3>, plan: &ScanPlan) {
+    let [batch, steps, neurons] = drive.dims();
+    assert!(steps > 0, "the drive has 0 time steps, but a run needs at least 1");
+    assert_eq!(v0.dims(), [batch, neurons], "v0 must be [batch, neurons] like the drive [batch, steps, neurons]");
+    assert_eq!(
+        s0.dims(),
+        [batch, plan.synapses.len(), neurons],
+        "s0 must be [batch, synapse types, neurons] like the drive [batch, steps, neurons]"
+    );
+    let planes = plan.weight_planes();
+    let dims = weights.map_or([0, neurons, neurons], Tensor::dims);
+    assert_eq!(dims, [planes, neurons, neurons], "weights must be [recurrent synapse types, neurons, neurons]");
+    let mut others = vec![("v0", v0.dtype(), v0.device()), ("s0", s0.dtype(), s0.device())];
+    others.extend(weights.map(|w| ("weights", w.dtype(), w.device())));
+    for (name, dtype, device) in others {
+        assert_eq!(dtype, drive.dtype(), "{name} and the drive differ in dtype; cast one of them");
+        assert_eq!(
+            device.clone().inner(),
+            drive.device().inner(),
+            "{name} and the drive are on different devices; move one of them"
+        );
+    }
+}

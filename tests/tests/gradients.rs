@@ -1,0 +1,153 @@
+//! The op's gradient against central differences, against automatic differentiation, and against itself by other ways.
+//!
+//! `GRADIENT_DRAWS=n` changes the number of random networks (default 300).
+
+use burn::tensor::{DType, Device};
+use burn_spiking::{Body, Gate};
+use burn_spiking_tests::{Draw, draws};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+/// Rounding, magnified by a few steps of a network.
+const NEAR_ROUNDING: f64 = 1e-10;
+
+fn devices() -> Vec<Device> {
+    vec![
+        #[cfg(feature = "flex")]
+        Device::flex(),
+        #[cfg(feature = "ndarray")]
+        Device::ndarray(),
+    ]
+}
+
+/// The same draws in every run.
+fn sample(count: usize) -> impl Iterator<Item = Draw> {
+    let count = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    (0..count).map(move |_| draws().new_tree(&mut runner).expect("draws reject nothing").current())
+}
+
+#[test]
+fn draws_reach_every_case() {
+    let device = &devices()[0];
+    let (mut back, mut first, mut last, mut several, mut wide) = (0, 0, 0, 0, 0);
+    for draw in sample(300) {
+        let run = draw.run(device);
+        let charge: Vec<f64> = run.charge.expect("asked for").into_data().iter::<f64>().collect();
+        let step = |at: usize| (at / draw.neurons) % draw.steps;
+        back += charge.iter().any(|q| *q < -1e-3) as usize;
+        first += charge.iter().enumerate().any(|(at, q)| step(at) == 0 && *q > 0.5) as usize;
+        last += charge.iter().enumerate().any(|(at, q)| step(at) + 1 == draw.steps && *q > 0.5) as usize;
+        several += charge.iter().any(|q| *q > 1.5) as usize;
+        wide += (draw.plan.gate.width() > 0.9) as usize;
+    }
+    for (name, count) in
+        [("falling back", back), ("first", first), ("last", last), ("several spikes", several), ("wide", wide)]
+    {
+        assert!(count >= 10, "{name}: {count} draws of 300");
+    }
+}
+
+#[test]
+fn op_agrees_with_automatic_differentiation() {
+    for device in devices() {
+        for (at, draw) in sample(300).enumerate() {
+            let distance = draw.by_op(&device, DType::F64, Body::Kernel).distance(&draw.by_reference(&device));
+            assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        }
+    }
+}
+
+#[test]
+fn op_agrees_with_central_differences() {
+    let device = &devices()[0];
+    let (mut checked, mut skipped) = (0, 0);
+    for (at, draw) in sample(300).enumerate() {
+        let Some(differences) = draw.by_differences(device, 1e-5) else {
+            skipped += 1;
+            continue;
+        };
+        checked += 1;
+        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&differences);
+        assert!(distance <= 1e-6, "draw {at}: {distance:e} for {:?}", draw.plan);
+    }
+    println!("{checked} draws checked, {skipped} skipped because a spike changed its step");
+    assert!(skipped * 20 <= checked, "{skipped} of {} draws skipped", checked + skipped);
+}
+
+#[test]
+fn kernel_and_tensor_operations_agree() {
+    for device in devices() {
+        for (at, draw) in sample(150).enumerate() {
+            let kernel = draw.by_op(&device, DType::F64, Body::Kernel);
+            let distance = kernel.distance(&draw.by_op(&device, DType::F64, Body::TensorOps));
+            assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        }
+    }
+}
+
+#[cfg(all(feature = "flex", feature = "ndarray"))]
+#[test]
+fn backends_agree_to_the_last_bit() {
+    for draw in sample(100) {
+        let [flex, ndarray] =
+            [Device::flex(), Device::ndarray()].map(|device| draw.by_op(&device, DType::F64, Body::Kernel));
+        assert_eq!(flex.drive, ndarray.drive);
+        assert_eq!(flex.v0, ndarray.v0);
+        // The gradients of W and s_0 pass through the backends' own products and sums of the cost.
+        assert!(flex.distance(&ndarray) <= 1e-14);
+    }
+}
+
+#[test]
+fn single_precision_agrees_with_double() {
+    for device in devices() {
+        for (at, draw) in sample(150).enumerate() {
+            let double = draw.by_op(&device, DType::F64, Body::Kernel);
+            let distance = draw.by_op(&device, DType::F32, Body::Kernel).distance(&double);
+            // A spike that changes its step, or a narrow gate's slope, magnifies single rounding.
+            let allowed = 2e-4 / draw.plan.gate.width();
+            let same_steps = draw.by_differences(&device, 1e-5).is_some();
+            assert!(distance <= allowed || !same_steps, "draw {at}: {distance:e} for {:?}", draw.plan);
+        }
+    }
+}
+
+#[test]
+fn two_calls_are_one() {
+    for device in devices() {
+        for (at, draw) in sample(150).enumerate().filter(|(_, draw)| draw.steps >= 2) {
+            let one = draw.by_op(&device, DType::F64, Body::Kernel);
+            let distance = one.distance(&draw.by_two_calls(&device));
+            assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        }
+    }
+}
+
+/// The check itself: an adjoint of a slightly different system must be told from the right one.
+#[test]
+fn planted_errors_are_caught() {
+    let device = &devices()[0];
+    let (mut wrong_gate, mut wrong_decay, mut wrong_step, mut draws) = (0, 0, 0, 0);
+    for draw in sample(60).filter(|draw| draw.steps >= 4 && draw.plan.weight_planes() > 0) {
+        let truth = draw.by_reference(device);
+        let right = draw.by_adjoint_of(device, &draw.plan);
+        assert!(right.distance(&truth) <= NEAR_ROUNDING);
+        let misses = |change: &dyn Fn(&mut burn_spiking::scan::ScanPlan)| {
+            let mut plan = draw.plan.clone();
+            change(&mut plan);
+            (draw.by_adjoint_of(device, &plan).distance(&truth) > 1e3 * NEAR_ROUNDING) as usize
+        };
+        draws += 1;
+        wrong_gate += misses(&|plan| {
+            plan.gate = match plan.gate {
+                Gate::Quintic { width } => Gate::RaisedCosine { width },
+                _ => Gate::Quintic { width: plan.gate.width() },
+            }
+        });
+        wrong_decay += misses(&|plan| plan.synapses[0].decay *= 0.9999);
+        wrong_step += misses(&|plan| plan.dt *= 1.0001);
+    }
+    assert!(draws >= 20, "{draws}");
+    assert_eq!([wrong_gate, wrong_decay, wrong_step], [draws; 3]);
+}
