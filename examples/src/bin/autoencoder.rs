@@ -1,0 +1,204 @@
+//! Trains a spiking network to predict its filtered input, and shows what it learned.
+
+use burn::data::dataloader::DataLoader;
+use burn::data::dataset::Dataset;
+use burn::grad_clipping::GradientClippingConfig;
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
+use burn::module::{Module, ParamGroup};
+use burn::optim::AdamConfig;
+use burn::store::ModuleRecord;
+use burn::tensor::Device;
+use burn::train::metric::LossMetric;
+use burn::train::{Learner, SupervisedTraining};
+use burn_spiking_examples::autoencoder::{Autoencoder, TAU, WIDTH};
+use burn_spiking_examples::device::DeviceName;
+use burn_spiking_examples::output::Folder;
+use burn_spiking_examples::progress::EpochLines;
+use burn_spiking_plot::{Readout, readout};
+use burn_spiking_tasks::{Coding, EpochLoader, Trial, TrialBatch, TrialBatcher};
+use clap::Parser;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Trains 30 spiking neurons so that a linear readout of their spikes follows the filtered input, and writes a report, the
+/// trained model and a picture of readout against target.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Args {
+    /// Seed of the initial parameters and of all trials
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for the report, the picture, the model and the checkpoints
+    #[arg(long, default_value = "runs/autoencoder")]
+    out: PathBuf,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
+    device: DeviceName,
+    /// Epochs of 50 iterations; trials grow during the first half of them
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: u32,
+}
+
+const BATCH: usize = 50;
+const ITERATIONS_PER_EPOCH: usize = 50;
+const NEURONS: usize = 30;
+const CHANNELS: usize = 2;
+const VALIDATION_TRIALS: usize = 100;
+const TEST_TRIALS: usize = 200;
+/// Steps of the trials that are not trained on.
+const LONG: usize = 800;
+
+#[derive(Serialize)]
+struct Report {
+    seed: u64,
+    epochs: u32,
+    best_epoch: usize,
+    trials: usize,
+    nmse: f64,
+    nmse_without_fast: f64,
+    corr_wf_uo: f64,
+    corr_u_o: f64,
+    rate_hz: f64,
+    silent: usize,
+    train_seconds: f64,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Trials grow: a neuron that drifts away in a long trial before it has learned to fire never gets a gradient again.
+fn steps_in(epoch: usize, epochs: usize) -> usize {
+    match 8 * (epoch - 1) / epochs {
+        0 => 50,
+        1 => 100,
+        2..4 => 200,
+        _ => 400,
+    }
+}
+
+/// Each parameter's rate follows its natural size, and falls along a cosine to a twentieth.
+fn rates(iterations: usize) -> Result<ModuleLrScheduler, String> {
+    let cosine = |rate: f64| CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.05 * rate);
+    ModuleLrSchedulerConfig::new(cosine(0.02).into())
+        .with_group(ParamGroup::from_predicate("readout"), cosine(0.002))
+        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.06))
+        .init()
+}
+
+fn seeded(seed: u64, stream: u64) -> u64 {
+    seed.wrapping_mul(1_000_003).wrapping_add(stream)
+}
+
+fn batches(task: &Coding, seed: u64, trials: usize, device: &Device) -> Result<Vec<TrialBatch>, String> {
+    let data = Coding { steps: LONG, ..task.clone() }.dataset(seed, trials).map_err(|error| error.to_string())?;
+    let loader = EpochLoader::constant(data, TrialBatcher, BATCH, device);
+    loader.iter().map(|batch| batch.map_err(|error| error.to_string())).collect()
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let device = args.device.device()?;
+    let folder = Folder::make(&args.out)?;
+    let training_device = device.clone().autodiff();
+    device.seed(args.seed);
+    let task = Coding { v0_below: 1.0 - WIDTH, ..Coding::auto_encoding(CHANNELS, TAU, NEURONS) };
+    let fail = |error: &dyn std::fmt::Display| error.to_string();
+
+    let model = Autoencoder::init(&task, &training_device).map_err(|error| fail(&error))?;
+    println!("{}", model.network);
+    let epochs = args.epochs as usize;
+    let training_data = {
+        let (task, seed) = (task.clone(), args.seed);
+        task.check().map_err(|error| fail(&error))?;
+        move |epoch: usize| -> Arc<dyn Dataset<Trial>> {
+            let task = Coding { steps: steps_in(epoch.min(epochs), epochs), ..task.clone() };
+            let seed = seeded(seed, 10 + epoch as u64);
+            Arc::new(task.dataset(seed, BATCH * ITERATIONS_PER_EPOCH).expect("the task was checked"))
+        }
+    };
+    let validation_data = Coding { steps: LONG, ..task.clone() }
+        .dataset(seeded(args.seed, 1), VALIDATION_TRIALS)
+        .map_err(|error| fail(&error))?;
+    let training = EpochLoader::new(training_data, TrialBatcher, BATCH, &training_device);
+    let validation = EpochLoader::constant(validation_data, TrialBatcher, BATCH, &device);
+
+    let started = Instant::now();
+    let optimizer =
+        AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init();
+    let learner = Learner::new(model.clone(), optimizer, rates(epochs * ITERATIONS_PER_EPOCH)?);
+    let result = SupervisedTraining::new(folder.path(), Arc::new(training), Arc::new(validation))
+        .metrics((LossMetric::new(),))
+        .num_epochs(epochs)
+        .with_default_checkpointers()
+        .renderer(Box::new(EpochLines::default()))
+        .launch(learner);
+    let train_seconds = started.elapsed().as_secs_f64();
+
+    // The learner keeps the checkpoints of the last epochs and of the best one; the best of these is the result.
+    let validation = batches(&task, seeded(args.seed, 1), VALIDATION_TRIALS, &device)?;
+    let mut best = (epochs, result.model.clone(), result.model.evaluate(validation.clone()).nmse);
+    for epoch in 1..=epochs {
+        let path = folder.file(&format!("checkpoint/model-{epoch}.bpk"));
+        if !path.exists() {
+            continue;
+        }
+        let record = ModuleRecord::load(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let kept = model.valid().load_record(record);
+        let nmse = kept.evaluate(validation.clone()).nmse;
+        if nmse < best.2 {
+            best = (epoch, kept, nmse);
+        }
+    }
+    let (best_epoch, model, _) = best;
+
+    let test = batches(&task, seeded(args.seed, 2), TEST_TRIALS, &device)?;
+    let evaluation = model.evaluate(test.clone());
+    let (corr_wf_uo, corr_u_o) = model.correlations();
+    let report = Report {
+        seed: args.seed,
+        epochs: args.epochs,
+        best_epoch,
+        trials: TEST_TRIALS,
+        nmse: evaluation.nmse,
+        nmse_without_fast: model.clone().without_fast().evaluate(test).nmse,
+        corr_wf_uo,
+        corr_u_o,
+        rate_hz: evaluation.rate_hz,
+        silent: evaluation.silent,
+        train_seconds,
+    };
+    model.network.save(folder.file("network.bpk")).map_err(|error| fail(&error))?;
+    let (model_path, picture) = (folder.file("model.bpk"), folder.file("readout.png"));
+    model.into_record().save(&model_path).map_err(|error| format!("{}: {error}", model_path.display()))?;
+    folder.write_json("report.json", &report)?;
+    let shown = Readout {
+        title: &format!("Auto-encoding by {NEURONS} spiking neurons: normalised error {:.4}", report.nmse),
+        dt: task.dt,
+        output: &evaluation.output,
+        target: &evaluation.target,
+        width: CHANNELS,
+    };
+    readout(&picture, &shown).map_err(|error| fail(&error))?;
+
+    println!("normalised error on {TEST_TRIALS} fresh trials  {:.4}", report.nmse);
+    println!("  with the fast synapses W_f deleted    {:.4}", report.nmse_without_fast);
+    println!("correlation of W_f with -U O            {corr_wf_uo:.3}");
+    println!("correlation of U with O transposed      {corr_u_o:.3}");
+    println!(
+        "firing rate                             {:.1} Hz, {} of {NEURONS} neurons silent",
+        report.rate_hz, report.silent
+    );
+    println!("training took {train_seconds:.0} s; the best epoch was {best_epoch} of {epochs}");
+    println!("report {}, picture {}", folder.file("report.json").display(), picture.display());
+    Ok(())
+}

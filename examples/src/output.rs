@@ -1,0 +1,47 @@
+//! The folder that a program writes to.
+
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// An output folder that exists and can be written.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder, and finds out now whether it can be written rather than when the work is done.
+    ///
+    /// # Errors
+    /// If it cannot be made or written.
+    pub fn make(path: impl AsRef<Path>) -> Result<Self, String> {
+        let path = path.as_ref().to_path_buf();
+        let failed = |error: std::io::Error| {
+            format!("the output folder {} cannot be written ({error}); choose another with --out", path.display())
+        };
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        let probe = path.join(".probe");
+        std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
+        Ok(Self { path })
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a report as JSON.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_json(&self, name: &str, report: &impl Serialize) -> Result<(), String> {
+        let path = self.file(name);
+        let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+        std::fs::write(&path, json + "\n").map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
