@@ -43,18 +43,22 @@ fn draw(path: &Path, figure: &Readout<'_>) -> Result<(), Box<dyn std::error::Err
     let steps = output.len() / width;
     let end = steps as f64 * dt;
     let largest = output.iter().chain(target).fold(0.0_f32, |largest, x| largest.max(x.abs())) as f64 * 1.1;
+    // Room for the legend.
+    let top = 1.45 * largest;
     for (channel, panel) in root.split_evenly((width, 1)).iter().enumerate() {
         let mut chart = ChartBuilder::on(panel)
             .margin(12)
+            .margin_right(36)
             .x_label_area_size(44)
             .y_label_area_size(64)
-            .build_cartesian_2d(0.0..end, -largest..largest)?;
+            .build_cartesian_2d(0.0..end, -largest..top)?;
         chart
             .configure_mesh()
             .light_line_style(WHITE)
             .bold_line_style(GRID)
             .axis_style(INK)
             .label_style((FONT, 17).into_font().color(&INK))
+            .x_label_formatter(&|t| format!("{t:.0}"))
             .x_desc(if channel + 1 == width { "time (ms)" } else { "" })
             .y_desc(format!("output {}", channel + 1))
             .draw()?;
