@@ -57,7 +57,7 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: &Inputs
     let (mut sent_after, mut density_after) = (rows::zeros(n), rows::zeros(n));
     let (mut sent, mut density) = (rows::zeros(n), rows::zeros(n));
     let mut direct = rows::zeros::<T>(n);
-    let mut neurons = vec![0; n + 1];
+    let mut list = Vec::with_capacity(rows::padded(n));
 
     vpre[..n].copy_from_slice(vpre_at(steps - 1));
     rows::reset_row(&vpre, &mut v);
@@ -82,8 +82,7 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: &Inputs
             rows::add(&mut lambda, &direct);
         }
         // The error current is wanted only where the gate lets it through.
-        let active =
-            rows::compact(&mut neurons, n, |j| charge[j] != zero || density[j] != zero || density_after[j] != zero);
+        let active = rows::active(&mut list, n, &charge, &density, &density_after);
         for &j in active {
             mu[j as usize] = inputs.charge.map_or(zero, |d_charge| d_charge[t * n + j as usize]);
         }
@@ -129,9 +128,8 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: &Inputs
                 weights[plane].gather(&everyone, &p[k], T::of(1.0), &mut d[k]);
             }
             if let Some(gradient) = outputs.weights.get_mut(plane) {
-                let s0 = &inputs.s0[k * n..(k + 1) * n];
-                let nonzero = rows::compact(&mut neurons, n, |j| s0[j] != zero);
-                gradient.add_outer(nonzero, s0, T::of(1.0), &p[k]);
+                let s0 = row_of(&inputs.s0[k * n..(k + 1) * n], n);
+                gradient.add_outer(rows::nonzero(&mut list, n, &s0), &s0, T::of(1.0), &p[k]);
             }
         }
     }

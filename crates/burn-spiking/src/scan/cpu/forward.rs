@@ -67,7 +67,7 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<
         })
         .collect();
     let (mut i, mut vpre, mut charge) = (rows::zeros(n), rows::zeros(n), rows::zeros(n));
-    let mut active = vec![0; n + 1];
+    let mut list = Vec::with_capacity(rows::padded(n));
 
     for t in 0..inputs.drive.len() / n {
         let here = t * n..(t + 1) * n;
@@ -77,7 +77,7 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<
         }
         rows::phi(flow, &v, &i, &mut vpre);
         rows::settle(gate, &vpre, &mut v, &mut sent, &mut charge);
-        let active = rows::compact(&mut active, n, |j| charge[j] != T::default());
+        let active = rows::nonzero(&mut list, n, &charge);
 
         let mut read = 0;
         for (synapse, (s, j)) in synapses.iter().zip(s.iter_mut().zip(&mut j)) {

@@ -30,13 +30,21 @@ fn lanes_mut<T>(row: &mut [T]) -> &mut [[T; LANES]] {
     row.as_chunks_mut().0
 }
 
+/// All lanes of a result before any is stored, so that they may be computed at once.
+#[inline(always)]
+fn each<T: Real>(lane: impl Fn(usize) -> T) -> [T; LANES] {
+    let mut all = [T::default(); LANES];
+    for (l, x) in all.iter_mut().enumerate() {
+        *x = lane(l);
+    }
+    all
+}
+
 /// out += row.
 #[inline(always)]
 pub(super) fn add<T: Real>(out: &mut [T], row: &[T]) {
     for (out, row) in lanes_mut(out).iter_mut().zip(lanes(row)) {
-        for l in 0..LANES {
-            out[l] += row[l];
-        }
+        *out = each(|l| out[l] + row[l]);
     }
 }
 
@@ -44,9 +52,7 @@ pub(super) fn add<T: Real>(out: &mut [T], row: &[T]) {
 #[inline(always)]
 pub(super) fn scale<T: Real>(out: &mut [T], c: T) {
     for out in lanes_mut(out) {
-        for out in out {
-            *out = c * *out;
-        }
+        *out = each(|l| c * out[l]);
     }
 }
 
@@ -54,9 +60,7 @@ pub(super) fn scale<T: Real>(out: &mut [T], c: T) {
 #[inline(always)]
 pub(super) fn decay_add<T: Real>(out: &mut [T], c: T, row: &[T], a: T) {
     for (out, row) in lanes_mut(out).iter_mut().zip(lanes(row)) {
-        for l in 0..LANES {
-            out[l] = c * out[l] + a * row[l];
-        }
+        *out = each(|l| c * out[l] + a * row[l]);
     }
 }
 
@@ -205,15 +209,54 @@ pub(super) fn charge_of<T: Real>(vpre: &[T], sent_after: &[T], sent: &[T], charg
     }
 }
 
-/// The neurons for which `is_active` holds, in order.
+/// The neurons below `n` for which a row is not 0, in order.
 #[inline(always)]
-pub(super) fn compact<'a>(active: &'a mut [u32], n: usize, is_active: impl Fn(usize) -> bool) -> &'a [u32] {
-    let mut count = 0;
-    for j in 0..n {
-        active[count] = j as u32;
-        count += is_active(j) as usize;
+pub(super) fn nonzero<'a, T: Real>(list: &'a mut Vec<u32>, n: usize, row: &[T]) -> &'a [u32] {
+    let zero = T::default();
+    list.clear();
+    for (block, row) in lanes(row).iter().enumerate() {
+        collect(list, n, block, &row.map(|x| x != zero));
     }
-    &active[..count]
+    list
+}
+
+/// The active neurons below `n`, in order: those whose ΔQ, g(v) or g(vpre) is not 0.
+#[inline(always)]
+pub(super) fn active<'a, T: Real>(
+    list: &'a mut Vec<u32>,
+    n: usize,
+    charge: &[T],
+    density: &[T],
+    density_after: &[T],
+) -> &'a [u32] {
+    let zero = T::default();
+    list.clear();
+    let rows = lanes(charge).iter().zip(lanes(density)).zip(lanes(density_after));
+    for (block, ((charge, before), after)) in rows.enumerate() {
+        let mut active = [false; LANES];
+        for l in 0..LANES {
+            active[l] = (charge[l] != zero) | (before[l] != zero) | (after[l] != zero);
+        }
+        collect(list, n, block, &active);
+    }
+    list
+}
+
+/// Appends the members of one block of lanes.
+#[inline(always)]
+fn collect(list: &mut Vec<u32>, n: usize, block: usize, members: &[bool; LANES]) {
+    let mut bits = 0_u32;
+    for (l, &member) in members.iter().enumerate() {
+        bits |= (member as u32) << l;
+    }
+    while bits != 0 {
+        let j = block * LANES + bits.trailing_zeros() as usize;
+        // The padding beyond n has no weights.
+        if j < n {
+            list.push(j as u32);
+        }
+        bits &= bits - 1;
+    }
 }
 
 /// A square matrix with padded rows: one neuron's outgoing weights are one row.
@@ -256,17 +299,13 @@ impl<T: Real> Matrix<T> {
             let [a0, a1, a2, a3] = four.map(|j| c * x[j as usize]);
             let rows = lanes_mut(out).iter_mut().zip(w0).zip(w1).zip(w2.iter().zip(w3));
             for (((out, w0), w1), (w2, w3)) in rows {
-                for l in 0..LANES {
-                    out[l] += (a0 * w0[l] + a1 * w1[l]) + (a2 * w2[l] + a3 * w3[l]);
-                }
+                *out = each(|l| out[l] + ((a0 * w0[l] + a1 * w1[l]) + (a2 * w2[l] + a3 * w3[l])));
             }
         }
         for &j in rest {
             let a = c * x[j as usize];
             for (out, w) in lanes_mut(out).iter_mut().zip(lanes(self.row(j as usize))) {
-                for l in 0..LANES {
-                    out[l] += a * w[l];
-                }
+                *out = each(|l| out[l] + a * w[l]);
             }
         }
     }
@@ -280,12 +319,12 @@ impl<T: Real> Matrix<T> {
             let mut sums = [[T::default(); LANES]; 4];
             let rows = lanes(p).iter().zip(w0).zip(w1).zip(w2.iter().zip(w3));
             for (((p, w0), w1), (w2, w3)) in rows {
-                for l in 0..LANES {
-                    sums[0][l] += w0[l] * p[l];
-                    sums[1][l] += w1[l] * p[l];
-                    sums[2][l] += w2[l] * p[l];
-                    sums[3][l] += w3[l] * p[l];
-                }
+                sums = [
+                    each(|l| sums[0][l] + w0[l] * p[l]),
+                    each(|l| sums[1][l] + w1[l] * p[l]),
+                    each(|l| sums[2][l] + w2[l] * p[l]),
+                    each(|l| sums[3][l] + w3[l] * p[l]),
+                ];
             }
             for (&j, sums) in four.iter().zip(sums) {
                 out[j as usize] += c * total(sums);
@@ -294,9 +333,7 @@ impl<T: Real> Matrix<T> {
         for &j in rest {
             let mut sums = [T::default(); LANES];
             for (p, w) in lanes(p).iter().zip(lanes(self.row(j as usize))) {
-                for l in 0..LANES {
-                    sums[l] += w[l] * p[l];
-                }
+                sums = each(|l| sums[l] + w[l] * p[l]);
             }
             out[j as usize] += c * total(sums);
         }
@@ -308,9 +345,7 @@ impl<T: Real> Matrix<T> {
         for &j in active {
             let a = c * x[j as usize];
             for (row, p) in lanes_mut(self.row_mut(j as usize)).iter_mut().zip(lanes(p)) {
-                for l in 0..LANES {
-                    row[l] += a * p[l];
-                }
+                *row = each(|l| row[l] + a * p[l]);
             }
         }
     }
