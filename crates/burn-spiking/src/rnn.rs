@@ -42,7 +42,7 @@ impl Initial {
         match neuron {
             Neuron::Nif => Self { input: 0.3, recurrent: 0.1, tonic: spikes },
             // A QIF neuron under a steady current I fires √(4 I/τ_v) times a ms.
-            Neuron::Qif { .. } => Self { input: 0.3, recurrent: 0.3, tonic: (0.5 * spikes).powi(2) },
+            Neuron::Qif { .. } => Self { input: 0.5, recurrent: 0.1, tonic: (0.5 * spikes).powi(2) },
         }
     }
 }

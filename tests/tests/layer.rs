@@ -1,0 +1,358 @@
+//! The layer as its users meet it: runs, states, records, mistakes.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
+use burn_spiking::{
+    Body, Gate, Neuron, RecordError, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+fn devices() -> Vec<Device> {
+    vec![
+        #[cfg(feature = "flex")]
+        Device::flex(),
+        #[cfg(feature = "ndarray")]
+        Device::ndarray(),
+    ]
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// Fixed numbers of about unit variance.
+fn noise<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
+    let count = shape.iter().product();
+    let data: Vec<f64> = (0..count).map(|at| 1.4 * (0.71 * at as f64 + (0.13 * at as f64).sin()).sin()).collect();
+    Tensor::from_data(TensorData::new(data, shape), (device, dtype))
+}
+
+fn neurons() -> [Neuron; 2] {
+    [Neuron::Nif, Neuron::Qif { tau_v: 25.0 }]
+}
+
+/// A run under a steady current, dt and neuron as given: total charge and number of resets of one neuron.
+fn steady_run(neuron: Neuron, dt: f64, gate: Gate, dtype: DType) -> (f64, f64) {
+    let device = &devices()[0];
+    let mut layer = SpikingRnnConfig::new(1, 1)
+        .with_neuron(neuron)
+        .with_gate(gate)
+        .with_dt(dt)
+        .with_synapses(vec![Synapse::read_only(10.0)])
+        .init((device, dtype))
+        .unwrap();
+    layer.input = layer.input.map(|u| u.ones_like());
+    let steps = (400.0 / dt) as usize;
+    let input = Tensor::<3>::full([1, steps, 1], 0.9, (device, dtype));
+    // From 0: the gate is shut there.
+    let state = SpikingState::at(Tensor::zeros([1, 1], (device, dtype)), 1);
+    let (trajectory, _) = layer.forward_recording(input, Some(state));
+    let charge = numbers(trajectory.charge.unwrap());
+    let last_v = *numbers(trajectory.v.unwrap()).last().unwrap();
+    let sent = gate.charge(last_v);
+    (charge.iter().sum(), sent)
+}
+
+#[test]
+fn a_spike_is_charge_one_at_any_step() {
+    for neuron in neurons() {
+        for gate in [Gate::Quintic { width: 0.1 }, Gate::RaisedCosine { width: 0.7 }, Gate::Quintic { width: 1.0 }] {
+            for dt in [0.01, 0.1, 1.0, 5.0] {
+                for (dtype, rounding) in [(DType::F64, 1e-10), (DType::F32, 2e-3)] {
+                    let (charge, sent) = steady_run(neuron, dt, gate, dtype);
+                    let spikes = (charge - sent).round();
+                    assert!(spikes >= 8.0, "{neuron} dt {dt}: {charge}");
+                    assert!(
+                        (charge - sent - spikes).abs() < rounding,
+                        "{neuron} dt {dt} {gate}: {charge}, {sent} begun"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn threshold_gate_sends_whole_spikes() {
+    for neuron in neurons() {
+        let (charge, _) = steady_run(neuron, 0.5, Gate::Threshold, DType::F64);
+        assert!(charge >= 8.0 && charge == charge.round(), "{charge}");
+    }
+}
+
+/// Mean squared trace of a small network and its gradient with respect to W, for a signal fixed in time.
+fn gradient_at(dt: f64) -> Vec<f64> {
+    let device = devices()[0].clone().autodiff();
+    let mut layer = SpikingRnnConfig::new(2, 6)
+        .with_gate(Gate::Quintic { width: 1.0 })
+        .with_dt(dt)
+        .init((&device, DType::F64))
+        .unwrap();
+    // The same parameters for every dt, whatever the other tests have drawn from the device.
+    layer.input = Param::from_tensor(noise([2, 6], &device, DType::F64) * 0.2);
+    layer.recurrent = vec![Param::from_tensor(noise([6, 6], &device, DType::F64) * 0.1)];
+    let steps = (40.0 / dt).round() as usize;
+    let signal: Vec<f64> = (0..steps)
+        .flat_map(|t| {
+            let time = (t as f64 + 0.5) * dt;
+            [(0.2 * time).sin(), (0.13 * time).cos()]
+        })
+        .collect();
+    let input = Tensor::<3>::from_data(TensorData::new(signal, [1, steps, 2]), (&device, DType::F64));
+    let (trajectory, _) = layer.forward(input, None);
+    let gradients = trajectory.trace().square().mean().backward();
+    numbers(layer.recurrent[0].grad(&gradients).unwrap())
+}
+
+#[test]
+fn gradient_converges_with_the_step_at_first_order() {
+    let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let at: Vec<Vec<f64>> = [0.2, 0.1, 0.05, 0.025].into_iter().map(gradient_at).collect();
+    let gaps: Vec<f64> = at.windows(2).map(|pair| distance(&pair[0], &pair[1])).collect();
+    for pair in gaps.windows(2) {
+        let order = (pair[0] / pair[1]).log2();
+        assert!((order - 1.0).abs() < 0.2, "order {order} from gaps {gaps:?}");
+    }
+}
+
+/// Every gradient of a layer on one batch.
+fn gradients(layer: &SpikingRnn, input: Tensor<3>) -> Vec<Vec<f64>> {
+    let (trajectory, state) = layer.forward_recording(input, None);
+    let cost = trajectory.traces[0].clone().square().sum()
+        + trajectory.charge.unwrap().powi_scalar(3).sum()
+        + state.v.sum()
+        + state.s.square().sum();
+    let gradients = cost.backward();
+    let mut all = vec![numbers(layer.input.grad(&gradients).unwrap())];
+    all.extend(layer.tonic.iter().map(|tonic| numbers(tonic.grad(&gradients).unwrap())));
+    all.extend(layer.recurrent.iter().map(|w| numbers(w.grad(&gradients).unwrap())));
+    all
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    for device in devices().into_iter().map(Device::autodiff) {
+        for neuron in neurons() {
+            let layer = SpikingRnnConfig::new(3, 37).with_neuron(neuron).init(&device).unwrap();
+            let input = noise([13, 60, 3], &device, DType::F32);
+            let with = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| gradients(&layer, input.clone()))
+            };
+            let one = with(1);
+            assert_eq!(one, with(2));
+            assert_eq!(one, with(5));
+            assert_eq!(one, gradients(&layer, input.clone()));
+        }
+    }
+}
+
+#[test]
+fn views_run_like_copies() {
+    for device in devices().into_iter().map(Device::autodiff) {
+        let layer = SpikingRnnConfig::new(3, 19).init((&device, DType::F64)).unwrap();
+        // Time first, and a slice of a longer and wider tensor.
+        let long = noise([30, 5, 4], &device, DType::F64);
+        let view = long.clone().swap_dims(0, 1).slice([1..4, 7..27, 1..4]);
+        let copy = Tensor::<3>::from_data(view.clone().into_data(), (&device, DType::F64));
+        assert_eq!(gradients(&layer, view), gradients(&layer, copy));
+        let state = |v: Tensor<2>| SpikingState::at(v, 1);
+        let wide = noise([19, 3], &device, DType::F64).abs().clamp_max(0.9);
+        let run = |v: Tensor<2>| numbers(layer.forward(long.clone().slice([0..3, 0..5, 0..3]), Some(state(v))).1.v);
+        let copied = Tensor::<2>::from_data(wide.clone().transpose().into_data(), (&device, DType::F64));
+        assert_eq!(run(wide.transpose()), run(copied));
+    }
+}
+
+#[test]
+fn smallest_sizes_run() {
+    for device in devices().into_iter().map(Device::autodiff) {
+        for neuron in neurons() {
+            let layer = SpikingRnnConfig::new(1, 1).with_neuron(neuron).with_autapses(true).init(&device).unwrap();
+            let all = gradients(&layer, noise([1, 1, 1], &device, DType::F32));
+            assert!(all.iter().flatten().all(|x| x.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn layer_agrees_with_its_reference() {
+    for device in devices().into_iter().map(Device::autodiff) {
+        for neuron in neurons() {
+            let synapses = vec![Synapse::new(15.0), Synapse::recurrent_only(2.0), Synapse::read_only(30.0)];
+            let config = SpikingRnnConfig::new(2, 9).with_neuron(neuron).with_synapses(synapses).with_record_v(true);
+            let layer = config.init((&device, DType::F64)).unwrap();
+            let input = noise([2, 15, 2], &device, DType::F64);
+            let state = || Some(layer.random_state(2, 0.1, 0.9, 7));
+            let found = |run: &dyn Fn() -> (burn_spiking::Trajectory, SpikingState)| {
+                let (trajectory, state) = run();
+                assert_eq!(trajectory.traces.len(), 2);
+                let cost = trajectory.traces.into_iter().map(|s| s.square().sum()).reduce(|a, b| a + b).unwrap()
+                    + trajectory.v.unwrap().sum()
+                    + state.s.square().sum();
+                let gradients = cost.backward();
+                let mut all = numbers(layer.input.grad(&gradients).unwrap());
+                all.extend(layer.recurrent.iter().flat_map(|w| numbers(w.grad(&gradients).unwrap())));
+                all
+            };
+            let op = found(&|| layer.forward(input.clone(), state()));
+            let composed = layer.clone().with_body(Body::TensorOps);
+            let others = [
+                found(&|| layer.forward_reference(input.clone(), state())),
+                found(&|| composed.forward(input.clone(), state())),
+            ];
+            for other in others {
+                assert!(burn_spiking_tests::relative_distance(&op, &other) < 1e-11);
+            }
+        }
+    }
+}
+
+#[test]
+fn autapses_count_only_if_asked_for() {
+    let device = devices()[0].clone().autodiff();
+    for autapses in [false, true] {
+        let layer = SpikingRnnConfig::new(1, 4).with_autapses(autapses).init(&device).unwrap();
+        let all = gradients(&layer, noise([2, 60, 1], &device, DType::F32));
+        let diagonal: Vec<f64> = (0..4).map(|j| all[2][5 * j]).collect();
+        assert_eq!(diagonal.iter().all(|g| *g == 0.0), !autapses, "{diagonal:?}");
+    }
+}
+
+#[test]
+fn every_neuron_of_a_fresh_layer_fires() {
+    for device in devices() {
+        for neuron in neurons() {
+            for (channels, n) in [(1, 20), (3, 80), (40, 120)] {
+                let layer = SpikingRnnConfig::new(channels, n).with_neuron(neuron).init(&device).unwrap();
+                let input = Tensor::random([8, 1000, channels], Distribution::Normal(0.0, 1.0), &device);
+                let state = layer.random_state(8, 0.0, 1.0, 1);
+                let (trajectory, _) = layer.forward_recording(input, Some(state));
+                let spikes = numbers(trajectory.charge.unwrap().sum_dim(1).sum_dim(0).flatten::<1>(0, 2));
+                let rate = spikes.iter().sum::<f64>() / (8.0 * n as f64);
+                assert!(spikes.iter().all(|&count| count > 8.0), "{neuron}, {channels} to {n}: {spikes:?}");
+                assert!((10.0..40.0).contains(&rate), "{neuron}, {channels} to {n}: {rate} Hz");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_comes_back() {
+    let device = &devices()[0];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.bpk");
+    let config = SpikingRnnConfig::new(2, 5).with_dt(0.5).with_gate(Gate::RaisedCosine { width: 0.3 });
+    let layer = config.init(device).unwrap();
+    layer.save(&path).unwrap();
+    let saved = SpikingRnnConfig::beside(&path).unwrap();
+    assert_eq!(saved, config);
+    let loaded = saved.init(device).unwrap().load(&path).unwrap();
+    let input = noise([2, 30, 2], device, DType::F32);
+    let run = |layer: &SpikingRnn| numbers(layer.forward(input.clone(), None).0.trace());
+    assert_eq!(run(&layer), run(&loaded));
+}
+
+#[test]
+fn a_record_of_other_constants_is_refused() {
+    let device = &devices()[0];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.bpk");
+    let config = SpikingRnnConfig::new(2, 5);
+    config.init(device).unwrap().save(&path).unwrap();
+    let others = [
+        ("dt 1 ms", config.clone().with_dt(0.5)),
+        ("tau_v 25 ms", config.clone().with_neuron(Neuron::Qif { tau_v: 20.0 })),
+        ("width 0.5", config.clone().with_gate(Gate::Quintic { width: 0.4 })),
+        ("tau 20 ms", config.clone().with_synapses(vec![Synapse::new(10.0)])),
+        ("autapses false", config.clone().with_autapses(true)),
+    ];
+    for (saved, other) in others {
+        let error = other.init(device).unwrap().load(&path).unwrap_err();
+        assert!(matches!(error, RecordError::OtherConstants { .. }), "{error}");
+        assert!(error.to_string().contains(saved), "{error}");
+    }
+    let missing = config.init(device).unwrap().load(folder.path().join("none.bpk")).unwrap_err();
+    assert!(missing.to_string().contains("none"), "{missing}");
+}
+
+#[test]
+fn constants_show_when_the_layer_is_printed() {
+    let layer = SpikingRnnConfig::new(2, 5).with_dt(0.5).init(&devices()[0]).unwrap();
+    let text = layer.to_string();
+    for part in ["n_neurons: 5", "QIF, tau_v 25 ms", "quintic, width 0.5", "tau 20 ms, recurrent, read", "dt: 0.5 ms"] {
+        assert!(text.contains(part), "{part} is missing from {text}");
+    }
+}
+
+#[test]
+fn impossible_configurations_are_refused() {
+    let base = || SpikingRnnConfig::new(2, 5);
+    let cases = [
+        ("dt is 0", base().with_dt(0.0)),
+        ("dt is NaN", base().with_dt(f64::NAN)),
+        ("tau_v is -1", base().with_neuron(Neuron::Qif { tau_v: -1.0 })),
+        ("gate width is 0", base().with_gate(Gate::Quintic { width: 0.0 })),
+        ("gate width is 1.5", base().with_gate(Gate::RaisedCosine { width: 1.5 })),
+        ("synaptic tau is 0", base().with_synapses(vec![Synapse::new(0.0)])),
+        ("number of synapse types is 0", base().with_synapses(vec![])),
+        ("n_neurons is 0", SpikingRnnConfig::new(2, 0)),
+        ("d_input is 0", SpikingRnnConfig::new(0, 5)),
+        ("tau_m is 7 ms", base().with_tau_m(Some(7.0))),
+    ];
+    for (want, config) in cases {
+        let message = config.init(&devices()[0]).unwrap_err().to_string();
+        assert!(message.contains(want), "{message}");
+    }
+}
+
+/// The message of a panic.
+fn panic_of(run: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("it should panic");
+    panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default()
+}
+
+#[test]
+fn mistakes_are_named_at_the_entry() {
+    for plain in devices() {
+        let device = plain.clone().autodiff();
+        let layer = SpikingRnnConfig::new(2, 5).init(&device).unwrap();
+        let input = || noise([3, 10, 2], &device, DType::F32);
+        let cases: Vec<(&str, String)> = vec![
+            ("2", panic_of(|| drop(layer.forward(noise([3, 10, 4], &device, DType::F32), None)))),
+            ("3", panic_of(|| drop(layer.forward(input(), Some(layer.resting_state(4)))))),
+            ("F64", panic_of(|| drop(layer.forward(input().cast(DType::F64), None)))),
+            ("NaN", panic_of(|| drop(layer.forward(input() * f32::NAN, None)))),
+            ("finite", panic_of(|| drop(layer.forward(input() * f32::INFINITY, None)))),
+        ];
+        for (want, message) in cases {
+            assert!(message.contains(want), "{want}: {message}");
+        }
+        let hard = SpikingRnnConfig::new(2, 5).with_gate(Gate::Threshold).init(&device).unwrap();
+        let message = panic_of(|| drop(hard.forward(input(), None)));
+        assert!(message.contains("Gate::Threshold") && message.contains("valid()"), "{message}");
+        // Without autodiff it runs.
+        hard.valid().forward(noise([3, 10, 2], &plain, DType::F32), None);
+    }
+}
+
+#[test]
+fn a_cost_of_the_trace_alone_trains() {
+    use burn::optim::{AdamConfig, GradientsParams};
+    let device = devices()[0].clone().autodiff();
+    let mut layer = SpikingRnnConfig::new(2, 12).init(&device).unwrap();
+    let loss = TrackingLossConfig::new().init().unwrap();
+    let mut optimizer = AdamConfig::new().init();
+    let input = noise([4, 100, 2], &device, DType::F32);
+    let cost = |layer: &SpikingRnn| {
+        let trace = layer.forward(input.clone(), None).0.trace();
+        loss.forward(trace.clone().mean_dim(2), trace.zeros_like().mean_dim(2) + 0.1, trace)
+    };
+    let before = cost(&layer).into_scalar::<f64>();
+    for _ in 0..60 {
+        let gradients = GradientsParams::from_grads(cost(&layer).backward(), &layer);
+        layer = optimizer.step(0.01, layer, gradients);
+    }
+    let after = cost(&layer).into_scalar::<f64>();
+    assert!(after < 0.3 * before, "{before} to {after}");
+}
