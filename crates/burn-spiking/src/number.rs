@@ -6,7 +6,7 @@
 //!
 //! Angles are counted in half turns (units of π): the range reduction is then exact, and a spike is one half turn.
 
-use std::f64::consts::PI;
+use std::f64::consts::{FRAC_1_PI, PI};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// Arithmetic, selects and the few functions that neurons and gates need.
@@ -91,11 +91,11 @@ const COS_PI: [f64; 12] = turn_series(0);
 
 /// atan(x)/(π x) in x², |x| ≤ tan π/8: Chebyshev fits with errors 4e-19 and 2e-10.
 const ATAN_PI: [f64; 12] = [
-    0.318_309_886_183_790_67,
+    FRAC_1_PI,
     -0.106_103_295_394_596_22,
     0.063_661_977_236_569_98,
     -0.045_472_840_862_822_82,
-    0.035_367_763_965_900_345,
+    0.035_367_763_965_900_34,
     -0.028_937_223_285_775_987,
     0.024_484_540_733_661_468,
     -0.021_208_834_284_553_423,

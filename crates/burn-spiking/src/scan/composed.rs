@@ -70,6 +70,13 @@ pub(crate) struct Recorder<B: Backend> {
     charge: Vec<Field<B>>,
 }
 
+/// What a plan asked for, `[B, T, N]` each.
+pub(crate) struct Recording<B: Backend> {
+    pub(crate) traces: Vec<Field<B>>,
+    pub(crate) v: Option<Field<B>>,
+    pub(crate) charge: Option<Field<B>>,
+}
+
 impl<B: Backend> Recorder<B> {
     pub(crate) fn new(plan: &ScanPlan) -> Self {
         Self { traces: vec![Vec::new(); plan.traces_read()], v: Vec::new(), charge: Vec::new() }
@@ -88,11 +95,11 @@ impl<B: Backend> Recorder<B> {
         }
     }
 
-    /// The traces `[B, T, N]` each, v and the charge.
-    pub(crate) fn finish(self) -> (Vec<Field<B>>, Option<Field<B>>, Option<Field<B>>) {
+    /// Joins the steps.
+    pub(crate) fn finish(self) -> Recording<B> {
         let joined = |steps: Vec<Field<B>>| (!steps.is_empty()).then(|| Field::stack(steps, 1));
         let traces = self.traces.into_iter().map(|steps| Field::stack(steps, 1)).collect();
-        (traces, joined(self.v), joined(self.charge))
+        Recording { traces, v: joined(self.v), charge: joined(self.charge) }
     }
 }
 
@@ -122,7 +129,7 @@ pub fn forward<B: Backend>(
             tape.push(Field::stack(vec![step.current, step.vpre], 1));
         }
     }
-    let (traces, v, charge) = recorder.finish();
+    let Recording { traces, v, charge } = recorder.finish();
     ScanOutput {
         traces: if traces.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(traces, 0).0) },
         v: v.map(|v| v.0).into(),

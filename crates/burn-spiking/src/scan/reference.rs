@@ -5,7 +5,7 @@
 //! project its raw, untracked input there: slicing a tracked `[B, T, N]` tensor costs O(T²) in the backward pass. The
 //! currents come from one product W s a step. A flow's cheaper form is used where every current of the step allows it.
 
-use super::composed::{Recorder, State};
+use super::composed::{Recorder, Recording, State};
 use super::field::Field;
 use super::{Run, ScanPlan};
 use crate::neuron::{Flow, Neuron, Nif, Qif};
@@ -38,7 +38,7 @@ pub fn run(
         });
         recorder.record(&state, &step.charge, plan);
     }
-    let (traces, v, charge) = recorder.finish();
+    let Recording { traces, v, charge } = recorder.finish();
     Run {
         traces: traces.into_iter().map(tensor).collect(),
         v: v.map(tensor),

@@ -219,7 +219,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     let d_traces = contiguous(gradients.traces);
     let (d_v, d_charge) = (contiguous(gradients.v), contiguous(gradients.charge));
     let (d_last_v, d_last_s) = (contiguous(gradients.last_v), contiguous(gradients.last_s));
-    fn part<'a, B: Storage, T: Real>(tensor: &'a Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&'a [T]> {
+    fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
         tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
     }
     let inputs = |b: usize| adjoint::Inputs {

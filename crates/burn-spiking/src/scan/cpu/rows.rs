@@ -357,7 +357,8 @@ fn total<T: Real>(mut sums: [T; LANES]) -> T {
     let mut half = LANES / 2;
     while half > 0 {
         for l in 0..half {
-            sums[l] = sums[l] + sums[l + half];
+            let other = sums[l + half];
+            sums[l] += other;
         }
         half /= 2;
     }
