@@ -1,5 +1,8 @@
 //! Devices by name.
 
+// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
 use burn::tensor::Device;
 use clap::ValueEnum;
 

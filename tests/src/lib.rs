@@ -201,8 +201,8 @@ impl Draw {
     }
 
     /// By Burn's automatic differentiation of the reference.
-    pub fn by_reference(&self, device: &Device) -> Gradients {
-        self.differentiate(device, DType::F64, |x| {
+    pub fn by_reference(&self, device: &Device, dtype: DType) -> Gradients {
+        self.differentiate(device, dtype, |x| {
             let drive = |t| x.drive.clone().narrow(1, t, 1).squeeze_dim(1);
             reference::run(self.steps, drive, x.weights, x.v0, x.s0, &self.plan)
         })

@@ -1,5 +1,8 @@
 //! The layer as its users meet it: runs, states, records, mistakes.
 
+// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_spiking::{
@@ -204,6 +207,31 @@ fn layer_agrees_with_its_reference() {
             for other in others {
                 assert!(burn_spiking_tests::relative_distance(&op, &other) < 1e-11);
             }
+        }
+    }
+}
+
+#[test]
+fn only_a_run_that_is_differentiated_keeps_a_tape() {
+    use burn::backend::Dispatch;
+    use burn_spiking::scan::{ScanPlan, ScanSynapse, Slot, SpikingBackend};
+    let plan = std::sync::Arc::new(ScanPlan {
+        neuron: Neuron::Nif,
+        gate: Gate::default(),
+        dt: 1.0,
+        synapses: vec![ScanSynapse { decay: 0.9, jump: 1.0, weights: None, read: true }],
+        record_v: false,
+        record_charge: false,
+        body: Body::Kernel,
+    });
+    for device in devices() {
+        for keep_tape in [false, true] {
+            let zeros = |shape: [usize; 3]| Tensor::<3>::zeros(shape, &device).into_dispatch();
+            let v0 = Tensor::<2>::zeros([2, 4], &device).into_dispatch();
+            let plan = plan.clone();
+            let out = Dispatch::spiking_scan(zeros([2, 7, 4]), Slot::Empty, v0, zeros([2, 1, 4]), plan, keep_tape);
+            assert_eq!(matches!(out.tape, Slot::Full(_)), keep_tape);
+            assert!(matches!(out.v, Slot::Empty) && matches!(out.charge, Slot::Empty));
         }
     }
 }

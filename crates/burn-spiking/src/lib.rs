@@ -26,6 +26,9 @@
 //! # Ok::<(), burn_spiking::ConfigError>(())
 //! ```
 
+// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
 pub mod error;
 pub mod gate;
 pub mod loss;
@@ -42,3 +45,8 @@ pub use neuron::Neuron;
 pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory};
 pub use scan::Body;
 pub use synapse::Synapse;
+
+/// The README's code compiles and runs.
+#[cfg(all(doctest, feature = "flex"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub struct Initial {
     /// U ~ N(0, `input`/√C).
     pub input: f64,
-    /// W_k ~ N(0, `recurrent`/√N).
+    /// W_k ~ N(0, `recurrent`/√N), less each neuron's mean incoming weight: where all fire alike, they leave each other alone.
     pub recurrent: f64,
     /// I_o, the same for every neuron.
     pub tonic: f64,
@@ -123,16 +123,27 @@ impl SpikingRnnConfig {
         let options = options.into();
         let n = self.n_neurons;
         let initial = self.initial.unwrap_or_else(|| Initial::of(&self.neuron, self.membrane_tau()));
-        let normal = |shape: [usize; 2], gain: f64, fan_in: usize| {
-            let spread = Distribution::Normal(0.0, gain / (fan_in as f64).sqrt());
-            Param::from_tensor(Tensor::<2>::random(shape, spread, options.clone()))
+        let normal = |shape: [usize; 2], gain: f64| {
+            let spread = Distribution::Normal(0.0, gain / (shape[0] as f64).sqrt());
+            Tensor::<2>::random(shape, spread, options.clone())
+        };
+        let autapses = Tensor::<2, Bool>::diag_mask([n, n], 0, &options.device).bool_not();
+        let balanced = || {
+            let weights = normal([n, n], initial.recurrent);
+            let (weights, senders) = match self.autapses {
+                true => (weights, n),
+                false => (weights.mask_fill(autapses.clone(), 0.0), (n - 1).max(1)),
+            };
+            let mean = weights.clone().sum_dim(0) / senders as f64;
+            let weights = weights - mean;
+            Param::from_tensor(if self.autapses { weights } else { weights.mask_fill(autapses.clone(), 0.0) })
         };
         let recurrent = self.synapses.iter().filter(|synapse| synapse.recurrent);
         Ok(SpikingRnn {
-            input: normal([self.d_input, n], initial.input, self.d_input),
+            input: Param::from_tensor(normal([self.d_input, n], initial.input)),
             tonic: self.tonic.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.tonic, options.clone()))),
-            recurrent: recurrent.map(|_| normal([n, n], initial.recurrent, n)).collect(),
-            autapses: Tensor::<2, Bool>::diag_mask([n, n], 0, &options.device).bool_not(),
+            recurrent: recurrent.map(|_| balanced()).collect(),
+            autapses,
             plan: Arc::new(self.plan()),
             config: self.clone(),
         })

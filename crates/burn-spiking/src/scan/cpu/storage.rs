@@ -33,29 +33,29 @@ impl Storage for burn::backend::Flex {
 #[cfg(feature = "ndarray")]
 impl Storage for burn::backend::NdArray {
     fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn_ndarray::{NdArrayStorage, NdArrayTensor};
-        fn ordered<E: burn::tensor::Element>(storage: NdArrayStorage<E>) -> NdArrayStorage<E> {
-            if storage.view().is_standard_layout() {
-                return storage;
-            }
-            NdArrayStorage::from_owned(storage.view().as_standard_layout().into_owned().into_shared())
+        use burn_ndarray::NdArrayTensor;
+        macro_rules! ordered {
+            ($storage:expr) => {{
+                let view = $storage.view();
+                if view.is_standard_layout() {
+                    return tensor;
+                }
+                NdArrayTensor::from_data(TensorData::new(view.iter().copied().collect(), view.shape().to_vec()))
+            }};
         }
-        match tensor {
-            NdArrayTensor::F32(storage) => NdArrayTensor::F32(ordered(storage)),
-            NdArrayTensor::F64(storage) => NdArrayTensor::F64(ordered(storage)),
-            other => other,
+        match &tensor {
+            NdArrayTensor::F32(storage) => ordered!(storage),
+            NdArrayTensor::F64(storage) => ordered!(storage),
+            _ => tensor,
         }
     }
 
     fn slice<T: Real>(tensor: &FloatTensor<Self>) -> &[T] {
-        use burn_ndarray::{NdArrayStorage, NdArrayTensor};
-        // A view borrows the storage for as long as the tensor lives, but ndarray's own slice only for the view's life.
-        fn elements<E: burn::tensor::Element>(storage: &NdArrayStorage<E>) -> &[E] {
-            storage.view().to_slice().expect("the tensor is contiguous")
-        }
+        use burn_ndarray::NdArrayTensor;
+        let contiguous = "the tensor is contiguous";
         match tensor {
-            NdArrayTensor::F32(storage) => bytemuck::cast_slice(elements(storage)),
-            NdArrayTensor::F64(storage) => bytemuck::cast_slice(elements(storage)),
+            NdArrayTensor::F32(storage) => bytemuck::cast_slice(storage.view().to_slice().expect(contiguous)),
+            NdArrayTensor::F64(storage) => bytemuck::cast_slice(storage.view().to_slice().expect(contiguous)),
             _ => unreachable!("the dtype was checked"),
         }
     }
