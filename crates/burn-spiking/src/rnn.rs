@@ -172,7 +172,7 @@ impl SpikingRnnConfig {
 /// A recurrent layer of smooth-gated spiking neurons with an exact gradient.
 ///
 /// Should be created with [`SpikingRnnConfig`]. The equations are at the top of [this module](self) and of
-/// [`scan`](crate::scan). Differentiable once, with respect to the parameters, the input and the initial state.
+/// [`scan`]. Differentiable once, with respect to the parameters, the input and the initial state.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SpikingRnn {

@@ -46,7 +46,7 @@
 //! # Where it lives
 //!
 //! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; [`composed`] runs the same in tensor operations
-//! on any other backend; [`autodiff`] gives it its gradient; [`reference`] is the same system for Burn's automatic
+//! on any other backend; [`autodiff`] gives it its gradient; [`mod@reference`] is the same system for Burn's automatic
 //! differentiation, the oracle of the tests.
 
 pub mod autodiff;
