@@ -1,7 +1,8 @@
-//! The folder that a program writes to.
+//! The folder that a program writes to, and how it ends.
 
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// An output folder that exists and can be written.
 #[derive(Debug, Clone)]
@@ -43,5 +44,16 @@ impl Folder {
         let path = self.file(name);
         let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
         std::fs::write(&path, json + "\n").map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// Tells the user what went wrong, if anything did, and gives the exit code.
+pub fn exit_code(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
     }
 }

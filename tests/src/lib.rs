@@ -3,6 +3,9 @@
 //! A [`Draw`] is a network with its inputs. Its cost touches every output: C = Σ (c + 0.3 y) y over traces, potentials,
 //! charges and the final state, with random c. Each way of differentiating it gives the same four [`Gradients`].
 
+// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::scan::{OutputGradients, Run, ScanPlan, ScanSynapse, ScanTape, Slot, SpikingBackend, Wanted};
@@ -12,6 +15,16 @@ use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
+
+/// The devices that this build can test on.
+pub fn devices() -> Vec<Device> {
+    vec![
+        #[cfg(feature = "flex")]
+        Device::flex(),
+        #[cfg(feature = "ndarray")]
+        Device::ndarray(),
+    ]
+}
 
 /// A network with its inputs, in double precision.
 #[derive(Debug, Clone)]

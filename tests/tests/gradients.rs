@@ -2,26 +2,14 @@
 //!
 //! `GRADIENT_DRAWS=n` changes the number of random networks of each test.
 
-// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
-
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use burn_spiking::{Body, Gate};
-use burn_spiking_tests::{Draw, draws};
+use burn_spiking_tests::{Draw, devices, draws};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// Rounding, magnified by a few steps of a network.
 const NEAR_ROUNDING: f64 = 1e-10;
-
-fn devices() -> Vec<Device> {
-    vec![
-        #[cfg(feature = "flex")]
-        Device::flex(),
-        #[cfg(feature = "ndarray")]
-        Device::ndarray(),
-    ]
-}
 
 /// The same draws in every run.
 fn sample(count: usize) -> impl Iterator<Item = Draw> {
@@ -94,12 +82,12 @@ fn kernel_and_tensor_operations_agree() {
 #[test]
 fn backends_agree_to_the_last_bit() {
     for draw in sample(100) {
-        let [flex, ndarray] =
-            [Device::flex(), Device::ndarray()].map(|device| draw.by_op(&device, DType::F64, Body::Kernel));
+        let found: Vec<_> = devices().iter().map(|device| draw.by_op(device, DType::F64, Body::Kernel)).collect();
+        let [flex, ndarray] = found.as_slice() else { panic!("two devices") };
         assert_eq!(flex.drive, ndarray.drive);
         assert_eq!(flex.v0, ndarray.v0);
         // The gradients of W and s_0 pass through the backends' own products and sums of the cost.
-        assert!(flex.distance(&ndarray) <= 1e-14);
+        assert!(flex.distance(ndarray) <= 1e-14);
     }
 }
 

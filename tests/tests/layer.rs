@@ -1,23 +1,12 @@
 //! The layer as its users meet it: runs, states, records, mistakes.
 
-// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
-
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_spiking::{
     Body, Gate, Neuron, RecordError, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
 };
+use burn_spiking_tests::{devices, relative_distance};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-fn devices() -> Vec<Device> {
-    vec![
-        #[cfg(feature = "flex")]
-        Device::flex(),
-        #[cfg(feature = "ndarray")]
-        Device::ndarray(),
-    ]
-}
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
@@ -205,7 +194,7 @@ fn layer_agrees_with_its_reference() {
                 found(&|| composed.forward(input.clone(), state())),
             ];
             for other in others {
-                assert!(burn_spiking_tests::relative_distance(&op, &other) < 1e-11);
+                assert!(relative_distance(&op, &other) < 1e-11);
             }
         }
     }

@@ -128,15 +128,15 @@ impl SpikingRnnConfig {
             Tensor::<2>::random(shape, spread, options.clone())
         };
         let autapses = Tensor::<2, Bool>::diag_mask([n, n], 0, &options.device).bool_not();
+        let without_autapses = |weights: Tensor<2>| match self.autapses {
+            true => weights,
+            false => weights.mask_fill(autapses.clone(), 0.0),
+        };
+        let senders = if self.autapses { n } else { (n - 1).max(1) };
         let balanced = || {
-            let weights = normal([n, n], initial.recurrent);
-            let (weights, senders) = match self.autapses {
-                true => (weights, n),
-                false => (weights.mask_fill(autapses.clone(), 0.0), (n - 1).max(1)),
-            };
+            let weights = without_autapses(normal([n, n], initial.recurrent));
             let mean = weights.clone().sum_dim(0) / senders as f64;
-            let weights = weights - mean;
-            Param::from_tensor(if self.autapses { weights } else { weights.mask_fill(autapses.clone(), 0.0) })
+            Param::from_tensor(without_autapses(weights - mean))
         };
         let recurrent = self.synapses.iter().filter(|synapse| synapse.recurrent);
         Ok(SpikingRnn {
@@ -266,6 +266,11 @@ impl SpikingRnn {
     /// The configuration that the layer was made from.
     pub fn config(&self) -> &SpikingRnnConfig {
         &self.config
+    }
+
+    /// The device that the parameters are on.
+    pub fn device(&self) -> Device {
+        self.input.val().device()
     }
 
     /// The same layer, run by another program.
@@ -446,13 +451,5 @@ impl SpikingRnnConfig {
             ]
         };
         constants(self).into_iter().zip(constants(other)).find(|(saved, own)| saved != own)
-    }
-}
-
-/// The device that a layer's parameters are on.
-impl SpikingRnn {
-    /// See [`Device`].
-    pub fn device(&self) -> Device {
-        self.input.val().device()
     }
 }

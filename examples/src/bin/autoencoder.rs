@@ -13,7 +13,7 @@ use burn::train::metric::LossMetric;
 use burn::train::{Learner, SupervisedTraining};
 use burn_spiking_examples::autoencoder::{Autoencoder, TAU, WIDTH};
 use burn_spiking_examples::device::DeviceName;
-use burn_spiking_examples::output::Folder;
+use burn_spiking_examples::output::{Folder, exit_code};
 use burn_spiking_examples::progress::EpochLines;
 use burn_spiking_plot::{Readout, readout};
 use burn_spiking_tasks::{Coding, EpochLoader, Trial, TrialBatch, TrialBatcher};
@@ -68,13 +68,7 @@ struct Report {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Args::parse()))
 }
 
 /// Trials grow: a neuron that drifts away in a long trial before it has learned to fire never gets a gradient again.

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::{Body, Gate, Neuron, SpikingRnn, SpikingRnnConfig, Synapse, Trajectory};
 use burn_spiking_examples::device::DeviceName;
-use burn_spiking_examples::output::Folder;
+use burn_spiking_examples::output::{Folder, exit_code};
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -277,11 +277,5 @@ fn run(args: &Args) -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Args::parse()))
 }
