@@ -53,14 +53,7 @@ pub trait Number:
 
 /// A scalar that the CPU kernel computes with: `f32` or `f64`.
 pub trait Real:
-    Number<Mask = bool>
-    + Copy
-    + Default
-    + PartialOrd
-    + std::ops::AddAssign
-    + std::iter::Sum
-    + burn::tensor::Element
-    + bytemuck::Pod
+    Number<Mask = bool> + Copy + Default + PartialOrd + std::ops::AddAssign + burn::tensor::Element + bytemuck::Pod
 {
     /// From a constant.
     fn of(c: f64) -> Self;

@@ -262,6 +262,12 @@ impl SpikingState {
     }
 }
 
+/// A run's parts as the layer gives them.
+fn outcome(run: scan::Run) -> (Trajectory, SpikingState) {
+    let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
+    (trajectory, SpikingState { v: run.last_v, s: run.last_s })
+}
+
 impl SpikingRnn {
     /// The configuration that the layer was made from.
     pub fn config(&self) -> &SpikingRnnConfig {
@@ -345,9 +351,7 @@ impl SpikingRnn {
             None => drive,
         };
         let drive = drive.reshape([batch, steps, neurons]);
-        let run = scan::scan(drive, self.scaled_weights(), state.v, state.s, &plan);
-        let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
-        (trajectory, SpikingState { v: run.last_v, s: run.last_s })
+        outcome(scan::scan(drive, self.scaled_weights(), state.v, state.s, &plan))
     }
 
     fn check_dtype(&self, dtype: DType, name: &str) {
@@ -368,9 +372,7 @@ impl SpikingRnn {
                 None => x,
             }
         };
-        let run = scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, &self.plan);
-        let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
-        (trajectory, SpikingState { v: run.last_v, s: run.last_s })
+        outcome(scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, &self.plan))
     }
 
     /// U/τ_m and I_o/τ_m.
@@ -413,7 +415,7 @@ impl SpikingRnn {
     pub fn load(self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = path.as_ref();
         let failed = |reason: String| RecordError::File { path: path.display().to_string(), reason };
-        let saved = SpikingRnnConfig::load(path.with_extension("json")).map_err(|error| failed(error.to_string()))?;
+        let saved = SpikingRnnConfig::beside(path)?;
         if let Some((saved, own)) = saved.first_difference(&self.config) {
             return Err(RecordError::OtherConstants { path: path.display().to_string(), saved, own });
         }

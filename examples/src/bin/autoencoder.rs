@@ -22,7 +22,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Trains 30 spiking neurons so that a linear readout of their spikes follows the filtered input, and writes a report, the
 /// trained model and a picture of readout against target.
@@ -94,9 +94,13 @@ fn seeded(seed: u64, stream: u64) -> u64 {
     seed.wrapping_mul(1_000_003).wrapping_add(stream)
 }
 
-fn batches(task: &Coding, seed: u64, trials: usize, device: &Device) -> Result<Vec<TrialBatch>, String> {
+/// A loader of long trials that are not trained on.
+fn unseen(task: &Coding, seed: u64, trials: usize, device: &Device) -> Result<EpochLoader<Trial, TrialBatch>, String> {
     let data = Coding { steps: LONG, ..task.clone() }.dataset(seed, trials).map_err(|error| error.to_string())?;
-    let loader = EpochLoader::constant(data, TrialBatcher, BATCH, device);
+    Ok(EpochLoader::constant(data, TrialBatcher, BATCH, device))
+}
+
+fn batches(loader: &dyn DataLoader<TrialBatch>) -> Result<Vec<TrialBatch>, String> {
     loader.iter().map(|batch| batch.map_err(|error| error.to_string())).collect()
 }
 
@@ -120,17 +124,14 @@ fn run(args: &Args) -> Result<(), String> {
             Arc::new(task.dataset(seed, BATCH * ITERATIONS_PER_EPOCH).expect("the task was checked"))
         }
     };
-    let validation_data = Coding { steps: LONG, ..task.clone() }
-        .dataset(seeded(args.seed, 1), VALIDATION_TRIALS)
-        .map_err(|error| fail(&error))?;
     let training = EpochLoader::new(training_data, TrialBatcher, BATCH, &training_device);
-    let validation = EpochLoader::constant(validation_data, TrialBatcher, BATCH, &device);
+    let validation = Arc::new(unseen(&task, seeded(args.seed, 1), VALIDATION_TRIALS, &device)?);
 
-    let started = Instant::now();
+    let (started, run_started) = (Instant::now(), SystemTime::now());
     let optimizer =
         AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init();
     let learner = Learner::new(model.clone(), optimizer, rates(epochs * ITERATIONS_PER_EPOCH)?);
-    let result = SupervisedTraining::new(folder.path(), Arc::new(training), Arc::new(validation))
+    let result = SupervisedTraining::new(folder.path(), Arc::new(training), validation.clone())
         .metrics((LossMetric::new(),))
         .num_epochs(epochs)
         .with_default_checkpointers()
@@ -139,11 +140,13 @@ fn run(args: &Args) -> Result<(), String> {
     let train_seconds = started.elapsed().as_secs_f64();
 
     // The learner keeps the checkpoints of the last epochs and of the best one; the best of these is the result.
-    let validation = batches(&task, seeded(args.seed, 1), VALIDATION_TRIALS, &device)?;
+    let validation = batches(validation.as_ref())?;
     let mut best = (epochs, result.model.clone(), result.model.evaluate(validation.clone()).nmse);
     for epoch in 1..=epochs {
         let path = folder.file(&format!("checkpoint/model-{epoch}.bpk"));
-        if !path.exists() {
+        // The folder may hold checkpoints of an earlier run, with other parameters behind them.
+        let written = std::fs::metadata(&path).and_then(|file| file.modified());
+        if !written.is_ok_and(|written| written >= run_started) {
             continue;
         }
         let record = ModuleRecord::load(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -155,7 +158,7 @@ fn run(args: &Args) -> Result<(), String> {
     }
     let (best_epoch, model, _) = best;
 
-    let test = batches(&task, seeded(args.seed, 2), TEST_TRIALS, &device)?;
+    let test = batches(&unseen(&task, seeded(args.seed, 2), TEST_TRIALS, &device)?)?;
     let evaluation = model.evaluate(test.clone());
     let (corr_wf_uo, corr_u_o) = model.correlations();
     let report = Report {
