@@ -5,9 +5,11 @@
 
 use burn::tensor::Device;
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// Where a program computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceName {
     /// Burn's CPU backend.
     Flex,

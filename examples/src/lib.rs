@@ -1,6 +1,12 @@
-//! What the programs share: devices by name, progress, reports and the models that they train.
+//! What the programs share: the models that they train, runs that can be stopped and resumed, progress, devices by name.
 
 pub mod autoencoder;
+pub mod checkpoint;
+pub mod delayed_xor;
 pub mod device;
+pub mod history;
+pub mod network;
 pub mod output;
 pub mod progress;
+pub mod run;
+pub mod training;

@@ -47,13 +47,32 @@ impl Folder {
     }
 }
 
-/// Tells the user what went wrong, if anything did, and gives the exit code.
-pub fn exit_code(outcome: Result<(), String>) -> ExitCode {
+/// Why a program ends without a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// It could not do what was asked.
+    Failed(String),
+    /// The user stopped it.
+    Interrupted(String),
+}
+
+impl From<String> for Stop {
+    fn from(message: String) -> Self {
+        Stop::Failed(message)
+    }
+}
+
+/// Tells the user what ended the program, if anything did, and gives the exit code: 130 for an interrupt, as shells do.
+pub fn exit_code(outcome: Result<(), Stop>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err(Stop::Failed(message)) => {
             eprintln!("error: {message}");
             ExitCode::FAILURE
+        }
+        Err(Stop::Interrupted(message)) => {
+            eprintln!("{message}");
+            ExitCode::from(130)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
-use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
+use burn::train::metric::{MetricDefinition, MetricId, NumericEntry, format_float};
 use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
@@ -10,29 +10,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Mean of the values of one metric over an epoch.
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    count: f64,
-}
-
-impl Mean {
-    fn add(&mut self, entry: &NumericEntry) {
-        let (value, count) = match entry {
-            NumericEntry::Value(value) | NumericEntry::Final(value) => (*value, 1.0),
-            NumericEntry::Aggregated { aggregated_value, count } => (*aggregated_value, *count as f64),
-        };
-        self.sum += value * count;
-        self.count += count;
-    }
-}
 
 /// A renderer for Burn's learner.
 pub struct EpochLines {
     names: HashMap<MetricId, String>,
-    /// (split, metric) → mean.
-    means: BTreeMap<(&'static str, String), Mean>,
+    /// (split, metric) → value over the epoch.
+    values: BTreeMap<(&'static str, String), f64>,
     first_epoch: usize,
     epochs: usize,
     epoch: usize,
@@ -46,7 +29,7 @@ impl Default for EpochLines {
         let bar = ProgressBar::new(0).with_style(style);
         Self {
             names: HashMap::new(),
-            means: BTreeMap::new(),
+            values: BTreeMap::new(),
             first_epoch: 1,
             epochs: 0,
             epoch: 1,
@@ -58,9 +41,10 @@ impl Default for EpochLines {
 
 impl EpochLines {
     fn add(&mut self, split: &'static str, state: MetricState) {
-        if let MetricState::Numeric(entry, Some(value)) = state {
+        // A metric's last word on an epoch is final; what it said of single batches does not matter here.
+        if let MetricState::Numeric(entry, Some(NumericEntry::Final(value))) = state {
             let name = self.names.get(&entry.metric_id).cloned().unwrap_or_default();
-            self.means.entry((split, name)).or_default().add(&value);
+            self.values.insert((split, name), value);
         }
     }
 
@@ -70,8 +54,11 @@ impl EpochLines {
         let left = spent.mul_f64((self.epochs - self.epoch) as f64 / done as f64);
         let width = self.epochs.to_string().len();
         let mut line = format!("epoch {:>width$}/{}", self.epoch, self.epochs);
-        for ((split, name), mean) in std::mem::take(&mut self.means) {
-            line += &format!("  {split} {} {:.4}", name.to_lowercase(), mean.sum / mean.count);
+        let mut before = "";
+        for ((split, name), value) in std::mem::take(&mut self.values) {
+            let heading = if split == before { String::new() } else { format!("  {split}") };
+            line += &format!("{heading} {} {}", name.to_lowercase(), format_float(value, 4));
+            before = split;
         }
         line + &format!("  {} spent, {} left", clock(spent), clock(left))
     }

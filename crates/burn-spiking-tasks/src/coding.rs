@@ -142,7 +142,7 @@ impl CodingDataset {
             input.extend(i.iter().map(|&i| i as f32));
             target.extend(x.iter().map(|&x| x as f32));
         }
-        Trial { steps, input, target, v0 }
+        Trial { steps, input, target, weight: vec![1.0; steps], v0, rounds: Vec::new() }
     }
 }
 

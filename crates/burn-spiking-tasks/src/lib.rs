@@ -4,16 +4,24 @@
 //! is read. Nothing is downloaded.
 //!
 //! - [`coding`]: predictive coding. A readout follows its filtered input, or a linear system that the input drives.
+//! - [`delayed_xor`]: delayed-memory exclusive or. Two pulses, long gaps, a go cue, an answer.
 //! - [`loader`]: a data loader whose data may change from epoch to epoch.
-//! - [`score`]: normalised error.
+//! - [`score`]: normalised error; [`answers`]: rounds answered rightly.
+//! - `metric` (feature `train`): the scores as metrics of Burn's learner.
 
+pub mod answers;
 pub mod coding;
+pub mod delayed_xor;
 pub mod error;
 pub mod loader;
+#[cfg(feature = "train")]
+pub mod metric;
 pub mod score;
 pub mod trial;
 
+pub use answers::{Answer, Answers, Round};
 pub use coding::{Coding, CodingDataset};
+pub use delayed_xor::{DelayedXor, DelayedXorDataset, Gaps, PulseShape};
 pub use error::TaskError;
 pub use loader::EpochLoader;
 pub use score::Tracking;

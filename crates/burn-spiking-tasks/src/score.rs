@@ -38,6 +38,21 @@ impl Tracking {
         }
     }
 
+    /// Adds other trials' sums.
+    ///
+    /// # Panics
+    /// If the numbers of outputs differ.
+    pub fn merge(&mut self, other: &Self) {
+        if self.sum.is_empty() {
+            self.sum.resize(other.sum.len(), 0.0);
+        }
+        assert!(other.sum.is_empty() || self.sum.len() == other.sum.len(), "scores of as many outputs");
+        self.sum.iter_mut().zip(&other.sum).for_each(|(own, other)| *own += other);
+        self.error += other.error;
+        self.count += other.count;
+        self.sum_of_squares += other.sum_of_squares;
+    }
+
     /// The normalised error; infinite if the targets never vary.
     pub fn nmse(&self) -> f64 {
         let of_means: f64 = self.sum.iter().map(|sum| sum * sum / self.count).sum();
@@ -74,6 +89,10 @@ mod tests {
         mean.add(&[2.0, 3.0], &target[..2], 2);
         mean.add(&[2.0, 3.0, 2.0, 3.0], &target[2..], 2);
         assert!((mean.nmse() - 1.0).abs() < 1e-12);
+        let mut merged = Tracking::new();
+        merged.merge(&mean);
+        merged.merge(&perfect);
+        assert!((merged.nmse() - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One trial of a task in which outputs should follow targets, and the batch of several.
 
+use crate::answers::Round;
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -12,8 +13,12 @@ pub struct Trial {
     pub input: Vec<f32>,
     /// Targets, `[T, O]`.
     pub target: Vec<f32>,
+    /// Weight of each step in the cost, `[T]`, 1 on average.
+    pub weight: Vec<f32>,
     /// Initial membrane potentials, `[N]`.
     pub v0: Vec<f32>,
+    /// The questions in the trial, in order of time; none where the output should follow its target throughout.
+    pub rounds: Vec<Round>,
 }
 
 /// A batch of trials of the same length.
@@ -23,8 +28,12 @@ pub struct TrialBatch {
     pub input: Tensor<3>,
     /// `[B, T, O]`.
     pub target: Tensor<3>,
+    /// `[B, T]`.
+    pub weight: Tensor<2>,
     /// `[B, N]`.
     pub v0: Tensor<2>,
+    /// Each trial's rounds.
+    pub rounds: Vec<Vec<Round>>,
 }
 
 /// Makes a [`TrialBatch`] of trials.
@@ -42,12 +51,16 @@ impl Batcher<Trial, TrialBatch> for TrialBatcher {
             let width = data.len() / (batch * steps);
             Tensor::from_data(TensorData::new(data, [batch, steps, width]), device)
         };
-        let v0 = join(|trial| &trial.v0);
-        let neurons = v0.len() / batch;
+        let rows = |data: Vec<f32>| {
+            let width = data.len() / batch;
+            Tensor::from_data(TensorData::new(data, [batch, width]), device)
+        };
         TrialBatch {
             input: sequence(join(|trial| &trial.input)),
             target: sequence(join(|trial| &trial.target)),
-            v0: Tensor::from_data(TensorData::new(v0, [batch, neurons]), device),
+            weight: rows(join(|trial| &trial.weight)),
+            v0: rows(join(|trial| &trial.v0)),
+            rounds: trials.into_iter().map(|trial| trial.rounds).collect(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
 //! - [`Neuron`], [`Gate`], [`Synapse`]: what it is made of.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target.
+//! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same as metrics of Burn's learner.
 //! - [`scan`]: the operation, its equations and its adjoint.
 //!
 //! ```
@@ -30,8 +31,11 @@
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 pub mod error;
+pub mod firing;
 pub mod gate;
 pub mod loss;
+#[cfg(feature = "train")]
+pub mod metric;
 pub mod neuron;
 pub mod number;
 pub mod rnn;
@@ -39,6 +43,7 @@ pub mod scan;
 pub mod synapse;
 
 pub use error::{ConfigError, RecordError};
+pub use firing::Firing;
 pub use gate::Gate;
 pub use loss::{TrackingLoss, TrackingLossConfig};
 pub use neuron::Neuron;

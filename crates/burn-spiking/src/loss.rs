@@ -1,8 +1,10 @@
 //! The cost of a readout that should follow a target.
 //!
 //! ```text
-//! C = mean over batch and time of (Σ_outputs |o − o_d|² + λ Σ_neurons |ŝ|²)/2
+//! C = mean over batch and time of (m Σ_outputs |o − o_d|² + λ Σ_neurons |ŝ|²)/2
 //! ```
+//!
+//! m is the weight of a step, 1 unless given.
 //!
 //! Source: Huh & Sejnowski 2017, l = (|o − o_d|² + λ |s|²)/2.
 
@@ -53,11 +55,38 @@ impl TrackingLoss {
     /// # Panics
     /// If the shapes do not fit each other.
     pub fn forward(&self, output: Tensor<3>, target: Tensor<3>, trace: Tensor<3>) -> Tensor<1> {
+        self.cost(output, target, None, trace)
+    }
+
+    /// The same with a weight for each step.
+    ///
+    /// - `output`, `target`: `[B, T, O]`.
+    /// - `weight`: m, `[B, T]`.
+    /// - `trace`: the readout's trace, `[B, T, N]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    pub fn forward_weighted(
+        &self,
+        output: Tensor<3>,
+        target: Tensor<3>,
+        weight: Tensor<2>,
+        trace: Tensor<3>,
+    ) -> Tensor<1> {
+        self.cost(output, target, Some(weight), trace)
+    }
+
+    fn cost(&self, output: Tensor<3>, target: Tensor<3>, weight: Option<Tensor<2>>, trace: Tensor<3>) -> Tensor<1> {
         let [batch, steps, outputs] = output.dims();
         assert_shape!(target, [batch, steps, outputs]);
         assert_shape!(trace, [batch, steps, _]);
         let points = (batch * steps) as f64;
-        let error = (output - target).square().sum();
+        let mut error = (output - target).square();
+        if let Some(weight) = weight {
+            assert_shape!(weight, [batch, steps]);
+            error = error * weight.unsqueeze_dim(2);
+        }
+        let error = error.sum();
         if self.lambda == 0.0 {
             return error / (2.0 * points);
         }
@@ -77,8 +106,11 @@ mod tests {
         let target = Tensor::<3>::from_data([[[0.0, 2.0], [0.0, -1.0]]], &device);
         let trace = Tensor::<3>::from_data([[[1.0, 2.0, 0.0], [0.0, 3.0, 0.0]]], &device);
         let loss = TrackingLossConfig::new().with_lambda(0.5).init().unwrap();
-        let cost = loss.forward(output, target, trace).into_scalar::<f64>();
+        let cost = loss.forward(output.clone(), target.clone(), trace.clone()).into_scalar::<f64>();
         assert!((cost - (5.0 + 0.5 * 14.0) / 4.0).abs() < 1e-6, "{cost}");
+        let weight = Tensor::<2>::from_data([[2.0, 0.25]], &device);
+        let cost = loss.forward_weighted(output, target, weight, trace).into_scalar::<f64>();
+        assert!((cost - (2.0 + 0.25 * 4.0 + 0.5 * 14.0) / 4.0).abs() < 1e-6, "{cost}");
     }
 
     #[test]

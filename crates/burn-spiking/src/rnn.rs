@@ -197,18 +197,9 @@ impl ModuleDisplay for SpikingRnn {
     }
 
     fn custom_content(&self, content: Content) -> Option<Content> {
-        let config = &self.config;
-        let synapses: Vec<_> = config.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
-        content
-            .add("d_input", &config.d_input)
-            .add("n_neurons", &config.n_neurons)
-            .add("neuron", config.neuron.to_string().as_str())
-            .add("gate", config.gate.to_string().as_str())
-            .add("synapses", synapses.join(" ").as_str())
-            .add("dt", format!("{} ms", config.dt).as_str())
-            .add("tau_m", format!("{} ms", config.membrane_tau()).as_str())
-            .add("tonic", &config.tonic)
-            .add("autapses", &config.autapses)
+        let constants = self.config.constants().into_iter();
+        constants
+            .fold(content, |content, (name, value)| content.add(name, value.as_str()))
             .optional()
     }
 }
@@ -438,20 +429,25 @@ impl SpikingRnnConfig {
     /// The first constant in which two configurations differ, on both sides. What is recorded and how parameters start makes
     /// no difference to what a record means.
     fn first_difference(&self, other: &Self) -> Option<(String, String)> {
-        let constants = |config: &Self| {
-            let synapses: Vec<_> = config.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
-            [
-                format!("d_input {}", config.d_input),
-                format!("n_neurons {}", config.n_neurons),
-                format!("neuron {}", config.neuron),
-                format!("gate {}", config.gate),
-                format!("synapses {}", synapses.join(" ")),
-                format!("dt {} ms", config.dt),
-                format!("tau_m {} ms", config.membrane_tau()),
-                format!("tonic {}", config.tonic),
-                format!("autapses {}", config.autapses),
-            ]
-        };
-        constants(self).into_iter().zip(constants(other)).find(|(saved, own)| saved != own)
+        let pairs = self.constants().into_iter().zip(other.constants());
+        pairs
+            .map(|((name, saved), (_, own))| (format!("{name} {saved}"), format!("{name} {own}")))
+            .find(|(saved, own)| saved != own)
+    }
+
+    /// Name and value of every constant that gives the parameters their meaning.
+    fn constants(&self) -> [(&'static str, String); 9] {
+        let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
+        [
+            ("d_input", self.d_input.to_string()),
+            ("n_neurons", self.n_neurons.to_string()),
+            ("neuron", self.neuron.to_string()),
+            ("gate", self.gate.to_string()),
+            ("synapses", synapses.join(" ")),
+            ("dt", format!("{} ms", self.dt)),
+            ("tau_m", format!("{} ms", self.membrane_tau())),
+            ("tonic", self.tonic.to_string()),
+            ("autapses", self.autapses.to_string()),
+        ]
     }
 }

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::{Body, Gate, Neuron, SpikingRnn, SpikingRnnConfig, Synapse, Trajectory};
 use burn_spiking_examples::device::DeviceName;
-use burn_spiking_examples::output::{Folder, exit_code};
+use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -220,7 +220,7 @@ fn activity(args: &Args) -> Result<(f64, f64), String> {
     Ok((1000.0 * spikes / charge.len() as f64, active / charge.len() as f64))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<(), Stop> {
     if let Some(way) = args.measure {
         let measured = measure(args, way)?;
         println!("{}", serde_json::to_string(&measured).map_err(|error| error.to_string())?);

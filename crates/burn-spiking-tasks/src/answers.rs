@@ -1,0 +1,153 @@
+//! Rounds of a trial that ask for an answer, and the score of the answers given.
+//!
+//! ```text
+//! answer = + if mean o > 1/2,  − if mean o < −1/2,  none otherwise        mean over the last part of the answer window
+//! leak   = mean |o| outside all answer windows
+//! ```
+
+use std::ops::Range;
+
+/// An answer: the sign of an output, or its absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// +1.
+    Plus,
+    /// −1.
+    Minus,
+    /// 0.
+    None,
+}
+
+impl Answer {
+    /// All answers, in the order of [`Answers::accuracy_by_answer`].
+    pub const ALL: [Answer; 3] = [Answer::Plus, Answer::Minus, Answer::None];
+
+    /// The output that gives this answer.
+    pub fn value(self) -> f32 {
+        match self {
+            Answer::Plus => 1.0,
+            Answer::Minus => -1.0,
+            Answer::None => 0.0,
+        }
+    }
+
+    /// The answer that a mean output gives.
+    pub fn of(mean: f64) -> Self {
+        match mean {
+            mean if mean > 0.5 => Answer::Plus,
+            mean if mean < -0.5 => Answer::Minus,
+            _ => Answer::None,
+        }
+    }
+}
+
+/// One question of a trial: what is to be answered, and when. Times in steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// The right answer.
+    pub answer: Answer,
+    /// When the output should give it.
+    pub window: Range<usize>,
+    /// The part of the window over which it is read.
+    pub decoded: Range<usize>,
+    /// Time between the first pulse's end and the go cue's onset, for accuracy against delay.
+    pub delay: usize,
+}
+
+/// Counts answers, right and wrong.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answers {
+    /// `[right answer][given answer]`, in the order of [`Answer::ALL`].
+    counts: [[u64; 3]; 3],
+    leak: f64,
+    leak_steps: u64,
+}
+
+impl Answers {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a trial: its output, `[T]`, and its rounds.
+    ///
+    /// # Panics
+    /// If a round lies outside the output.
+    pub fn add(&mut self, output: &[f32], rounds: &[Round]) {
+        for round in rounds {
+            let decoded = &output[round.decoded.clone()];
+            let mean = decoded.iter().map(|&o| o as f64).sum::<f64>() / decoded.len() as f64;
+            self.counts[round.answer as usize][Answer::of(mean) as usize] += 1;
+        }
+        let outside = |t: &usize| !rounds.iter().any(|round| round.window.contains(t));
+        for t in (0..output.len()).filter(outside) {
+            self.leak += output[t].abs() as f64;
+            self.leak_steps += 1;
+        }
+    }
+
+    /// Adds other trials' counts.
+    pub fn merge(&mut self, other: &Self) {
+        let pairs = self.counts.iter_mut().flatten().zip(other.counts.iter().flatten());
+        pairs.for_each(|(own, other)| *own += other);
+        self.leak += other.leak;
+        self.leak_steps += other.leak_steps;
+    }
+
+    /// Number of rounds.
+    pub fn rounds(&self) -> u64 {
+        self.counts.iter().flatten().sum()
+    }
+
+    /// Share of rounds answered rightly; NaN of none.
+    pub fn accuracy(&self) -> f64 {
+        let right: u64 = (0..3).map(|answer| self.counts[answer][answer]).sum();
+        right as f64 / self.rounds() as f64
+    }
+
+    /// The same for the rounds whose right answer is +, − and none; NaN where there was no such round.
+    pub fn accuracy_by_answer(&self) -> [f64; 3] {
+        [0, 1, 2].map(|answer| {
+            let of: u64 = self.counts[answer].iter().sum();
+            self.counts[answer][answer] as f64 / of as f64
+        })
+    }
+
+    /// Mean |o| outside the answer windows; NaN if there is no outside.
+    pub fn leak(&self) -> f64 {
+        self.leak / self.leak_steps as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(answer: Answer, at: usize) -> Round {
+        Round { answer, window: at..at + 4, decoded: at + 2..at + 4, delay: 0 }
+    }
+
+    #[test]
+    fn answers_are_read_from_the_end_of_the_window() {
+        let rounds = [round(Answer::Plus, 2), round(Answer::None, 8), round(Answer::Minus, 12)];
+        let mut output = vec![0.0; 20];
+        // Wrong at first, right at the end.
+        output[2..6].copy_from_slice(&[-1.0, -1.0, 0.4, 0.7]);
+        output[8..12].copy_from_slice(&[1.0, 1.0, 0.9, -0.1]);
+        output[12..16].copy_from_slice(&[0.0, 0.0, -0.5, -0.6]);
+        output[0] = -0.3;
+        output[17] = 0.5;
+        let mut answers = Answers::new();
+        answers.add(&output, &rounds);
+        assert_eq!(answers.rounds(), 3);
+        assert_eq!(answers.accuracy(), 1.0);
+        assert!((answers.leak() - 0.8 / 8.0).abs() < 1e-7);
+
+        let mut wrong = Answers::new();
+        wrong.add(&[0.0; 20], &rounds);
+        assert_eq!(wrong.accuracy_by_answer(), [0.0, 0.0, 1.0]);
+        answers.merge(&wrong);
+        assert_eq!(answers.accuracy(), 4.0 / 6.0);
+        assert_eq!(answers.accuracy_by_answer(), [0.5, 0.5, 1.0]);
+    }
+}

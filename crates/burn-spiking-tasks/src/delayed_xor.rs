@@ -1,0 +1,487 @@
+//! Delayed-memory exclusive or: is the second of two pulses, long ago, of the other sign than the first?
+//!
+//! ```text
+//! channel 0   ....[±]....gap....[±]....gap..................
+//! channel 1   .................................[go].........
+//! target      ...................................[answer]...       + for unequal signs, − for equal
+//! ```
+//!
+//! A round may also have one pulse or none; the answer is then 0. A trial has any number of rounds, one after the other, and
+//! outside the answer windows the output should be 0. Gaps are drawn for each round; all trials of a data set are equally long.
+//!
+//! Source: Huh & Sejnowski 2017, second task. [`DelayedXor::graz`] is the variant of the Graz group (Bellec et al.).
+
+use crate::answers::{Answer, Round};
+use crate::error::{TaskError, require};
+use crate::trial::Trial;
+use burn::data::dataset::{Dataset, DatasetError};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Course of a pulse or cue; its largest value is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PulseShape {
+    /// 1 throughout.
+    Square,
+    /// The normal density between its 1 % and 99 % quantiles.
+    Gaussian,
+}
+
+impl PulseShape {
+    /// The value at a share of the pulse's length, in [0, 1].
+    fn at(self, share: f64) -> f64 {
+        /// The normal distribution's 99 % quantile.
+        const QUANTILE: f64 = 2.326_347_874_040_841;
+        match self {
+            PulseShape::Square => 1.0,
+            PulseShape::Gaussian => (-0.5 * (QUANTILE * (2.0 * share - 1.0)).powi(2)).exp(),
+        }
+    }
+}
+
+/// How the two gaps of a round are drawn: between the pulses, and between the second pulse and the go cue.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Gaps {
+    /// Each evenly from a range.
+    Even {
+        /// Shortest, ms.
+        min_ms: f64,
+        /// Longest, ms.
+        max_ms: f64,
+    },
+    /// Both the same: `step_ms` times a geometric number (1, 2, ...) of mean `max_ms`/`step_ms`, at most `max_ms`.
+    Geometric {
+        /// Unit, ms.
+        step_ms: f64,
+        /// Longest, ms.
+        max_ms: f64,
+    },
+}
+
+impl Gaps {
+    /// The longest gap, ms.
+    pub fn max_ms(&self) -> f64 {
+        match *self {
+            Gaps::Even { max_ms, .. } | Gaps::Geometric { max_ms, .. } => max_ms,
+        }
+    }
+
+    /// Two gaps, ms. Takes two numbers from the random stream, whatever they are.
+    fn draw(&self, random: &mut ChaCha8Rng) -> [f64; 2] {
+        let drawn: [f64; 2] = [random.random(), random.random()];
+        match *self {
+            Gaps::Even { min_ms, max_ms } => drawn.map(|share| min_ms + (max_ms - min_ms) * share),
+            Gaps::Geometric { step_ms, max_ms } => {
+                let stop = (step_ms / max_ms).min(1.0);
+                let count = ((1.0 - drawn[0]).ln() / (1.0 - stop).ln()).floor() + 1.0;
+                let gap = (step_ms * count).min(max_ms);
+                [gap, gap]
+            }
+        }
+    }
+}
+
+/// Parameters of the task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DelayedXor {
+    /// Length of a time step, ms.
+    pub dt: f64,
+    /// Length of a trial, ms; [`longest_ms`](Self::longest_ms) is just enough.
+    pub trial_ms: f64,
+    /// Rounds in a trial.
+    pub rounds: usize,
+    /// Silence before each round, ms.
+    pub lead_ms: f64,
+    /// Course of pulses and cues.
+    pub shape: PulseShape,
+    /// Their length, ms.
+    pub pulse_ms: f64,
+    /// The gaps.
+    pub gaps: Gaps,
+    /// From the go cue's onset to the answer window, ms.
+    pub wait_ms: f64,
+    /// Length of the answer window, ms.
+    pub window_ms: f64,
+    /// The last part of it, over which the answer is read, ms.
+    pub decoded_ms: f64,
+    /// Silence after each answer window, ms.
+    pub rest_ms: f64,
+    /// Shares of rounds with two pulses, one and none; they add up to 1.
+    pub shares: [f64; 3],
+    /// Share of the cost's weight that lies outside the answer windows, in [0, 1).
+    pub outside: f64,
+    /// Number of neurons, which start at potentials drawn evenly from [0, `v0_below`).
+    pub neurons: usize,
+    /// See `neurons`; in (0, 1].
+    pub v0_below: f64,
+}
+
+impl DelayedXor {
+    /// The task with `rounds` in a trial and gaps from 30 ms to `max_gap_ms`, for a network of `neurons`: answers are + and −
+    /// in a third of the rounds each, none in a third (a quarter with one pulse, a twelfth with none).
+    pub fn new(rounds: usize, max_gap_ms: f64, neurons: usize) -> Self {
+        let task = Self {
+            dt: 1.0,
+            trial_ms: 0.0,
+            rounds,
+            lead_ms: 50.0,
+            shape: PulseShape::Square,
+            pulse_ms: 50.0,
+            gaps: Gaps::Even { min_ms: 30.0, max_ms: max_gap_ms },
+            wait_ms: 20.0,
+            window_ms: 80.0,
+            decoded_ms: 60.0,
+            rest_ms: 100.0,
+            shares: [2.0 / 3.0, 1.0 / 4.0, 1.0 / 12.0],
+            outside: 0.5,
+            neurons,
+            v0_below: 1.0,
+        };
+        Self { trial_ms: task.longest_ms(), ..task }
+    }
+
+    /// The variant of the Graz group: Gaussian pulses of 30 ms, geometric gaps of at most 100 ms, a fifth of the trials without
+    /// pulses, 60 ms to answer from the go cue on, no cost outside. The source leaves open whether the pulses' area or peak is
+    /// normalised and whether one gap is drawn or two; here the peak is 1, and the two gaps of a round are equal.
+    pub fn graz(neurons: usize) -> Self {
+        let task = Self {
+            shape: PulseShape::Gaussian,
+            pulse_ms: 30.0,
+            gaps: Gaps::Geometric { step_ms: 10.0, max_ms: 100.0 },
+            wait_ms: 0.0,
+            window_ms: 60.0,
+            decoded_ms: 60.0,
+            shares: [0.8, 0.0, 0.2],
+            outside: 0.0,
+            ..Self::new(1, 100.0, neurons)
+        };
+        Self { trial_ms: task.longest_ms(), ..task }
+    }
+
+    /// The same task with other longest gaps, in trials just long enough: for gaps that grow during training.
+    pub fn with_max_gap(&self, max_ms: f64) -> Self {
+        let gaps = match self.gaps {
+            Gaps::Even { min_ms, .. } => Gaps::Even { min_ms: min_ms.min(max_ms), max_ms },
+            Gaps::Geometric { step_ms, .. } => Gaps::Geometric { step_ms, max_ms },
+        };
+        let task = Self { gaps, ..self.clone() };
+        Self { trial_ms: task.longest_ms(), ..task }
+    }
+
+    /// What a trial with the longest gaps takes, ms.
+    pub fn longest_ms(&self) -> f64 {
+        let answer = self.wait_ms + self.window_ms;
+        let round =
+            self.lead_ms + 2.0 * (self.pulse_ms + self.gaps.max_ms()) + answer.max(self.pulse_ms) + self.rest_ms;
+        self.rounds as f64 * round
+    }
+
+    /// Time steps in a trial.
+    pub fn steps(&self) -> usize {
+        self.step(self.trial_ms)
+    }
+
+    fn step(&self, ms: f64) -> usize {
+        (ms / self.dt).round() as usize
+    }
+
+    /// Refuses parameters that describe no task.
+    ///
+    /// # Errors
+    /// [`TaskError`] names the value, its limit and the remedy.
+    pub fn check(&self) -> Result<(), TaskError> {
+        for (name, value) in [("dt", self.dt), ("pulse_ms", self.pulse_ms), ("window_ms", self.window_ms)] {
+            let holds = value.is_finite() && value > 0.0;
+            require(holds, name, value, "above 0 and finite", "give a length of time in ms")?;
+        }
+        for (name, value) in [("lead_ms", self.lead_ms), ("wait_ms", self.wait_ms), ("rest_ms", self.rest_ms)] {
+            let holds = value.is_finite() && value >= 0.0;
+            require(holds, name, value, "at least 0 and finite", "give a length of time in ms")?;
+        }
+        require(self.rounds > 0, "rounds", self.rounds, "at least 1", "give the number of rounds in a trial")?;
+        require(self.neurons > 0, "neurons", self.neurons, "at least 1", "give the number of neurons")?;
+        let v0_holds = self.v0_below > 0.0 && self.v0_below <= 1.0;
+        require(v0_holds, "v0_below", self.v0_below, "in (0, 1]", "use 1 for potentials anywhere below threshold")?;
+        let outside_holds = (0.0..1.0).contains(&self.outside);
+        require(outside_holds, "outside", self.outside, "in [0, 1)", "leave some of the cost to the answers")?;
+        for share in self.shares {
+            require((0.0..=1.0).contains(&share), "a share", share, "in [0, 1]", "shares are parts of all rounds")?;
+        }
+        let sum: f64 = self.shares.iter().sum();
+        require((sum - 1.0).abs() < 1e-6, "the sum of the shares", sum, "1", "scale the shares")?;
+        let shortest = match self.gaps {
+            Gaps::Even { min_ms, .. } => min_ms,
+            Gaps::Geometric { step_ms, .. } => step_ms,
+        };
+        let (longest, least) = (self.gaps.max_ms(), format!("at least the shortest gap, {shortest} ms"));
+        require(shortest >= 0.0, "the shortest gap", shortest, "at least 0 ms", "give a length of time in ms")?;
+        let ordered = longest.is_finite() && longest >= shortest && longest > 0.0;
+        require(ordered, "the longest gap", longest, &least, "lengthen it or shorten the other")?;
+        let decoded = self.step(self.decoded_ms);
+        require(
+            decoded > 0 && self.decoded_ms <= self.window_ms,
+            "decoded_ms",
+            self.decoded_ms,
+            &format!("at least a step and at most window_ms = {}", self.window_ms),
+            "read the answer in the window",
+        )?;
+        require(
+            self.trial_ms.is_finite() && self.steps() >= self.step(self.longest_ms()),
+            "trial_ms",
+            self.trial_ms,
+            &format!("at least {} for {} rounds with gaps up to {longest} ms", self.longest_ms(), self.rounds),
+            "lengthen the trial, shorten the gaps or ask for fewer rounds",
+        )
+    }
+
+    /// The data set of `len` trials drawn from a seed.
+    ///
+    /// # Errors
+    /// [`TaskError`], as [`check`](Self::check).
+    pub fn dataset(&self, seed: u64, len: usize) -> Result<DelayedXorDataset, TaskError> {
+        self.check()?;
+        Ok(DelayedXorDataset { task: self.clone(), seed, len })
+    }
+}
+
+/// Trials of [`DelayedXor`], drawn when asked for.
+#[derive(Debug, Clone)]
+pub struct DelayedXorDataset {
+    task: DelayedXor,
+    seed: u64,
+    len: usize,
+}
+
+impl Dataset<Trial> for DelayedXorDataset {
+    fn get(&self, index: usize) -> Result<Trial, DatasetError> {
+        assert!(index < self.len, "trial {index} was asked for, but the data set has {}", self.len);
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(index as u64);
+        Ok(self.task.trial(&mut random))
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Number of input channels: pulses, go cues.
+pub const CHANNELS: usize = 2;
+
+impl DelayedXor {
+    fn trial(&self, random: &mut ChaCha8Rng) -> Trial {
+        let steps = self.steps();
+        let v0 = (0..self.neurons).map(|_| random.random_range(0.0..self.v0_below as f32)).collect();
+        let mut input = vec![0.0; CHANNELS * steps];
+        let mut rounds = Vec::with_capacity(self.rounds);
+        let mut time = 0.0;
+        for _ in 0..self.rounds {
+            time += self.lead_ms;
+            let pulses = self.pulses(random);
+            let gaps = self.gaps.draw(random);
+            let first_end = time + self.pulse_ms;
+            for (sign, gap) in pulses.into_iter().zip(gaps) {
+                self.draw_pulse(&mut input, time, 0, sign);
+                time += self.pulse_ms + gap;
+            }
+            self.draw_pulse(&mut input, time, 1, 1.0);
+            let answer = match pulses {
+                [0.0, _] | [_, 0.0] => Answer::None,
+                [first, second] if first == second => Answer::Minus,
+                _ => Answer::Plus,
+            };
+            let opens = time + self.wait_ms;
+            let closes = opens + self.window_ms;
+            rounds.push(Round {
+                answer,
+                window: self.step(opens)..self.step(closes),
+                decoded: self.step(closes) - self.step(self.decoded_ms)..self.step(closes),
+                delay: self.step(time - first_end),
+            });
+            time += (self.wait_ms + self.window_ms).max(self.pulse_ms) + self.rest_ms;
+        }
+        let mut target = vec![0.0; steps];
+        for round in &rounds {
+            target[round.window.clone()].fill(round.answer.value());
+        }
+        Trial { steps, input, target, weight: self.weight(&rounds), v0, rounds }
+    }
+
+    /// Signs of the two pulses, 0 where there is none. Takes four numbers from the random stream, whatever they are.
+    fn pulses(&self, random: &mut ChaCha8Rng) -> [f32; 2] {
+        let kind: f64 = random.random();
+        let signs = [0, 1].map(|_| if random.random::<bool>() { 1.0 } else { -1.0 });
+        let late: bool = random.random();
+        match kind {
+            kind if kind < self.shares[0] => signs,
+            kind if kind >= self.shares[0] + self.shares[1] => [0.0, 0.0],
+            _ if late => [0.0, signs[1]],
+            _ => [signs[0], 0.0],
+        }
+    }
+
+    fn draw_pulse(&self, input: &mut [f32], onset: f64, channel: usize, height: f32) {
+        let span: Range<usize> = self.step(onset)..self.step(onset + self.pulse_ms);
+        let last = (span.len().max(2) - 1) as f64;
+        for (at, t) in span.enumerate() {
+            input[CHANNELS * t + channel] = height * self.shape.at(at as f64 / last) as f32;
+        }
+    }
+
+    /// Weights of the steps: `outside` of their sum outside the answer windows, the rest within.
+    fn weight(&self, rounds: &[Round]) -> Vec<f32> {
+        let steps = self.steps();
+        let within: usize = rounds.iter().map(|round| round.window.len()).sum();
+        let share = |part: f64, of: usize| (part * steps as f64 / of.max(1) as f64) as f32;
+        let mut weight = vec![share(self.outside, steps - within); steps];
+        for round in rounds {
+            weight[round.window.clone()].fill(share(1.0 - self.outside, within));
+        }
+        weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::Answers;
+
+    fn trials(task: &DelayedXor, seed: u64, len: usize) -> Vec<Trial> {
+        let data = task.dataset(seed, len).unwrap();
+        (0..len).map(|index| data.get(index).unwrap()).collect()
+    }
+
+    /// What a reader of the input alone answers at each go cue.
+    fn answers_by_reading(trial: &Trial) -> Vec<Answer> {
+        let mut given = Vec::new();
+        let (mut since, mut before) = (Vec::new(), [0.0; 2]);
+        for now in trial.input.chunks_exact(2) {
+            // Onsets; square pulses never touch, as gaps are longer than a step.
+            if now[0] != 0.0 && before[0] == 0.0 {
+                since.push(now[0]);
+            }
+            if now[1] != 0.0 && before[1] == 0.0 {
+                given.push(match since.as_slice() {
+                    [first, second] if first * second < 0.0 => Answer::Plus,
+                    [_, _] => Answer::Minus,
+                    _ => Answer::None,
+                });
+                since.clear();
+            }
+            before = [now[0], now[1]];
+        }
+        given
+    }
+
+    #[test]
+    fn a_reader_of_the_input_finds_every_answer() {
+        for task in [DelayedXor::new(1, 300.0, 3), DelayedXor::new(3, 90.0, 3), DelayedXor { dt: 0.4, ..DelayedXor::new(2, 60.0, 3) }] {
+            for trial in trials(&task, 5, 60) {
+                let wanted: Vec<_> = trial.rounds.iter().map(|round| round.answer).collect();
+                assert_eq!(answers_by_reading(&trial), wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn the_target_is_answered_rightly_and_zero_is_not() {
+        let task = DelayedXor::new(2, 200.0, 3);
+        let (mut right, mut silent) = (Answers::new(), Answers::new());
+        for trial in trials(&task, 1, 600) {
+            right.add(&trial.target, &trial.rounds);
+            silent.add(&vec![0.0; trial.steps], &trial.rounds);
+        }
+        assert_eq!((right.accuracy(), right.leak()), (1.0, 0.0));
+        // A third of the rounds want no answer.
+        assert!((silent.accuracy() - 1.0 / 3.0).abs() < 0.05, "{}", silent.accuracy());
+    }
+
+    #[test]
+    fn the_answer_window_follows_the_cue() {
+        let task = DelayedXor { dt: 0.5, ..DelayedXor::new(2, 120.0, 3) };
+        for trial in trials(&task, 2, 20) {
+            let onsets: Vec<usize> =
+                (1..trial.steps).filter(|t| trial.input[2 * t + 1] > 0.0 && trial.input[2 * t - 1] == 0.0).collect();
+            for (round, onset) in trial.rounds.iter().zip(onsets) {
+                assert!(round.window.start.abs_diff(onset + 40) <= 1, "{round:?}, cue at {onset}");
+                assert_eq!(round.decoded.len(), 120);
+                assert_eq!(round.decoded.end, round.window.end);
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_shared_between_answers_and_silence() {
+        let task = DelayedXor { outside: 0.3, ..DelayedXor::new(2, 100.0, 3) };
+        let trial = &trials(&task, 0, 1)[0];
+        let within: f32 = trial.rounds.iter().flat_map(|round| &trial.weight[round.window.clone()]).sum();
+        let all: f32 = trial.weight.iter().sum();
+        assert!((all / trial.steps as f32 - 1.0).abs() < 1e-4, "{all}");
+        assert!((within / all - 0.7).abs() < 1e-4, "{within}");
+    }
+
+    #[test]
+    fn graz_gaps_are_geometric_and_capped() {
+        let task = DelayedXor::graz(3);
+        task.check().unwrap();
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let gaps: Vec<f64> = (0..20_000).map(|_| task.gaps.draw(&mut random)[0]).collect();
+        assert!(gaps.iter().all(|gap| (10.0..=100.0).contains(gap) && gap % 10.0 == 0.0));
+        let share = |gap: f64| gaps.iter().filter(|&&drawn| drawn == gap).count() as f64 / 20_000.0;
+        // Geom(0.1): P(1) = 0.1, P(2) = 0.09, P(at least 10) = 0.9⁹.
+        for (gap, want) in [(10.0, 0.1), (20.0, 0.09), (100.0, 0.9_f64.powi(9))] {
+            assert!((share(gap) - want).abs() < 0.01, "{gap}: {}", share(gap));
+        }
+        let trial = &trials(&task, 0, 1)[0];
+        assert_eq!(trial.rounds[0].window.len(), 60);
+        assert!(trial.input.iter().all(|i| i.abs() <= 1.0));
+    }
+
+    #[test]
+    fn trials_depend_on_seed_and_index_alone() {
+        let task = DelayedXor::new(2, 150.0, 4);
+        assert_eq!(trials(&task, 3, 4)[3], trials(&task, 3, 9)[3]);
+        assert_ne!(trials(&task, 3, 4)[3], trials(&task, 4, 4)[3]);
+        // A finer step shows the same trial.
+        let fine = &trials(&DelayedXor { dt: 0.5, ..task.clone() }, 3, 4)[3];
+        let coarse = &trials(&task, 3, 4)[3];
+        assert_eq!(fine.v0, coarse.v0);
+        for (fine, coarse) in fine.rounds.iter().zip(&coarse.rounds) {
+            assert_eq!(fine.answer, coarse.answer);
+            assert!(fine.window.start.abs_diff(2 * coarse.window.start) <= 1);
+        }
+    }
+
+    #[test]
+    fn impossible_tasks_are_refused() {
+        let task = DelayedXor::new(1, 300.0, 80);
+        let cases: [(&str, DelayedXor); 9] = [
+            ("dt is -1", DelayedXor { dt: -1.0, ..task.clone() }),
+            ("trial_ms is 500, but must be at least 1000", DelayedXor { trial_ms: 500.0, ..task.clone() }),
+            ("rounds is 0", DelayedXor { rounds: 0, ..task.clone() }),
+            ("neurons is 0", DelayedXor { neurons: 0, ..task.clone() }),
+            ("sum of the shares is 0.5", DelayedXor { shares: [0.5, 0.0, 0.0], ..task.clone() }),
+            ("outside is 1", DelayedXor { outside: 1.0, ..task.clone() }),
+            ("decoded_ms is 90", DelayedXor { decoded_ms: 90.0, ..task.clone() }),
+            ("longest gap is 20", DelayedXor { gaps: Gaps::Even { min_ms: 30.0, max_ms: 20.0 }, ..task.clone() }),
+            ("longest gap is NaN", DelayedXor { gaps: Gaps::Even { min_ms: 30.0, max_ms: f64::NAN }, ..task }),
+        ];
+        for (want, task) in cases {
+            let message = task.dataset(0, 1).unwrap_err().to_string();
+            assert!(message.contains(want), "{message}");
+        }
+    }
+
+    #[test]
+    fn parameters_survive_json() {
+        for task in [DelayedXor::new(2, 300.0, 80), DelayedXor::graz(80)] {
+            let json = serde_json::to_string(&task).unwrap();
+            assert_eq!(serde_json::from_str::<DelayedXor>(&json).unwrap(), task);
+        }
+    }
+}

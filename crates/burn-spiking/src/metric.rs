@@ -1,0 +1,142 @@
+//! Metrics for Burn's learner (feature `train`): any score of sums over an epoch, and the firing of a network.
+//!
+//! A metric's input is the record of one batch, which the model's output gives by `Adaptor`. Records are merged, and the score
+//! of an epoch is that of all its trials together, not a mean of the batches' scores.
+
+use crate::firing::Firing;
+use burn::tensor::TensorReadError;
+use burn::train::metric::{
+    Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry, SerializedEntry,
+    format_float,
+};
+use std::sync::Arc;
+
+/// A record of trials that can take up other trials'.
+pub trait Accumulate: Clone + Default + Send + Sync {
+    /// Adds other trials.
+    fn merge(&mut self, other: &Self);
+}
+
+impl Accumulate for Firing {
+    fn merge(&mut self, other: &Self) {
+        Firing::merge(self, other);
+    }
+}
+
+/// A score of all trials of an epoch.
+#[derive(Clone)]
+pub struct ScoreMetric<R> {
+    name: MetricName,
+    unit: Option<&'static str>,
+    higher_is_better: bool,
+    score: fn(&R) -> f64,
+    batch: R,
+    epoch: R,
+}
+
+impl<R: Accumulate> ScoreMetric<R> {
+    /// A score that should rise.
+    pub fn higher_is_better(name: &str, score: fn(&R) -> f64) -> Self {
+        let name = Arc::new(name.to_string());
+        Self { name, unit: None, higher_is_better: true, score, batch: R::default(), epoch: R::default() }
+    }
+
+    /// A score that should fall.
+    pub fn lower_is_better(name: &str, score: fn(&R) -> f64) -> Self {
+        Self { higher_is_better: false, ..Self::higher_is_better(name, score) }
+    }
+
+    /// With a unit.
+    pub fn in_unit(self, unit: &'static str) -> Self {
+        Self { unit: Some(unit), ..self }
+    }
+
+    fn of_epoch(&self) -> f64 {
+        (self.score)(&self.epoch)
+    }
+
+    fn entry(&self, entry: NumericEntry) -> SerializedEntry {
+        let unit = self.unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+        let [epoch, batch] = [&self.epoch, &self.batch].map(|record| format_float((self.score)(record), 3));
+        SerializedEntry::new(format!("epoch {epoch}{unit} - batch {batch}{unit}"), entry.serialize())
+    }
+}
+
+impl<R: Accumulate> Metric for ScoreMetric<R> {
+    type Input = R;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes { unit: self.unit.map(String::from), higher_is_better: self.higher_is_better }.into()
+    }
+
+    fn update(&mut self, record: &R, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        self.batch = record.clone();
+        self.epoch.merge(record);
+        Ok(self.entry(NumericEntry::Value((self.score)(record))))
+    }
+
+    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
+        Ok(self.entry(NumericEntry::Final(self.of_epoch())))
+    }
+
+    fn clear(&mut self) {
+        (self.batch, self.epoch) = (R::default(), R::default());
+    }
+}
+
+impl<R: Accumulate> Numeric for ScoreMetric<R> {
+    fn value(&self) -> Option<NumericEntry> {
+        Some(NumericEntry::Value((self.score)(&self.batch)))
+    }
+
+    fn running_value(&self) -> Option<NumericEntry> {
+        Some(NumericEntry::Value(self.of_epoch()))
+    }
+
+    fn final_value(&self) -> NumericEntry {
+        NumericEntry::Final(self.of_epoch())
+    }
+}
+
+/// Mean firing rate, Hz.
+pub fn firing_rate() -> ScoreMetric<Firing> {
+    ScoreMetric::lower_is_better("Rate", Firing::rate_hz).in_unit("Hz")
+}
+
+/// Share of neurons that send less than a spike's charge in a whole epoch.
+pub fn silent_share() -> ScoreMetric<Firing> {
+    ScoreMetric::lower_is_better("Silent", Firing::silent_share)
+}
+
+/// Share of (neuron, step) pairs that send charge: those that cost work.
+pub fn active_share() -> ScoreMetric<Firing> {
+    ScoreMetric::lower_is_better("Active", Firing::active_share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::data::dataloader::Progress;
+    use burn::tensor::{Device, Tensor};
+
+    #[test]
+    fn an_epoch_is_scored_as_a_whole() {
+        let device = Device::default();
+        let metadata = MetricMetadata { progress: Progress::new(1, 2, None), iteration: Some(1), lr: None };
+        let mut metric = silent_share();
+        // Each batch leaves one of two neurons silent, the epoch none.
+        for charge in [[[[1.0, 0.0]]], [[[0.0, 1.0]]]] {
+            let record = Firing::of(Tensor::<3>::from_data(charge, &device), 1.0);
+            metric.update(&record, &metadata).unwrap();
+            assert_eq!(metric.value().unwrap().current(), 0.5);
+        }
+        assert_eq!(metric.final_value().current(), 0.0);
+        assert_eq!(metric.compute().unwrap().serialized, "0,final");
+        metric.clear();
+        assert!(metric.final_value().current().is_nan());
+    }
+}

@@ -1,0 +1,195 @@
+//! Trains a spiking network on the delayed-memory exclusive or.
+
+use burn::data::dataset::Dataset;
+use burn::grad_clipping::GradientClippingConfig;
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
+use burn::module::{Module, ParamGroup};
+use burn::optim::AdamConfig;
+use burn_spiking::Firing;
+use burn_spiking_examples::delayed_xor::{Start, delayed_xor};
+use burn_spiking_examples::device::DeviceName;
+use burn_spiking_examples::network::ReadoutNetwork;
+use burn_spiking_examples::output::{Stop, exit_code};
+use burn_spiking_examples::run::{Place, Run};
+use burn_spiking_examples::training::Training;
+use burn_spiking_tasks::metric::answer_accuracy;
+use burn_spiking_tasks::{Answers, DelayedXor, EpochLoader, Trial, TrialBatcher};
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Trains spiking neurons to answer, at a go cue, whether two earlier pulses had unequal signs; writes a report, the trained
+/// model and its checkpoints. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes on to the same end.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What fixes the course of a run.
+#[derive(clap::Args, Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Seed of the initial parameters and of all trials
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Rounds in a trial
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// Longest gap between pulses, and between second pulse and go cue, ms
+    #[arg(long, default_value_t = 300.0)]
+    max_gap: f64,
+    /// Number of neurons
+    #[arg(long, default_value_t = 80)]
+    neurons: usize,
+    /// Epochs
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: u32,
+    /// Iterations in an epoch
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    iterations: u32,
+    /// Trials in a batch
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Width of the gate
+    #[arg(long, default_value_t = 1.0)]
+    width: f64,
+    #[arg(long, default_value_t = 0.01)]
+    lr: f64,
+    #[arg(long, default_value_t = 0.99)]
+    beta2: f32,
+    #[arg(long, default_value_t = 0.5)]
+    outside: f64,
+    #[arg(long, default_value_t = 0.1)]
+    clip: f32,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
+    device: DeviceName,
+    /// Print a line for each epoch, even in a terminal
+    #[arg(long)]
+    plain: bool,
+}
+
+const VALIDATION_TRIALS: usize = 240;
+const TEST_TRIALS: usize = 960;
+
+#[derive(Serialize)]
+struct Report {
+    seed: u64,
+    rounds: usize,
+    max_gap_ms: f64,
+    accuracy: f64,
+    accuracy_by_answer: [f64; 3],
+    trials: usize,
+    leak: f64,
+    rate_hz: f64,
+    silent: usize,
+    active_share: f64,
+    best_epoch: usize,
+    epochs: u32,
+}
+
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
+
+/// Each parameter's rate follows its natural size, and falls along a cosine to a fiftieth.
+fn rates(lr: f64, iterations: usize) -> Result<ModuleLrScheduler, String> {
+    let cosine = |scale: f64| CosineAnnealingLrSchedulerConfig::new(lr * scale, iterations).with_min_lr(0.02 * lr * scale);
+    // In the paper's units: W 0.05, U 0.05, I_o 0.005, O 3.
+    ModuleLrSchedulerConfig::new(cosine(1.25).into())
+        .with_group(ParamGroup::from_predicate("tonic"), cosine(0.125))
+        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.0625))
+        .with_group(ParamGroup::from_predicate("readout"), cosine(0.15))
+        .init()
+}
+
+fn seeded(seed: u64, stream: u64) -> u64 {
+    seed.wrapping_mul(1_000_003).wrapping_add(stream)
+}
+
+fn run(args: &Args) -> Result<(), Stop> {
+    let run = Run::open("delayed-xor", &args.place, args.options.clone())?;
+    let (folder, options) = (&run.folder, run.options.clone());
+    let device = options.device.device()?;
+    let training_device = device.clone().autodiff();
+    device.seed(options.seed);
+    let task = DelayedXor { outside: options.outside, ..DelayedXor::new(options.rounds, options.max_gap, options.neurons) };
+    task.check().map_err(|error| error.to_string())?;
+    let start = Start { width: options.width, ..Start::default() };
+    let model = delayed_xor(&task, start, &training_device).map_err(|error| error.to_string())?;
+    println!("{}", model.network);
+
+    let batch = options.batch as usize;
+    let items = batch * options.iterations as usize;
+    let fixed = |stream: u64, trials: usize| -> Result<_, String> {
+        let data = task.dataset(seeded(options.seed, stream), trials).map_err(|error| error.to_string())?;
+        Ok(EpochLoader::constant(data, TrialBatcher, batch, &device))
+    };
+    let training_data = {
+        let (task, seed) = (task.clone(), options.seed);
+        move |epoch: usize| -> Arc<dyn Dataset<Trial>> {
+            Arc::new(task.dataset(seeded(seed, 10 + epoch as u64), items).expect("the task was checked"))
+        }
+    };
+    let training = EpochLoader::new(training_data, TrialBatcher, batch, &training_device);
+    let optimizer = AdamConfig::new().with_beta_2(options.beta2).with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(options.clip))).init();
+    let trained = Training {
+        folder,
+        resumed: run.resumed,
+        plain: options.plain,
+        model,
+        optimizer,
+        rates: rates(options.lr, (options.epochs * options.iterations) as usize)?,
+        epochs: options.epochs as usize,
+        training,
+        validation: Arc::new(fixed(1, VALIDATION_TRIALS)?),
+    }
+    .train(answer_accuracy())?;
+
+    let (answers, firing) = evaluate(&trained.model, &fixed(2, TEST_TRIALS)?)?;
+    let report = Report {
+        seed: options.seed,
+        rounds: options.rounds,
+        max_gap_ms: options.max_gap,
+        accuracy: answers.accuracy(),
+        accuracy_by_answer: answers.accuracy_by_answer(),
+        trials: TEST_TRIALS,
+        leak: answers.leak(),
+        rate_hz: firing.rate_hz(),
+        silent: firing.silent(),
+        active_share: firing.active_share(),
+        best_epoch: trained.best_epoch,
+        epochs: options.epochs,
+    };
+    folder.write_json("report.json", &report)?;
+    let path = folder.file("model.bpk");
+    trained.model.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
+    trained.model.into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let [plus, minus, none] = report.accuracy_by_answer;
+    println!("accuracy on {TEST_TRIALS} fresh trials    {:.3} (+ {plus:.3}, - {minus:.3}, none {none:.3})", report.accuracy);
+    println!("mean |o| outside the windows   {:.3}", report.leak);
+    println!("firing rate                    {:.1} Hz, {} of {} neurons silent", report.rate_hz, report.silent, options.neurons);
+    println!("the best epoch was {} of {}", report.best_epoch, options.epochs);
+    println!("report {}", folder.file("report.json").display());
+    Ok(())
+}
+
+fn evaluate(
+    model: &ReadoutNetwork,
+    loader: &EpochLoader<Trial, burn_spiking_tasks::TrialBatch>,
+) -> Result<(Answers, Firing), String> {
+    use burn::data::dataloader::DataLoader;
+    let (mut answers, mut firing) = (Answers::new(), Firing::default());
+    for batch in loader.iter() {
+        let outcome = model.forward_recording(batch.map_err(|error| error.to_string())?);
+        answers.merge(&outcome.answers());
+        firing.merge(outcome.firing.as_ref().expect("a recording has the firing"));
+    }
+    Ok((answers, firing))
+}

@@ -1,0 +1,125 @@
+//! A run's curve: `history.jsonl`, one line of JSON for each epoch that was judged.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// One epoch's metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Metrics on the training data; `None` where a metric is not a number.
+    pub train: BTreeMap<String, Option<f64>>,
+    /// Metrics on the validation data.
+    pub valid: BTreeMap<String, Option<f64>>,
+}
+
+/// What tells a better epoch from a worse one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judge {
+    /// A validation metric's name.
+    pub metric: String,
+    /// Whether it should rise.
+    pub higher_is_better: bool,
+}
+
+/// The epochs of a run so far, in memory and on disk.
+#[derive(Debug, Clone)]
+pub struct History {
+    path: PathBuf,
+    epochs: Vec<Epoch>,
+}
+
+impl History {
+    /// Reads what a folder holds of epochs up to `last`, and forgets the rest: those will be trained again.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn open(folder: &Path, last: usize) -> Result<Self, String> {
+        let path = folder.join("history.jsonl");
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        // A killed program may have left half a line at the end. Whole lines stay as they are, to the letter.
+        let (mut epochs, mut kept) = (Vec::new(), String::new());
+        for line in text.split_inclusive('\n') {
+            match serde_json::from_str::<Epoch>(line) {
+                Ok(epoch) if line.ends_with('\n') && epoch.epoch == epochs.len() + 1 && epoch.epoch <= last => {
+                    epochs.push(epoch);
+                    kept.push_str(line);
+                }
+                _ => break,
+            }
+        }
+        if kept != text {
+            std::fs::write(&path, kept).map_err(failed)?;
+        }
+        Ok(Self { path, epochs })
+    }
+
+    /// Adds an epoch.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn push(&mut self, epoch: Epoch) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", self.path.display());
+        let line = serde_json::to_string(&epoch).map_err(|error| error.to_string())? + "\n";
+        let mut file = std::fs::File::options().create(true).append(true).open(&self.path).map_err(failed)?;
+        file.write_all(line.as_bytes()).map_err(failed)?;
+        self.epochs.push(epoch);
+        Ok(())
+    }
+
+    /// The epochs, in order.
+    pub fn epochs(&self) -> &[Epoch] {
+        &self.epochs
+    }
+
+    /// The best epoch up to `last`, the first of equals; `None` if none has a number.
+    pub fn best(&self, judge: &Judge, last: usize) -> Option<usize> {
+        let mut best: Option<(usize, f64)> = None;
+        for epoch in self.epochs.iter().take_while(|epoch| epoch.epoch <= last) {
+            let Some(value) = epoch.valid.get(&judge.metric).copied().flatten() else { continue };
+            let value = if judge.higher_is_better { -value } else { value };
+            if best.is_none_or(|(_, least)| value < least) {
+                best = Some((epoch.epoch, value));
+            }
+        }
+        best.map(|(epoch, _)| epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(epoch: usize, loss: f64) -> Epoch {
+        Epoch { epoch, train: BTreeMap::new(), valid: BTreeMap::from([("Loss".into(), Some(loss))]) }
+    }
+
+    #[test]
+    fn what_was_judged_is_read_again_and_half_a_line_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut history = History::open(folder.path(), 9).unwrap();
+        for (at, loss) in [0.5, 0.1 + 0.2, 0.4].into_iter().enumerate() {
+            history.push(epoch(at + 1, loss)).unwrap();
+        }
+        let path = folder.path().join("history.jsonl");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, whole.clone() + "{\"epoch\":4,\"tr").unwrap();
+        let again = History::open(folder.path(), 9).unwrap();
+        assert_eq!(again.epochs().len(), 3);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
+        let judge = Judge { metric: "Loss".into(), higher_is_better: false };
+        assert_eq!((again.best(&judge, 9), again.best(&judge, 1)), (Some(2), Some(1)));
+        assert_eq!(again.best(&Judge { higher_is_better: true, ..judge.clone() }, 9), Some(1));
+        assert_eq!(again.best(&Judge { metric: "Accuracy".into(), ..judge }, 9), None);
+        assert_eq!(History::open(folder.path(), 2).unwrap().epochs().len(), 2);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+}

@@ -1,0 +1,137 @@
+//! What both tasks' models are: a spiking network and a linear readout of its trace, with the cost of tracking a target.
+
+use burn::backend::ExecutionError;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use burn::train::metric::{Adaptor, LossInput};
+use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use burn_spiking::{Firing, SpikingRnn, SpikingState, TrackingLoss};
+use burn_spiking_tasks::{Answers, Round, Tracking, TrialBatch};
+
+/// A spiking network that reads one trace, and a linear readout of it.
+#[derive(Module, Debug)]
+pub struct ReadoutNetwork {
+    /// The neurons.
+    pub network: SpikingRnn,
+    /// O.
+    pub readout: Linear,
+    /// The cost.
+    pub loss: TrackingLoss,
+}
+
+impl ReadoutNetwork {
+    fn start(&self, batch: &TrialBatch) -> Option<SpikingState> {
+        Some(SpikingState::at(batch.v0.clone(), self.network.config().synapses.len()))
+    }
+
+    fn outcome(&self, batch: TrialBatch, trace: Tensor<3>, firing: Option<Firing>) -> Outcome {
+        let output = self.readout.forward(trace.clone());
+        let cost = self.loss.forward_weighted(output.clone(), batch.target.clone(), batch.weight, trace);
+        Outcome { cost, output, target: batch.target, rounds: batch.rounds, firing }
+    }
+
+    /// Runs a batch and judges it.
+    pub fn forward(&self, batch: TrialBatch) -> Outcome {
+        let (trajectory, _) = self.network.forward(batch.input.clone(), self.start(&batch));
+        self.outcome(batch, trajectory.trace(), None)
+    }
+
+    /// The same with the network's firing.
+    pub fn forward_recording(&self, batch: TrialBatch) -> Outcome {
+        let (trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(&batch));
+        let charge = trajectory.charge.clone().expect("a recording has the charge");
+        self.outcome(batch, trajectory.trace(), Some(Firing::of(charge, self.network.config().dt)))
+    }
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The cost, `[1]`.
+    pub cost: Tensor<1>,
+    /// The readout, `[B, T, O]`.
+    pub output: Tensor<3>,
+    /// What it should have been.
+    pub target: Tensor<3>,
+    /// Each trial's rounds.
+    pub rounds: Vec<Vec<Round>>,
+    /// How the neurons fired, if recorded.
+    pub firing: Option<Firing>,
+}
+
+/// A tensor's numbers in order.
+pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+impl Outcome {
+    /// How well the readout follows its target.
+    pub fn tracking(&self) -> Tracking {
+        let mut tracking = Tracking::new();
+        let [_, _, width] = self.output.dims();
+        tracking.add(&floats(self.output.clone()), &floats(self.target.clone()), width);
+        tracking
+    }
+
+    /// How the rounds were answered; a task with rounds has one output.
+    pub fn answers(&self) -> Answers {
+        let mut answers = Answers::new();
+        let [_, steps, width] = self.output.dims();
+        assert!(width == 1, "rounds are answered by 1 output, but the network has {width}");
+        let output = floats(self.output.clone());
+        self.rounds.iter().zip(output.chunks_exact(steps)).for_each(|(rounds, output)| answers.add(output, rounds));
+        answers
+    }
+}
+
+impl ItemLazy for Outcome {
+    fn sync(self) -> Result<Self, ExecutionError> {
+        Ok(self)
+    }
+}
+
+impl Adaptor<LossInput> for Outcome {
+    fn adapt(&self) -> LossInput {
+        LossInput::new(self.cost.clone())
+    }
+}
+
+impl Adaptor<Tracking> for Outcome {
+    fn adapt(&self) -> Tracking {
+        self.tracking()
+    }
+}
+
+impl Adaptor<Answers> for Outcome {
+    fn adapt(&self) -> Answers {
+        self.answers()
+    }
+}
+
+impl Adaptor<Firing> for Outcome {
+    fn adapt(&self) -> Firing {
+        self.firing.clone().unwrap_or_default()
+    }
+}
+
+impl TrainStep for ReadoutNetwork {
+    type Input = TrialBatch;
+    type Output = Outcome;
+
+    fn step(&self, batch: TrialBatch) -> TrainOutput<Outcome> {
+        let outcome = self.forward(batch);
+        let gradients = outcome.cost.backward();
+        let judged = Outcome { cost: outcome.cost.detach(), output: outcome.output.detach(), ..outcome };
+        TrainOutput::new(self, gradients, judged)
+    }
+}
+
+impl InferenceStep for ReadoutNetwork {
+    type Input = TrialBatch;
+    type Output = Outcome;
+
+    fn step(&self, batch: TrialBatch) -> Outcome {
+        self.forward_recording(batch)
+    }
+}

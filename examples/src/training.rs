@@ -1,0 +1,155 @@
+//! Training with Burn's learner that can be stopped at any moment and resumed to the same end.
+//!
+//! Data depend on (seed, epoch), the optimizer's and the schedule's states are in the checkpoint, and all arithmetic is
+//! repeatable: a run that was stopped or killed and resumed ends with the same parameters, bit for bit, as one left alone.
+
+use crate::checkpoint::{self, KeepLastAndBest, PARTS, WholeFiles};
+use crate::history::{History, Judge};
+use crate::network::{Outcome, ReadoutNetwork};
+use crate::output::{Folder, Stop};
+use crate::progress::EpochLines;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::optim::ModuleOptimizer;
+use burn::data::dataloader::DataLoader;
+use burn::train::metric::{Adaptor, LossMetric, Metric, Numeric};
+use burn::train::renderer::default_renderer;
+use burn::train::{Interrupter, Learner, SupervisedTraining};
+use burn_spiking::metric::{active_share, firing_rate, silent_share};
+use burn_spiking_tasks::{EpochLoader, Trial, TrialBatch};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// What is trained, how, and where.
+pub struct Training<'a> {
+    /// The run's folder.
+    pub folder: &'a Folder,
+    /// Whether to go on from the newest checkpoint in it.
+    pub resumed: bool,
+    /// Lines instead of the dashboard, even in a terminal.
+    pub plain: bool,
+    /// The model at its start.
+    pub model: ReadoutNetwork,
+    /// The optimizer at its start.
+    pub optimizer: ModuleOptimizer,
+    /// The learning rates at their start.
+    pub rates: ModuleLrScheduler,
+    /// Number of epochs.
+    pub epochs: usize,
+    /// Training data, from epoch 1.
+    pub training: EpochLoader<Trial, TrialBatch>,
+    /// Validation data.
+    pub validation: Arc<dyn DataLoader<TrialBatch>>,
+}
+
+/// What training gives.
+pub struct Trained {
+    /// The model after the best epoch, in validation mode.
+    pub model: ReadoutNetwork,
+    /// That epoch.
+    pub best_epoch: usize,
+    /// All epochs.
+    pub history: History,
+}
+
+impl Training<'_> {
+    /// Trains to the last epoch and gives the model of the epoch with the best score on the validation data.
+    ///
+    /// Beside the score, cost, firing rate, silent and active share are recorded, the last three on validation data alone.
+    ///
+    /// # Errors
+    /// If it was stopped, which is no failure but has no model to give; if a checkpoint cannot be used; if a file cannot be
+    /// written.
+    pub fn train<S>(self, score: S) -> Result<Trained, Stop>
+    where
+        S: Metric + Numeric + 'static,
+        Outcome: Adaptor<S::Input>,
+    {
+        use burn::module::Module;
+        let run = self.folder.path();
+        let judge = judged_by(&score);
+        let found = if self.resumed { checkpoint::newest(run, &self.model, usize::MAX)? } else { None };
+        let history = History::open(run, found.unwrap_or(0))?;
+        // An epoch without its line in the history is trained again.
+        let from = match found {
+            Some(epoch) if history.epochs().len() < epoch => checkpoint::newest(run, &self.model, history.epochs().len())?,
+            found => found,
+        };
+        if self.resumed {
+            println!("resuming after epoch {} of {}", from.unwrap_or(0), self.epochs);
+        }
+        let history = Arc::new(Mutex::new(history));
+
+        let trains = from.unwrap_or(0) < self.epochs;
+        if trains {
+            let interrupter = Interrupter::new();
+            stop_on_signal(&interrupter)?;
+            let names = |all: &[&str]| all.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+            let strategy = KeepLastAndBest {
+                run: run.to_path_buf(),
+                history: history.clone(),
+                judge: judge.clone(),
+                metrics: [names(&["Loss", &judge.metric]), names(&["Loss", &judge.metric, "Rate", "Silent", "Active"])],
+                interrupter: interrupter.clone(),
+            };
+            let [model, optim, scheduler] = PARTS.map(|part| WholeFiles::new(run, part));
+            let training = self.training.start_at(from.unwrap_or(0) + 1);
+            let mut learning = SupervisedTraining::new(run, Arc::new(training), self.validation)
+                .metrics((LossMetric::new(), score))
+                .metric_valid_numeric(firing_rate())
+                .metric_valid_numeric(silent_share())
+                .metric_valid_numeric(active_share())
+                .num_epochs(self.epochs)
+                .with_custom_checkpointers(model?, optim?, scheduler?)
+                .with_checkpointing_strategy(strategy)
+                .with_interrupter(interrupter.clone());
+            let dashboard = cfg!(feature = "tui") && !self.plain && std::io::stdout().is_terminal();
+            learning = learning.renderer(match dashboard {
+                true => default_renderer(interrupter, from),
+                false => Box::new(EpochLines::default()),
+            });
+            if let Some(epoch) = from {
+                learning = learning.checkpoint(epoch);
+            }
+            let result = learning.launch(Learner::new(self.model.clone(), self.optimizer, self.rates));
+            if let Some(error) = result.error {
+                return Err(Stop::Failed(error.to_string()));
+            }
+        }
+
+        let history = history.lock().expect("no holder of the history panics").clone();
+        let done = history.epochs().len();
+        if done < self.epochs {
+            return Err(Stop::Interrupted(stopped(run, done, self.epochs)));
+        }
+        let best_epoch = history.best(&judge, done).ok_or_else(|| {
+            format!("{} was never a number in {done} epochs; lower the learning rates", judge.metric)
+        })?;
+        let model = checkpoint::model_of(run, &self.model.valid(), best_epoch)?;
+        Ok(Trained { model, best_epoch, history })
+    }
+}
+
+fn judged_by<S: Metric>(score: &S) -> Judge {
+    let higher_is_better = match score.attributes() {
+        burn::train::metric::MetricAttributes::Numeric(attributes) => attributes.higher_is_better,
+        burn::train::metric::MetricAttributes::None => true,
+    };
+    Judge { metric: score.name().to_string(), higher_is_better }
+}
+
+fn stopped(run: &Path, done: usize, epochs: usize) -> String {
+    format!("stopped after epoch {done} of {epochs}; go on with --resume {}", run.display())
+}
+
+/// A first SIGINT or SIGTERM ends the run in good order, a second one ends it at once.
+fn stop_on_signal(interrupter: &Interrupter) -> Result<(), String> {
+    let interrupter = interrupter.clone();
+    ctrlc::set_handler(move || {
+        if interrupter.should_stop() {
+            std::process::exit(130);
+        }
+        interrupter.stop(Some("stopped by the user"));
+    })
+    .map_err(|error| format!("signals cannot be heard: {error}"))
+}
