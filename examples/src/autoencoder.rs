@@ -8,8 +8,8 @@
 //! already: the trained W_f is close to −U O.
 
 use crate::network::{ReadoutNetwork, floats};
-use burn::nn::LinearConfig;
 use burn::module::Initializer;
+use burn::nn::LinearConfig;
 use burn::tensor::Device;
 use burn_spiking::{ConfigError, Firing, Gate, Initial, Neuron, SpikingRnnConfig, Synapse, TrackingLossConfig};
 use burn_spiking_tasks::score::correlation;
@@ -27,22 +27,22 @@ pub const WIDTH: f64 = 0.5;
 /// # Errors
 /// [`ConfigError`] if the task's sizes or step describe no network.
 pub fn autoencoder(task: &Coding, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
-        let channels = task.channels();
-        let network = SpikingRnnConfig::new(channels, task.neurons)
-            .with_neuron(Neuron::Nif)
-            .with_gate(Gate::Quintic { width: WIDTH })
-            .with_synapses(vec![Synapse::read_only(TAU), Synapse::recurrent_only(TAU_FAST)])
-            .with_dt(task.dt)
-            .with_tonic(false)
-            .with_initial(Some(Initial { input: (channels as f64).sqrt(), recurrent: 0.0, tonic: 0.0 }))
-            .init(device)?;
-        let readout = LinearConfig::new(task.neurons, channels)
-            .with_bias(false)
-            .with_initializer(Initializer::Normal { mean: 0.0, std: 1.0 / TAU })
-            .init(device);
-        // λ = 0.1 on the paper's s = ŝ/τ.
-        let loss = TrackingLossConfig::new().with_lambda(0.1 / (TAU * TAU)).init()?;
-        Ok(ReadoutNetwork { network, readout, loss })
+    let channels = task.channels();
+    let network = SpikingRnnConfig::new(channels, task.neurons)
+        .with_neuron(Neuron::Nif)
+        .with_gate(Gate::Quintic { width: WIDTH })
+        .with_synapses(vec![Synapse::read_only(TAU), Synapse::recurrent_only(TAU_FAST)])
+        .with_dt(task.dt)
+        .with_tonic(false)
+        .with_initial(Some(Initial { input: (channels as f64).sqrt(), recurrent: 0.0, tonic: 0.0 }))
+        .init(device)?;
+    let readout = LinearConfig::new(task.neurons, channels)
+        .with_bias(false)
+        .with_initializer(Initializer::Normal { mean: 0.0, std: 1.0 / TAU })
+        .init(device);
+    // λ = 0.1 on the paper's s = ŝ/τ.
+    let loss = TrackingLossConfig::new().with_lambda(0.1 / (TAU * TAU)).init()?;
+    Ok(ReadoutNetwork { network, readout, loss })
 }
 
 /// The same network with its fast recurrent synapses deleted.
@@ -60,9 +60,7 @@ pub fn evaluate(model: &ReadoutNetwork, batches: impl IntoIterator<Item = TrialB
         let outcome = model.forward_recording(batch);
         tracking.merge(&outcome.tracking());
         firing.merge(outcome.firing.as_ref().expect("a recording has the firing"));
-        example.get_or_insert_with(|| {
-            [outcome.output, outcome.target].map(|tensor| floats(tensor.narrow(0, 0, 1)))
-        });
+        example.get_or_insert_with(|| [outcome.output, outcome.target].map(|tensor| floats(tensor.narrow(0, 0, 1))));
     }
     let [output, target] = example.unwrap_or_default();
     Evaluation { tracking, firing, output, target }

@@ -44,7 +44,14 @@ impl Default for Start {
     fn default() -> Self {
         // In units of 1/ms: W 1.6 and 0.1, I_o −0.04, U 0.1, O 0.3.
         let weight = TAU_V / TAU;
-        Self { width: 1.0, own: 1.6 * weight, spread: 0.1 * weight, tonic: -0.04 * TAU_V, input: 0.1 * TAU_V, readout: 0.3 / TAU }
+        Self {
+            width: 1.0,
+            own: 1.6 * weight,
+            spread: 0.1 * weight,
+            tonic: -0.04 * TAU_V,
+            input: 0.1 * TAU_V,
+            readout: 0.3 / TAU,
+        }
     }
 }
 
@@ -60,7 +67,11 @@ pub fn delayed_xor(task: &DelayedXor, start: Start, device: &Device) -> Result<R
         .with_synapses(vec![Synapse::new(TAU)])
         .with_dt(task.dt)
         .with_autapses(true)
-        .with_initial(Some(Initial { input: start.input * (CHANNELS as f64).sqrt(), recurrent: 0.0, tonic: start.tonic }))
+        .with_initial(Some(Initial {
+            input: start.input * (CHANNELS as f64).sqrt(),
+            recurrent: 0.0,
+            tonic: start.tonic,
+        }))
         .init(device)?;
     let noise = Tensor::<2>::random([n, n], Distribution::Normal(0.0, start.spread / (n as f64).sqrt()), device);
     network.recurrent = vec![Param::from_tensor(noise + Tensor::<2>::eye(n, device) * start.own)];

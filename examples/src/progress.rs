@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-
 /// A renderer for Burn's learner.
 pub struct EpochLines {
     names: HashMap<MetricId, String>,

@@ -2,8 +2,8 @@
 
 use crate::output::Folder;
 use clap::Args;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -33,8 +33,13 @@ pub struct Run<O> {
     _lock: File,
 }
 
+/// A seed of its own for each stream of random numbers that a run draws.
+pub fn seeded(seed: u64, stream: u64) -> u64 {
+    seed.wrapping_mul(1_000_003).wrapping_add(stream)
+}
+
 /// What `run.json` holds.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Started<O> {
     program: String,
     version: String,

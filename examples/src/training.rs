@@ -8,9 +8,10 @@ use crate::history::{History, Judge};
 use crate::network::{Outcome, ReadoutNetwork};
 use crate::output::{Folder, Stop};
 use crate::progress::EpochLines;
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::optim::ModuleOptimizer;
 use burn::data::dataloader::DataLoader;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
 use burn::train::metric::{Adaptor, LossMetric, Metric, Numeric};
 use burn::train::renderer::default_renderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining};
@@ -42,6 +43,14 @@ pub struct Training<'a> {
     pub validation: Arc<dyn DataLoader<TrialBatch>>,
 }
 
+/// All batches of a loader, read once.
+///
+/// # Errors
+/// If an item cannot be read.
+pub fn batches(loader: &dyn DataLoader<TrialBatch>) -> Result<Vec<TrialBatch>, String> {
+    loader.iter().map(|batch| batch.map_err(|error| error.to_string())).collect()
+}
+
 /// What training gives.
 pub struct Trained {
     /// The model after the best epoch, in validation mode.
@@ -65,14 +74,15 @@ impl Training<'_> {
         S: Metric + Numeric + 'static,
         Outcome: Adaptor<S::Input>,
     {
-        use burn::module::Module;
         let run = self.folder.path();
         let judge = judged_by(&score);
         let found = if self.resumed { checkpoint::newest(run, &self.model, usize::MAX)? } else { None };
         let history = History::open(run, found.unwrap_or(0))?;
         // An epoch without its line in the history is trained again.
         let from = match found {
-            Some(epoch) if history.epochs().len() < epoch => checkpoint::newest(run, &self.model, history.epochs().len())?,
+            Some(epoch) if history.epochs().len() < epoch => {
+                checkpoint::newest(run, &self.model, history.epochs().len())?
+            }
             found => found,
         };
         if self.resumed {
@@ -122,9 +132,9 @@ impl Training<'_> {
         if done < self.epochs {
             return Err(Stop::Interrupted(stopped(run, done, self.epochs)));
         }
-        let best_epoch = history.best(&judge, done).ok_or_else(|| {
-            format!("{} was never a number in {done} epochs; lower the learning rates", judge.metric)
-        })?;
+        let best_epoch = history
+            .best(&judge, done)
+            .ok_or_else(|| format!("{} was never a number in {done} epochs; lower the learning rates", judge.metric))?;
         let model = checkpoint::model_of(run, &self.model.valid(), best_epoch)?;
         Ok(Trained { model, best_epoch, history })
     }

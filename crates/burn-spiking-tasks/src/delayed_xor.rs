@@ -380,7 +380,11 @@ mod tests {
 
     #[test]
     fn a_reader_of_the_input_finds_every_answer() {
-        for task in [DelayedXor::new(1, 300.0, 3), DelayedXor::new(3, 90.0, 3), DelayedXor { dt: 0.4, ..DelayedXor::new(2, 60.0, 3) }] {
+        for task in [
+            DelayedXor::new(1, 300.0, 3),
+            DelayedXor::new(3, 90.0, 3),
+            DelayedXor { dt: 0.4, ..DelayedXor::new(2, 60.0, 3) },
+        ] {
             for trial in trials(&task, 5, 60) {
                 let wanted: Vec<_> = trial.rounds.iter().map(|round| round.answer).collect();
                 assert_eq!(answers_by_reading(&trial), wanted);

@@ -198,9 +198,7 @@ impl ModuleDisplay for SpikingRnn {
 
     fn custom_content(&self, content: Content) -> Option<Content> {
         let constants = self.config.constants().into_iter();
-        constants
-            .fold(content, |content, (name, value)| content.add(name, value.as_str()))
-            .optional()
+        constants.fold(content, |content, (name, value)| content.add(name, value.as_str())).optional()
     }
 }
 

@@ -11,10 +11,10 @@ use burn_spiking_examples::delayed_xor::{Start, delayed_xor};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::network::ReadoutNetwork;
 use burn_spiking_examples::output::{Stop, exit_code};
-use burn_spiking_examples::run::{Place, Run};
-use burn_spiking_examples::training::Training;
+use burn_spiking_examples::run::{Place, Run, seeded};
+use burn_spiking_examples::training::{Training, batches};
 use burn_spiking_tasks::metric::answer_accuracy;
-use burn_spiking_tasks::{Answers, DelayedXor, EpochLoader, Trial, TrialBatcher};
+use burn_spiking_tasks::{Answers, DelayedXor, EpochLoader, Trial, TrialBatch, TrialBatcher};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
@@ -100,7 +100,8 @@ fn main() -> ExitCode {
 
 /// Each parameter's rate follows its natural size, and falls along a cosine to a fiftieth.
 fn rates(lr: f64, iterations: usize) -> Result<ModuleLrScheduler, String> {
-    let cosine = |scale: f64| CosineAnnealingLrSchedulerConfig::new(lr * scale, iterations).with_min_lr(0.02 * lr * scale);
+    let cosine =
+        |scale: f64| CosineAnnealingLrSchedulerConfig::new(lr * scale, iterations).with_min_lr(0.02 * lr * scale);
     // In the paper's units: W 0.05, U 0.05, I_o 0.005, O 3.
     ModuleLrSchedulerConfig::new(cosine(1.25).into())
         .with_group(ParamGroup::from_predicate("tonic"), cosine(0.125))
@@ -109,17 +110,14 @@ fn rates(lr: f64, iterations: usize) -> Result<ModuleLrScheduler, String> {
         .init()
 }
 
-fn seeded(seed: u64, stream: u64) -> u64 {
-    seed.wrapping_mul(1_000_003).wrapping_add(stream)
-}
-
 fn run(args: &Args) -> Result<(), Stop> {
     let run = Run::open("delayed-xor", &args.place, args.options.clone())?;
     let (folder, options) = (&run.folder, run.options.clone());
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();
     device.seed(options.seed);
-    let task = DelayedXor { outside: options.outside, ..DelayedXor::new(options.rounds, options.max_gap, options.neurons) };
+    let task =
+        DelayedXor { outside: options.outside, ..DelayedXor::new(options.rounds, options.max_gap, options.neurons) };
     task.check().map_err(|error| error.to_string())?;
     let start = Start { width: options.width, ..Start::default() };
     let model = delayed_xor(&task, start, &training_device).map_err(|error| error.to_string())?;
@@ -138,7 +136,11 @@ fn run(args: &Args) -> Result<(), Stop> {
         }
     };
     let training = EpochLoader::new(training_data, TrialBatcher, batch, &training_device);
-    let optimizer = AdamConfig::new().with_beta_2(options.beta2).with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(options.clip))).init();
+    let optimizer = AdamConfig::new()
+        .with_beta_2(options.beta2)
+        .with_epsilon(1e-8)
+        .with_grad_clipping(Some(GradientClippingConfig::Norm(options.clip)))
+        .init();
     let trained = Training {
         folder,
         resumed: run.resumed,
@@ -152,7 +154,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     }
     .train(answer_accuracy())?;
 
-    let (answers, firing) = evaluate(&trained.model, &fixed(2, TEST_TRIALS)?)?;
+    let (answers, firing) = evaluate(&trained.model, batches(&fixed(2, TEST_TRIALS)?)?);
     let report = Report {
         seed: options.seed,
         rounds: options.rounds,
@@ -172,24 +174,26 @@ fn run(args: &Args) -> Result<(), Stop> {
     trained.model.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
     trained.model.into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let [plus, minus, none] = report.accuracy_by_answer;
-    println!("accuracy on {TEST_TRIALS} fresh trials    {:.3} (+ {plus:.3}, - {minus:.3}, none {none:.3})", report.accuracy);
+    println!(
+        "accuracy on {TEST_TRIALS} fresh trials    {:.3} (+ {plus:.3}, - {minus:.3}, none {none:.3})",
+        report.accuracy
+    );
     println!("mean |o| outside the windows   {:.3}", report.leak);
-    println!("firing rate                    {:.1} Hz, {} of {} neurons silent", report.rate_hz, report.silent, options.neurons);
+    println!(
+        "firing rate                    {:.1} Hz, {} of {} neurons silent",
+        report.rate_hz, report.silent, options.neurons
+    );
     println!("the best epoch was {} of {}", report.best_epoch, options.epochs);
     println!("report {}", folder.file("report.json").display());
     Ok(())
 }
 
-fn evaluate(
-    model: &ReadoutNetwork,
-    loader: &EpochLoader<Trial, burn_spiking_tasks::TrialBatch>,
-) -> Result<(Answers, Firing), String> {
-    use burn::data::dataloader::DataLoader;
+fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> (Answers, Firing) {
     let (mut answers, mut firing) = (Answers::new(), Firing::default());
-    for batch in loader.iter() {
-        let outcome = model.forward_recording(batch.map_err(|error| error.to_string())?);
+    for batch in batches {
+        let outcome = model.forward_recording(batch);
         answers.merge(&outcome.answers());
         firing.merge(outcome.firing.as_ref().expect("a recording has the firing"));
     }
-    Ok((answers, firing))
+    (answers, firing)
 }

@@ -1,0 +1,144 @@
+//! A spiking layer where a Burn user would put an `Lstm`: classify sequences.
+//!
+//! Burn's `Lstm` gives a hidden state at each step; `SpikingRnn` gives a synaptic trace. What follows is the same: a linear
+//! layer on the last part of it, cross-entropy, Burn's learner with its own accuracy metric.
+
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::{Dataset, DatasetError};
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::AdamConfig;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::train::metric::{AccuracyMetric, LossMetric};
+use burn::train::{ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep};
+use burn_spiking::{ConfigError, Gate, SpikingRnn, SpikingRnnConfig};
+use burn_spiking_examples::output::{Folder, Stop, exit_code};
+use burn_spiking_examples::progress::EpochLines;
+use burn_spiking_tasks::EpochLoader;
+use clap::Parser;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Trains 40 spiking neurons to tell sine, square and sawtooth waves of any phase, in noise.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Args {
+    /// Seed of the initial parameters and of all waves
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Epochs of 2000 waves
+    #[arg(long, default_value_t = 10)]
+    epochs: usize,
+    /// Folder for the learner's logs
+    #[arg(long, default_value = "runs/waveforms")]
+    out: PathBuf,
+}
+
+const CLASSES: usize = 3;
+const STEPS: usize = 200;
+
+#[derive(Module, Debug)]
+struct Classifier {
+    network: SpikingRnn, // was: lstm: Lstm
+    readout: Linear,
+}
+
+impl Classifier {
+    fn init(device: &Device) -> Result<Self, ConfigError> {
+        Ok(Self {
+            network: SpikingRnnConfig::new(1, 40).with_gate(Gate::Quintic { width: 0.5 }).init(device)?,
+            readout: LinearConfig::new(40, CLASSES).init(device),
+        })
+    }
+
+    fn forward(&self, (waves, classes): (Tensor<3>, Tensor<1, Int>)) -> ClassificationOutput {
+        let (trajectory, _state) = self.network.forward(waves, None);
+        let late = trajectory.trace().narrow(1, STEPS / 2, STEPS / 2).mean_dim(1).squeeze_dim(1);
+        let logits: Tensor<2> = self.readout.forward(late);
+        let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits.clone(), classes.clone());
+        ClassificationOutput::new(loss, logits, classes)
+    }
+}
+
+impl TrainStep for Classifier {
+    type Input = (Tensor<3>, Tensor<1, Int>);
+    type Output = ClassificationOutput;
+
+    fn step(&self, batch: Self::Input) -> TrainOutput<ClassificationOutput> {
+        let output = self.forward(batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+}
+
+impl InferenceStep for Classifier {
+    type Input = (Tensor<3>, Tensor<1, Int>);
+    type Output = ClassificationOutput;
+
+    fn step(&self, batch: Self::Input) -> ClassificationOutput {
+        self.forward(batch)
+    }
+}
+
+/// Waves with a period of 50 ms, each drawn from (seed, index).
+struct Waves {
+    seed: u64,
+    len: usize,
+}
+
+impl Dataset<(Vec<f32>, i32)> for Waves {
+    fn get(&self, index: usize) -> Result<(Vec<f32>, i32), DatasetError> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(index as u64);
+        let (class, phase) = (random.random_range(0..CLASSES), random.random::<f32>());
+        let wave = |turns: f32| match class {
+            0 => 2.0_f32.sqrt() * (std::f32::consts::TAU * turns).sin(),
+            1 => (0.5 - turns.fract()).signum(),
+            _ => 3.0_f32.sqrt() * (2.0 * turns.fract() - 1.0),
+        };
+        let noise = |random: &mut ChaCha8Rng| random.random_range(-1.0..1.0);
+        let wave = (0..STEPS).map(|t| wave(t as f32 / 50.0 + phase) + noise(&mut random)).collect();
+        Ok((wave, class as i32))
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+struct WaveBatcher;
+
+impl Batcher<(Vec<f32>, i32), (Tensor<3>, Tensor<1, Int>)> for WaveBatcher {
+    fn batch(&self, items: Vec<(Vec<f32>, i32)>, device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
+        let (waves, classes): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let shape = [waves.len(), STEPS, 1];
+        let waves = Tensor::from_data(TensorData::new(waves.concat(), shape), device);
+        (waves, Tensor::from_data(TensorData::new(classes, [shape[0]]), device))
+    }
+}
+
+fn run(args: &Args) -> Result<(), Stop> {
+    let folder = Folder::make(&args.out)?;
+    let device = Device::default();
+    device.seed(args.seed);
+    let model = Classifier::init(&device.clone().autodiff()).map_err(|error| error.to_string())?;
+    let loader = |stream: u64, len: usize| {
+        let data = move |epoch: usize| -> Arc<dyn Dataset<(Vec<f32>, i32)>> {
+            Arc::new(Waves { seed: 1_000_003 * stream + epoch as u64, len })
+        };
+        Arc::new(EpochLoader::new(data, WaveBatcher, 50, &device))
+    };
+    SupervisedTraining::new(folder.path(), loader(2 * args.seed, 2000), loader(2 * args.seed + 1, 500))
+        .metrics((LossMetric::new(), AccuracyMetric::new()))
+        .num_epochs(args.epochs)
+        .renderer(Box::new(EpochLines::default()))
+        .launch(Learner::new(model, AdamConfig::new().init(), 0.01));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
