@@ -117,6 +117,7 @@ pub fn draws() -> impl Strategy<Value = Draw> {
                     synapses,
                     record_v,
                     record_charge,
+                    check_finite: false,
                     body: Body::Kernel,
                 };
                 synapses(dt).prop_map(plan)

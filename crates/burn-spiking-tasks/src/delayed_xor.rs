@@ -466,7 +466,7 @@ mod tests {
         let task = DelayedXor::new(1, 300.0, 80);
         let cases: [(&str, DelayedXor); 9] = [
             ("dt is -1", DelayedXor { dt: -1.0, ..task.clone() }),
-            ("trial_ms is 500, but must be at least 1000", DelayedXor { trial_ms: 500.0, ..task.clone() }),
+            ("trial_ms is 500, but must be at least 950", DelayedXor { trial_ms: 500.0, ..task.clone() }),
             ("rounds is 0", DelayedXor { rounds: 0, ..task.clone() }),
             ("neurons is 0", DelayedXor { neurons: 0, ..task.clone() }),
             ("sum of the shares is 0.5", DelayedXor { shares: [0.5, 0.0, 0.0], ..task.clone() }),

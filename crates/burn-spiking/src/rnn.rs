@@ -15,7 +15,7 @@ use crate::synapse::Synapse;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::store::ModuleRecord;
-use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorCreationOptions, TensorData, assert_shape};
+use burn::tensor::{Bool, Device, Distribution, Tensor, TensorCreationOptions, TensorData, assert_shape};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,10 @@ pub struct SpikingRnnConfig {
     /// Whether trajectories give the charge sent in each step. Default: no.
     #[config(default = false)]
     pub record_charge: bool,
+    /// Whether each run is searched for infinite values and NaN on every backend, which waits for the device. The CPU kernel
+    /// looks anyway, at no cost. Default: no.
+    #[config(default = false)]
+    pub check_finite: bool,
     /// The parameters to start with; [`Initial::of`] the neuron if not given.
     pub initial: Option<Initial>,
 }
@@ -164,6 +168,7 @@ impl SpikingRnnConfig {
             synapses: synapses.collect(),
             record_v: self.record_v,
             record_charge: self.record_charge,
+            check_finite: self.check_finite,
             body: Body::Kernel,
         }
     }
@@ -312,7 +317,8 @@ impl SpikingRnn {
     ///
     /// # Panics
     /// If the input's channels or the state's shape do not fit the layer, if dtypes or devices differ, if a gradient would be
-    /// asked of [`Gate::Threshold`], and on the CPU backends if a value becomes infinite or NaN.
+    /// asked of [`Gate::Threshold`], and if a value becomes infinite or NaN (on the CPU backends; elsewhere if the configuration
+    /// has `check_finite`).
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
         self.run(input, state, self.plan.clone())
     }
@@ -327,11 +333,17 @@ impl SpikingRnn {
         let [channels, neurons] = self.input.dims();
         assert_shape!(input, [_, _, channels]);
         let [batch, steps, _] = input.dims();
-        self.check_dtype(input.dtype(), "input");
+        assert!(
+            batch > 0 && steps > 0,
+            "the input has {batch} samples of {steps} time steps, but needs at least 1 of each"
+        );
+        self.check_kind(&input, "input");
         let state = state.unwrap_or_else(|| self.resting_state(batch));
         let synapses = plan.synapses.len();
         assert_shape!(state.v, [batch, neurons]);
         assert_shape!(state.s, [batch, synapses, neurons]);
+        self.check_kind(&state.v, "state's v");
+        self.check_kind(&state.s, "state's s");
 
         let (projection, tonic) = self.scaled_projection();
         let drive = input.reshape([batch * steps, channels]).matmul(projection);
@@ -343,9 +355,19 @@ impl SpikingRnn {
         outcome(scan::scan(drive, self.scaled_weights(), state.v, state.s, &plan))
     }
 
-    fn check_dtype(&self, dtype: DType, name: &str) {
-        let own = self.input.val().dtype();
-        assert_eq!(dtype, own, "the {name} is {dtype:?}, but the layer's parameters are {own:?}; cast the {name}");
+    /// Refuses a tensor of another dtype or on another device than the parameters.
+    fn check_kind<const D: usize>(&self, tensor: &Tensor<D>, name: &str) {
+        let own = self.input.val();
+        let (dtype, device) = (tensor.dtype(), tensor.device().inner());
+        let (own_dtype, own_device) = (own.dtype(), own.device().inner());
+        assert_eq!(
+            dtype, own_dtype,
+            "the {name} is {dtype:?}, but the layer's parameters are {own_dtype:?}; cast the {name}"
+        );
+        assert_eq!(
+            device, own_device,
+            "the {name} is on {device:?}, but the layer's parameters are on {own_device:?}; move the {name} with `to_device`"
+        );
     }
 
     /// The same run in plain tensor operations, differentiated by Burn: see [`scan::reference`].

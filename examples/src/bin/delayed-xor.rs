@@ -67,6 +67,8 @@ struct Options {
     outside: f64,
     #[arg(long, default_value_t = 0.1)]
     clip: f32,
+    #[arg(long, default_value_t = 0.5)]
+    grow: f64,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
@@ -110,6 +112,13 @@ fn rates(lr: f64, iterations: usize) -> Result<ModuleLrScheduler, String> {
         .init()
 }
 
+/// The longest gap of an epoch: from 30 ms it grows by the same factor each epoch.
+fn grown(epoch: usize, over: f64, max_gap: f64) -> f64 {
+    let start = max_gap.min(30.0);
+    let share = ((epoch - 1) as f64 / over.max(1e-9)).min(1.0);
+    start * (max_gap / start).powf(share)
+}
+
 fn run(args: &Args) -> Result<(), Stop> {
     let run = Run::open("delayed-xor", &args.place, args.options.clone())?;
     let (folder, options) = (&run.folder, run.options.clone());
@@ -130,8 +139,10 @@ fn run(args: &Args) -> Result<(), Stop> {
         Ok(EpochLoader::constant(data, TrialBatcher, batch, &device))
     };
     let training_data = {
-        let (task, seed) = (task.clone(), options.seed);
+        let (task, seed, grow, epochs, max_gap) =
+            (task.clone(), options.seed, options.grow, options.epochs, options.max_gap);
         move |epoch: usize| -> Arc<dyn Dataset<Trial>> {
+            let task = task.with_max_gap(grown(epoch, grow * epochs as f64, max_gap));
             Arc::new(task.dataset(seeded(seed, 10 + epoch as u64), items).expect("the task was checked"))
         }
     };

@@ -54,12 +54,13 @@ pub mod composed;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub mod cpu;
 pub mod field;
+pub(crate) mod finite;
 pub mod reference;
 
 use crate::gate::Gate;
 use crate::neuron::Neuron;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
 
 /// One synapse type, as the scan sees it.
@@ -100,6 +101,8 @@ pub struct ScanPlan {
     pub record_v: bool,
     /// Whether the trajectory gives the charge sent in each step.
     pub record_charge: bool,
+    /// Whether a run's end is searched for infinite values and NaN whatever the backend; the CPU kernel always looks.
+    pub check_finite: bool,
     /// Which program runs it.
     pub body: Body,
 }
@@ -283,9 +286,11 @@ pub struct Run {
 /// - `s0`: `[B, K, N]`.
 ///
 /// # Panics
-/// If shapes, dtypes or devices do not fit each other; and, on the CPU backends, if a value becomes infinite or NaN.
+/// If shapes, dtypes or devices do not fit each other; and, on the CPU backends or where the plan asks for it, if a value
+/// becomes infinite or NaN.
 pub fn scan(drive: Tensor<3>, weights: Option<Tensor<3>>, v0: Tensor<2>, s0: Tensor<3>, plan: &Arc<ScanPlan>) -> Run {
     check_inputs(&drive, weights.as_ref(), &v0, &s0, plan);
+    let shape = drive.dims();
     let output = Dispatch::spiking_scan(
         drive.into_dispatch(),
         weights.map(Tensor::into_dispatch).into(),
@@ -302,13 +307,20 @@ pub fn scan(drive: Tensor<3>, weights: Option<Tensor<3>>, v0: Tensor<2>, s0: Ten
             planes => traces.extend((0..planes).map(|r| packed.clone().narrow(0, r, 1).squeeze_dim(0))),
         }
     }
-    Run {
+    let run = Run {
         traces,
         v: output.v.into_option().map(Tensor::from_dispatch),
         charge: output.charge.into_option().map(Tensor::from_dispatch),
         last_v: Tensor::from_dispatch(output.last_v),
         last_s: Tensor::from_dispatch(output.last_s),
+    };
+    if plan.check_finite {
+        let [batch, steps, neurons] = shape;
+        let numbers = |data: TensorData| data.iter::<f64>().collect::<Vec<_>>();
+        finite::check(finite::POTENTIAL, &numbers(run.last_v.to_data()), batch, neurons, steps);
+        finite::check(finite::TRACE, &numbers(run.last_s.to_data()), batch, neurons, steps);
     }
+    run
 }
 
 fn check_inputs(drive: &Tensor<3>, weights: Option<&Tensor<3>>, v0: &Tensor<2>, s0: &Tensor<3>, plan: &ScanPlan) {

@@ -9,8 +9,8 @@ mod forward;
 mod rows;
 mod storage;
 
-use super::{Body, InputGradients, ScanOutput, SpikingBackend};
-use super::{OutputGradients, ScanPlan, ScanTape, Slot, Wanted, composed};
+use super::{Body, InputGradients, OutputGradients, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted};
+use super::{composed, finite};
 use crate::neuron::{Flow, Neuron, Nif, Qif};
 use crate::number::Real;
 use burn::backend::TensorMetadata;
@@ -146,7 +146,8 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
             arch.dispatch(ForwardTask { network: &network, inputs, outputs });
         });
     }
-    check_finite(&last_v, sizes);
+    finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
+    finite::check(finite::TRACE, &last_s, batch, neurons, steps);
 
     let tensor = |data: Vec<T>, shape: &[usize]| B::from_vec(data, shape);
     let slot =
@@ -158,20 +159,6 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         last_v: tensor(last_v, &[batch, neurons]),
         last_s: tensor(last_s, &[batch, synapses, neurons]),
         tape: slot(tape, &[batch, steps, 2, neurons]),
-    }
-}
-
-/// A potential that is infinite or NaN stays so to the end of its run, so one look at the end finds it.
-fn check_finite<T: Real>(last_v: &[T], sizes: Sizes) {
-    if let Some(at) = last_v.iter().position(|v| !v.finite()) {
-        panic!(
-            "the membrane potential of neuron {} in sample {} is {:?} after {} steps, but must be finite; look for infinite \
-             or NaN values in the input, the initial state and the parameters",
-            at % sizes.neurons,
-            at / sizes.neurons,
-            last_v[at],
-            sizes.steps
-        );
     }
 }
 
@@ -272,6 +259,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         }
     });
 
+    finite::check(finite::ADJOINT, &d_v0, batch, neurons, steps);
     InputGradients {
         drive: B::from_vec(drive, &[batch, steps, neurons]),
         weights: if planes > 0 { Slot::Full(B::from_vec(d_weights, &[planes, neurons, neurons])) } else { Slot::Empty },

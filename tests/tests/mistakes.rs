@@ -1,0 +1,224 @@
+//! Every mistake that the library can know of, in one table: what is done, and what its user is told.
+//!
+//! A message names the value, its limit and the remedy. Mistakes of the programs are in `examples/tests/mistakes.rs`.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_spiking::{Body, Gate, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig};
+use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
+use burn_spiking_tests::devices;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    let data: Vec<f32> = (0..shape.iter().product()).map(|at| (0.7 * at as f32).sin()).collect();
+    Tensor::from_data(TensorData::new(data, shape), device)
+}
+
+/// The message of a panic.
+fn panic_of(run: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("it should panic");
+    panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default()
+}
+
+/// Fails unless each message has all its parts.
+fn hold(rows: Vec<(&str, &[&str], String)>) {
+    for (mistake, parts, message) in rows {
+        for part in parts {
+            assert!(message.contains(part), "{mistake}: \"{part}\" is missing from \"{message}\"");
+        }
+    }
+}
+
+#[test]
+fn configurations() {
+    let base = || SpikingRnnConfig::new(2, 5);
+    let told = |config: SpikingRnnConfig| config.init(&devices()[0]).unwrap_err().to_string();
+    let with_gate = |gate| told(base().with_gate(gate));
+    let loss = |lambda| TrackingLossConfig::new().with_lambda(lambda).init().unwrap_err().to_string();
+    hold(vec![
+        ("no step", &["dt is 0", "above 0", "in ms"], told(base().with_dt(0.0))),
+        ("a step backwards", &["dt is -0.5", "above 0", "in ms"], told(base().with_dt(-0.5))),
+        ("a step of NaN", &["dt is NaN", "finite"], told(base().with_dt(f64::NAN))),
+        ("an infinite step", &["dt is inf", "finite"], told(base().with_dt(f64::INFINITY))),
+        ("tau_v", &["tau_v is -1", "above 0", "ms"], told(base().with_neuron(Neuron::Qif { tau_v: -1.0 }))),
+        ("tau", &["synaptic tau is 0", "above 0", "ms"], told(base().with_synapses(vec![Synapse::new(0.0)]))),
+        ("infinite tau", &["tau is inf", "finite"], told(base().with_synapses(vec![Synapse::new(f64::INFINITY)]))),
+        ("no width", &["gate width is 0", "(0, 1]", "Threshold"], with_gate(Gate::Quintic { width: 0.0 })),
+        ("a wide gate", &["gate width is 1.5", "(0, 1]"], with_gate(Gate::RaisedCosine { width: 1.5 })),
+        ("a gate of NaN", &["gate width is NaN", "(0, 1]"], with_gate(Gate::Quintic { width: f64::NAN })),
+        ("no neurons", &["n_neurons is 0", "at least 1"], told(SpikingRnnConfig::new(2, 0))),
+        ("no channels", &["d_input is 0", "at least 1"], told(SpikingRnnConfig::new(0, 5))),
+        ("no synapses", &["synapse types is 0", "at least 1", "Synapse::new"], told(base().with_synapses(vec![]))),
+        ("two units", &["tau_m is 7 ms", "tau_v = 25 ms", "leave tau_m out"], told(base().with_tau_m(Some(7.0)))),
+        ("a negative cost", &["lambda is -1", "at least 0", "use 0"], loss(-1.0)),
+        ("a cost of NaN", &["lambda is NaN", "at least 0"], loss(f64::NAN)),
+    ]);
+}
+
+#[test]
+fn tasks() {
+    let xor = DelayedXor::new(2, 100.0, 5);
+    let coding = Coding::auto_encoding(2, 10.0, 5);
+    let xor_told = |task: DelayedXor| task.dataset(0, 1).unwrap_err().to_string();
+    let coding_told = |task: Coding| task.dataset(0, 1).unwrap_err().to_string();
+    let gaps = Gaps::Even { min_ms: 30.0, max_ms: 500.0 };
+    hold(vec![
+        (
+            "gaps that do not fit the trial",
+            &["trial_ms is 900", "at least 2700", "500 ms", "shorten the gaps"],
+            xor_told(DelayedXor { gaps, ..xor.clone() }),
+        ),
+        ("no rounds", &["rounds is 0", "at least 1"], xor_told(DelayedXor { rounds: 0, ..xor.clone() })),
+        ("no step", &["dt is 0", "above 0"], xor_told(DelayedXor { dt: 0.0, ..xor })),
+        ("no steps", &["steps is 0", "at least 1"], coding_told(Coding { steps: 0, ..coding.clone() })),
+        ("no system", &["length of a row of A", "square"], coding_told(Coding { system: vec![vec![]; 2], ..coding })),
+    ]);
+}
+
+/// A layer of 5 neurons and 2 channels, and a run of 3 trials of 10 steps on it.
+fn layer(device: &Device) -> SpikingRnn {
+    SpikingRnnConfig::new(2, 5).with_check_finite(true).init(device).unwrap()
+}
+
+#[test]
+fn calls() {
+    for plain in devices() {
+        let device = plain.clone().autodiff();
+        let layer = layer(&device);
+        let input = || numbers([3, 10, 2], &device);
+        let run = |input: Tensor<3>, state: Option<SpikingState>| panic_of(|| drop(layer.forward(input, state)));
+        let resting = |batch: usize| layer.resting_state(batch);
+        let of_f64 = SpikingState { v: resting(3).v.cast(DType::F64), s: resting(3).s.cast(DType::F64) };
+        let hard = SpikingRnnConfig::new(2, 5).with_gate(Gate::Threshold).init(&device).unwrap();
+        let loss = TrackingLossConfig::new().init().unwrap();
+        let (output, trace) = (numbers([3, 10, 1], &device), numbers([3, 10, 5], &device));
+        hold(vec![
+            ("channels", &["2", "4"], run(numbers([3, 10, 4], &device), None)),
+            ("no steps", &["0 time steps", "at least 1"], run(Tensor::empty([3, 0, 2], &device), None)),
+            ("no samples", &["0 samples", "at least 1"], run(Tensor::empty([0, 10, 2], &device), None)),
+            ("a state of another batch size", &["3", "4"], run(input(), Some(resting(4)))),
+            ("a state of other synapses", &["1", "2"], run(input(), Some(SpikingState::at(resting(3).v, 2)))),
+            ("an input of other dtype", &["input is F64", "F32", "cast"], run(input().cast(DType::F64), None)),
+            ("a state of other dtype", &["state's v is F64", "F32", "cast"], run(input(), Some(of_f64))),
+            ("an empty range", &["[1, 0)", "lower bound"], panic_of(|| drop(layer.random_state(1, 1.0, 0.0, 0)))),
+            (
+                "a gradient of the threshold gate",
+                &["Gate::Threshold", "valid()"],
+                panic_of(|| drop(hard.forward(input(), None))),
+            ),
+            (
+                "a target of other length",
+                &["10", "9"],
+                panic_of(|| drop(loss.forward(output.clone(), numbers([3, 9, 1], &device), trace.clone()))),
+            ),
+            (
+                "weights of other length",
+                &["10", "9"],
+                panic_of(|| {
+                    let weight = numbers([3, 9], &device);
+                    drop(loss.forward_weighted(output.clone(), output.clone(), weight, trace.clone()))
+                }),
+            ),
+        ]);
+        // What the threshold gate refuses a gradient for, it runs without one.
+        hard.valid().forward(numbers([3, 10, 2], &plain), None);
+    }
+}
+
+/// A tensor with one number replaced.
+fn with<const D: usize>(tensor: Tensor<D>, at: usize, value: f32) -> Tensor<D> {
+    let mut data = tensor.to_data();
+    data.as_mut_slice::<f32>().expect("single precision")[at] = value;
+    Tensor::from_data(data, &tensor.device())
+}
+
+#[test]
+fn values_that_are_not_finite() {
+    for device in devices() {
+        for neuron in [Neuron::Nif, Neuron::Qif { tau_v: 25.0 }] {
+            for body in [Body::Kernel, Body::TensorOps] {
+                let config = SpikingRnnConfig::new(2, 5).with_neuron(neuron).with_check_finite(body == Body::TensorOps);
+                let layer = || config.init(&device).unwrap().with_body(body);
+                // Longer than any neuron stays inactive, so that each weight is read.
+                let input = numbers([3, 400, 2], &device) + 2.0;
+                for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let told = |layer: SpikingRnn, input: Tensor<3>, state: Option<SpikingState>| {
+                        panic_of(|| drop(layer.forward(input, state)))
+                    };
+                    let in_input = told(layer(), with(input.clone(), 2 * 400 + 7, value), None);
+                    assert!(in_input.contains("sample 1"), "{neuron}, {body:?}, {value}: {in_input}");
+                    let mut spoiled = layer();
+                    spoiled.input = spoiled.input.map(|u| with(u, 3, value));
+                    let in_projection = told(spoiled, input.clone(), None);
+                    assert!(in_projection.contains("neuron 3"), "{neuron}, {body:?}, {value}: {in_projection}");
+                    let mut spoiled = layer();
+                    spoiled.recurrent = vec![Param::from_tensor(with(spoiled.recurrent[0].val(), 9, value))];
+                    let in_weights = told(spoiled, input.clone(), None);
+                    let mut state = layer().resting_state(3);
+                    state.v = with(state.v, 6, value);
+                    let in_potential = told(layer(), input.clone(), Some(state));
+                    let mut state = layer().resting_state(3);
+                    state.s = with(state.s, 6, value);
+                    let in_trace = told(layer(), input.clone(), Some(state));
+                    for message in [&in_input, &in_projection, &in_weights, &in_potential, &in_trace] {
+                        for part in ["must be finite", "look for", "neuron", "400 steps"] {
+                            assert!(message.contains(part), "{neuron}, {body:?}, {value}: {message}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cost_that_is_not_finite() {
+    for plain in devices() {
+        let device = plain.autodiff();
+        let (trajectory, _) = layer(&device).forward(numbers([3, 10, 2], &device), None);
+        let message = panic_of(|| drop((trajectory.trace() * f32::INFINITY).sum().backward()));
+        assert!(message.contains("gradient") && message.contains("double precision"), "{message}");
+    }
+}
+
+#[cfg(all(feature = "flex", feature = "ndarray"))]
+#[test]
+fn devices_that_differ() {
+    let [flex, ndarray] = [&devices()[0], &devices()[1]].map(Device::clone);
+    let message = panic_of(|| drop(layer(&flex).forward(numbers([3, 10, 2], &ndarray), None)));
+    assert!(message.contains("input") && message.contains("device") && message.contains("move"), "{message}");
+    let state = layer(&ndarray).resting_state(3);
+    let message = panic_of(|| drop(layer(&flex).forward(numbers([3, 10, 2], &flex), Some(state))));
+    assert!(message.contains("state's v") && message.contains("device"), "{message}");
+}
+
+#[test]
+fn records() {
+    let device = &devices()[0];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.bpk");
+    let config = SpikingRnnConfig::new(2, 5);
+    config.init(device).unwrap().save(&path).unwrap();
+    let told = |config: SpikingRnnConfig| config.init(device).unwrap().load(&path).unwrap_err().to_string();
+    hold(vec![
+        ("another step", &["dt 1 ms", "dt 0.5 ms", "record's own configuration"], told(config.clone().with_dt(0.5))),
+        ("another size", &["n_neurons 5", "n_neurons 6"], told(SpikingRnnConfig::new(2, 6))),
+        (
+            "no file",
+            &["none.json"],
+            config.init(device).unwrap().load(folder.path().join("none.bpk")).unwrap_err().to_string(),
+        ),
+        (
+            "a folder that cannot be written",
+            &["layer.bpk"],
+            config.init(device).unwrap().save(path.join("layer.bpk")).unwrap_err().to_string(),
+        ),
+    ]);
+    // Half a file.
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    hold(vec![("half a file", &["layer.bpk"], told(config.clone()))]);
+    // Another layer's parameters under this layer's constants.
+    SpikingRnnConfig::new(2, 7).init(device).unwrap().into_record().save(&path).unwrap();
+    hold(vec![("foreign parameters", &["layer.bpk", "hape"], told(config))]);
+}
