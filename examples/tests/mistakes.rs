@@ -1,0 +1,104 @@
+//! Every mistake that a user of the programs can make, in one table: what is typed, and what is told.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Runs a program in a folder; its exit code and what it said on standard error.
+fn told(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) {
+    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).to_string())
+}
+
+const XOR: &str = env!("CARGO_BIN_EXE_delayed-xor");
+const AUTOENCODER: &str = env!("CARGO_BIN_EXE_autoencoder");
+const COMPARE: &str = env!("CARGO_BIN_EXE_compare");
+const WAVEFORMS: &str = env!("CARGO_BIN_EXE_waveforms");
+const TINY: [&str; 8] = ["--epochs", "1", "--iterations", "1", "--batch", "2", "--max-gap", "30"];
+
+#[test]
+fn programs() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    std::fs::write(folder.join("file"), b"").unwrap();
+    let (code, message) = told(XOR, &[&TINY[..], &["--neurons", "3", "--out", "run"]].concat(), folder);
+    assert_eq!(code, 0, "{message}");
+    std::fs::create_dir(folder.join("empty")).unwrap();
+    std::fs::create_dir(folder.join("broken")).unwrap();
+    std::fs::write(folder.join("broken/run.json"), b"{ \"prog").unwrap();
+
+    let mut rows: Vec<(&str, &[&str], &[&str])> = vec![
+        (XOR, &["--out", "file/run"], &["file/run", "cannot be written", "--out"]),
+        (COMPARE, &["--out", "file/run", "--steps", "10"], &["file/run", "cannot be written", "--out"]),
+        (WAVEFORMS, &["--out", "file/run"], &["file/run", "cannot be written", "--out"]),
+        (XOR, &["--device", "abacus"], &["abacus", "possible values", "flex"]),
+        (XOR, &["--max-gap", "20"], &["longest gap is 20", "at least the shortest gap, 30 ms"]),
+        (XOR, &["--rounds", "0"], &["rounds is 0", "at least 1"]),
+        (XOR, &["--neurons", "0"], &["neurons is 0", "at least 1"]),
+        (XOR, &["--width", "1.5"], &["gate width is 1.5", "(0, 1]"]),
+        (XOR, &["--epochs", "0"], &["--epochs", "0"]),
+        (COMPARE, &["--width", "0"], &["gate width is 0", "(0, 1]"]),
+        (COMPARE, &["--batch", "0"], &["--batch", "at least 1"]),
+        (COMPARE, &["--synapses", "0"], &["--synapses", "at least 1"]),
+        (COMPARE, &["--neuron", "lif2"], &["lif2", "possible values", "qif"]),
+        (XOR, &["--out", "run"], &["already holds a run", "--resume run", "--out", "--overwrite"]),
+        (XOR, &["--resume", "run", "--seed", "1"], &["--resume", "cannot be used with"]),
+        (XOR, &["--resume", "nowhere"], &["nowhere holds no run", "run.json"]),
+        (XOR, &["--resume", "empty"], &["empty holds no run", "run.json"]),
+        (XOR, &["--resume", "broken"], &["broken/run.json", "no record of a run"]),
+        (AUTOENCODER, &["--resume", "run"], &["run of delayed-xor", "with that program"]),
+    ];
+    if !cfg!(feature = "ndarray") {
+        rows.push((XOR, &["--device", "ndarray"], &["without the device ndarray", "--features ndarray"]));
+    }
+    for (program, arguments, parts) in rows {
+        let (code, message) = told(program, arguments, folder);
+        assert!(code == 1 || code == 2, "{arguments:?}: code {code}, {message}");
+        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+        for part in parts {
+            assert!(message.contains(part), "{arguments:?}: \"{part}\" is missing from \"{message}\"");
+        }
+    }
+    assert!(!folder.join("nowhere").exists(), "asking to resume a folder must not make it");
+    assert!(!folder.join("runs").exists(), "a refused run must leave nothing behind");
+}
+
+#[test]
+fn checkpoints() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let train = |name: &str, neurons: &str, more: &[&str]| {
+        let arguments = [&TINY[..], &["--neurons", neurons, "--out", name], more].concat();
+        let (code, message) = told(XOR, &arguments, folder);
+        assert_eq!(code, 0, "{message}");
+    };
+    train("run", "3", &[]);
+    train("other", "4", &[]);
+    let file = |run: &str, part: &str| folder.join(run).join(format!("checkpoint/{part}-1.bpk"));
+    let refused = |parts: &[&str]| {
+        let (code, message) = told(XOR, &["--resume", "run"], folder);
+        assert!(code == 1 && !message.contains("panicked"), "code {code}, {message}");
+        for part in parts {
+            assert!(message.contains(part), "\"{part}\" is missing from \"{message}\"");
+        }
+    };
+    std::fs::copy(file("other", "model"), file("run", "model")).unwrap();
+    refused(&["model-1.bpk", "belongs to another model", "resume the folder that it came from"]);
+    std::fs::write(file("run", "model"), b"no record").unwrap();
+    refused(&["checkpoint 1 cannot be read", "no checkpoint in run", "--overwrite"]);
+    std::fs::remove_file(file("run", "optim")).unwrap();
+    refused(&["checkpoint 1 is incomplete", "--overwrite"]);
+    train("run", "3", &["--overwrite"]);
+}
+
+#[test]
+fn two_programs_in_one_folder() {
+    use burn_spiking_examples::run::{Place, Run};
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("run");
+    let place = |overwrite: bool| Place { out: Some(folder.clone()), overwrite, resume: None };
+    let first = Run::open("test", &place(false), 1).unwrap();
+    let message = Run::open("test", &place(true), 2).unwrap_err();
+    assert!(message.contains("another program is running in"), "{message}");
+    drop(first);
+    assert_eq!(Run::open("test", &place(true), 2).unwrap().options, 2);
+}

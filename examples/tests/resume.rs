@@ -1,0 +1,147 @@
+//! A run that is stopped, or killed in the middle of writing a checkpoint, and resumed, ends as one that was left alone: the
+//! same parameters and the same curve, bit for bit.
+
+use burn::module::Module;
+use burn::tensor::{Device, TensorData};
+use burn_spiking_examples::checkpoint;
+use burn_spiking_examples::delayed_xor::{Start, delayed_xor};
+use burn_spiking_tasks::DelayedXor;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const NEURONS: usize = 6;
+const EPOCHS: usize = 5;
+
+fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_delayed-xor"));
+    program.stdout(Stdio::null()).stderr(Stdio::piped());
+    program
+}
+
+/// A small run; its gaps grow from epoch to epoch.
+fn start(folder: &Path) -> Command {
+    let mut program = program();
+    program.args(["--neurons", &NEURONS.to_string(), "--epochs", &EPOCHS.to_string(), "--iterations", "3"]);
+    program.args(["--batch", "4", "--max-gap", "60", "--seed", "7", "--out"]).arg(folder);
+    program
+}
+
+fn resume(folder: &Path) -> Command {
+    let mut program = program();
+    program.arg("--resume").arg(folder);
+    program
+}
+
+fn finish(mut program: Command) {
+    let output = program.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The epochs whose line in the curve is whole.
+fn judged(folder: &Path) -> usize {
+    std::fs::read_to_string(folder.join("history.jsonl")).unwrap_or_default().matches('\n').count()
+}
+
+/// Lets a program run until an epoch was judged, then sends it a signal, and waits for its end.
+fn interrupt(mut program: Command, folder: &Path, epoch: usize, signal: &str) -> Output {
+    let child = program.spawn().unwrap();
+    let started = Instant::now();
+    while judged(folder) < epoch {
+        assert!(started.elapsed() < Duration::from_secs(120), "epoch {epoch} never came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    child.wait_with_output().unwrap()
+}
+
+/// The curve, and all parameters of the last epoch and of the result.
+fn end_of(folder: &Path) -> (String, Vec<TensorData>) {
+    let numbers = [checkpoint::file(folder, "model", EPOCHS), folder.join("model.bpk")].map(|path| {
+        let task = DelayedXor::new(1, 60.0, NEURONS);
+        let model = delayed_xor(&task, Start::default(), &Device::default()).unwrap().load_file(path);
+        let network = &model.network;
+        vec![
+            network.input.val().into_data(),
+            network.tonic.as_ref().unwrap().val().into_data(),
+            network.recurrent[0].val().into_data(),
+            model.readout.weight.val().into_data(),
+        ]
+    });
+    (std::fs::read_to_string(folder.join("history.jsonl")).unwrap(), numbers.concat())
+}
+
+fn left_alone() -> (String, Vec<TensorData>) {
+    let folder = tempfile::tempdir().unwrap();
+    finish(start(folder.path()));
+    end_of(folder.path())
+}
+
+#[test]
+fn stopped_twice_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path();
+    for (program, epoch, signal) in [(start(run), 1, "-INT"), (resume(run), 3, "-TERM")] {
+        let output = interrupt(program, run, epoch, signal);
+        let told = String::from_utf8_lossy(&output.stderr).to_string();
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        assert!(told.contains("go on with --resume"), "{told}");
+        assert!(judged(run) < EPOCHS, "it was stopped too late to tell");
+    }
+    finish(resume(run));
+    let (ours, alone) = (end_of(run), left_alone());
+    assert_eq!(ours.0, alone.0);
+    assert_eq!(ours.1, alone.1);
+    // Resuming what is finished only writes the report anew.
+    std::fs::remove_file(run.join("report.json")).unwrap();
+    finish(resume(run));
+    assert!(run.join("report.json").exists());
+    assert_eq!(end_of(run), alone);
+}
+
+#[test]
+fn killed_while_a_checkpoint_was_written() {
+    let alone = left_alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path();
+    // The line of an epoch comes just before its checkpoint, so these kills fall into the writing of one.
+    interrupt(start(run), run, 2, "-KILL");
+    interrupt(resume(run), run, 4, "-KILL");
+    finish(resume(run));
+    assert_eq!(end_of(run), alone);
+}
+
+#[test]
+fn a_checkpoint_that_was_spoiled_is_passed_over() {
+    let alone = left_alone();
+    let spoil: [fn(&Path); 3] = [
+        // The last part had not been written.
+        |run| std::fs::remove_file(checkpoint::file(run, "scheduler", 3)).unwrap(),
+        // A disk that lied: half a file under its own name.
+        |run| {
+            let path = checkpoint::file(run, "model", 3);
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        },
+        // A partial file, and half a line in the curve.
+        |run| {
+            std::fs::write(checkpoint::folder(run).join("partial-optim.bpk"), b"half").unwrap();
+            let path = run.join("history.jsonl");
+            std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"epoch\":4,\"tr").unwrap();
+        },
+    ];
+    for spoil in spoil {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path();
+        interrupt(start(run), run, 3, "-INT");
+        assert!((3..EPOCHS).contains(&judged(run)), "{}", judged(run));
+        // As if it had been stopped in epoch 4, if it came to the end of that.
+        for part in checkpoint::PARTS {
+            let _ = std::fs::remove_file(checkpoint::file(run, part, 4));
+        }
+        spoil(run);
+        finish(resume(run));
+        assert_eq!(end_of(run), alone);
+    }
+}
