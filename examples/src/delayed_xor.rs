@@ -55,13 +55,9 @@ impl Default for Start {
     }
 }
 
-/// The network for a task, with parameters drawn from the device's random state.
-///
-/// # Errors
-/// [`ConfigError`] if the task's sizes or step describe no network.
-pub fn delayed_xor(task: &DelayedXor, start: Start, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
-    let n = task.neurons;
-    let mut network = SpikingRnnConfig::new(CHANNELS, n)
+/// The spiking layer for a task.
+pub fn layer(task: &DelayedXor, start: Start) -> SpikingRnnConfig {
+    SpikingRnnConfig::new(CHANNELS, task.neurons)
         .with_neuron(Neuron::Qif { tau_v: TAU_V })
         .with_gate(Gate::Quintic { width: start.width })
         .with_synapses(vec![Synapse::new(TAU)])
@@ -72,7 +68,15 @@ pub fn delayed_xor(task: &DelayedXor, start: Start, device: &Device) -> Result<R
             recurrent: 0.0,
             tonic: start.tonic,
         }))
-        .init(device)?;
+}
+
+/// The network for a task, with parameters drawn from the device's random state.
+///
+/// # Errors
+/// [`ConfigError`] if the task's sizes or step, or the gate's width, describe no network.
+pub fn delayed_xor(task: &DelayedXor, start: Start, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
+    let n = task.neurons;
+    let mut network = layer(task, start).init(device)?;
     let noise = Tensor::<2>::random([n, n], Distribution::Normal(0.0, start.spread / (n as f64).sqrt()), device);
     network.recurrent = vec![Param::from_tensor(noise + Tensor::<2>::eye(n, device) * start.own)];
     let readout = LinearConfig::new(n, 1)

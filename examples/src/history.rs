@@ -80,17 +80,16 @@ impl History {
         &self.epochs
     }
 
-    /// The best epoch up to `last`, the first of equals; `None` if none has a number.
+    /// The best epoch up to `last`; of equals the one with the lowest loss, then the first. `None` if none has a number.
     pub fn best(&self, judge: &Judge, last: usize) -> Option<usize> {
-        let mut best: Option<(usize, f64)> = None;
-        for epoch in self.epochs.iter().take_while(|epoch| epoch.epoch <= last) {
-            let Some(value) = epoch.valid.get(&judge.metric).copied().flatten() else { continue };
-            let value = if judge.higher_is_better { -value } else { value };
-            if best.is_none_or(|(_, least)| value < least) {
-                best = Some((epoch.epoch, value));
-            }
-        }
-        best.map(|(epoch, _)| epoch)
+        let value = |epoch: &Epoch, metric: &str| epoch.valid.get(metric).copied().flatten();
+        let rank = |epoch: &Epoch| {
+            let score = value(epoch, &judge.metric)?;
+            let score = if judge.higher_is_better { -score } else { score };
+            Some((score, value(epoch, "Loss").unwrap_or(f64::INFINITY), epoch.epoch))
+        };
+        let ranks = self.epochs.iter().take_while(|epoch| epoch.epoch <= last).filter_map(rank);
+        ranks.min_by(|a, b| a.partial_cmp(b).expect("numbers")).map(|(_, _, epoch)| epoch)
     }
 }
 
@@ -119,6 +118,15 @@ mod tests {
         assert_eq!((again.best(&judge, 9), again.best(&judge, 1)), (Some(2), Some(1)));
         assert_eq!(again.best(&Judge { higher_is_better: true, ..judge.clone() }, 9), Some(1));
         assert_eq!(again.best(&Judge { metric: "Accuracy".into(), ..judge }, 9), None);
+        let accurate = |mut epoch: Epoch| {
+            epoch.valid.insert("Accuracy".into(), Some(1.0));
+            epoch
+        };
+        let mut equal = History { path: folder.path().join("equal.jsonl"), epochs: Vec::new() };
+        for (at, loss) in [0.3, 0.2, 0.2, 0.4].into_iter().enumerate() {
+            equal.push(accurate(epoch(at + 1, loss))).unwrap();
+        }
+        assert_eq!(equal.best(&Judge { metric: "Accuracy".into(), higher_is_better: true }, 9), Some(2));
         assert_eq!(History::open(folder.path(), 2).unwrap().epochs().len(), 2);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     }

@@ -50,14 +50,26 @@ struct Started<O> {
 const TRACES: [&str; 4] = ["checkpoint", "train", "valid", "history.jsonl"];
 
 impl<O: Serialize + DeserializeOwned> Run<O> {
-    /// Opens a folder: a new run with these options, or the one to be resumed with its own.
+    /// Opens a folder: a new run with these options, or the one to be resumed with its own. Options that `check` refuses leave
+    /// nothing behind.
     ///
     /// # Errors
-    /// If the folder cannot be made or written, is in use, holds a run that would be lost, or holds none to resume.
-    pub fn open(program: &str, place: &Place, options: O) -> Result<Self, String> {
+    /// If the options are refused; if the folder cannot be made or written, is in use, holds a run that would be lost, or holds
+    /// none to resume.
+    pub fn open(
+        program: &str,
+        place: &Place,
+        options: O,
+        check: impl Fn(&O) -> Result<(), String>,
+    ) -> Result<Self, String> {
         match &place.resume {
-            Some(path) => Self::resume(program, path),
+            Some(path) => {
+                let run = Self::resume(program, path)?;
+                check(&run.options)?;
+                Ok(run)
+            }
             None => {
+                check(&options)?;
                 let path = place.out.clone().unwrap_or_else(|| Path::new("runs").join(program));
                 Self::start(program, &path, options, place.overwrite)
             }

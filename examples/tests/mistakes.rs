@@ -96,9 +96,9 @@ fn two_programs_in_one_folder() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("run");
     let place = |overwrite: bool| Place { out: Some(folder.clone()), overwrite, resume: None };
-    let first = Run::open("test", &place(false), 1).unwrap();
-    let message = Run::open("test", &place(true), 2).unwrap_err();
+    let first = Run::open("test", &place(false), 1, |_| Ok(())).unwrap();
+    let message = Run::open("test", &place(true), 2, |_| Ok(())).unwrap_err();
     assert!(message.contains("another program is running in"), "{message}");
     drop(first);
-    assert_eq!(Run::open("test", &place(true), 2).unwrap().options, 2);
+    assert_eq!(Run::open("test", &place(true), 2, |_| Ok(())).unwrap().options, 2);
 }

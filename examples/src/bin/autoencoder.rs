@@ -105,7 +105,7 @@ fn unseen(task: &Coding, seed: u64, trials: usize, device: &Device) -> Result<Ep
 }
 
 fn run(args: &Args) -> Result<(), Stop> {
-    let run = Run::open("autoencoder", &args.place, args.options.clone())?;
+    let run = Run::open("autoencoder", &args.place, args.options.clone(), |options| options.device.device().map(drop))?;
     let (folder, options) = (&run.folder, &run.options);
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();

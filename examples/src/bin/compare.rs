@@ -2,7 +2,7 @@
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::{Body, Gate, Neuron, SpikingRnn, SpikingRnnConfig, Synapse, Trajectory};
+use burn_spiking::{Body, Firing, Gate, Neuron, SpikingRnn, SpikingRnnConfig, Synapse, Trajectory};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use clap::{Parser, ValueEnum};
@@ -23,12 +23,21 @@ struct Args {
     /// Time steps of 1 ms
     #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     steps: usize,
-    /// Neurons (QIF, tau_v 25 ms, about 20 Hz)
+    /// Number of neurons, which fire at about 20 Hz
     #[arg(long, default_value_t = 80, value_parser = at_least_one)]
     neurons: usize,
+    /// The neuron model
+    #[arg(long, value_enum, default_value_t = NeuronName::Qif)]
+    neuron: NeuronName,
+    /// Number of recurrent synapse types; the first has tau 20 ms and is read, each further one half the last one's tau
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    synapses: usize,
     /// Width of the gate, in (0, 1]
     #[arg(long, default_value_t = 0.2)]
     width: f64,
+    /// Precision of what is timed
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    dtype: Precision,
     /// Runs of the op; the slower ways get a quarter of them
     #[arg(long, default_value_t = 20, value_parser = at_least_one)]
     repeat: usize,
@@ -49,6 +58,38 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(value) => Ok(value),
         Err(error) => Err(format!("{error}")),
     }
+}
+
+/// A neuron model with its constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NeuronName {
+    /// Non-leaky, in units of 25 ms.
+    Nif,
+    /// Quadratic, tau_v 25 ms.
+    Qif,
+}
+
+/// A floating-point type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Precision {
+    /// Single precision.
+    F32,
+    /// Double precision.
+    F64,
+}
+
+impl Precision {
+    fn dtype(self) -> DType {
+        match self {
+            Precision::F32 => DType::F32,
+            Precision::F64 => DType::F64,
+        }
+    }
+}
+
+/// What the command line calls a value.
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().expect("no value is hidden").get_name().to_string()
 }
 
 /// A way to the gradient.
@@ -85,6 +126,9 @@ struct Report {
     batch: usize,
     steps: usize,
     neurons: usize,
+    neuron: String,
+    synapses: usize,
+    dtype: String,
     width: f64,
     rate_hz: f64,
     /// Share of (neuron, step) pairs that send charge.
@@ -112,10 +156,16 @@ struct Problem {
 impl Problem {
     fn new(args: &Args, steps: usize, device: &Device, dtype: DType) -> Result<Self, String> {
         device.seed(0);
+        let (neuron, tau_m) = match args.neuron {
+            NeuronName::Nif => (Neuron::Nif, Some(25.0)),
+            NeuronName::Qif => (Neuron::Qif { tau_v: 25.0 }, None),
+        };
+        let faster = (1..args.synapses).map(|k| Synapse::recurrent_only(20.0 * 0.5_f64.powi(k as i32)));
         let layer = SpikingRnnConfig::new(CHANNELS, args.neurons)
-            .with_neuron(Neuron::Qif { tau_v: 25.0 })
+            .with_neuron(neuron)
+            .with_tau_m(tau_m)
             .with_gate(Gate::Quintic { width: args.width })
-            .with_synapses(vec![Synapse::new(20.0)])
+            .with_synapses(std::iter::once(Synapse::new(20.0)).chain(faster).collect())
             .init((&device.clone().autodiff(), dtype))
             .map_err(|error| error.to_string())?;
         let wave = |count: usize, pitch: f64| -> Vec<f64> {
@@ -159,7 +209,7 @@ fn memory(line: &str) -> f64 {
 }
 
 fn measure(args: &Args, way: Way) -> Result<Measured, String> {
-    let problem = Problem::new(args, args.steps, &args.device.device()?, DType::F32)?;
+    let problem = Problem::new(args, args.steps, &args.device.device()?, args.dtype.dtype())?;
     let base = memory("VmRSS:");
     let runs = if way == Way::Op { args.repeat } else { args.repeat.div_ceil(4) };
     problem.gradients(way);
@@ -184,14 +234,12 @@ fn measure(args: &Args, way: Way) -> Result<Measured, String> {
 fn measured(args: &Args, way: Way) -> Result<Measured, String> {
     eprintln!("measuring {} ...", way.title());
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
-        value().expect("no value is hidden").get_name().to_string()
-    };
     let output = Command::new(program)
         .args(["--batch", &args.batch.to_string(), "--steps", &args.steps.to_string()])
         .args(["--neurons", &args.neurons.to_string(), "--width", &args.width.to_string()])
-        .args(["--repeat", &args.repeat.to_string(), "--device", &name(&|| args.device.to_possible_value())])
-        .args(["--measure", &name(&|| way.to_possible_value())])
+        .args(["--neuron", &name(&args.neuron), "--synapses", &args.synapses.to_string()])
+        .args(["--repeat", &args.repeat.to_string(), "--dtype", &name(&args.dtype)])
+        .args(["--device", &name(&args.device), "--measure", &name(&way)])
         .output()
         .map_err(|error| error.to_string())?;
     if !output.status.success() {
@@ -212,12 +260,10 @@ fn gradient_difference(args: &Args, steps: usize) -> Result<f64, String> {
 }
 
 fn activity(args: &Args) -> Result<(f64, f64), String> {
-    let problem = Problem::new(args, args.steps, &args.device.device()?, DType::F32)?;
+    let problem = Problem::new(args, args.steps, &args.device.device()?, args.dtype.dtype())?;
     let (trajectory, _) = problem.layer.forward_recording(problem.input.clone(), None);
-    let charge: Vec<f32> = trajectory.charge.expect("a recording has the charge").into_data().iter::<f32>().collect();
-    let spikes: f64 = charge.iter().map(|&q| q as f64).sum();
-    let active = charge.iter().filter(|&&q| q != 0.0).count() as f64;
-    Ok((1000.0 * spikes / charge.len() as f64, active / charge.len() as f64))
+    let firing = Firing::of(trajectory.charge.expect("a recording has the charge"), problem.layer.config().dt);
+    Ok((firing.rate_hz(), firing.active_share()))
 }
 
 fn run(args: &Args) -> Result<(), Stop> {
@@ -226,6 +272,8 @@ fn run(args: &Args) -> Result<(), Stop> {
         println!("{}", serde_json::to_string(&measured).map_err(|error| error.to_string())?);
         return Ok(());
     }
+    // What cannot be measured is told before a folder is made.
+    Problem::new(args, 1, &args.device.device()?, DType::F32)?;
     let folder = Folder::make(&args.out)?;
     let (rate_hz, active_share) = activity(args)?;
     let gradient_steps = args.steps.min(SAFE_STEPS);
@@ -233,6 +281,9 @@ fn run(args: &Args) -> Result<(), Stop> {
         batch: args.batch,
         steps: args.steps,
         neurons: args.neurons,
+        neuron: name(&args.neuron),
+        synapses: args.synapses,
+        dtype: name(&args.dtype),
         width: args.width,
         rate_hz,
         active_share,
@@ -245,17 +296,18 @@ fn run(args: &Args) -> Result<(), Stop> {
     folder.write_json("report.json", &report)?;
 
     println!(
-        "B = {}, T = {}, N = {}, QIF, quintic gate of width {}: {rate_hz:.1} Hz, {:.1} % of neurons active in a step",
+        "B = {}, T = {}, N = {}, {}, {} synapse type(s), quintic gate of width {}: {rate_hz:.1} Hz, {:.1} % of neurons active \
+         in a step",
         args.batch,
         args.steps,
         args.neurons,
+        name(&args.neuron).to_uppercase(),
+        args.synapses,
         args.width,
         100.0 * active_share
     );
-    println!(
-        "{:<28} {:>10} {:>17} {:>10} {:>8}",
-        "forward + backward, f32", "median ms", "min .. max", "peak MB", "ratio"
-    );
+    let what = format!("forward + backward, {}", name(&args.dtype));
+    println!("{what:<28} {:>10} {:>17} {:>10} {:>8}", "median ms", "min .. max", "peak MB", "ratio");
     let ways = [(Way::Op, &report.op), (Way::TensorOps, &report.tensor_ops), (Way::BurnBptt, &report.burn_bptt)];
     for (way, measured) in ways {
         let range = format!("{:.1} .. {:.1}", measured.ms_min, measured.ms_max);

@@ -7,7 +7,7 @@ use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedul
 use burn::module::{Module, ParamGroup};
 use burn::optim::AdamConfig;
 use burn_spiking::Firing;
-use burn_spiking_examples::delayed_xor::{Start, delayed_xor};
+use burn_spiking_examples::delayed_xor::{Start, TAU, TAU_V, delayed_xor, layer};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::network::ReadoutNetwork;
 use burn_spiking_examples::output::{Stop, exit_code};
@@ -19,6 +19,7 @@ use clap::Parser;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Trains spiking neurons to answer, at a go cue, whether two earlier pulses had unequal signs; writes a report, the trained
 /// model and its checkpoints. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes on to the same end.
@@ -41,12 +42,15 @@ struct Options {
     /// Rounds in a trial
     #[arg(long, default_value_t = 1)]
     rounds: usize,
-    /// Longest gap between pulses, and between second pulse and go cue, ms
+    /// Longest gap between pulses, and between second pulse and go cue, ms; it grows from 30 during the first half of training
     #[arg(long, default_value_t = 300.0)]
     max_gap: f64,
     /// Number of neurons
     #[arg(long, default_value_t = 80)]
     neurons: usize,
+    /// Width of the gate, in (0, 1]; a wide gate shows the gradient more, a narrow one is faster
+    #[arg(long, default_value_t = 1.0)]
+    width: f64,
     /// Epochs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
@@ -56,19 +60,6 @@ struct Options {
     /// Trials in a batch
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// Width of the gate
-    #[arg(long, default_value_t = 1.0)]
-    width: f64,
-    #[arg(long, default_value_t = 0.01)]
-    lr: f64,
-    #[arg(long, default_value_t = 0.99)]
-    beta2: f32,
-    #[arg(long, default_value_t = 0.5)]
-    outside: f64,
-    #[arg(long, default_value_t = 0.1)]
-    clip: f32,
-    #[arg(long, default_value_t = 0.5)]
-    grow: f64,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
@@ -77,6 +68,29 @@ struct Options {
     plain: bool,
 }
 
+impl Options {
+    fn task(&self) -> DelayedXor {
+        DelayedXor::new(self.rounds, self.max_gap, self.neurons)
+    }
+
+    fn start(&self) -> Start {
+        Start { width: self.width, ..Start::default() }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.device.device()?;
+        self.task().check().map_err(|error| error.to_string())?;
+        layer(&self.task(), self.start()).check().map_err(|error| error.to_string())
+    }
+}
+
+/// The learning rate at the start, in the paper's units; each parameter's has a factor of its own.
+const RATE: f64 = 0.01;
+/// Norm to which each parameter's gradient is cut. Hardly a gradient is smaller, so that all iterations count alike: a few
+/// trials' gradients are larger by orders of magnitude, and would drown the rest.
+const NORM: f32 = 1e-3;
+/// Share of training during which the gaps grow.
+const GROWTH: f64 = 0.5;
 const VALIDATION_TRIALS: usize = 240;
 const TEST_TRIALS: usize = 960;
 
@@ -94,6 +108,7 @@ struct Report {
     active_share: f64,
     best_epoch: usize,
     epochs: u32,
+    train_seconds: f64,
 }
 
 fn main() -> ExitCode {
@@ -101,35 +116,32 @@ fn main() -> ExitCode {
 }
 
 /// Each parameter's rate follows its natural size, and falls along a cosine to a fiftieth.
-fn rates(lr: f64, iterations: usize) -> Result<ModuleLrScheduler, String> {
+fn rates(iterations: usize) -> Result<ModuleLrScheduler, String> {
     let cosine =
-        |scale: f64| CosineAnnealingLrSchedulerConfig::new(lr * scale, iterations).with_min_lr(0.02 * lr * scale);
-    // In the paper's units: W 0.05, U 0.05, I_o 0.005, O 3.
-    ModuleLrSchedulerConfig::new(cosine(1.25).into())
-        .with_group(ParamGroup::from_predicate("tonic"), cosine(0.125))
-        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.0625))
-        .with_group(ParamGroup::from_predicate("readout"), cosine(0.15))
+        |scale: f64| CosineAnnealingLrSchedulerConfig::new(RATE * scale, iterations).with_min_lr(0.02 * RATE * scale);
+    // In the paper's units: U 0.05, I_o 0.005, W 0.05, O 3.
+    ModuleLrSchedulerConfig::new(cosine(0.05 * TAU_V).into())
+        .with_group(ParamGroup::from_predicate("tonic"), cosine(0.005 * TAU_V))
+        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.05 * TAU_V / TAU))
+        .with_group(ParamGroup::from_predicate("readout"), cosine(3.0 / TAU))
         .init()
 }
 
 /// The longest gap of an epoch: from 30 ms it grows by the same factor each epoch.
-fn grown(epoch: usize, over: f64, max_gap: f64) -> f64 {
+fn grown(epoch: usize, epochs: usize, max_gap: f64) -> f64 {
     let start = max_gap.min(30.0);
-    let share = ((epoch - 1) as f64 / over.max(1e-9)).min(1.0);
+    let share = ((epoch - 1) as f64 / (GROWTH * epochs as f64)).min(1.0);
     start * (max_gap / start).powf(share)
 }
 
 fn run(args: &Args) -> Result<(), Stop> {
-    let run = Run::open("delayed-xor", &args.place, args.options.clone())?;
-    let (folder, options) = (&run.folder, run.options.clone());
+    let run = Run::open("delayed-xor", &args.place, args.options.clone(), Options::check)?;
+    let (folder, options) = (&run.folder, &run.options);
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();
     device.seed(options.seed);
-    let task =
-        DelayedXor { outside: options.outside, ..DelayedXor::new(options.rounds, options.max_gap, options.neurons) };
-    task.check().map_err(|error| error.to_string())?;
-    let start = Start { width: options.width, ..Start::default() };
-    let model = delayed_xor(&task, start, &training_device).map_err(|error| error.to_string())?;
+    let task = options.task();
+    let model = delayed_xor(&task, options.start(), &training_device).map_err(|error| error.to_string())?;
     println!("{}", model.network);
 
     let batch = options.batch as usize;
@@ -138,32 +150,31 @@ fn run(args: &Args) -> Result<(), Stop> {
         let data = task.dataset(seeded(options.seed, stream), trials).map_err(|error| error.to_string())?;
         Ok(EpochLoader::constant(data, TrialBatcher, batch, &device))
     };
+    let epochs = options.epochs as usize;
     let training_data = {
-        let (task, seed, grow, epochs, max_gap) =
-            (task.clone(), options.seed, options.grow, options.epochs, options.max_gap);
+        let (task, seed, max_gap) = (task.clone(), options.seed, options.max_gap);
         move |epoch: usize| -> Arc<dyn Dataset<Trial>> {
-            let task = task.with_max_gap(grown(epoch, grow * epochs as f64, max_gap));
+            let task = task.with_max_gap(grown(epoch, epochs, max_gap));
             Arc::new(task.dataset(seeded(seed, 10 + epoch as u64), items).expect("the task was checked"))
         }
     };
     let training = EpochLoader::new(training_data, TrialBatcher, batch, &training_device);
-    let optimizer = AdamConfig::new()
-        .with_beta_2(options.beta2)
-        .with_epsilon(1e-8)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(options.clip)))
-        .init();
+    let clipping = GradientClippingConfig::Norm(NORM);
+    let optimizer = AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_grad_clipping(Some(clipping)).init();
+    let started = Instant::now();
     let trained = Training {
         folder,
         resumed: run.resumed,
         plain: options.plain,
         model,
         optimizer,
-        rates: rates(options.lr, (options.epochs * options.iterations) as usize)?,
-        epochs: options.epochs as usize,
+        rates: rates(epochs * options.iterations as usize)?,
+        epochs,
         training,
         validation: Arc::new(fixed(1, VALIDATION_TRIALS)?),
     }
     .train(answer_accuracy())?;
+    let train_seconds = started.elapsed().as_secs_f64();
 
     let (answers, firing) = evaluate(&trained.model, batches(&fixed(2, TEST_TRIALS)?)?);
     let report = Report {
@@ -179,6 +190,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         active_share: firing.active_share(),
         best_epoch: trained.best_epoch,
         epochs: options.epochs,
+        train_seconds,
     };
     folder.write_json("report.json", &report)?;
     let path = folder.file("model.bpk");
@@ -194,7 +206,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         "firing rate                    {:.1} Hz, {} of {} neurons silent",
         report.rate_hz, report.silent, options.neurons
     );
-    println!("the best epoch was {} of {}", report.best_epoch, options.epochs);
+    println!("training took {train_seconds:.0} s; the best epoch was {} of {epochs}", report.best_epoch);
     println!("report {}", folder.file("report.json").display());
     Ok(())
 }
