@@ -12,7 +12,7 @@ fn told(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) {
 const XOR: &str = env!("CARGO_BIN_EXE_delayed-xor");
 const AUTOENCODER: &str = env!("CARGO_BIN_EXE_autoencoder");
 const COMPARE: &str = env!("CARGO_BIN_EXE_compare");
-const WAVEFORMS: &str = env!("CARGO_BIN_EXE_waveforms");
+const PULSE_ORDER: &str = env!("CARGO_BIN_EXE_pulse-order");
 const TINY: [&str; 8] = ["--epochs", "1", "--iterations", "1", "--batch", "2", "--max-gap", "30"];
 
 #[test]
@@ -29,7 +29,7 @@ fn programs() {
     let mut rows: Vec<(&str, &[&str], &[&str])> = vec![
         (XOR, &["--out", "file/run"], &["file/run", "cannot be written", "--out"]),
         (COMPARE, &["--out", "file/run", "--steps", "10"], &["file/run", "cannot be written", "--out"]),
-        (WAVEFORMS, &["--out", "file/run"], &["file/run", "cannot be written", "--out"]),
+        (PULSE_ORDER, &["--out", "file/run"], &["file/run", "cannot be written", "--out"]),
         (XOR, &["--device", "abacus"], &["abacus", "possible values", "flex"]),
         (XOR, &["--max-gap", "20"], &["longest gap is 20", "at least the shortest gap, 30 ms"]),
         (XOR, &["--rounds", "0"], &["rounds is 0", "at least 1"]),

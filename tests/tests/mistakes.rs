@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::{Body, Gate, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig};
 use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
 use burn_spiking_tests::devices;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -16,7 +17,10 @@ fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 
 /// The message of a panic.
 fn panic_of(run: impl FnOnce()) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("it should panic");
+    text_of(catch_unwind(AssertUnwindSafe(run)).expect_err("it should panic"))
+}
+
+fn text_of(panic: Box<dyn Any + Send>) -> String {
     panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default()
 }
 
@@ -142,23 +146,26 @@ fn values_that_are_not_finite() {
                 // Longer than any neuron stays inactive, so that each weight is read.
                 let input = numbers([3, 400, 2], &device) + 2.0;
                 for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                    let told = |layer: SpikingRnn, input: Tensor<3>, state: Option<SpikingState>| {
-                        panic_of(|| drop(layer.forward(input, state)))
+                    let told = |what: &str, layer: SpikingRnn, input: Tensor<3>, state: Option<SpikingState>| {
+                        let run = AssertUnwindSafe(|| drop(layer.forward(input, state)));
+                        let silent = format!("{neuron}, {body:?}: {value} in the {what} passed in silence");
+                        text_of(catch_unwind(run).expect_err(&silent))
                     };
-                    let in_input = told(layer(), with(input.clone(), 2 * 400 + 7, value), None);
+                    let spoil = |at: usize, spoiled: Tensor<2>| Param::from_tensor(with(spoiled, at, value));
+                    let in_input = told("input", layer(), with(input.clone(), 2 * 400 + 7, value), None);
                     assert!(in_input.contains("sample 1"), "{neuron}, {body:?}, {value}: {in_input}");
                     let mut spoiled = layer();
-                    spoiled.input = spoiled.input.map(|u| with(u, 3, value));
-                    let in_projection = told(spoiled, input.clone(), None);
+                    spoiled.input = spoil(3, spoiled.input.val());
+                    let in_projection = told("projection", spoiled, input.clone(), None);
                     let mut spoiled = layer();
-                    spoiled.recurrent = vec![Param::from_tensor(with(spoiled.recurrent[0].val(), 9, value))];
-                    let in_weights = told(spoiled, input.clone(), None);
+                    spoiled.recurrent = vec![spoil(9, spoiled.recurrent[0].val())];
+                    let in_weights = told("weights", spoiled, input.clone(), None);
                     let mut state = layer().resting_state(3);
                     state.v = with(state.v, 6, value);
-                    let in_potential = told(layer(), input.clone(), Some(state));
+                    let in_potential = told("potentials", layer(), input.clone(), Some(state));
                     let mut state = layer().resting_state(3);
                     state.s = with(state.s, 6, value);
-                    let in_trace = told(layer(), input.clone(), Some(state));
+                    let in_trace = told("traces", layer(), input.clone(), Some(state));
                     for message in [&in_input, &in_projection, &in_weights, &in_potential, &in_trace] {
                         for part in ["must be finite", "look for", "neuron", "400 steps"] {
                             assert!(message.contains(part), "{neuron}, {body:?}, {value}: {message}");

@@ -4,35 +4,70 @@
 //! number that is not 0 and adds to it), so one look at the end finds it, at no cost.
 
 use crate::number::Real;
+use burn::tensor::Tensor;
 
-/// What may have gone wrong, and the remedy.
-pub(crate) type Suspect = (&'static str, &'static str);
+/// What may not be finite.
+pub(crate) struct Suspect {
+    /// Of a neuron.
+    name: &'static str,
+    /// What the leading axis counts.
+    row: &'static str,
+    remedy: &'static str,
+}
+
+/// x.
+pub(crate) const DRIVE: Suspect = Suspect {
+    name: "drive of",
+    row: "sample",
+    remedy: "look for infinite or NaN values in the input, the input weights and the tonic current",
+};
+
+/// W.
+pub(crate) const WEIGHTS: Suspect = Suspect {
+    name: "recurrent weight onto",
+    row: "synapse type",
+    remedy: "look for infinite or NaN values in the recurrent weights",
+};
 
 /// v_T.
-pub(crate) const POTENTIAL: Suspect =
-    ("membrane potential", "look for infinite, NaN or huge values in the input, the initial state and the parameters");
+pub(crate) const POTENTIAL: Suspect = Suspect {
+    name: "membrane potential of",
+    row: "sample",
+    remedy: "look for infinite, NaN or huge values in the input, the initial state and the parameters",
+};
 
 /// s_T.
-pub(crate) const TRACE: Suspect = ("synaptic trace", "look for infinite or NaN values in the initial state");
+pub(crate) const TRACE: Suspect = Suspect {
+    name: "synaptic trace of",
+    row: "sample",
+    remedy: "look for infinite or NaN values in the initial state",
+};
 
 /// ∂C/∂v_0.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
-pub(crate) const ADJOINT: Suspect = (
-    "gradient with respect to the initial potential",
-    "the cost's gradient is not finite, or the network magnifies errors beyond the range of numbers: run fewer steps, weaken \
-     the recurrent weights or use double precision",
-);
+pub(crate) const ADJOINT: Suspect = Suspect {
+    name: "gradient with respect to the initial potential of",
+    row: "sample",
+    remedy: "the cost's gradient is not finite, or the network magnifies errors beyond the range of numbers: run fewer steps, \
+             weaken the recurrent weights or use double precision",
+};
 
-/// Panics if a value, `[B, .., N]`, is infinite or NaN.
-pub(crate) fn check<T: Real>(what: Suspect, values: &[T], batch: usize, neurons: usize, steps: usize) {
+/// Panics if a value, `[rows, .., N]`, is infinite or NaN.
+pub(crate) fn check<T: Real>(what: Suspect, values: &[T], rows: usize, neurons: usize, steps: usize) {
     let Some(at) = values.iter().position(|value| !value.finite()) else { return };
-    let (name, remedy) = what;
-    let (sample, neuron) = (at / (values.len() / batch), at % neurons);
+    let Suspect { name, row, remedy } = what;
+    let (index, neuron) = (at / (values.len() / rows), at % neurons);
     // Through the recurrent weights one spoils all of its sample.
     let others = values.iter().filter(|value| !value.finite()).count() - 1;
     panic!(
-        "the {name} of neuron {neuron} in sample {sample} is {:?} in a run of {steps} steps, and {others} others are not \
+        "the {name} neuron {neuron} in {row} {index} is {:?} in a run of {steps} steps, and {others} others are not \
          finite, but all must be finite; {remedy}",
         values[at]
     );
+}
+
+/// The same for a tensor, `[rows, .., N]`. Waits for the device.
+pub(crate) fn check_tensor<const D: usize>(what: Suspect, tensor: &Tensor<D>, steps: usize) {
+    let dims = tensor.dims();
+    check(what, &tensor.to_data().iter::<f64>().collect::<Vec<_>>(), dims[0], dims[D - 1], steps);
 }

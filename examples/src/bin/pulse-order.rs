@@ -23,22 +23,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Trains 40 spiking neurons to tell sine, square and sawtooth waves of any phase, in noise.
+/// Trains 40 spiking neurons to tell which of two pulses came first, or whether they came together.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
-    /// Seed of the initial parameters and of all waves
+    /// Seed of the initial parameters and of all sequences
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Epochs of 2000 waves
+    /// Epochs of 2000 sequences
     #[arg(long, default_value_t = 10)]
     epochs: usize,
     /// Folder for the learner's logs
-    #[arg(long, default_value = "runs/waveforms")]
+    #[arg(long, default_value = "runs/pulse-order")]
     out: PathBuf,
 }
 
 const CLASSES: usize = 3;
+const CHANNELS: usize = 2;
 const STEPS: usize = 200;
 
 #[derive(Module, Debug)]
@@ -50,13 +51,13 @@ struct Classifier {
 impl Classifier {
     fn init(device: &Device) -> Result<Self, ConfigError> {
         Ok(Self {
-            network: SpikingRnnConfig::new(1, 40).with_gate(Gate::Quintic { width: 0.5 }).init(device)?,
+            network: SpikingRnnConfig::new(CHANNELS, 40).with_gate(Gate::Quintic { width: 0.5 }).init(device)?,
             readout: LinearConfig::new(40, CLASSES).init(device),
         })
     }
 
-    fn forward(&self, (waves, classes): (Tensor<3>, Tensor<1, Int>)) -> ClassificationOutput {
-        let (trajectory, _state) = self.network.forward(waves, None);
+    fn forward(&self, (sequences, classes): (Tensor<3>, Tensor<1, Int>)) -> ClassificationOutput {
+        let (trajectory, _state) = self.network.forward(sequences, None);
         let late = trajectory.trace().narrow(1, STEPS / 2, STEPS / 2).mean_dim(1).squeeze_dim(1);
         let logits: Tensor<2> = self.readout.forward(late);
         let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits.clone(), classes.clone());
@@ -83,25 +84,26 @@ impl InferenceStep for Classifier {
     }
 }
 
-/// Waves with a period of 50 ms, each drawn from (seed, index).
-struct Waves {
+/// Sequences `[T, C]` of a class: the first channel's pulse comes first, the second's does, or both come at once. Each is
+/// drawn from (seed, index).
+struct PulseOrder {
     seed: u64,
     len: usize,
 }
 
-impl Dataset<(Vec<f32>, i32)> for Waves {
+impl Dataset<(Vec<f32>, i32)> for PulseOrder {
     fn get(&self, index: usize) -> Result<(Vec<f32>, i32), DatasetError> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(index as u64);
-        let (class, phase) = (random.random_range(0..CLASSES), random.random::<f32>());
-        let wave = |turns: f32| match class {
-            0 => 2.0_f32.sqrt() * (std::f32::consts::TAU * turns).sin(),
-            1 => (0.5 - turns.fract()).signum(),
-            _ => 3.0_f32.sqrt() * (2.0 * turns.fract() - 1.0),
+        let class = random.random_range(0..CLASSES);
+        let (first, gap) = (random.random_range(10..50), random.random_range(20..60));
+        let onsets = [[first, first + gap], [first + gap, first], [first, first]][class];
+        let value = |at: usize| {
+            let (t, channel) = (at / CHANNELS, at % CHANNELS);
+            let pulse = if (onsets[channel]..onsets[channel] + 20).contains(&t) { 1.0 } else { 0.0 };
+            pulse + random.random_range(-0.2..0.2)
         };
-        let noise = |random: &mut ChaCha8Rng| random.random_range(-1.0..1.0);
-        let wave = (0..STEPS).map(|t| wave(t as f32 / 50.0 + phase) + noise(&mut random)).collect();
-        Ok((wave, class as i32))
+        Ok(((0..STEPS * CHANNELS).map(value).collect(), class as i32))
     }
 
     fn len(&self) -> usize {
@@ -109,14 +111,14 @@ impl Dataset<(Vec<f32>, i32)> for Waves {
     }
 }
 
-struct WaveBatcher;
+struct SequenceBatcher;
 
-impl Batcher<(Vec<f32>, i32), (Tensor<3>, Tensor<1, Int>)> for WaveBatcher {
+impl Batcher<(Vec<f32>, i32), (Tensor<3>, Tensor<1, Int>)> for SequenceBatcher {
     fn batch(&self, items: Vec<(Vec<f32>, i32)>, device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
-        let (waves, classes): (Vec<_>, Vec<_>) = items.into_iter().unzip();
-        let shape = [waves.len(), STEPS, 1];
-        let waves = Tensor::from_data(TensorData::new(waves.concat(), shape), device);
-        (waves, Tensor::from_data(TensorData::new(classes, [shape[0]]), device))
+        let (sequences, classes): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let batch = classes.len();
+        let sequences = TensorData::new(sequences.concat(), [batch, STEPS, CHANNELS]);
+        (Tensor::from_data(sequences, device), Tensor::from_data(TensorData::new(classes, [batch]), device))
     }
 }
 
@@ -127,9 +129,9 @@ fn run(args: &Args) -> Result<(), Stop> {
     let model = Classifier::init(&device.clone().autodiff()).map_err(|error| error.to_string())?;
     let loader = |stream: u64, len: usize| {
         let data = move |epoch: usize| -> Arc<dyn Dataset<(Vec<f32>, i32)>> {
-            Arc::new(Waves { seed: 1_000_003 * stream + epoch as u64, len })
+            Arc::new(PulseOrder { seed: 1_000_003 * stream + epoch as u64, len })
         };
-        Arc::new(EpochLoader::new(data, WaveBatcher, 50, &device))
+        Arc::new(EpochLoader::new(data, SequenceBatcher, 50, &device))
     };
     SupervisedTraining::new(folder.path(), loader(2 * args.seed, 2000), loader(2 * args.seed + 1, 500))
         .metrics((LossMetric::new(), AccuracyMetric::new()))
