@@ -2,6 +2,10 @@
 train *args:
     cargo run --release -p burn-spiking-examples --bin autoencoder -- {{args}}
 
+# Trains the delayed exclusive or.
+delayed-xor *args:
+    cargo run --release -p burn-spiking-examples --bin delayed-xor -- {{args}}
+
 # Times the op against Burn's automatic BPTT.
 compare *args:
     cargo run --release -p burn-spiking-examples --bin compare -- {{args}}

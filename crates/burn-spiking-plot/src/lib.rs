@@ -1,8 +1,11 @@
 //! Figures of spiking networks, as PNG files. No system font or library is needed.
 
+pub mod answers;
+mod panels;
 pub mod readout;
 mod style;
 
+pub use answers::{AnsweredTrial, answers};
 pub use readout::{Readout, readout};
 
 use thiserror::Error;

@@ -1,8 +1,8 @@
 //! The readout of a network against its target.
 
 use crate::PlotError;
-use crate::style::{FONT, GRID, INK, OUTPUT, TARGET, with_font};
-use plotters::prelude::*;
+use crate::panels::{Line, Panel, panels};
+use crate::style::{OUTPUT, TARGET};
 use std::path::Path;
 
 /// Outputs and targets of one trial.
@@ -30,58 +30,15 @@ pub struct Readout<'a> {
 pub fn readout(path: impl AsRef<Path>, figure: &Readout<'_>) -> Result<(), PlotError> {
     let Readout { output, target, width, .. } = *figure;
     assert!(width > 0 && output.len() == target.len() && output.len() % width == 0, "whole rows of {width} outputs");
-    let path = path.as_ref();
-    draw(path, figure).map_err(|error| PlotError { path: path.display().to_string(), reason: error.to_string() })
-}
-
-fn draw(path: &Path, figure: &Readout<'_>) -> Result<(), Box<dyn std::error::Error>> {
-    with_font();
-    let Readout { title, dt, output, target, width } = *figure;
-    let root = BitMapBackend::new(path, (1100, 60 + 270 * width as u32)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let root = root.titled(title, (FONT, 24).into_font().color(&INK))?;
-    let steps = output.len() / width;
-    let end = steps as f64 * dt;
-    let largest = output.iter().chain(target).fold(0.0_f32, |largest, x| largest.max(x.abs())) as f64 * 1.1;
-    // Room for the legend.
-    let top = 1.45 * largest;
-    for (channel, panel) in root.split_evenly((width, 1)).iter().enumerate() {
-        let mut chart = ChartBuilder::on(panel)
-            .margin(12)
-            .margin_right(36)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..end, -largest..top)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style((FONT, 17).into_font().color(&INK))
-            .x_label_formatter(&|t| format!("{t:.0}"))
-            .x_desc(if channel + 1 == width { "time (ms)" } else { "" })
-            .y_desc(format!("output {}", channel + 1))
-            .draw()?;
-        let line = |data: &[f32]| -> Vec<(f64, f64)> {
-            (0..steps).map(|t| ((t + 1) as f64 * dt, data[t * width + channel] as f64)).collect()
-        };
-        for (name, data, colour, thickness) in [("target", target, TARGET, 6), ("readout", output, OUTPUT, 2)] {
-            chart
-                .draw_series(LineSeries::new(line(data), colour.stroke_width(thickness)))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], colour.stroke_width(thickness)));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(GRID)
-            .legend_area_size(34)
-            .label_font((FONT, 17).into_font().color(&INK))
-            .draw()?;
-    }
-    root.present()?;
-    Ok(())
+    let channel = |data: &[f32], at: usize| data.iter().skip(at).step_by(width).copied().collect();
+    let panel = |at: usize| Panel {
+        label: format!("output {}", at + 1),
+        lines: vec![
+            Line { name: "target", values: channel(target, at), colour: TARGET, thickness: 6 },
+            Line { name: "readout", values: channel(output, at), colour: OUTPUT, thickness: 2 },
+        ],
+    };
+    panels(path.as_ref(), figure.title, figure.dt, &(0..width).map(panel).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

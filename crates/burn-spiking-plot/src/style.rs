@@ -8,6 +8,9 @@ pub(crate) const GRID: RGBColor = RGBColor(225, 225, 225);
 pub(crate) const TARGET: RGBColor = RGBColor(150, 150, 150);
 pub(crate) const OUTPUT: RGBColor = RGBColor(0, 114, 178);
 
+pub(crate) const PULSE: RGBColor = RGBColor(213, 94, 0);
+pub(crate) const CUE: RGBColor = RGBColor(0, 158, 115);
+
 pub(crate) const FONT: &str = "figure";
 
 /// Makes [`FONT`] known to plotters.

@@ -72,7 +72,8 @@ struct Report {
     corr_u_o: f64,
     rate_hz: f64,
     silent: usize,
-    train_seconds: f64,
+    /// `None` of a run that was resumed, whose time is not one stretch.
+    train_seconds: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -156,7 +157,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         corr_u_o,
         rate_hz: evaluation.firing.rate_hz(),
         silent: evaluation.firing.silent(),
-        train_seconds,
+        train_seconds: (!run.resumed).then_some(train_seconds),
     };
     model.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
     let (model_path, picture) = (folder.file("model.bpk"), folder.file("readout.png"));

@@ -6,23 +6,25 @@ use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
 use burn::module::{Module, ParamGroup};
 use burn::optim::AdamConfig;
+use burn::tensor::Tensor;
 use burn_spiking::Firing;
 use burn_spiking_examples::delayed_xor::{Start, TAU, TAU_V, delayed_xor, layer};
 use burn_spiking_examples::device::DeviceName;
-use burn_spiking_examples::network::ReadoutNetwork;
+use burn_spiking_examples::network::{ReadoutNetwork, floats};
 use burn_spiking_examples::output::{Stop, exit_code};
 use burn_spiking_examples::run::{Place, Run, seeded};
 use burn_spiking_examples::training::{Training, batches};
+use burn_spiking_plot::AnsweredTrial;
 use burn_spiking_tasks::metric::answer_accuracy;
-use burn_spiking_tasks::{Answers, DelayedXor, EpochLoader, Trial, TrialBatch, TrialBatcher};
+use burn_spiking_tasks::{Answer, Answers, DelayedXor, EpochLoader, Trial, TrialBatch, TrialBatcher};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Trains spiking neurons to answer, at a go cue, whether two earlier pulses had unequal signs; writes a report, the trained
-/// model and its checkpoints. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes on to the same end.
+/// Trains spiking neurons to answer, at a go cue, whether two earlier pulses had unequal signs; writes a report, a
+/// picture and the trained model. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes on to the same end.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -108,7 +110,8 @@ struct Report {
     active_share: f64,
     best_epoch: usize,
     epochs: u32,
-    train_seconds: f64,
+    /// `None` of a run that was resumed, whose time is not one stretch.
+    train_seconds: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -176,7 +179,9 @@ fn run(args: &Args) -> Result<(), Stop> {
     .train(answer_accuracy())?;
     let train_seconds = started.elapsed().as_secs_f64();
 
-    let (answers, firing) = evaluate(&trained.model, batches(&fixed(2, TEST_TRIALS)?)?);
+    let test = batches(&fixed(2, TEST_TRIALS)?)?;
+    let shown = examples_of(&trained.model, &test[0]);
+    let (answers, firing) = evaluate(&trained.model, test);
     let report = Report {
         seed: options.seed,
         rounds: options.rounds,
@@ -190,9 +195,12 @@ fn run(args: &Args) -> Result<(), Stop> {
         active_share: firing.active_share(),
         best_epoch: trained.best_epoch,
         epochs: options.epochs,
-        train_seconds,
+        train_seconds: (!run.resumed).then_some(train_seconds),
     };
     folder.write_json("report.json", &report)?;
+    let (picture, title) =
+        (folder.file("answers.png"), format!("Delayed exclusive or: accuracy {:.3}", report.accuracy));
+    burn_spiking_plot::answers(&picture, &title, task.dt, &shown).map_err(|error| error.to_string())?;
     let path = folder.file("model.bpk");
     trained.model.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
     trained.model.into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -207,7 +215,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         report.rate_hz, report.silent, options.neurons
     );
     println!("training took {train_seconds:.0} s; the best epoch was {} of {epochs}", report.best_epoch);
-    println!("report {}", folder.file("report.json").display());
+    println!("report {}, picture {}", folder.file("report.json").display(), picture.display());
     Ok(())
 }
 
@@ -219,4 +227,17 @@ fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> (Answers, Firin
         firing.merge(outcome.firing.as_ref().expect("a recording has the firing"));
     }
     (answers, firing)
+}
+
+/// The first trial of a batch for each answer of its first round.
+fn examples_of(model: &ReadoutNetwork, batch: &TrialBatch) -> Vec<AnsweredTrial> {
+    let output = model.forward(batch.clone()).output;
+    let first = |answer: Answer| batch.rounds.iter().position(|rounds| rounds[0].answer == answer);
+    let found = ["answer +", "answer -", "no answer"].into_iter().zip(Answer::ALL.map(first));
+    let trial = |(label, at): (&str, Option<usize>)| {
+        let row = |tensor: &Tensor<3>| Some(floats(tensor.clone().narrow(0, at?, 1)));
+        let [input, output, target] = [&batch.input, &output, &batch.target].map(row);
+        Some(AnsweredTrial { label: label.into(), input: input?, output: output?, target: target? })
+    };
+    found.filter_map(trial).collect()
 }
