@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Where a program's run lives.
 #[derive(Args, Debug, Clone)]
 pub struct Place {
-    /// Folder for the report, the pictures, the model and the checkpoints [default: runs/<PROGRAM>]
+    /// Folder for the report, the pictures, the model and the checkpoints [default: runs/PROGRAM]
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Delete the run that the folder holds and start anew
