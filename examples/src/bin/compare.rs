@@ -260,7 +260,7 @@ fn gradient_difference(args: &Args, steps: usize) -> Result<f64, String> {
         norm(&mut op.iter().zip(&bptt).map(|(a, b)| a - b)) / norm(&mut bptt.iter().copied())
     });
     // A gradient of nothing compares as NaN, which must not pass for agreement.
-    Ok(differences.fold(0.0, |worst: f64, next| if next <= worst { worst } else { next }))
+    Ok(differences.fold(0.0, |worst: f64, next| if worst.is_nan() || next <= worst { worst } else { next }))
 }
 
 fn activity(args: &Args) -> Result<(f64, f64), String> {
