@@ -4,6 +4,7 @@ use super::forward::{Network, row_of};
 use super::rows::{self, Matrix};
 use crate::neuron::Flow;
 use crate::number::Real;
+use std::mem::MaybeUninit;
 
 /// One sample's tape and the cost's direct gradients; `None` where zero.
 pub(super) struct Inputs<'a, T> {
@@ -28,7 +29,7 @@ pub(super) struct Inputs<'a, T> {
 /// Where one sample's gradients are written.
 pub(super) struct Outputs<'a, T> {
     /// `[T, N]`.
-    pub(super) drive: &'a mut [T],
+    pub(super) drive: &'a mut [MaybeUninit<T>],
     /// `[N]`.
     pub(super) v0: &'a mut [T],
     /// `[K, N]`.
@@ -112,7 +113,7 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: &Inputs
         for &j in active {
             mu[j as usize] = zero;
         }
-        outputs.drive[here].copy_from_slice(&q[..n]);
+        outputs.drive[here].write_copy_of_slice(&q[..n]);
         std::mem::swap(&mut sent_after, &mut sent);
         std::mem::swap(&mut density_after, &mut density);
     }

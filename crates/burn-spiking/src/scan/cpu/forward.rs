@@ -5,6 +5,7 @@ use crate::gate::Gate;
 use crate::neuron::Flow;
 use crate::number::Real;
 use crate::scan::ScanSynapse;
+use std::mem::MaybeUninit;
 
 /// What is the same for every sample.
 pub(super) struct Network<'a, T, F> {
@@ -27,16 +28,16 @@ pub(super) struct Inputs<'a, T> {
     pub(super) s0: &'a [T],
 }
 
-/// Where one sample's run is written.
+/// Where one sample's run is written: every element of each.
 pub(super) struct Outputs<'a, T> {
     /// The traces read, `[T, N]` each.
-    pub(super) traces: Vec<&'a mut [T]>,
+    pub(super) traces: Vec<&'a mut [MaybeUninit<T>]>,
     /// `[T, N]`.
-    pub(super) v: Option<&'a mut [T]>,
+    pub(super) v: Option<&'a mut [MaybeUninit<T>]>,
     /// `[T, N]`.
-    pub(super) charge: Option<&'a mut [T]>,
+    pub(super) charge: Option<&'a mut [MaybeUninit<T>]>,
     /// I_t and vpre_t, `[T, 2, N]`.
-    pub(super) tape: Option<&'a mut [T]>,
+    pub(super) tape: Option<&'a mut [MaybeUninit<T>]>,
     /// `[N]`.
     pub(super) last_v: &'a mut [T],
     /// `[K, N]`.
@@ -88,20 +89,20 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<
                 weights[plane].send(active, &charge, jump, j);
             }
             if synapse.read {
-                outputs.traces[read][here.clone()].copy_from_slice(&s[..n]);
+                outputs.traces[read][here.clone()].write_copy_of_slice(&s[..n]);
                 read += 1;
             }
         }
         if let Some(out) = &mut outputs.v {
-            out[here.clone()].copy_from_slice(&v[..n]);
+            out[here.clone()].write_copy_of_slice(&v[..n]);
         }
         if let Some(out) = &mut outputs.charge {
-            out[here].copy_from_slice(&charge[..n]);
+            out[here].write_copy_of_slice(&charge[..n]);
         }
         if let Some(tape) = &mut outputs.tape {
             let (current, potential) = tape[2 * t * n..2 * (t + 1) * n].split_at_mut(n);
-            current.copy_from_slice(&i[..n]);
-            potential.copy_from_slice(&vpre[..n]);
+            current.write_copy_of_slice(&i[..n]);
+            potential.write_copy_of_slice(&vpre[..n]);
         }
     }
     outputs.last_v.copy_from_slice(&v[..n]);

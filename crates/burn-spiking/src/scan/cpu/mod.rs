@@ -19,6 +19,7 @@ use burn::tensor::DType;
 use forward::Network;
 use rayon::prelude::*;
 use rows::Matrix;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::Arc;
 use storage::Storage;
 
@@ -114,6 +115,23 @@ fn rows_of<T>(data: &mut [T], batch: usize, row: usize) -> impl Iterator<Item = 
     data.chunks_exact_mut(batch * row).map(move |plane| plane.chunks_exact_mut(row))
 }
 
+/// Room for `len` numbers; setting them to 0 first would take as long as a tenth of a run.
+fn unwritten<T>(len: usize) -> Vec<MaybeUninit<T>> {
+    let mut room = Vec::with_capacity(len);
+    // Nothing is promised of these elements.
+    unsafe { room.set_len(len) };
+    room
+}
+
+/// The numbers of a room.
+///
+/// # Safety
+/// All of them have been written.
+unsafe fn written<T>(room: Vec<MaybeUninit<T>>) -> Vec<T> {
+    let mut room = ManuallyDrop::new(room);
+    unsafe { Vec::from_raw_parts(room.as_mut_ptr().cast(), room.len(), room.capacity()) }
+}
+
 fn forward_with<B: Storage, T: Real, F: Flow>(
     flow: F,
     drive: FloatTensor<B>,
@@ -136,7 +154,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         .map(|(drive, (v0, s0))| forward::Inputs { drive, v0, s0 });
 
     let read = plan.traces_read();
-    let space = |wanted: bool, planes: usize| vec![T::default(); if wanted { planes * batch * row } else { 0 }];
+    let space = |wanted: bool, planes: usize| unwritten::<T>(if wanted { planes * batch * row } else { 0 });
     let mut traces = space(read > 0, read);
     let (mut v, mut charge) = (space(plan.record_v, 1), space(plan.record_charge, 1));
     let mut tape = space(keep_tape, 2);
@@ -166,8 +184,11 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     finite::check(finite::TRACE, &last_s, batch, neurons, steps);
 
     let tensor = |data: Vec<T>, shape: &[usize]| B::from_vec(data, shape);
-    let slot =
-        |data: Vec<T>, shape: &[usize]| if data.is_empty() { Slot::Empty } else { Slot::Full(tensor(data, shape)) };
+    let slot = |data: Vec<MaybeUninit<T>>, shape: &[usize]| match data.is_empty() {
+        true => Slot::Empty,
+        // Each sample's run wrote all its rows, and there is a run for each sample.
+        false => Slot::Full(tensor(unsafe { written(data) }, shape)),
+    };
     ScanOutput {
         traces: slot(traces, &[read, batch, steps, neurons]),
         v: slot(v, &[batch, steps, neurons]),
@@ -236,7 +257,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         last_s: part::<B, T>(&d_last_s, b, synapses * neurons),
     };
 
-    let mut drive = vec![T::default(); batch * row];
+    let mut drive = unwritten::<T>(batch * row);
     let mut d_v0 = vec![T::default(); batch * neurons];
     let mut d_s0 = vec![T::default(); if wanted.s0 { batch * synapses * neurons } else { 0 }];
     let planes = if wanted.weights { matrices.len() } else { 0 };
@@ -277,7 +298,8 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
 
     finite::check(finite::ADJOINT, &d_v0, batch, neurons, steps);
     InputGradients {
-        drive: B::from_vec(drive, &[batch, steps, neurons]),
+        // Each sample's adjoint wrote all its row.
+        drive: B::from_vec(unsafe { written(drive) }, &[batch, steps, neurons]),
         weights: if planes > 0 { Slot::Full(B::from_vec(d_weights, &[planes, neurons, neurons])) } else { Slot::Empty },
         v0: B::from_vec(d_v0, &[batch, neurons]),
         s0: if wanted.s0 { Slot::Full(B::from_vec(d_s0, &[batch, synapses, neurons])) } else { Slot::Empty },
