@@ -120,7 +120,7 @@ impl QifNearFlow {
         let f_i = (-cos.clone()).plus(1.0);
         let f_vi = sin.times(2.0 * PI);
         Drift {
-            f: f_i.clone().times_add(i.clone(), cos.plus(1.0).times(1.0 / self.tau_v)),
+            f: cos.plus(1.0).times(1.0 / self.tau_v) + f_i.clone() * i.clone(),
             f_v: f_vi.clone() * i.plus(-1.0 / self.tau_v),
             f_i,
             f_vi,
@@ -131,7 +131,7 @@ impl QifNearFlow {
     #[inline(always)]
     fn turn<X: Number>(&self, rotation: &Rotation<X>, drift: &Drift<X>) -> (X, X) {
         let a = rotation.sigma.clone() * drift.f.clone().times(PI * self.dt);
-        let b = rotation.sigma.clone().times_add(drift.f_v.clone().times(-0.5 * self.dt), rotation.gamma.clone());
+        let b = rotation.gamma.clone() - rotation.sigma.clone() * drift.f_v.clone().times(0.5 * self.dt);
         (a, b)
     }
 
@@ -140,10 +140,10 @@ impl QifNearFlow {
     fn turn_slopes<X: Number>(&self, rotation: Rotation<X>, sigma_slope: X, drift: Drift<X>) -> (X, X) {
         let (a, b) = self.turn(&rotation, &drift);
         let ds = sigma_slope.times(self.z_slope());
-        let da = ds.clone().times_add(drift.f, rotation.sigma.clone() * drift.f_i).times(PI * self.dt);
+        let da = (ds.clone() * drift.f + rotation.sigma.clone() * drift.f_i).times(PI * self.dt);
         let db = rotation.sigma.clone().times(-0.5 * self.z_slope())
-            - ds.times_add(drift.f_v, rotation.sigma * drift.f_vi).times(0.5 * self.dt);
-        let norm = a.clone().times_add(a.clone(), b.clone() * b.clone());
+            - (ds * drift.f_v + rotation.sigma * drift.f_vi).times(0.5 * self.dt);
+        let norm = a.clone() * a.clone() + b.clone() * b.clone();
         let inverse = norm.clone().times(0.0).plus(1.0) / norm;
         let di = (da * b - db * a).times(1.0 / PI) * inverse.clone();
         (inverse, di)
