@@ -1,5 +1,6 @@
 //! What both tasks' models are: a spiking network and a linear readout of its trace, with the cost of tracking a target.
 
+use crate::output::Folder;
 use burn::backend::ExecutionError;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -21,6 +22,16 @@ pub struct ReadoutNetwork {
 }
 
 impl ReadoutNetwork {
+    /// Writes the model to `model.bpk`, and its spiking layer with its constants to `network.bpk` and `network.json`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Folder) -> Result<(), String> {
+        let path = folder.file("model.bpk");
+        self.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
+        self.clone().into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
     fn start(&self, batch: &TrialBatch) -> Option<SpikingState> {
         Some(SpikingState::at(batch.v0.clone(), self.network.config().synapses.len()))
     }

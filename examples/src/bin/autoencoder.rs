@@ -4,7 +4,7 @@ use burn::data::dataset::Dataset;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
-use burn::module::{Module, ParamGroup};
+use burn::module::ParamGroup;
 use burn::optim::AdamConfig;
 use burn::tensor::Device;
 use burn_spiking_examples::autoencoder::{TAU, WIDTH, autoencoder, correlations, evaluate, without_fast};
@@ -159,9 +159,8 @@ fn run(args: &Args) -> Result<(), Stop> {
         silent: evaluation.firing.silent(),
         train_seconds: (!run.resumed).then_some(train_seconds),
     };
-    model.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
-    let (model_path, picture) = (folder.file("model.bpk"), folder.file("readout.png"));
-    model.into_record().save(&model_path).map_err(|error| format!("{}: {error}", model_path.display()))?;
+    model.save(folder)?;
+    let picture = folder.file("readout.png");
     folder.write_json("report.json", &report)?;
     let shown = Readout {
         title: &format!("Auto-encoding by {NEURONS} spiking neurons: normalised error {:.4}", report.nmse),

@@ -4,7 +4,7 @@ use burn::data::dataset::Dataset;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
-use burn::module::{Module, ParamGroup};
+use burn::module::ParamGroup;
 use burn::optim::AdamConfig;
 use burn::tensor::Tensor;
 use burn_spiking::Firing;
@@ -201,9 +201,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     let (picture, title) =
         (folder.file("answers.png"), format!("Delayed exclusive or: accuracy {:.3}", report.accuracy));
     burn_spiking_plot::answers(&picture, &title, task.dt, &shown).map_err(|error| error.to_string())?;
-    let path = folder.file("model.bpk");
-    trained.model.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
-    trained.model.into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    trained.model.save(folder)?;
     let [plus, minus, none] = report.accuracy_by_answer;
     println!(
         "accuracy on {TEST_TRIALS} fresh trials    {:.3} (+ {plus:.3}, - {minus:.3}, none {none:.3})",
