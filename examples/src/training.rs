@@ -76,15 +76,13 @@ impl Training<'_> {
     {
         let run = self.folder.path();
         let judge = judged_by(&score);
-        let found = if self.resumed { checkpoint::newest(run, &self.model, usize::MAX)? } else { None };
-        let history = History::open(run, found.unwrap_or(0))?;
+        let mut from = if self.resumed { checkpoint::newest(run, &self.model, usize::MAX)? } else { None };
+        let mut history = History::open(run, from.unwrap_or(0))?;
         // An epoch without its line in the history is trained again.
-        let from = match found {
-            Some(epoch) if history.epochs().len() < epoch => {
-                checkpoint::newest(run, &self.model, history.epochs().len())?
-            }
-            found => found,
-        };
+        if from.is_some_and(|epoch| history.epochs().len() < epoch) {
+            from = checkpoint::newest(run, &self.model, history.epochs().len())?;
+            history = History::open(run, from.unwrap_or(0))?;
+        }
         if self.resumed {
             println!("resuming after epoch {} of {}", from.unwrap_or(0), self.epochs);
         }
