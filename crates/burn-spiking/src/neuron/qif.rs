@@ -15,6 +15,7 @@
 //! b = γ − dt σ f_v/2        ∂φ/∂v = 1/(a² + b²)        ∂φ/∂I = (a′ b − b′ a)/(π (a² + b²)),  ′ = ∂/∂I
 //! ```
 //!
+//! where f/2 = sin² x/τ_v + cos² x I and −f_v/4π = sin x cos x (I − 1/τ_v) in the half-phase x = π(v − ½),
 //! using γ′ = −z′ σ/2, σ′ = z′ (γ − σ)/2z and z′ = 4π² dt²/τ_v. Where |z| ≤ 1, γ and σ are short series in z. Beyond
 //! ("far"), k = ⌊√z/π⌋ whole half turns come out first, which leaves a ≥ 0, and for z < 0, with κ = √−z, all is multiplied by
 //! e^−κ against overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
@@ -80,18 +81,39 @@ const GAMMA: [f64; 10] = root_series(0);
 const SIGMA: [f64; 10] = root_series(1);
 const SIGMA_SLOPE: [f64; 9] = derivative(SIGMA);
 
+/// γ, σ and dσ/dz for single precision, |z| ≤ 1: Chebyshev fits with errors 2e-8, 2e-9 and 2e-8.
+const GAMMA_SINGLE: [f64; 5] = [
+    1.000_000_000_130_484_3,
+    -0.499_999_913_878_563_2,
+    0.041_666_664_970_371_35,
+    -0.001_389_233_370_162_921_5,
+    2.480_524_083_389_101_5e-5,
+];
+const SIGMA_SINGLE: [f64; 5] = [
+    1.000_000_000_010_035_8,
+    -0.166_666_658_837_558_9,
+    0.008_333_333_202_851_36,
+    -0.000_198_444_014_538_131_7,
+    2.756_012_960_941_757_4e-6,
+];
+const SIGMA_SLOPE_SINGLE: [f64; 4] = [
+    -0.166_666_651_008_326_8,
+    0.016_666_666_184_880_868,
+    -0.000_595_363_360_669_965_9,
+    1.102_437_303_922_091_6e-5,
+];
+
 /// γ and σ of the module's equations, times e^−κ where z < 0.
 struct Rotation<X> {
     gamma: X,
     sigma: X,
 }
 
-/// f and its derivatives that the flow needs.
-struct Drift<X> {
-    f: X,
-    f_v: X,
-    f_i: X,
-    f_vi: X,
+/// What the flow needs of the half-phase x = π(v − ½): sin² x, cos² x and sin x cos x, each the same at every half turn.
+struct Phase<X> {
+    sin_sin: X,
+    cos_cos: X,
+    sin_cos: X,
 }
 
 impl QifNearFlow {
@@ -103,49 +125,51 @@ impl QifNearFlow {
 
     #[inline(always)]
     fn rotation<X: Number>(&self, z: X) -> Rotation<X> {
-        let terms = if z.is_double() { 10 } else { 6 };
-        Rotation { gamma: z.clone().polynomial(&GAMMA[..terms]), sigma: z.polynomial(&SIGMA[..terms - 1]) }
+        match z.is_double() {
+            true => Rotation { gamma: z.clone().polynomial(&GAMMA), sigma: z.polynomial(&SIGMA) },
+            false => Rotation { gamma: z.clone().polynomial(&GAMMA_SINGLE), sigma: z.polynomial(&SIGMA_SINGLE) },
+        }
     }
 
     /// dσ/dz for |z| ≤ 1.
     #[inline(always)]
     fn sigma_slope<X: Number>(&self, z: X) -> X {
-        let terms = if z.is_double() { 9 } else { 5 };
-        z.polynomial(&SIGMA_SLOPE[..terms])
+        if z.is_double() { z.polynomial(&SIGMA_SLOPE) } else { z.polynomial(&SIGMA_SLOPE_SINGLE) }
     }
 
     #[inline(always)]
-    fn drift<X: Number>(&self, v: X, i: X) -> Drift<X> {
-        let (sin, cos) = v.times(2.0).sin_cos_pi();
-        let f_i = (-cos.clone()).plus(1.0);
-        let f_vi = sin.times(2.0 * PI);
-        Drift {
-            f: cos.plus(1.0).times(1.0 / self.tau_v) + f_i.clone() * i.clone(),
-            f_v: f_vi.clone() * i.plus(-1.0 / self.tau_v),
-            f_i,
-            f_vi,
-        }
+    fn phase<X: Number>(&self, v: X) -> Phase<X> {
+        let (sin, cos) = v.plus(-0.5).half_turn_sin_cos_pi();
+        Phase { sin_sin: sin.clone() * sin.clone(), cos_cos: cos.clone() * cos.clone(), sin_cos: sin * cos }
     }
 
-    /// (a, b).
+    /// (f/2, −f_v/4π).
     #[inline(always)]
-    fn turn<X: Number>(&self, rotation: &Rotation<X>, drift: &Drift<X>) -> (X, X) {
-        let a = rotation.sigma.clone() * drift.f.clone().times(PI * self.dt);
-        let b = rotation.gamma.clone() - rotation.sigma.clone() * drift.f_v.clone().times(0.5 * self.dt);
-        (a, b)
+    fn drift<X: Number>(&self, phase: &Phase<X>, i: X) -> (X, X) {
+        let half = phase.cos_cos.clone().times_add(i.clone(), phase.sin_sin.clone().times(1.0 / self.tau_v));
+        (half, phase.sin_cos.clone() * i.plus(-1.0 / self.tau_v))
+    }
+
+    /// (a, b), with h = 2π dt σ: a = h f/2, b = γ + h (−f_v/4π).
+    #[inline(always)]
+    fn turn<X: Number>(&self, rotation: &Rotation<X>, drift: &(X, X)) -> (X, X) {
+        let h = rotation.sigma.clone().times(2.0 * PI * self.dt);
+        (h.clone() * drift.0.clone(), h.times_add(drift.1.clone(), rotation.gamma.clone()))
     }
 
     /// (1/(a² + b²), ∂φ/∂I) from the rotation and dσ/dz.
     #[inline(always)]
-    fn turn_slopes<X: Number>(&self, rotation: Rotation<X>, sigma_slope: X, drift: Drift<X>) -> (X, X) {
+    fn turn_slopes<X: Number>(&self, rotation: Rotation<X>, sigma_slope: X, phase: Phase<X>, i: X) -> (X, X) {
+        let drift = self.drift(&phase, i);
         let (a, b) = self.turn(&rotation, &drift);
-        let ds = sigma_slope.times(self.z_slope());
-        let da = (ds.clone() * drift.f + rotation.sigma.clone() * drift.f_i).times(PI * self.dt);
-        let db = rotation.sigma.clone().times(-0.5 * self.z_slope())
-            - (ds * drift.f_v + rotation.sigma * drift.f_vi).times(0.5 * self.dt);
-        let norm = a.clone() * a.clone() + b.clone() * b.clone();
-        let inverse = norm.clone().times(0.0).plus(1.0) / norm;
-        let di = (da * b - db * a).times(1.0 / PI) * inverse.clone();
+        let h = rotation.sigma.clone().times(2.0 * PI * self.dt);
+        let dh = sigma_slope.times(2.0 * PI * self.dt * self.z_slope());
+        let da = dh.clone().times_add(drift.0, h.clone() * phase.cos_cos);
+        let dgamma = rotation.sigma.times(-0.5 * self.z_slope());
+        let db = dh.times_add(drift.1, h.times_add(phase.sin_cos, dgamma));
+        let norm = a.clone().times_add(a.clone(), b.clone() * b.clone());
+        let inverse = norm.one() / norm;
+        let di = da.times_add(b, -(db * a)).times(1.0 / PI) * inverse.clone();
         (inverse, di)
     }
 }
@@ -160,14 +184,14 @@ impl Flow for QifNearFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         let rotation = self.rotation(i.clone().times(self.z_slope()));
-        let (a, b) = self.turn(&rotation, &self.drift(v.clone(), i));
+        let (a, b) = self.turn(&rotation, &self.drift(&self.phase(v.clone()), i));
         v + a.atan2_pi(b)
     }
 
     #[inline(always)]
     fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
         let z = i.clone().times(self.z_slope());
-        self.turn_slopes(self.rotation(z.clone()), self.sigma_slope(z), self.drift(v, i))
+        self.turn_slopes(self.rotation(z.clone()), self.sigma_slope(z), self.phase(v), i)
     }
 }
 
@@ -200,7 +224,7 @@ impl QifFlow {
         let pick = |shunted_value: X, near_value: X, far_value: X| {
             X::select(&shunted, shunted_value, X::select(&near, near_value, far_value))
         };
-        let one = series.gamma.clone().times(0.0).plus(1.0);
+        let one = series.gamma.one();
         let zero = one.clone().times(0.0);
         FarRotation {
             rotation: Rotation { gamma: pick(cosh, series.gamma, cos), sigma: pick(sinh, series.sigma, sin / root) },
@@ -221,7 +245,8 @@ impl Flow for QifFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         let far = self.rotation(i.clone().times(self.near.z_slope()));
-        let (a, b) = self.near.turn(&far.rotation, &self.near.drift(v.clone(), i));
+        let drift = self.near.drift(&self.near.phase(v.clone()), i);
+        let (a, b) = self.near.turn(&far.rotation, &drift);
         // In this order the near flow's sum comes out to the last bit.
         far.turns + (v + a.atan2_pi(b))
     }
@@ -236,7 +261,7 @@ impl Flow for QifFlow {
         let away = X::select(&far, z.clone().within(-LARGEST_Z, -1.0), z.within(1.0, LARGEST_Z));
         let closed = (rotation.gamma.clone() - rotation.sigma.clone()) / away.times(2.0);
         let sigma_slope = X::select(&far, closed.clone(), X::select(&near, series, closed));
-        let (inverse, di) = self.near.turn_slopes(rotation, sigma_slope, self.near.drift(v, i));
+        let (inverse, di) = self.near.turn_slopes(rotation, sigma_slope, self.near.phase(v), i);
         (scale * inverse, di)
     }
 }

@@ -12,7 +12,7 @@ mod storage;
 use super::{Body, InputGradients, OutputGradients, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted};
 use super::{composed, finite};
 use crate::neuron::{Flow, Neuron, Nif, Qif};
-use crate::number::Real;
+use crate::number::{Fused, Real};
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
@@ -48,21 +48,37 @@ macro_rules! by_neuron {
     };
 }
 
-/// One program for each precision.
+/// One program for each precision, with fused arithmetic where the processor has it.
 macro_rules! by_dtype {
     ($tensor:expr, |$real:ident| $body:expr) => {
-        match $tensor.dtype() {
-            DType::F32 => {
+        match ($tensor.dtype(), fuses()) {
+            (DType::F32, true) => {
+                type $real = Fused<f32>;
+                $body
+            }
+            (DType::F64, true) => {
+                type $real = Fused<f64>;
+                $body
+            }
+            (DType::F32, false) => {
                 type $real = f32;
                 $body
             }
-            DType::F64 => {
+            (DType::F64, false) => {
                 type $real = f64;
                 $body
             }
-            other => panic!("a spiking scan runs in f32 or f64, not in {other:?}; cast the inputs and the layer"),
+            (other, _) => panic!("a spiking scan runs in f32 or f64, not in {other:?}; cast the inputs and the layer"),
         }
     };
+}
+
+/// Whether the programs that `pulp` dispatches to multiply and add in one instruction.
+fn fuses() -> bool {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    return pulp::x86::V3::try_new().is_some();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86")))]
+    return cfg!(target_arch = "aarch64");
 }
 
 fn forward_on<B: Storage>(

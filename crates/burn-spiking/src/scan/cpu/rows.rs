@@ -60,7 +60,7 @@ pub(super) fn scale<T: Real>(out: &mut [T], c: T) {
 #[inline(always)]
 pub(super) fn decay_add<T: Real>(out: &mut [T], c: T, row: &[T], a: T) {
     for (out, row) in lanes_mut(out).iter_mut().zip(lanes(row)) {
-        *out = each(|l| c * out[l] + a * row[l]);
+        *out = each(|l| c.times_add(out[l], a * row[l]));
     }
 }
 
@@ -299,13 +299,16 @@ impl<T: Real> Matrix<T> {
             let [a0, a1, a2, a3] = four.map(|j| c * x[j as usize]);
             let rows = lanes_mut(out).iter_mut().zip(w0).zip(w1).zip(w2.iter().zip(w3));
             for (((out, w0), w1), (w2, w3)) in rows {
-                *out = each(|l| out[l] + ((a0 * w0[l] + a1 * w1[l]) + (a2 * w2[l] + a3 * w3[l])));
+                *out = each(|l| {
+                    let two = a0.times_add(w0[l], out[l]);
+                    a1.times_add(w1[l], two) + a2.times_add(w2[l], a3 * w3[l])
+                });
             }
         }
         for &j in rest {
             let a = c * x[j as usize];
             for (out, w) in lanes_mut(out).iter_mut().zip(lanes(self.row(j as usize))) {
-                *out = each(|l| out[l] + a * w[l]);
+                *out = each(|l| a.times_add(w[l], out[l]));
             }
         }
     }
@@ -320,10 +323,10 @@ impl<T: Real> Matrix<T> {
             let rows = lanes(p).iter().zip(w0).zip(w1).zip(w2.iter().zip(w3));
             for (((p, w0), w1), (w2, w3)) in rows {
                 sums = [
-                    each(|l| sums[0][l] + w0[l] * p[l]),
-                    each(|l| sums[1][l] + w1[l] * p[l]),
-                    each(|l| sums[2][l] + w2[l] * p[l]),
-                    each(|l| sums[3][l] + w3[l] * p[l]),
+                    each(|l| w0[l].times_add(p[l], sums[0][l])),
+                    each(|l| w1[l].times_add(p[l], sums[1][l])),
+                    each(|l| w2[l].times_add(p[l], sums[2][l])),
+                    each(|l| w3[l].times_add(p[l], sums[3][l])),
                 ];
             }
             for (&j, sums) in four.iter().zip(sums) {
@@ -333,7 +336,7 @@ impl<T: Real> Matrix<T> {
         for &j in rest {
             let mut sums = [T::default(); LANES];
             for (p, w) in lanes(p).iter().zip(lanes(self.row(j as usize))) {
-                sums = each(|l| sums[l] + w[l] * p[l]);
+                sums = each(|l| w[l].times_add(p[l], sums[l]));
             }
             out[j as usize] += c * total(sums);
         }
@@ -345,7 +348,7 @@ impl<T: Real> Matrix<T> {
         for &j in active {
             let a = c * x[j as usize];
             for (row, p) in lanes_mut(self.row_mut(j as usize)).iter_mut().zip(lanes(p)) {
-                *row = each(|l| row[l] + a * p[l]);
+                *row = each(|l| a.times_add(p[l], row[l]));
             }
         }
     }
@@ -379,9 +382,9 @@ pub(super) fn costate<T: Real>(
     let rows = lanes_mut(lambda).iter_mut().zip(lanes_mut(q)).zip(lanes(mu)).zip(gates.zip(slopes));
     for (((lambda, q), mu), ((after, before), (dv, di))) in rows {
         for l in 0..LANES {
-            let pre = lambda[l] + after[l] * mu[l];
+            let pre = after[l].times_add(mu[l], lambda[l]);
             q[l] = di[l] * pre;
-            lambda[l] = dv[l] * pre - before[l] * mu[l];
+            lambda[l] = dv[l].times_add(pre, -(before[l] * mu[l]));
         }
     }
 }
