@@ -1,6 +1,7 @@
 //! The forward kernel: one sample's run.
 
-use super::rows::{self, Matrix};
+use super::matrix::Matrix;
+use super::rows::{self, Row};
 use crate::gate::Gate;
 use crate::neuron::Flow;
 use crate::number::Real;
@@ -49,32 +50,37 @@ pub(super) struct Outputs<'a, T> {
 pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<'_, T>, mut outputs: Outputs<'_, T>) {
     let n = network.neurons;
     let Network { flow, gate, synapses, weights, .. } = network;
-    let mut v = rows::zeros(n);
-    v[..n].copy_from_slice(inputs.v0);
-    let mut sent = rows::zeros(n);
+    let mut v = Row::of(inputs.v0);
+    let mut sent = Row::zeros(n);
     rows::charge_sent(gate, &v, &mut sent);
-    let mut s: Vec<Vec<T>> = inputs.s0.chunks_exact(n).map(|s0| row_of(s0, n)).collect();
+    let mut s: Vec<Row<T>> = inputs.s0.chunks_exact(n).map(Row::of).collect();
     let everyone: Vec<u32> = (0..n as u32).collect();
     // Jᵏ; zero for good where a type has no weights.
-    let mut j: Vec<Vec<T>> = synapses
+    let mut j: Vec<Row<T>> = synapses
         .iter()
         .zip(&s)
         .map(|(synapse, s)| {
-            let mut current = rows::zeros(n);
+            let mut current = Row::zeros(n);
             if let Some(plane) = synapse.weights {
-                weights[plane].send(&everyone, s, T::of(1.0), &mut current);
+                weights[plane].send(&everyone, s, T::of(1.0), T::default(), &mut current);
             }
             current
         })
         .collect();
-    let (mut i, mut vpre, mut charge) = (rows::zeros(n), rows::zeros(n), rows::zeros(n));
+    let recurrent: Vec<usize> = (0..synapses.len()).filter(|&k| synapses[k].weights.is_some()).collect();
+    let (mut i, mut vpre, mut charge) = (Row::zeros(n), Row::zeros(n), Row::zeros(n));
+    let mut space = Row::zeros(n);
     let mut list = Vec::with_capacity(rows::padded(n));
 
     for t in 0..inputs.drive.len() / n {
         let here = t * n..(t + 1) * n;
-        i[..n].copy_from_slice(&inputs.drive[here.clone()]);
-        for (_, j) in synapses.iter().zip(&j).filter(|(synapse, _)| synapse.weights.is_some()) {
-            rows::add(&mut i, j);
+        let drive = space.view(&inputs.drive[here.clone()]);
+        match recurrent.split_first() {
+            Some((&first, others)) => {
+                rows::sum(&mut i, drive, &j[first]);
+                others.iter().for_each(|&k| rows::add(&mut i, &j[k]));
+            }
+            None => i.copy_from_slice(drive),
         }
         rows::phi(flow, &v, &i, &mut vpre);
         rows::settle(gate, &vpre, &mut v, &mut sent, &mut charge);
@@ -85,8 +91,7 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<
             let (decay, jump) = (T::of(synapse.decay), T::of(synapse.jump));
             rows::decay_add(s, decay, &charge, jump);
             if let Some(plane) = synapse.weights {
-                rows::scale(j, decay);
-                weights[plane].send(active, &charge, jump, j);
+                weights[plane].send(active, &charge, jump, decay, j);
             }
             if synapse.read {
                 outputs.traces[read][here.clone()].write_copy_of_slice(&s[..n]);
@@ -109,11 +114,4 @@ pub(super) fn run<T: Real, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<
     for (out, s) in outputs.last_s.chunks_exact_mut(n).zip(&s) {
         out.copy_from_slice(&s[..n]);
     }
-}
-
-/// A padded copy of a row.
-pub(super) fn row_of<T: Real>(row: &[T], n: usize) -> Vec<T> {
-    let mut out = rows::zeros(n);
-    out[..n].copy_from_slice(row);
-    out
 }

@@ -6,6 +6,7 @@
 
 mod adjoint;
 mod forward;
+mod matrix;
 mod rows;
 mod storage;
 
@@ -17,8 +18,8 @@ use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use forward::Network;
+use matrix::Matrix;
 use rayon::prelude::*;
-use rows::Matrix;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::Arc;
 use storage::Storage;
@@ -103,11 +104,16 @@ fn adjoint_on<B: Storage>(
     by_dtype!(tape.steps, |T| by_neuron!(plan, |flow| adjoint_with::<B, T, _>(flow, tape, gradients, plan, wanted)))
 }
 
-fn matrices<B: Storage, T: Real>(weights: &Slot<B>, neurons: usize) -> Vec<Matrix<T>> {
+/// The planes of the weights, each laid out by `layout`.
+fn matrices<B: Storage, T: Real>(
+    weights: &Slot<B>,
+    neurons: usize,
+    layout: fn(&[T], usize) -> Matrix<T>,
+) -> Vec<Matrix<T>> {
     let Some(weights) = weights.as_option() else { return Vec::new() };
     let weights = B::contiguous(weights.clone());
     let data = B::slice::<T>(&weights);
-    data.chunks_exact(neurons * neurons).map(|plane| Matrix::padded(plane, neurons)).collect()
+    data.chunks_exact(neurons * neurons).map(|plane| layout(plane, neurons)).collect()
 }
 
 /// Splits `[P, B, rest]` into P lists of B rows.
@@ -145,7 +151,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     let sizes = Sizes { batch: shape[0], steps: shape[1], neurons: shape[2], synapses: plan.synapses.len() };
     let Sizes { batch, steps, neurons, synapses } = sizes;
     let row = steps * neurons;
-    let matrices = matrices::<B, T>(&weights, neurons);
+    let matrices = matrices::<B, T>(&weights, neurons, Matrix::padded);
     let network = Network { flow, gate: plan.gate, synapses: &plan.synapses, weights: &matrices, neurons };
     let (drive, v0, s0) = (B::contiguous(drive), B::contiguous(v0), B::contiguous(s0));
     let inputs = B::slice::<T>(&drive)
@@ -235,7 +241,8 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     let sizes = Sizes { batch: shape[0], steps: shape[1], neurons: shape[3], synapses: plan.synapses.len() };
     let Sizes { batch, steps, neurons, synapses } = sizes;
     let row = steps * neurons;
-    let matrices = matrices::<B, T>(&tape.weights, neurons);
+    let transposed = matrices::<B, T>(&tape.weights, neurons, Matrix::transposed);
+    let matrices = matrices::<B, T>(&tape.weights, neurons, Matrix::padded);
     let network = Network { flow, gate: plan.gate, synapses: &plan.synapses, weights: &matrices, neurons };
 
     let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
@@ -280,10 +287,10 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     let partial: Vec<Vec<Matrix<T>>> = groups
         .into_par_iter()
         .map(|samples| {
-            let mut weights: Vec<_> = (0..planes).map(|_| Matrix::zeros(neurons)).collect();
+            let mut weights: Vec<_> = (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect();
             for (b, (drive, v0, s0)) in samples {
                 let outputs = adjoint::Outputs { drive, v0, s0, weights: &mut weights };
-                arch.dispatch(AdjointTask { network: &network, inputs: &inputs(b), outputs });
+                arch.dispatch(AdjointTask { network: &network, transposed: &transposed, inputs: &inputs(b), outputs });
             }
             weights
         })
@@ -308,6 +315,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
 
 struct AdjointTask<'a, 'n, T, F> {
     network: &'a Network<'n, T, F>,
+    transposed: &'a [Matrix<T>],
     inputs: &'a adjoint::Inputs<'a, T>,
     outputs: adjoint::Outputs<'a, T>,
 }
@@ -317,7 +325,7 @@ impl<T: Real, F: Flow> pulp::WithSimd for AdjointTask<'_, '_, T, F> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        adjoint::run(self.network, self.inputs, self.outputs);
+        adjoint::run(self.network, self.transposed, self.inputs, self.outputs);
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::gate::Gate;
 use crate::neuron::Flow;
 use crate::number::Real;
+use std::ops::{Deref, DerefMut};
 
 /// Neurons that a loop takes at once.
 pub(super) const LANES: usize = 16;
@@ -15,18 +16,65 @@ pub(super) fn padded(n: usize) -> usize {
     n.next_multiple_of(LANES)
 }
 
-/// A padded row of zeros.
-pub(super) fn zeros<T: Real>(n: usize) -> Vec<T> {
-    vec![T::default(); padded(n)]
+/// Lanes that begin where a cache line does, so that no load takes two.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Aligned<T>([T; LANES]);
+
+/// A padded row of numbers.
+#[derive(Clone)]
+pub(super) struct Row<T>(Vec<Aligned<T>>);
+
+impl<T: Real> Row<T> {
+    /// Zeros for `n` numbers.
+    pub(super) fn zeros(n: usize) -> Self {
+        Self(vec![Aligned([T::default(); LANES]); n.div_ceil(LANES)])
+    }
+
+    /// A padded copy.
+    pub(super) fn of(row: &[T]) -> Self {
+        let mut padded = Self::zeros(row.len());
+        padded[..row.len()].copy_from_slice(row);
+        padded
+    }
+
+    /// The same row, padded: itself where it needs no padding, else a copy in `self`.
+    #[inline(always)]
+    pub(super) fn view<'a>(&'a mut self, row: &'a [T]) -> &'a [T] {
+        if row.len() % LANES == 0 {
+            return row;
+        }
+        self[..row.len()].copy_from_slice(row);
+        self
+    }
+}
+
+impl<T> Deref for Row<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // LANES numbers fill an aligned block without a gap.
+        const { assert!(size_of::<Aligned<T>>() == LANES * size_of::<T>()) };
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LANES) }
+    }
+}
+
+impl<T> DerefMut for Row<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        const { assert!(size_of::<Aligned<T>>() == LANES * size_of::<T>()) };
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANES) }
+    }
 }
 
 #[inline(always)]
-fn lanes<T>(row: &[T]) -> &[[T; LANES]] {
+pub(super) fn lanes<T>(row: &[T]) -> &[[T; LANES]] {
     row.as_chunks().0
 }
 
 #[inline(always)]
-fn lanes_mut<T>(row: &mut [T]) -> &mut [[T; LANES]] {
+pub(super) fn lanes_mut<T>(row: &mut [T]) -> &mut [[T; LANES]] {
     row.as_chunks_mut().0
 }
 
@@ -45,6 +93,14 @@ fn each<T: Real>(lane: impl Fn(usize) -> T) -> [T; LANES] {
 pub(super) fn add<T: Real>(out: &mut [T], row: &[T]) {
     for (out, row) in lanes_mut(out).iter_mut().zip(lanes(row)) {
         *out = each(|l| out[l] + row[l]);
+    }
+}
+
+/// out = a + b.
+#[inline(always)]
+pub(super) fn sum<T: Real>(out: &mut [T], a: &[T], b: &[T]) {
+    for (out, (a, b)) in lanes_mut(out).iter_mut().zip(lanes(a).iter().zip(lanes(b))) {
+        *out = each(|l| a[l] + b[l]);
     }
 }
 
@@ -257,115 +313,6 @@ fn collect(list: &mut Vec<u32>, n: usize, block: usize, members: &[bool; LANES])
         }
         bits &= bits - 1;
     }
-}
-
-/// A square matrix with padded rows: one neuron's outgoing weights are one row.
-pub(super) struct Matrix<T> {
-    data: Vec<T>,
-    width: usize,
-}
-
-impl<T: Real> Matrix<T> {
-    /// Of zeros.
-    pub(super) fn zeros(n: usize) -> Self {
-        Self { data: vec![T::default(); n * padded(n)], width: padded(n) }
-    }
-
-    /// From unpadded rows.
-    pub(super) fn padded(data: &[T], n: usize) -> Self {
-        let mut matrix = Self::zeros(n);
-        for (row, data) in matrix.data.chunks_exact_mut(padded(n)).zip(data.chunks_exact(n)) {
-            row[..n].copy_from_slice(data);
-        }
-        matrix
-    }
-
-    #[inline(always)]
-    pub(super) fn row(&self, j: usize) -> &[T] {
-        &self.data[j * self.width..(j + 1) * self.width]
-    }
-
-    #[inline(always)]
-    fn row_mut(&mut self, j: usize) -> &mut [T] {
-        &mut self.data[j * self.width..(j + 1) * self.width]
-    }
-
-    /// out += Σ_j c x_j row_j over the active neurons: the currents that their charges cause.
-    #[inline(always)]
-    pub(super) fn send(&self, active: &[u32], x: &[T], c: T, out: &mut [T]) {
-        let (fours, rest) = active.as_chunks::<4>();
-        for four in fours {
-            let [w0, w1, w2, w3] = four.map(|j| lanes(self.row(j as usize)));
-            let [a0, a1, a2, a3] = four.map(|j| c * x[j as usize]);
-            let rows = lanes_mut(out).iter_mut().zip(w0).zip(w1).zip(w2.iter().zip(w3));
-            for (((out, w0), w1), (w2, w3)) in rows {
-                *out = each(|l| {
-                    let two = a0.times_add(w0[l], out[l]);
-                    a1.times_add(w1[l], two) + a2.times_add(w2[l], a3 * w3[l])
-                });
-            }
-        }
-        for &j in rest {
-            let a = c * x[j as usize];
-            for (out, w) in lanes_mut(out).iter_mut().zip(lanes(self.row(j as usize))) {
-                *out = each(|l| a.times_add(w[l], out[l]));
-            }
-        }
-    }
-
-    /// out_j += c ⟨row_j, p⟩ for the active neurons: the errors that come back to them.
-    #[inline(always)]
-    pub(super) fn gather(&self, active: &[u32], p: &[T], c: T, out: &mut [T]) {
-        let (fours, rest) = active.as_chunks::<4>();
-        for four in fours {
-            let [w0, w1, w2, w3] = four.map(|j| lanes(self.row(j as usize)));
-            let mut sums = [[T::default(); LANES]; 4];
-            let rows = lanes(p).iter().zip(w0).zip(w1).zip(w2.iter().zip(w3));
-            for (((p, w0), w1), (w2, w3)) in rows {
-                sums = [
-                    each(|l| w0[l].times_add(p[l], sums[0][l])),
-                    each(|l| w1[l].times_add(p[l], sums[1][l])),
-                    each(|l| w2[l].times_add(p[l], sums[2][l])),
-                    each(|l| w3[l].times_add(p[l], sums[3][l])),
-                ];
-            }
-            for (&j, sums) in four.iter().zip(sums) {
-                out[j as usize] += c * total(sums);
-            }
-        }
-        for &j in rest {
-            let mut sums = [T::default(); LANES];
-            for (p, w) in lanes(p).iter().zip(lanes(self.row(j as usize))) {
-                sums = each(|l| w[l].times_add(p[l], sums[l]));
-            }
-            out[j as usize] += c * total(sums);
-        }
-    }
-
-    /// row_j += c x_j p for the active neurons: the outer product x ⊗ p.
-    #[inline(always)]
-    pub(super) fn add_outer(&mut self, active: &[u32], x: &[T], c: T, p: &[T]) {
-        for &j in active {
-            let a = c * x[j as usize];
-            for (row, p) in lanes_mut(self.row_mut(j as usize)).iter_mut().zip(lanes(p)) {
-                *row = each(|l| a.times_add(p[l], row[l]));
-            }
-        }
-    }
-}
-
-/// The sum over lanes, by halves.
-#[inline(always)]
-fn total<T: Real>(mut sums: [T; LANES]) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for l in 0..half {
-            let other = sums[l + half];
-            sums[l] += other;
-        }
-        half /= 2;
-    }
-    sums[0]
 }
 
 /// λpre = λ + g(vpre) μ, q = ∂φ/∂I λpre, λ = ∂φ/∂v λpre − g(v) μ; densities are (g(vpre), g(v)), slopes (∂φ/∂v, ∂φ/∂I).
