@@ -88,6 +88,16 @@ fn each<T: Real>(lane: impl Fn(usize) -> T) -> [T; LANES] {
     all
 }
 
+/// The same for two results.
+#[inline(always)]
+fn each_pair<T: Real>(lane: impl Fn(usize) -> (T, T)) -> ([T; LANES], [T; LANES]) {
+    let (mut first, mut second) = ([T::default(); LANES], [T::default(); LANES]);
+    for (l, (a, b)) in first.iter_mut().zip(&mut second).enumerate() {
+        (*a, *b) = lane(l);
+    }
+    (first, second)
+}
+
 /// out += row.
 #[inline(always)]
 pub(super) fn add<T: Real>(out: &mut [T], row: &[T]) {
@@ -146,9 +156,7 @@ pub(super) fn phi<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], vpre: &mut [T]) 
 #[inline(always)]
 fn phi_by<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], vpre: &mut [T]) {
     for ((v, i), vpre) in lanes(v).iter().zip(lanes(i)).zip(lanes_mut(vpre)) {
-        for l in 0..LANES {
-            vpre[l] = flow.phi(v[l], i[l]);
-        }
+        *vpre = each(|l| flow.phi(v[l], i[l]));
     }
 }
 
@@ -167,9 +175,7 @@ pub(super) fn slopes<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], dv: &mut [T],
 fn slopes_by<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], dv: &mut [T], di: &mut [T]) {
     let rows = lanes(v).iter().zip(lanes(i)).zip(lanes_mut(dv).iter_mut().zip(lanes_mut(di)));
     for ((v, i), (dv, di)) in rows {
-        for l in 0..LANES {
-            (dv[l], di[l]) = flow.slopes(v[l], i[l]);
-        }
+        (*dv, *di) = each_pair(|l| flow.slopes(v[l], i[l]));
     }
 }
 
@@ -206,9 +212,7 @@ macro_rules! by_gate {
 pub(super) fn charge_sent<T: Real>(gate: &Gate, v: &[T], sent: &mut [T]) {
     by_gate!(gate, |shape| {
         for (v, sent) in lanes(v).iter().zip(lanes_mut(sent)) {
-            for l in 0..LANES {
-                sent[l] = shape.charge(v[l]);
-            }
+            *sent = each(|l| shape.charge(v[l]));
         }
     })
 }
@@ -219,13 +223,11 @@ pub(super) fn settle<T: Real>(gate: &Gate, vpre: &[T], v: &mut [T], sent: &mut [
     by_gate!(gate, |shape| {
         let rows = lanes(vpre).iter().zip(lanes_mut(v)).zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge)));
         for ((vpre, v), (sent, charge)) in rows {
-            for l in 0..LANES {
-                let (n, after) = reset(vpre[l]);
-                let sent_after = shape.charge(after);
-                charge[l] = n + (sent_after - sent[l]);
-                v[l] = after;
-                sent[l] = sent_after;
-            }
+            let (n, after) = each_pair(|l| reset(vpre[l]));
+            let sent_after = each(|l| shape.charge(after[l]));
+            *charge = each(|l| n[l] + (sent_after[l] - sent[l]));
+            *v = after;
+            *sent = sent_after;
         }
     })
 }
@@ -234,9 +236,7 @@ pub(super) fn settle<T: Real>(gate: &Gate, vpre: &[T], v: &mut [T], sent: &mut [
 #[inline(always)]
 pub(super) fn reset_row<T: Real>(vpre: &[T], v: &mut [T]) {
     for (vpre, v) in lanes(vpre).iter().zip(lanes_mut(v)) {
-        for l in 0..LANES {
-            v[l] = reset(vpre[l]).1;
-        }
+        *v = each(|l| reset(vpre[l]).1);
     }
 }
 
@@ -246,10 +246,7 @@ pub(super) fn gate_of<T: Real>(gate: &Gate, v: &[T], sent: &mut [T], density: &m
     by_gate!(gate, |shape| {
         let rows = lanes(v).iter().zip(lanes_mut(sent).iter_mut().zip(lanes_mut(density)));
         for (v, (sent, density)) in rows {
-            for l in 0..LANES {
-                sent[l] = shape.charge(v[l]);
-                density[l] = shape.density(v[l]);
-            }
+            (*sent, *density) = each_pair(|l| (shape.charge(v[l]), shape.density(v[l])));
         }
     })
 }
@@ -259,9 +256,7 @@ pub(super) fn gate_of<T: Real>(gate: &Gate, v: &[T], sent: &mut [T], density: &m
 pub(super) fn charge_of<T: Real>(vpre: &[T], sent_after: &[T], sent: &[T], charge: &mut [T]) {
     let rows = lanes(vpre).iter().zip(lanes(sent_after)).zip(lanes(sent).iter().zip(lanes_mut(charge)));
     for ((vpre, after), (sent, charge)) in rows {
-        for l in 0..LANES {
-            charge[l] = reset(vpre[l]).0 + (after[l] - sent[l]);
-        }
+        *charge = each(|l| reset(vpre[l]).0 + (after[l] - sent[l]));
     }
 }
 
@@ -328,10 +323,9 @@ pub(super) fn costate<T: Real>(
     let slopes = lanes(dv).iter().zip(lanes(di));
     let rows = lanes_mut(lambda).iter_mut().zip(lanes_mut(q)).zip(lanes(mu)).zip(gates.zip(slopes));
     for (((lambda, q), mu), ((after, before), (dv, di))) in rows {
-        for l in 0..LANES {
+        (*q, *lambda) = each_pair(|l| {
             let pre = after[l].times_add(mu[l], lambda[l]);
-            q[l] = di[l] * pre;
-            lambda[l] = dv[l].times_add(pre, -(before[l] * mu[l]));
-        }
+            (di[l] * pre, dv[l].times_add(pre, -(before[l] * mu[l])))
+        });
     }
 }
