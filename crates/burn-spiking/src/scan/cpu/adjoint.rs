@@ -10,6 +10,9 @@ use std::mem::MaybeUninit;
 /// Steps whose outer products are added to the weights' gradient at once.
 const BLOCK: usize = 32;
 
+/// How many steps before they are needed rows are asked for.
+const AHEAD: usize = 6;
+
 /// One sample's tape and the cost's direct gradients; `None` where zero.
 pub(super) struct Inputs<'a, T> {
     /// I_t and vpre_t, `[T, 2, N]`.
@@ -80,6 +83,12 @@ pub(super) fn run<T: Real, F: Flow>(
     for t in (0..steps).rev() {
         let here = t * n..(t + 1) * n;
         let slot = t % BLOCK;
+        if t >= AHEAD {
+            let then = (t - AHEAD) * n..(t - AHEAD + 1) * n;
+            rows::prefetch(&inputs.tape[2 * then.start..2 * then.end]);
+            let direct = inputs.traces.iter().chain([&inputs.v, &inputs.charge]);
+            direct.flatten().for_each(|direct| rows::prefetch(&direct[then.clone()]));
+        }
         match t {
             0 => v[..n].copy_from_slice(inputs.v0),
             _ => rows::reset_row(space_before.view(vpre_at(t - 1)), &mut v),
