@@ -11,7 +11,9 @@ use crate::network::{ReadoutNetwork, floats};
 use burn::module::Initializer;
 use burn::nn::LinearConfig;
 use burn::tensor::Device;
-use burn_spiking::{ConfigError, Firing, Gate, Initial, Neuron, SpikingRnnConfig, Synapse, TrackingLossConfig};
+use burn_spiking::{
+    ConfigError, Firing, Gate, Initial, Neuron, SpikingNetwork, SpikingRnnConfig, Synapse, TrackingLossConfig,
+};
 use burn_spiking_tasks::score::correlation;
 use burn_spiking_tasks::{Coding, Tracking, TrialBatch};
 
@@ -28,7 +30,7 @@ pub const WIDTH: f64 = 0.5;
 /// [`ConfigError`] if the task's sizes or step describe no network.
 pub fn autoencoder(task: &Coding, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
     let channels = task.channels();
-    let network = SpikingRnnConfig::new(channels, task.neurons)
+    let layer = SpikingRnnConfig::new(channels, task.neurons)
         .with_neuron(Neuron::Nif)
         .with_gate(Gate::Quintic { width: WIDTH })
         .with_synapses(vec![Synapse::read_only(TAU), Synapse::recurrent_only(TAU_FAST)])
@@ -42,12 +44,13 @@ pub fn autoencoder(task: &Coding, device: &Device) -> Result<ReadoutNetwork, Con
         .init(device);
     // λ = 0.1 on the paper's s = ŝ/τ.
     let loss = TrackingLossConfig::new().with_lambda(0.1 / (TAU * TAU)).init()?;
-    Ok(ReadoutNetwork { network, readout, loss })
+    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss })
 }
 
 /// The same network with its fast recurrent synapses deleted.
 pub fn without_fast(mut model: ReadoutNetwork) -> ReadoutNetwork {
-    model.network.recurrent = model.network.recurrent.into_iter().map(|w| w.map(|w| w.zeros_like())).collect();
+    model.network.layer.recurrent =
+        model.network.layer.recurrent.into_iter().map(|w| w.map(|w| w.zeros_like())).collect();
     model
 }
 
@@ -81,10 +84,10 @@ pub struct Evaluation {
 
 /// Correlations of the fast weights with −U O off the diagonal, and of U with the transpose of O.
 pub fn correlations(model: &ReadoutNetwork) -> (f64, f64) {
-    let u = floats(model.network.input.val());
-    let o = floats(model.readout.weight.val());
-    let fast = floats(model.network.recurrent[0].val());
-    let (n, channels) = (model.network.config().n_neurons, model.network.config().d_input);
+    let u = floats(model.network.layer.input.val());
+    let o = floats(model.network.readout.weight.val());
+    let fast = floats(model.network.layer.recurrent[0].val());
+    let (n, channels) = (model.network.layer.config().n_neurons, model.network.layer.config().d_input);
     let (mut weights, mut predicted) = (Vec::new(), Vec::new());
     for pre in 0..n {
         for post in (0..n).filter(|&post| post != pre) {

@@ -12,7 +12,7 @@ use crate::network::ReadoutNetwork;
 use burn::module::{Initializer, Param};
 use burn::nn::LinearConfig;
 use burn::tensor::{Device, Distribution, Tensor};
-use burn_spiking::{ConfigError, Gate, Initial, Neuron, SpikingRnnConfig, Synapse, TrackingLossConfig};
+use burn_spiking::{ConfigError, Gate, Initial, Neuron, SpikingNetwork, SpikingRnnConfig, Synapse, TrackingLossConfig};
 use burn_spiking_tasks::DelayedXor;
 use burn_spiking_tasks::delayed_xor::CHANNELS;
 
@@ -76,13 +76,13 @@ pub fn layer(task: &DelayedXor, start: Start) -> SpikingRnnConfig {
 /// [`ConfigError`] if the task's sizes or step, or the gate's width, describe no network.
 pub fn delayed_xor(task: &DelayedXor, start: Start, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
     let n = task.neurons;
-    let mut network = layer(task, start).init(device)?;
+    let mut layer = layer(task, start).init(device)?;
     let noise = Tensor::<2>::random([n, n], Distribution::Normal(0.0, start.spread / (n as f64).sqrt()), device);
-    network.recurrent = vec![Param::from_tensor(noise + Tensor::<2>::eye(n, device) * start.own)];
+    layer.recurrent = vec![Param::from_tensor(noise + Tensor::<2>::eye(n, device) * start.own)];
     let readout = LinearConfig::new(n, 1)
         .with_bias(false)
         .with_initializer(Initializer::Normal { mean: 0.0, std: start.readout })
         .init(device);
     let loss = TrackingLossConfig::new().with_lambda(LAMBDA).init()?;
-    Ok(ReadoutNetwork { network, readout, loss })
+    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss })
 }

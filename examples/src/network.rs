@@ -1,22 +1,19 @@
-//! What both tasks' models are: a spiking network and a linear readout of its trace, with the cost of tracking a target.
+//! What both tasks' models are: a spiking network with a linear readout of its trace, and the cost of tracking a target.
 
 use crate::output::Folder;
 use burn::backend::ExecutionError;
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use burn_spiking::{Firing, SpikingRnn, SpikingState, TrackingLoss};
+use burn_spiking::{Firing, NetworkOutput, SpikingNetwork, SpikingState, TrackingLoss};
 use burn_spiking_tasks::{Answers, Round, Tracking, TrialBatch};
 
-/// A spiking network that reads one trace, and a linear readout of it.
+/// A spiking network and the cost of its output.
 #[derive(Module, Debug)]
 pub struct ReadoutNetwork {
-    /// The neurons.
-    pub network: SpikingRnn,
-    /// O.
-    pub readout: Linear,
+    /// The neurons and O.
+    pub network: SpikingNetwork,
     /// The cost.
     pub loss: TrackingLoss,
 }
@@ -28,31 +25,31 @@ impl ReadoutNetwork {
     /// If a file cannot be written.
     pub fn save(&self, folder: &Folder) -> Result<(), String> {
         let path = folder.file("model.bpk");
-        self.network.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
+        self.network.layer.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
         self.clone().into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     fn start(&self, batch: &TrialBatch) -> Option<SpikingState> {
-        Some(SpikingState::at(batch.v0.clone(), self.network.config().synapses.len()))
+        Some(SpikingState::at(batch.v0.clone(), self.network.layer.config().synapses.len()))
     }
 
-    fn outcome(&self, batch: TrialBatch, trace: Tensor<3>, firing: Option<Firing>) -> Outcome {
-        let output = self.readout.forward(trace.clone());
-        let cost = self.loss.forward_weighted(output.clone(), batch.target.clone(), batch.weight, trace);
+    fn outcome(&self, batch: TrialBatch, run: NetworkOutput, firing: Option<Firing>) -> Outcome {
+        let output = run.output.clone();
+        let cost = self.loss.forward_network(run, batch.target.clone(), Some(batch.weight));
         Outcome { cost, output, target: batch.target, rounds: batch.rounds, firing }
     }
 
     /// Runs a batch and judges it.
     pub fn forward(&self, batch: TrialBatch) -> Outcome {
-        let (trajectory, _) = self.network.forward(batch.input.clone(), self.start(&batch));
-        self.outcome(batch, trajectory.trace(), None)
+        let (run, _) = self.network.forward(batch.input.clone(), self.start(&batch));
+        self.outcome(batch, run, None)
     }
 
     /// The same with the network's firing.
     pub fn forward_recording(&self, batch: TrialBatch) -> Outcome {
-        let (trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(&batch));
-        let charge = trajectory.charge.clone().expect("a recording has the charge");
-        self.outcome(batch, trajectory.trace(), Some(Firing::of(charge, self.network.config().dt)))
+        let (run, trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(&batch));
+        let charge = trajectory.charge.expect("a recording has the charge");
+        self.outcome(batch, run, Some(Firing::of(charge, self.network.layer.config().dt)))
     }
 }
 

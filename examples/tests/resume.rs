@@ -61,12 +61,12 @@ fn end_of(folder: &Path) -> (String, Vec<TensorData>) {
     let numbers = [checkpoint::file(folder, "model", EPOCHS), folder.join("model.bpk")].map(|path| {
         let task = DelayedXor::new(1, 60.0, NEURONS);
         let model = delayed_xor(&task, Start::default(), &Device::default()).unwrap().load_file(path);
-        let network = &model.network;
+        let layer = &model.network.layer;
         vec![
-            network.input.val().into_data(),
-            network.tonic.as_ref().unwrap().val().into_data(),
-            network.recurrent[0].val().into_data(),
-            model.readout.weight.val().into_data(),
+            layer.input.val().into_data(),
+            layer.tonic.as_ref().unwrap().val().into_data(),
+            layer.recurrent[0].val().into_data(),
+            model.network.readout.weight.val().into_data(),
         ]
     });
     (std::fs::read_to_string(folder.join("history.jsonl")).unwrap(), numbers.concat())

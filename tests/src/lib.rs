@@ -1,16 +1,20 @@
 //! Random networks and the ways to differentiate them, for the whole-system tests.
 //!
 //! A [`Draw`] is a network with its inputs. Its cost touches every output: C = Σ (c + 0.3 y) y over traces, potentials,
-//! charges and the final state, with random c. Each way of differentiating it gives the same four [`Gradients`].
+//! charges, the readout and its activity, and the final state, with random c. Each way of differentiating it gives the gradients
+//! of all its inputs.
 
 // Burn 0.22 deprecates its NdArray backend, which users may still ask for.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::scan::{OutputGradients, Run, ScanPlan, ScanSynapse, ScanTape, Slot, SpikingBackend, Wanted};
+use burn_spiking::scan::{
+    Arguments, Drive, InputGradients, OutputGradients, Run, ScanInputs, ScanPlan, ScanSynapse, Slot, SpikingBackend,
+    Wanted,
+};
 use burn_spiking::scan::{reference, scan};
-use burn_spiking::{Body, Gate, Neuron};
+use burn_spiking::{Body, Checkpoint, Gate, Neuron};
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,10 +30,46 @@ pub fn devices() -> Vec<Device> {
     ]
 }
 
+/// A network's inputs, or a cost's gradients with respect to them. Empty where the network has no such input.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Values {
+    /// x, `[B, T, N]`, or i, `[B, T, C]`.
+    pub drive: Vec<f64>,
+    /// U, `[C, N]`.
+    pub projection: Vec<f64>,
+    /// I_o, `[N]`.
+    pub tonic: Vec<f64>,
+    /// W, `[M, N, N]`.
+    pub weights: Vec<f64>,
+    /// v_0, `[B, N]`.
+    pub v0: Vec<f64>,
+    /// s_0, `[B, K, N]`.
+    pub s0: Vec<f64>,
+    /// O, `[N, O]`.
+    pub readout: Vec<f64>,
+}
+
+impl Values {
+    /// Each input in turn.
+    pub fn all(&self) -> [&Vec<f64>; 7] {
+        [&self.drive, &self.projection, &self.tonic, &self.weights, &self.v0, &self.s0, &self.readout]
+    }
+
+    fn all_mut(&mut self) -> [&mut Vec<f64>; 7] {
+        let Self { drive, projection, tonic, weights, v0, s0, readout } = self;
+        [drive, projection, tonic, weights, v0, s0, readout]
+    }
+
+    /// The largest relative distance of one input's values, in their norms.
+    pub fn distance(&self, other: &Self) -> f64 {
+        self.all().into_iter().zip(other.all()).map(|(a, b)| relative_distance(a, b)).fold(0.0, f64::max)
+    }
+}
+
 /// A network with its inputs, in double precision.
 #[derive(Debug, Clone)]
 pub struct Draw {
-    /// Neuron, gate, synapses and step.
+    /// Neuron, gate, synapses, readout and step.
     pub plan: ScanPlan,
     /// B.
     pub batch: usize,
@@ -37,42 +77,14 @@ pub struct Draw {
     pub steps: usize,
     /// N.
     pub neurons: usize,
-    /// x, `[B, T, N]`.
-    pub drive: Vec<f64>,
-    /// W, `[M, N, N]`.
-    pub weights: Vec<f64>,
-    /// v_0, `[B, N]`.
-    pub v0: Vec<f64>,
-    /// s_0, `[B, K, N]`.
-    pub s0: Vec<f64>,
+    /// C; `None` if the drive is given whole.
+    pub channels: Option<usize>,
+    /// O; 0 without a readout.
+    pub outputs: usize,
+    /// What it runs on.
+    pub inputs: Values,
     /// Seed of the cost's coefficients.
     pub seed: u64,
-}
-
-/// The gradients of a draw's cost.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gradients {
-    /// With respect to x.
-    pub drive: Vec<f64>,
-    /// With respect to W.
-    pub weights: Vec<f64>,
-    /// With respect to v_0.
-    pub v0: Vec<f64>,
-    /// With respect to s_0.
-    pub s0: Vec<f64>,
-}
-
-impl Gradients {
-    /// The largest relative distance of a parameter's gradients, in their norms.
-    pub fn distance(&self, other: &Self) -> f64 {
-        let pairs = [
-            (&self.drive, &other.drive),
-            (&self.weights, &other.weights),
-            (&self.v0, &other.v0),
-            (&self.s0, &other.s0),
-        ];
-        pairs.into_iter().map(|(a, b)| relative_distance(a, b)).fold(0.0, f64::max)
-    }
 }
 
 /// |a − b|/max(|a|, |b|); NaN where a number is not finite.
@@ -104,41 +116,66 @@ fn synapses(dt: f64) -> impl Strategy<Value = Vec<ScanSynapse>> {
     })
 }
 
+fn checkpoints() -> impl Strategy<Value = Checkpoint> {
+    prop_oneof![
+        Just(Checkpoint::Auto),
+        Just(Checkpoint::Currents),
+        Just(Checkpoint::States),
+        (1_usize..=5).prop_map(Checkpoint::Every)
+    ]
+}
+
 /// Networks of every kind that the library has, on short runs.
 pub fn draws() -> impl Strategy<Value = Draw> {
-    let plan =
-        (any::<bool>(), 5.0_f64..40.0, gates(), prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), any::<[bool; 2]>())
-            .prop_flat_map(|(nif, tau_v, gate, dt, [record_v, record_charge])| {
-                let neuron = if nif { Neuron::Nif } else { Neuron::Qif { tau_v } };
-                let plan = move |synapses| ScanPlan {
-                    neuron,
-                    gate,
-                    dt,
-                    synapses,
-                    record_v,
-                    record_charge,
-                    check_finite: false,
-                    body: Body::Kernel,
-                };
-                synapses(dt).prop_map(plan)
-            });
+    let options = (any::<[bool; 2]>(), checkpoints(), any::<Option<prop::sample::Index>>());
+    let plan = (any::<bool>(), 5.0_f64..40.0, gates(), prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
+        .prop_flat_map(|(nif, tau_v, gate, dt, ([record_v, record_charge], checkpoint, readout))| {
+            let neuron = if nif { Neuron::Nif } else { Neuron::Qif { tau_v } };
+            let plan = move |synapses: Vec<ScanSynapse>| ScanPlan {
+                neuron,
+                gate,
+                dt,
+                readout: readout.map(|at| at.index(synapses.len())),
+                synapses,
+                record_v,
+                record_charge,
+                check_finite: false,
+                checkpoint,
+                body: Body::Kernel,
+            };
+            synapses(dt).prop_map(plan)
+        });
     // Sizes below, at and above the kernel's lanes, and ones.
     let neurons = prop_oneof![4 => 1_usize..=5, 1 => Just(16_usize), 1 => Just(19_usize)];
-    (plan, 1_usize..=3, 1_usize..=12, neurons, any::<u64>(), 0.0_f64..1.5).prop_map(
-        |(plan, batch, steps, neurons, seed, pull)| {
+    let ends = (prop::option::of(1_usize..=3), any::<bool>(), 1_usize..=3);
+    (plan, 1_usize..=3, 1_usize..=12, neurons, ends, any::<u64>(), 0.0_f64..1.5).prop_map(
+        |(plan, batch, steps, neurons, (channels, tonic, outputs), seed, pull)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             let planes = plan.weight_planes();
-            // Charge per step around a fraction of a spike; now and then several spikes in a step.
-            let mut current = || {
-                let burst = if random.random_bool(0.05) { 3.0 } else { 1.0 };
-                burst * (0.15 + 0.35 * normal(&mut random)) / plan.dt
+            let outputs = if plan.readout.is_some() { outputs } else { 0 };
+            let mut normals = |count: usize, mean: f64, spread: f64| -> Vec<f64> {
+                (0..count).map(|_| mean + spread * normal(&mut random)).collect()
             };
-            let drive = (0..batch * steps * neurons).map(|_| current()).collect();
+            // Charge per step around a fraction of a spike; now and then several spikes in a step.
             let coupling = pull * 0.3 / (plan.dt * (neurons as f64).sqrt());
-            let weights = (0..planes * neurons * neurons).map(|_| coupling * normal(&mut random)).collect();
+            let mut drive = normals(batch * steps * channels.unwrap_or(neurons), 0.15, 0.35);
+            let projection = channels.map_or(Vec::new(), |c| normals(c * neurons, 0.5 / plan.dt, 0.7 / plan.dt));
+            let tonic = match channels {
+                Some(_) if tonic => normals(neurons, 0.1 / plan.dt, 0.1 / plan.dt),
+                _ => Vec::new(),
+            };
+            let weights = normals(planes * neurons * neurons, 0.0, coupling);
+            let readout = normals(neurons * outputs, 0.0, 0.5);
+            for x in &mut drive {
+                let burst = if random.random_bool(0.05) { 3.0 } else { 1.0 };
+                // A channel that is 0 is not sent.
+                let open = if channels.is_some() && random.random_bool(0.3) { 0.0 } else { 1.0 };
+                *x *= burst * open / if channels.is_some() { 1.0 } else { plan.dt };
+            }
             let v0 = (0..batch * neurons).map(|_| random.random_range(0.0..0.999)).collect();
             let s0 = (0..batch * plan.synapses.len() * neurons).map(|_| 0.3 * random.random::<f64>()).collect();
-            Draw { plan, batch, steps, neurons, drive, weights, v0, s0, seed }
+            let inputs = Values { drive, projection, tonic, weights, v0, s0, readout };
+            Draw { plan, batch, steps, neurons, channels, outputs, inputs, seed }
         },
     )
 }
@@ -149,31 +186,84 @@ pub fn normal(random: &mut impl Rng) -> f64 {
     (-2.0 * (1.0 - a).ln()).sqrt() * (2.0 * std::f64::consts::PI * b).cos()
 }
 
-struct Tensors {
-    drive: Tensor<3>,
-    weights: Option<Tensor<3>>,
-    v0: Tensor<2>,
-    s0: Tensor<3>,
+/// The same tensors with their gradients asked for.
+fn tracked(arguments: Arguments) -> Arguments {
+    let Arguments { drive, weights, v0, s0, readout } = arguments;
+    Arguments {
+        drive: match drive {
+            Drive::Whole(drive) => Drive::Whole(drive.require_grad()),
+            Drive::Projected { input, projection, tonic } => Drive::Projected {
+                input: input.require_grad(),
+                projection: projection.require_grad(),
+                tonic: tonic.map(Tensor::require_grad),
+            },
+        },
+        weights: weights.map(Tensor::require_grad),
+        v0: v0.require_grad(),
+        s0: s0.require_grad(),
+        readout: readout.map(Tensor::require_grad),
+    }
+}
+
+/// The drive of one step, `[B, N]`, in tensor operations.
+fn drive_at(drive: &Drive, t: usize) -> Tensor<2> {
+    let at = |series: &Tensor<3>| series.clone().narrow(1, t, 1).squeeze_dim(1);
+    match drive {
+        Drive::Whole(drive) => at(drive),
+        Drive::Projected { input, projection, tonic } => {
+            let x: Tensor<2> = at(input).matmul(projection.clone());
+            match tonic {
+                Some(tonic) => x + tonic.clone().unsqueeze(),
+                None => x,
+            }
+        }
+    }
+}
+
+/// Some of a drive's steps.
+fn narrowed(drive: Drive, first: usize, steps: usize) -> Drive {
+    match drive {
+        Drive::Whole(drive) => Drive::Whole(drive.narrow(1, first, steps)),
+        Drive::Projected { input, projection, tonic } => {
+            Drive::Projected { input: input.narrow(1, first, steps), projection, tonic }
+        }
+    }
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
 }
 
 impl Draw {
-    fn tensors(&self, device: &Device, dtype: DType) -> Tensors {
-        let Self { batch, steps, neurons, .. } = *self;
+    fn arguments(&self, device: &Device, dtype: DType) -> Arguments {
+        let Self { batch, steps, neurons, outputs, .. } = *self;
+        let Values { drive, projection, tonic, weights, v0, s0, readout } = &self.inputs;
+        fn tensor<const D: usize>(values: &[f64], shape: [usize; D], options: (&Device, DType)) -> Tensor<D> {
+            Tensor::from_data(TensorData::new(values.to_vec(), shape), options)
+        }
         let options = (device, dtype);
         let planes = self.plan.weight_planes();
-        let data = |x: &[f64], shape: &[usize]| TensorData::new(x.to_vec(), shape.to_vec());
-        Tensors {
-            drive: Tensor::from_data(data(&self.drive, &[batch, steps, neurons]), options),
-            weights: (planes > 0).then(|| Tensor::from_data(data(&self.weights, &[planes, neurons, neurons]), options)),
-            v0: Tensor::from_data(data(&self.v0, &[batch, neurons]), options),
-            s0: Tensor::from_data(data(&self.s0, &[batch, self.plan.synapses.len(), neurons]), options),
+        Arguments {
+            drive: match self.channels {
+                None => Drive::Whole(tensor(drive, [batch, steps, neurons], options)),
+                Some(channels) => Drive::Projected {
+                    input: tensor(drive, [batch, steps, channels], options),
+                    projection: tensor(projection, [channels, neurons], options),
+                    tonic: (!tonic.is_empty()).then(|| tensor(tonic, [neurons], options)),
+                },
+            },
+            weights: (planes > 0).then(|| tensor(weights, [planes, neurons, neurons], options)),
+            v0: tensor(v0, [batch, neurons], options),
+            s0: tensor(s0, [batch, self.plan.synapses.len(), neurons], options),
+            readout: self.plan.readout.map(|_| tensor(readout, [neurons, outputs], options)),
         }
     }
 
     fn cost(&self, run: &Run) -> Tensor<1> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         let mut outputs: Vec<Tensor<1>> = run.traces.iter().map(|trace| trace.clone().flatten(0, 2)).collect();
-        outputs.extend(run.v.iter().chain(&run.charge).map(|x| x.clone().flatten(0, 2)));
+        outputs.extend(run.v.iter().chain(&run.charge).chain(&run.output).map(|x| x.clone().flatten(0, 2)));
+        outputs.extend(run.activity.clone());
         outputs.push(run.last_v.clone().flatten(0, 1));
         outputs.push(run.last_s.clone().flatten(0, 2));
         let costs = outputs.into_iter().map(|y| {
@@ -186,55 +276,80 @@ impl Draw {
 
     /// The op's run in f64, with potentials and charges.
     pub fn run(&self, device: &Device) -> Run {
-        let Tensors { drive, weights, v0, s0 } = self.tensors(device, DType::F64);
         let plan = ScanPlan { record_v: true, record_charge: true, ..self.plan.clone() };
-        scan(drive, weights, v0, s0, &Arc::new(plan))
+        scan(self.arguments(device, DType::F64), &Arc::new(plan))
     }
 
-    fn differentiate(&self, device: &Device, dtype: DType, run: impl FnOnce(Tensors) -> Run) -> Gradients {
-        let Tensors { drive, weights, v0, s0 } = self.tensors(&device.clone().autodiff(), dtype);
-        let (drive, v0, s0) = (drive.require_grad(), v0.require_grad(), s0.require_grad());
-        let weights = weights.map(Tensor::require_grad);
-        let tensors = Tensors { drive: drive.clone(), weights: weights.clone(), v0: v0.clone(), s0: s0.clone() };
-        let gradients = self.cost(&run(tensors)).backward();
-        let found = |gradient: Option<TensorData>, length: usize| {
-            gradient.map_or(vec![0.0; length], |data| data.iter::<f64>().collect())
+    fn differentiate(&self, device: &Device, dtype: DType, run: impl FnOnce(Arguments) -> Run) -> Values {
+        let arguments = tracked(self.arguments(&device.clone().autodiff(), dtype));
+        let gradients = self.cost(&run(arguments.clone())).backward();
+        // What no output depends on has no gradient in the graph.
+        fn found<const D: usize>(of: Option<&Tensor<D>>, gradients: &burn::tensor::Gradients) -> Vec<f64> {
+            of.map_or(Vec::new(), |of| numbers(of.grad(gradients).unwrap_or_else(|| of.clone().inner().zeros_like())))
+        }
+        let (drive, projection, tonic) = match &arguments.drive {
+            Drive::Whole(drive) => (drive, None, None),
+            Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic.as_ref()),
         };
-        Gradients {
-            drive: found(drive.grad(&gradients).map(Tensor::into_data), self.drive.len()),
-            weights: found(weights.and_then(|w| w.grad(&gradients)).map(Tensor::into_data), self.weights.len()),
-            v0: found(v0.grad(&gradients).map(Tensor::into_data), self.v0.len()),
-            s0: found(s0.grad(&gradients).map(Tensor::into_data), self.s0.len()),
+        Values {
+            drive: found(Some(drive), &gradients),
+            projection: found(projection, &gradients),
+            tonic: found(tonic, &gradients),
+            weights: found(arguments.weights.as_ref(), &gradients),
+            v0: found(Some(&arguments.v0), &gradients),
+            s0: found(Some(&arguments.s0), &gradients),
+            readout: found(arguments.readout.as_ref(), &gradients),
         }
     }
 
     /// By the op, run by `body`.
-    pub fn by_op(&self, device: &Device, dtype: DType, body: Body) -> Gradients {
+    pub fn by_op(&self, device: &Device, dtype: DType, body: Body) -> Values {
         let plan = Arc::new(ScanPlan { body, ..self.plan.clone() });
-        self.differentiate(device, dtype, |x| scan(x.drive, x.weights, x.v0, x.s0, &plan))
+        self.differentiate(device, dtype, |arguments| scan(arguments, &plan))
+    }
+
+    /// By the op, which keeps `checkpoint` of its run.
+    pub fn by_op_keeping(&self, device: &Device, checkpoint: Checkpoint) -> Values {
+        let plan = ScanPlan { checkpoint, ..self.plan.clone() };
+        Self { plan, ..self.clone() }.by_op(device, DType::F64, Body::Kernel)
     }
 
     /// By Burn's automatic differentiation of the reference.
-    pub fn by_reference(&self, device: &Device, dtype: DType) -> Gradients {
-        self.differentiate(device, dtype, |x| {
-            let drive = |t| x.drive.clone().narrow(1, t, 1).squeeze_dim(1);
-            reference::run(self.steps, drive, x.weights, x.v0, x.s0, &self.plan)
+    pub fn by_reference(&self, device: &Device, dtype: DType) -> Values {
+        self.differentiate(device, dtype, |Arguments { drive, weights, v0, s0, readout }| {
+            let mut plan = self.plan.clone();
+            let mut also_read = None;
+            if let Some(k) = plan.readout {
+                also_read = Some((plan.synapses[..k].iter().filter(|s| s.read).count(), plan.synapses[k].read));
+                plan.synapses[k].read = true;
+            }
+            let mut run = reference::run(self.steps, |t| drive_at(&drive, t), weights, v0, s0, &plan);
+            if let (Some((at, read)), Some(readout)) = (also_read, readout) {
+                let trace = if read { run.traces[at].clone() } else { run.traces.remove(at) };
+                run.output = Some(trace.clone().matmul(readout.unsqueeze()));
+                run.activity = Some(trace.square().sum_dim(2).sum_dim(1).flatten(0, 2));
+            }
+            run
         })
     }
 
     /// By the op in two calls, the second continuing from the first's final state. Needs two steps.
-    pub fn by_two_calls(&self, device: &Device) -> Gradients {
+    pub fn by_two_calls(&self, device: &Device) -> Values {
         let plan = Arc::new(self.plan.clone());
         let first = self.steps / 2;
-        self.differentiate(device, DType::F64, |x| {
-            let (early, late) = (x.drive.clone().narrow(1, 0, first), x.drive.narrow(1, first, self.steps - first));
-            let one = scan(early, x.weights.clone(), x.v0, x.s0, &plan);
-            let two = scan(late, x.weights, one.last_v, one.last_s, &plan);
+        self.differentiate(device, DType::F64, |arguments| {
+            let drive = arguments.drive.clone();
+            let early = Arguments { drive: narrowed(drive.clone(), 0, first), ..arguments.clone() };
+            let one = scan(early, &plan);
+            let drive = narrowed(drive, first, self.steps - first);
+            let two = scan(Arguments { drive, v0: one.last_v, s0: one.last_s, ..arguments }, &plan);
             let join = |(a, b): (Tensor<3>, Tensor<3>)| Tensor::cat(vec![a, b], 1);
             Run {
                 traces: one.traces.into_iter().zip(two.traces).map(join).collect(),
                 v: one.v.zip(two.v).map(join),
                 charge: one.charge.zip(two.charge).map(join),
+                output: one.output.zip(two.output).map(join),
+                activity: one.activity.zip(two.activity).map(|(a, b)| a + b),
                 last_v: two.last_v,
                 last_s: two.last_s,
             }
@@ -242,17 +357,22 @@ impl Draw {
     }
 
     /// By the op's own adjoint, called without Burn's graph and with a plan that need not be the forward run's.
-    pub fn by_adjoint_of(&self, device: &Device, adjoint_plan: &ScanPlan) -> Gradients {
-        let Tensors { drive, weights, v0, s0 } = self.tensors(device, DType::F64);
-        let slot = |tensor: Option<Tensor<3>>| Slot::from(tensor.map(Tensor::into_dispatch));
-        let out = Dispatch::spiking_scan(
-            drive.into_dispatch(),
-            slot(weights.clone()),
-            v0.clone().into_dispatch(),
-            s0.clone().into_dispatch(),
-            Arc::new(self.plan.clone()),
-            true,
-        );
+    pub fn by_adjoint_of(&self, device: &Device, adjoint_plan: &ScanPlan) -> Values {
+        let Arguments { drive, weights, v0, s0, readout } = self.arguments(device, DType::F64);
+        let (series, projection, tonic) = match drive {
+            Drive::Whole(drive) => (drive, None, None),
+            Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic),
+        };
+        let inputs = ScanInputs::<Dispatch> {
+            drive: series.into_dispatch(),
+            projection: projection.map(Tensor::into_dispatch).into(),
+            tonic: tonic.map(Tensor::into_dispatch).into(),
+            weights: weights.map(Tensor::into_dispatch).into(),
+            v0: v0.into_dispatch(),
+            s0: s0.into_dispatch(),
+            readout: readout.map(Tensor::into_dispatch).into(),
+        };
+        let out = Dispatch::spiking_scan(inputs.clone(), Arc::new(self.plan.clone()), true);
         let outer = device.clone().autodiff();
         // The outputs become leaves of a graph of their own, which ends in the cost.
         let leaf = |data: TensorData| {
@@ -262,17 +382,21 @@ impl Draw {
         let many = |slot: Slot<Dispatch>| slot.into_option().map(|x| leaf(Tensor::<3>::from_dispatch(x).into_data()));
         let read = self.plan.traces_read();
         let packed = out.traces.into_option().map(|x| leaf(Tensor::<4>::from_dispatch(x).into_data()));
-        let (v, charge) = (many(out.v), many(out.charge));
+        let (v, charge, output) = (many(out.v), many(out.charge), many(out.readout));
+        let activity = out.activity.into_option().map(|x| leaf(Tensor::<1>::from_dispatch(x).into_data()));
         let last_v = leaf(Tensor::<2>::from_dispatch(out.last_v).into_data());
         let last_s = leaf(Tensor::<3>::from_dispatch(out.last_s).into_data());
-        let dims = [self.batch, self.steps, self.neurons];
+        let dims @ [batch, steps, neurons] = [self.batch, self.steps, self.neurons];
+        let synapses = self.plan.synapses.len();
         let shaped = |x: &Tensor<1>| x.clone().reshape(dims);
         let run = Run {
             traces: packed.iter().flat_map(|x| x.clone().chunk(read, 0)).map(|x| x.reshape(dims)).collect(),
             v: v.as_ref().map(shaped),
             charge: charge.as_ref().map(shaped),
-            last_v: last_v.clone().reshape([self.batch, self.neurons]),
-            last_s: last_s.clone().reshape([self.batch, self.plan.synapses.len(), self.neurons]),
+            output: output.as_ref().map(|x| x.clone().reshape([batch, steps, self.outputs])),
+            activity: activity.clone(),
+            last_v: last_v.clone().reshape([batch, neurons]),
+            last_s: last_s.clone().reshape([batch, synapses, neurons]),
         };
         let gradients = self.cost(&run).backward();
         fn found<const D: usize>(
@@ -282,32 +406,38 @@ impl Draw {
         ) -> Slot<Dispatch> {
             leaf.and_then(|leaf| leaf.grad(gradients)).map(|g| g.reshape(shape).into_dispatch()).into()
         }
-        let [batch, steps, neurons] = dims;
-        let synapses = self.plan.synapses.len();
-        let inputs = Dispatch::spiking_scan_adjoint(
-            ScanTape {
-                steps: out.tape.into_option().expect("the tape was asked for"),
-                weights: slot(weights),
-                v0: v0.into_dispatch(),
-                s0: s0.into_dispatch(),
-            },
-            OutputGradients {
-                traces: found(packed, &gradients, [read, batch, steps, neurons]),
-                v: found(v, &gradients, dims),
-                charge: found(charge, &gradients, dims),
-                last_v: found(Some(last_v), &gradients, [batch, neurons]),
-                last_s: found(Some(last_s), &gradients, [batch, synapses, neurons]),
-            },
-            Arc::new(adjoint_plan.clone()),
-            Wanted { weights: true, s0: true },
-        );
-        let list = |x: Tensor<3>| x.into_data().iter::<f64>().collect::<Vec<_>>();
-        let slot_list = |x: Slot<Dispatch>| x.into_option().map_or(Vec::new(), |x| list(Tensor::from_dispatch(x)));
-        Gradients {
-            drive: list(Tensor::from_dispatch(inputs.drive)),
-            weights: slot_list(inputs.weights),
-            v0: Tensor::<2>::from_dispatch(inputs.v0).into_data().iter::<f64>().collect(),
-            s0: slot_list(inputs.s0),
+        let output_gradients = OutputGradients {
+            traces: found(packed, &gradients, [read, batch, steps, neurons]),
+            v: found(v, &gradients, dims),
+            charge: found(charge, &gradients, dims),
+            readout: found(output, &gradients, [batch, steps, self.outputs]),
+            activity: found(activity, &gradients, [batch]),
+            last_v: found(Some(last_v), &gradients, [batch, neurons]),
+            last_s: found(Some(last_s), &gradients, [batch, synapses, neurons]),
+        };
+        let present = |slot: &Slot<Dispatch>| slot.as_option().is_some();
+        let wanted = Wanted {
+            drive: true,
+            projection: present(&inputs.projection),
+            tonic: present(&inputs.tonic),
+            weights: present(&inputs.weights),
+            s0: true,
+            readout: present(&inputs.readout),
+        };
+        let plan = Arc::new(adjoint_plan.clone());
+        let found: InputGradients<Dispatch> =
+            Dispatch::spiking_scan_adjoint(inputs, out.tape, output_gradients, plan, wanted);
+        fn list<const D: usize>(slot: Slot<Dispatch>) -> Vec<f64> {
+            slot.into_option().map_or(Vec::new(), |x| numbers(Tensor::<D>::from_dispatch(x)))
+        }
+        Values {
+            drive: list::<3>(found.drive),
+            projection: list::<2>(found.projection),
+            tonic: list::<1>(found.tonic),
+            weights: list::<3>(found.weights),
+            v0: list::<2>(Slot::Full(found.v0)),
+            s0: list::<3>(found.s0),
+            readout: list::<2>(found.readout),
         }
     }
 
@@ -315,8 +445,7 @@ impl Draw {
     pub fn jittered(&self, share: f64, seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut draw = self.clone();
-        let inputs = [&mut draw.drive, &mut draw.weights, &mut draw.v0, &mut draw.s0];
-        for x in inputs.into_iter().flatten() {
+        for x in draw.inputs.all_mut().into_iter().flatten() {
             *x *= 1.0 + share * normal(&mut random);
         }
         draw
@@ -325,14 +454,13 @@ impl Draw {
     /// By central differences of the op's forward run, at h and h/2, extrapolated to 0 (error of order h⁴). `None` where they
     /// say nothing: a spike falls into another step at +h than at −h, or the two differ by more than 1e-4, because the network
     /// magnifies h too much.
-    pub fn by_differences(&self, device: &Device, h: f64) -> Option<Gradients> {
+    pub fn by_differences(&self, device: &Device, h: f64) -> Option<Values> {
         let base = self.run(device);
         let spikes = |run: &Run| -> Vec<f64> { run.v.clone().expect("asked for").into_data().iter::<f64>().collect() };
         let potentials = spikes(&base);
         let plan = Arc::new(ScanPlan { record_v: true, ..self.plan.clone() });
         let cost = |draw: &Draw| -> Option<f64> {
-            let Tensors { drive, weights, v0, s0 } = draw.tensors(device, DType::F64);
-            let mut run = scan(drive, weights, v0, s0, &plan);
+            let mut run = scan(draw.arguments(device, DType::F64), &plan);
             // A reset moves v by 1; nothing else does within h.
             if spikes(&run).iter().zip(&potentials).any(|(a, b)| (a - b).abs() > 0.5) {
                 return None;
@@ -342,18 +470,19 @@ impl Draw {
             }
             Some(self.cost(&run).into_scalar::<f64>())
         };
-        let slopes = |pick: fn(&mut Draw) -> &mut Vec<f64>| -> Option<Vec<f64>> {
-            let mut draw = self.clone();
-            let pairs: Option<Vec<[f64; 2]>> = (0..pick(&mut draw).len())
+        let mut draw = self.clone();
+        let mut slopes = |input: usize| -> Option<Vec<f64>> {
+            let pairs: Option<Vec<[f64; 2]>> = (0..draw.inputs.all()[input].len())
                 .map(|at| {
-                    let x = pick(&mut draw)[at];
+                    let x = draw.inputs.all()[input][at];
                     let mut slope = |h: f64| {
-                        pick(&mut draw)[at] = x + h;
-                        let up = cost(&draw)?;
-                        pick(&mut draw)[at] = x - h;
-                        let down = cost(&draw)?;
-                        pick(&mut draw)[at] = x;
-                        Some((up - down) / (2.0 * h))
+                        let mut cost_at = |x: f64| {
+                            draw.inputs.all_mut()[input][at] = x;
+                            cost(&draw)
+                        };
+                        let difference = cost_at(x + h)? - cost_at(x - h)?;
+                        draw.inputs.all_mut()[input][at] = x;
+                        Some(difference / (2.0 * h))
                     };
                     Some([slope(h)?, slope(0.5 * h)?])
                 })
@@ -364,11 +493,10 @@ impl Draw {
             }
             Some(fine.iter().zip(coarse).map(|(fine, coarse)| (4.0 * fine - coarse) / 3.0).collect())
         };
-        Some(Gradients {
-            drive: slopes(|draw| &mut draw.drive)?,
-            weights: slopes(|draw| &mut draw.weights)?,
-            v0: slopes(|draw| &mut draw.v0)?,
-            s0: slopes(|draw| &mut draw.s0)?,
-        })
+        let mut differences = Values::default();
+        for (input, found) in differences.all_mut().into_iter().enumerate() {
+            *found = slopes(input)?;
+        }
+        Some(differences)
     }
 }

@@ -3,7 +3,7 @@
 //! `GRADIENT_DRAWS=n` changes the number of random networks of each test.
 
 use burn::tensor::DType;
-use burn_spiking::{Body, Gate};
+use burn_spiking::{Body, Checkpoint, Gate};
 use burn_spiking_tests::{Draw, devices, draws};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -22,6 +22,7 @@ fn sample(count: usize) -> impl Iterator<Item = Draw> {
 fn draws_reach_every_case() {
     let device = &devices()[0];
     let (mut back, mut first, mut last, mut several, mut wide) = (0, 0, 0, 0, 0);
+    let (mut projected, mut whole, mut read_out) = (0, 0, 0);
     for draw in sample(300) {
         let run = draw.run(device);
         let charge: Vec<f64> = run.charge.expect("asked for").into_data().iter::<f64>().collect();
@@ -31,10 +32,20 @@ fn draws_reach_every_case() {
         last += charge.iter().enumerate().any(|(at, q)| step(at) + 1 == draw.steps && *q > 0.5) as usize;
         several += charge.iter().any(|q| *q > 1.5) as usize;
         wide += (draw.plan.gate.width() > 0.9) as usize;
+        projected += draw.channels.is_some() as usize;
+        whole += draw.channels.is_none() as usize;
+        read_out += draw.plan.readout.is_some() as usize;
     }
-    for (name, count) in
-        [("falling back", back), ("first", first), ("last", last), ("several spikes", several), ("wide", wide)]
-    {
+    for (name, count) in [
+        ("falling back", back),
+        ("first", first),
+        ("last", last),
+        ("several spikes", several),
+        ("wide", wide),
+        ("projected", projected),
+        ("whole drive", whole),
+        ("readout", read_out),
+    ] {
         assert!(count >= 10, "{name}: {count} draws of 300");
     }
 }
@@ -74,6 +85,23 @@ fn kernel_and_tensor_operations_agree() {
             let kernel = draw.by_op(&device, DType::F64, Body::Kernel);
             let distance = kernel.distance(&draw.by_op(&device, DType::F64, Body::TensorOps));
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        }
+    }
+}
+
+#[test]
+fn gradients_do_not_depend_on_what_is_kept() {
+    let device = &devices()[0];
+    for (at, draw) in sample(150).enumerate() {
+        // The step whose currents are kept takes them as they were, so nothing may differ.
+        let kept = draw.by_op_keeping(device, Checkpoint::Currents);
+        let ways = [Checkpoint::Auto, Checkpoint::States, Checkpoint::Every(draw.steps), Checkpoint::Every(1000)];
+        for checkpoint in ways {
+            let again = draw.by_op_keeping(device, checkpoint);
+            assert_eq!(kept.drive, again.drive, "draw {at}, {checkpoint:?}");
+            assert_eq!(kept.v0, again.v0, "draw {at}, {checkpoint:?}");
+            // Sums over steps end in other places.
+            assert!(kept.distance(&again) <= NEAR_ROUNDING, "draw {at}, {checkpoint:?}");
         }
     }
 }

@@ -3,7 +3,8 @@
 use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_spiking::{
-    Body, Gate, Neuron, RecordError, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
+    Body, Gate, Neuron, RecordError, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingState,
+    Synapse, TrackingLossConfig,
 };
 use burn_spiking_tests::{devices, relative_distance};
 
@@ -202,8 +203,9 @@ fn layer_agrees_with_its_reference() {
 #[test]
 fn only_a_run_that_is_differentiated_keeps_a_tape() {
     use burn::backend::Dispatch;
-    use burn_spiking::scan::{ScanPlan, ScanSynapse, Slot, SpikingBackend};
-    let plan = std::sync::Arc::new(ScanPlan {
+    use burn_spiking::Checkpoint;
+    use burn_spiking::scan::{ScanInputs, ScanPlan, ScanSynapse, Slot, SpikingBackend};
+    let plan = |checkpoint| ScanPlan {
         neuron: Neuron::Nif,
         gate: Gate::default(),
         dt: 1.0,
@@ -211,15 +213,31 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         record_v: false,
         record_charge: false,
         check_finite: false,
+        readout: None,
+        checkpoint,
         body: Body::Kernel,
-    });
+    };
     for device in devices() {
-        for keep_tape in [false, true] {
+        for (keep_tape, checkpoint, currents, states) in [
+            (false, Checkpoint::Currents, false, None),
+            (true, Checkpoint::Currents, true, Some([2, 3, 2, 4])),
+            (true, Checkpoint::States, false, Some([2, 3, 2, 4])),
+            (true, Checkpoint::Every(2), false, Some([2, 4, 2, 4])),
+        ] {
             let zeros = |shape: [usize; 3]| Tensor::<3>::zeros(shape, &device).into_dispatch();
-            let v0 = Tensor::<2>::zeros([2, 4], &device).into_dispatch();
-            let plan = plan.clone();
-            let out = Dispatch::spiking_scan(zeros([2, 7, 4]), Slot::Empty, v0, zeros([2, 1, 4]), plan, keep_tape);
-            assert_eq!(matches!(out.tape, Slot::Full(_)), keep_tape);
+            let inputs = ScanInputs::<Dispatch> {
+                drive: zeros([2, 7, 4]),
+                projection: Slot::Empty,
+                tonic: Slot::Empty,
+                weights: Slot::Empty,
+                v0: Tensor::<2>::zeros([2, 4], &device).into_dispatch(),
+                s0: zeros([2, 1, 4]),
+                readout: Slot::Empty,
+            };
+            let out = Dispatch::spiking_scan(inputs, std::sync::Arc::new(plan(checkpoint)), keep_tape);
+            assert_eq!(matches!(out.tape.currents, Slot::Full(_)), currents, "{checkpoint:?}");
+            let kept = out.tape.states.into_option().map(|states| Tensor::<4>::from_dispatch(states).dims());
+            assert_eq!(kept, states, "{checkpoint:?}");
             assert!(matches!(out.v, Slot::Empty) && matches!(out.charge, Slot::Empty));
         }
     }
@@ -321,4 +339,87 @@ fn a_cost_of_the_trace_alone_trains() {
     }
     let after = cost(&layer).into_scalar::<f64>();
     assert!(after < 0.3 * before, "{before} to {after}");
+}
+
+/// Output, activity and every gradient of a network, by the fused readout or by a layer followed by Burn's products.
+fn of_network(network: &SpikingNetwork, input: Tensor<3>, fused: bool) -> Vec<Vec<f64>> {
+    let [batch, steps, _] = input.dims();
+    let state = network.layer.random_state(batch, 0.1, 0.9, 3);
+    let (output, activity, state) = if fused {
+        let (run, state) = network.forward(input, Some(state));
+        (run.output, run.activity, state)
+    } else {
+        let (trajectory, state) = network.layer.forward(input, Some(state));
+        let trace = trajectory.trace();
+        (network.readout.forward(trace.clone()), trace.square().sum_dim(2).sum_dim(1).flatten(0, 2), state)
+    };
+    let outputs = output.dims()[2];
+    let wanted = noise([batch, steps, outputs], &output.device(), output.dtype());
+    let cost = (output.clone() - wanted).square().sum() + activity.clone().sum() * 0.3 + state.s.square().sum();
+    let gradients = cost.backward();
+    let mut all = vec![numbers(output), numbers(activity), numbers(network.layer.input.grad(&gradients).unwrap())];
+    all.extend(network.layer.tonic.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
+    all.extend(network.layer.recurrent.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
+    all.push(numbers(network.readout.weight.grad(&gradients).unwrap()));
+    all.extend(network.readout.bias.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
+    all
+}
+
+#[test]
+fn network_is_layer_and_readout() {
+    for device in devices().into_iter().map(Device::autodiff) {
+        for (neuron, bias) in neurons().into_iter().zip([false, true]) {
+            let synapses = vec![Synapse::recurrent_only(3.0), Synapse::new(15.0)];
+            let layer = SpikingRnnConfig::new(3, 21).with_neuron(neuron).with_synapses(synapses);
+            let network = SpikingNetworkConfig::new(layer, 3).with_bias(bias).init((&device, DType::F64)).unwrap();
+            let input = || noise([4, 23, 3], &device, DType::F64);
+            let apart = of_network(&network, input(), false);
+            for network in [network.clone(), network.with_body(Body::TensorOps)] {
+                for (fused, apart) in of_network(&network, input(), true).iter().zip(&apart) {
+                    assert!(relative_distance(fused, apart) < 1e-11, "{neuron}: {fused:?}, {apart:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn network_does_not_depend_on_the_number_of_threads() {
+    for device in devices().into_iter().map(Device::autodiff) {
+        let network = SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 37), 2).init(&device).unwrap();
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| of_network(&network, noise([11, 70, 2], &device, DType::F32), true))
+        };
+        let one = with(1);
+        assert_eq!(one, with(2));
+        assert_eq!(one, with(5));
+    }
+}
+
+#[test]
+fn recording_a_network_changes_nothing() {
+    let device = &devices()[0];
+    let network = SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 12), 1).init(device).unwrap();
+    let input = noise([3, 50, 2], device, DType::F32);
+    let (run, state) = network.forward(input.clone(), None);
+    let (recorded, trajectory, again) = network.forward_recording(input.clone(), None);
+    assert_eq!(numbers(run.output), numbers(recorded.output));
+    assert_eq!(numbers(state.v), numbers(again.v));
+    let (of_layer, _) = network.layer.forward_recording(input, None);
+    assert_eq!(numbers(trajectory.charge.unwrap()), numbers(of_layer.charge.clone().unwrap()));
+    assert_eq!(numbers(trajectory.traces[0].clone()), numbers(of_layer.trace()));
+}
+
+#[test]
+fn a_cost_on_activity_is_the_same_for_a_network() {
+    let device = devices()[0].clone().autodiff();
+    let network = SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 12), 2).init((&device, DType::F64)).unwrap();
+    let loss = TrackingLossConfig::new().with_lambda(0.2).init().unwrap();
+    let (input, target) = (noise([3, 40, 2], &device, DType::F64), noise([3, 40, 2], &device, DType::F64) * 0.5);
+    let weight = noise([3, 40], &device, DType::F64).abs();
+    let trace = network.layer.forward(input.clone(), None).0.trace();
+    let apart = loss.forward_weighted(network.readout.forward(trace.clone()), target.clone(), weight.clone(), trace);
+    let fused = loss.forward_network(network.forward(input, None).0, target, Some(weight));
+    assert!(relative_distance(&numbers(fused), &numbers(apart)) < 1e-13);
 }

@@ -3,8 +3,12 @@
 //! A message names the value, its limit and the remedy. Mistakes of the programs are in `examples/tests/mistakes.rs`.
 
 use burn::module::{Module, Param};
+use burn::nn::LinearConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::{Body, Gate, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig};
+use burn_spiking::{
+    Body, Checkpoint, Gate, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingState,
+    Synapse, TrackingLossConfig,
+};
 use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
 use burn_spiking_tests::devices;
 use std::any::Any;
@@ -37,6 +41,11 @@ fn hold(rows: Vec<(&str, &[&str], String)>) {
 fn configurations() {
     let base = || SpikingRnnConfig::new(2, 5);
     let told = |config: SpikingRnnConfig| config.init(&devices()[0]).unwrap_err().to_string();
+    let network_told = |layer: SpikingRnnConfig, outputs: usize| {
+        SpikingNetworkConfig::new(layer, outputs).init(&devices()[0]).unwrap_err().to_string()
+    };
+    let foreign = LinearConfig::new(4, 2).init(&devices()[0]);
+    let foreign_readout = SpikingNetwork::new(base().init(&devices()[0]).unwrap(), foreign).unwrap_err().to_string();
     let with_gate = |gate| told(base().with_gate(gate));
     let loss = |lambda| TrackingLossConfig::new().with_lambda(lambda).init().unwrap_err().to_string();
     hold(vec![
@@ -54,6 +63,19 @@ fn configurations() {
         ("no channels", &["d_input is 0", "at least 1"], told(SpikingRnnConfig::new(0, 5))),
         ("no synapses", &["synapse types is 0", "at least 1", "Synapse::new"], told(base().with_synapses(vec![]))),
         ("two units", &["tau_m is 7 ms", "tau_v = 25 ms", "leave tau_m out"], told(base().with_tau_m(Some(7.0)))),
+        ("no segments", &["checkpoint is 0", "at least 1", "Auto"], told(base().with_checkpoint(Checkpoint::Every(0)))),
+        ("no outputs", &["d_output is 0", "at least 1"], network_told(base(), 0)),
+        (
+            "nothing to read",
+            &["reads 0 synapse types", "wants 1"],
+            network_told(base().with_synapses(vec![Synapse::recurrent_only(5.0)]), 1),
+        ),
+        (
+            "two to read",
+            &["reads 2 synapse types", "wants 1", "recurrent_only"],
+            network_told(base().with_synapses(vec![Synapse::new(5.0), Synapse::read_only(9.0)]), 1),
+        ),
+        ("a foreign readout", &["4 inputs", "5 neurons", "LinearConfig::new(5"], foreign_readout),
         ("a negative cost", &["lambda is -1", "at least 0", "use 0"], loss(-1.0)),
         ("a cost of NaN", &["lambda is NaN", "at least 0"], loss(f64::NAN)),
     ]);

@@ -1,11 +1,13 @@
 //! Figures of spiking networks, as PNG files. No system font or library is needed.
 
 pub mod answers;
+pub mod curves;
 mod panels;
 pub mod readout;
 mod style;
 
 pub use answers::{AnsweredTrial, answers};
+pub use curves::{Curve, Curves, curves};
 pub use readout::{Readout, readout};
 
 use thiserror::Error;

@@ -6,6 +6,7 @@
 //! the spikes do.
 //!
 //! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
+//! - [`SpikingNetwork`]: the layer with a linear readout in the same operation, for little memory.
 //! - [`Neuron`], [`Gate`], [`Synapse`]: what it is made of.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target.
 //! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same as metrics of Burn's learner.
@@ -47,9 +48,11 @@
 pub mod error;
 pub mod firing;
 pub mod gate;
+pub mod lanes;
 pub mod loss;
 #[cfg(feature = "train")]
 pub mod metric;
+pub mod network;
 pub mod neuron;
 pub mod number;
 pub mod rnn;
@@ -60,9 +63,10 @@ pub use error::{ConfigError, RecordError};
 pub use firing::Firing;
 pub use gate::Gate;
 pub use loss::{TrackingLoss, TrackingLossConfig};
+pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::Neuron;
 pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory};
-pub use scan::Body;
+pub use scan::{Body, Checkpoint};
 pub use synapse::Synapse;
 
 /// The README's code compiles and runs.

@@ -9,6 +9,7 @@
 //! Source: Huh & Sejnowski 2017, l = (|o − o_d|² + λ |s|²)/2.
 
 use crate::error::ConfigError;
+use crate::network::NetworkOutput;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
@@ -55,7 +56,7 @@ impl TrackingLoss {
     /// # Panics
     /// If the shapes do not fit each other.
     pub fn forward(&self, output: Tensor<3>, target: Tensor<3>, trace: Tensor<3>) -> Tensor<1> {
-        self.cost(output, target, None, trace)
+        self.trace_cost(output, target, None, trace)
     }
 
     /// The same with a weight for each step.
@@ -73,13 +74,42 @@ impl TrackingLoss {
         weight: Tensor<2>,
         trace: Tensor<3>,
     ) -> Tensor<1> {
-        self.cost(output, target, Some(weight), trace)
+        self.trace_cost(output, target, Some(weight), trace)
     }
 
-    fn cost(&self, output: Tensor<3>, target: Tensor<3>, weight: Option<Tensor<2>>, trace: Tensor<3>) -> Tensor<1> {
+    /// The cost of a [`SpikingNetwork`](crate::SpikingNetwork)'s output, whose activity stands for the trace.
+    ///
+    /// - `run`: output `[B, T, O]` and activity `[B]`.
+    /// - `target`: `[B, T, O]`.
+    /// - `weight`: m, `[B, T]`; 1 if `None`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    pub fn forward_network(&self, run: NetworkOutput, target: Tensor<3>, weight: Option<Tensor<2>>) -> Tensor<1> {
+        self.cost(run.output, target, weight, || run.activity.sum())
+    }
+
+    fn trace_cost(
+        &self,
+        output: Tensor<3>,
+        target: Tensor<3>,
+        weight: Option<Tensor<2>>,
+        trace: Tensor<3>,
+    ) -> Tensor<1> {
+        let [batch, steps, _] = output.dims();
+        assert_shape!(trace, [batch, steps, _]);
+        self.cost(output, target, weight, || trace.square().sum())
+    }
+
+    fn cost(
+        &self,
+        output: Tensor<3>,
+        target: Tensor<3>,
+        weight: Option<Tensor<2>>,
+        activity: impl FnOnce() -> Tensor<1>,
+    ) -> Tensor<1> {
         let [batch, steps, outputs] = output.dims();
         assert_shape!(target, [batch, steps, outputs]);
-        assert_shape!(trace, [batch, steps, _]);
         let points = (batch * steps) as f64;
         let mut error = (output - target).square();
         if let Some(weight) = weight {
@@ -90,7 +120,7 @@ impl TrackingLoss {
         if self.lambda == 0.0 {
             return error / (2.0 * points);
         }
-        (error + trace.square().sum() * self.lambda) / (2.0 * points)
+        (error + activity() * self.lambda) / (2.0 * points)
     }
 }
 

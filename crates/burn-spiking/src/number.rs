@@ -1,11 +1,12 @@
 //! The numbers that flows and gates are written over.
 //!
-//! One equation serves every kind of number: `f32` and `f64` in the CPU kernel, whole tensors in the reference
-//! and in the default body of the op (`scan::field`). It is written with arithmetic and selects
-//! instead of branches, so that the compiler can run it over many neurons at once.
+//! One equation serves every kind of number: the lanes of a processor's vectors in the CPU kernel ([`Lanes`](crate::lanes::Lanes)),
+//! whole tensors in the reference and in the default body of the op (`scan::field`), `f32` and `f64` one by one. It is written
+//! with arithmetic and selects instead of branches, so that many neurons take it at once.
 //!
 //! Angles are counted in half turns (units of π): the range reduction is then exact, and a spike is one half turn.
 
+use crate::lanes::{BLOCK, Vectors};
 use std::f64::consts::{FRAC_1_PI, PI};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -51,7 +52,13 @@ pub trait Number:
         self.clone().times(0.0).plus(1.0)
     }
 
-    /// self · factor + summand; rounded once where the numbers are fused.
+    /// 0 of the same kind and shape.
+    #[inline(always)]
+    fn zero(&self) -> Self {
+        self.clone().times(0.0)
+    }
+
+    /// self · factor + summand; rounded once where the processor does so at no cost.
     #[inline(always)]
     fn times_add(self, factor: Self, summand: Self) -> Self {
         self * factor + summand
@@ -69,19 +76,41 @@ pub trait Number:
     }
 }
 
-/// A scalar that the CPU kernel computes with: `f32`, `f64`, or one of these [`Fused`].
-pub trait Real:
-    Number<Mask = bool> + Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + std::ops::AddAssign + bytemuck::Pod
-{
-    /// The same number as tensors store it.
-    type Stored: burn::tensor::Element + bytemuck::Pod;
-
-    /// From a constant.
-    fn of(c: f64) -> Self;
+/// Numbers whose functions are series of our own: scalars and lanes.
+pub trait Float: Number + Copy {
     /// |x|.
     fn magnitude(self) -> Self;
+    /// The nearest integer; an even one of two.
+    fn round(self) -> Self;
+    /// self > other.
+    fn exceeds(self, other: Self) -> Self::Mask;
+    /// self, negated where the other is negative (or −0).
+    fn signed_as(self, other: Self) -> Self;
+    /// Whether a mask holds in all lanes.
+    fn all(mask: &Self::Mask) -> bool;
+    /// Both masks.
+    fn both(a: &Self::Mask, b: &Self::Mask) -> Self::Mask;
+}
+
+/// A scalar that tensors store and the CPU kernel computes with: `f32` or `f64`.
+pub trait Real:
+    Float<Mask = bool>
+    + Default
+    + PartialOrd
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + std::ops::AddAssign
+    + bytemuck::Pod
+    + burn::tensor::Element
+    + Vectors
+{
+    /// From a constant.
+    fn of(c: f64) -> Self;
     /// Neither infinite nor NaN.
     fn finite(self) -> bool;
+    /// Bit l is set where number l of any of the blocks is not 0 (or NaN).
+    fn nonzero<const R: usize>(blocks: [&[Self; BLOCK]; R]) -> u32;
 }
 
 /// π^n/n! with the sign (−1)^(n/2): the Taylor coefficients of sin πx (odd n) and cos πx (even n).
@@ -103,8 +132,13 @@ const fn turn_series<const TERMS: usize>(first: usize) -> [f64; TERMS] {
 const SIN_PI: [f64; 12] = turn_series(1);
 const COS_PI: [f64; 12] = turn_series(0);
 /// The same for single precision: Chebyshev fits with errors 2e-8 and 3e-10.
-const SIN_PI_SINGLE: [f64; 5] =
-    [3.141_592_640_157_414, -5.167_710_086_073_528, 2.550_077_557_443_27, -0.598_291_395_307_049_3, 0.077_657_660_920_788_72];
+const SIN_PI_SINGLE: [f64; 5] = [
+    3.141_592_640_157_414,
+    -5.167_710_086_073_528,
+    2.550_077_557_443_27,
+    -0.598_291_395_307_049_3,
+    0.077_657_660_920_788_72,
+];
 const COS_PI_SINGLE: [f64; 6] = [
     0.999_999_999_780_128_1,
     -4.934_802_137_102_752,
@@ -138,51 +172,74 @@ const ATAN_PI_SINGLE: [f64; 6] = [
     -0.019_182_317_854_428_055,
 ];
 
-/// A number whose sums of products are rounded once: the processor's fused multiply-add, where it has one. Elsewhere this is
-/// slow, and the plain number serves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
-#[repr(transparent)]
-pub struct Fused<R>(pub R);
+/// atan(x) for |x| up to here needs no reduction: tan π/8.
+const SLIGHT: f64 = 0.414_213_56;
 
-// Transparent over plain old data.
-unsafe impl<R: bytemuck::Zeroable> bytemuck::Zeroable for Fused<R> {}
-unsafe impl<R: bytemuck::Pod> bytemuck::Pod for Fused<R> {}
-
-macro_rules! fused_operator {
-    ($trait:ident, $method:ident) => {
-        impl<R: $trait<Output = R>> $trait for Fused<R> {
-            type Output = Self;
-
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                Self(self.0.$method(other.0))
-            }
-        }
-    };
+/// (sin πx, cos πx) for any x.
+#[inline(always)]
+pub(crate) fn sin_cos_pi<X: Float>(x: X) -> (X, X) {
+    let turns = x.round();
+    let half = turns.times(0.5);
+    // Half turns change both signs.
+    let sign = (half - half.floor()).times(-4.0).plus(1.0);
+    let (sin, cos) = half_turn_sin_cos_pi(x - turns);
+    (sign * sin, sign * cos)
 }
-fused_operator!(Add, add);
-fused_operator!(Sub, sub);
-fused_operator!(Mul, mul);
-fused_operator!(Div, div);
 
-impl<R: Neg<Output = R>> Neg for Fused<R> {
-    type Output = Self;
-
-    #[inline(always)]
-    fn neg(self) -> Self {
-        Self(-self.0)
+/// (sin πx, cos πx) for |x| ≤ 1/2.
+#[inline(always)]
+pub(crate) fn half_turn_sin_cos_pi<X: Float>(x: X) -> (X, X) {
+    let square = x * x;
+    match x.is_double() {
+        true => (x * square.polynomial(&SIN_PI), square.polynomial(&COS_PI)),
+        false => (x * square.polynomial(&SIN_PI_SINGLE), square.polynomial(&COS_PI_SINGLE)),
     }
 }
 
-impl<R: std::ops::AddAssign> std::ops::AddAssign for Fused<R> {
-    #[inline(always)]
-    fn add_assign(&mut self, other: Self) {
-        self.0 += other.0;
-    }
+/// atan(t)/π for |t| ≤ tan π/8.
+#[inline(always)]
+fn slight_atan_pi<X: Float>(t: X) -> X {
+    let square = t * t;
+    t * if t.is_double() { square.polynomial(&ATAN_PI) } else { square.polynomial(&ATAN_PI_SINGLE) }
+}
+
+/// y/x, where 0/0 is 0: the summand is too small to change anything but 0.
+#[inline(always)]
+fn ratio<X: Float>(y: X, x: X) -> X {
+    y / x.plus(if x.is_double() { f64::MIN_POSITIVE } else { f32::MIN_POSITIVE as f64 })
+}
+
+/// atan2(y, x)/π.
+#[inline(always)]
+pub(crate) fn atan2_pi<X: Float>(y: X, x: X) -> X {
+    let (a, b) = (x.magnitude(), y.magnitude());
+    let swapped = b.exceeds(a);
+    let (low, high) = (X::select(&swapped, a, b), X::select(&swapped, b, a));
+    // atan(low/high) = π/4 + atan((low − high)/(low + high)) keeps the series short.
+    let steep = low.exceeds(high.times(SLIGHT));
+    let (num, den) = (X::select(&steep, low - high, low), X::select(&steep, low + high, high));
+    let zero = low.zero();
+    let t = slight_atan_pi(ratio(num, den)) + X::select(&steep, zero.plus(0.25), zero);
+    let t = X::select(&swapped, (-t).plus(0.5), t);
+    let t = X::select(&x.below(0.0), (-t).plus(1.0), t);
+    t.signed_as(y)
+}
+
+/// Whether the angle of (x, y) is within π/8, so that [`slight_atan2_pi`] holds; no if NaN.
+#[inline(always)]
+pub(crate) fn is_slight_turn<X: Float>(y: X, x: X) -> X::Mask {
+    // A little inside, where rounding cannot matter.
+    x.times(0.999 * SLIGHT).exceeds(y.magnitude())
+}
+
+/// atan2(y, x)/π of a slight turn, the same to the last bit.
+#[inline(always)]
+pub(crate) fn slight_atan2_pi<X: Float>(y: X, x: X) -> X {
+    slight_atan_pi(ratio(y, x))
 }
 
 macro_rules! real {
-    ($real:ident, $series:ident, $double:expr, $sin:expr, $cos:expr, $atan:expr) => {
+    ($real:ident, $double:expr, $nonzero:expr) => {
         impl Number for $real {
             type Mask = bool;
 
@@ -226,176 +283,148 @@ macro_rules! real {
             }
             #[inline(always)]
             fn sin_cos_pi(self) -> (Self, Self) {
-                $series::sin_cos_pi::<false>(self)
+                sin_cos_pi(self)
             }
             #[inline(always)]
             fn half_turn_sin_cos_pi(self) -> (Self, Self) {
-                $series::half_turn_sin_cos_pi::<false>(self - self.round_ties_even())
+                half_turn_sin_cos_pi(self - Float::round(self))
             }
             #[inline(always)]
             fn one(&self) -> Self {
                 1.0
             }
             #[inline(always)]
-            fn atan2_pi(self, x: Self) -> Self {
-                $series::atan2_pi::<false>(self, x)
-            }
-        }
-
-        impl Number for Fused<$real> {
-            type Mask = bool;
-
-            #[inline(always)]
-            fn is_double(&self) -> bool {
-                $double
-            }
-            #[inline(always)]
-            fn plus(self, c: f64) -> Self {
-                Self(self.0.plus(c))
-            }
-            #[inline(always)]
-            fn times(self, c: f64) -> Self {
-                Self(self.0.times(c))
-            }
-            #[inline(always)]
-            fn within(self, low: f64, high: f64) -> Self {
-                Self(self.0.within(low, high))
-            }
-            #[inline(always)]
-            fn below(&self, c: f64) -> bool {
-                self.0.below(c)
-            }
-            #[inline(always)]
-            fn select(mask: &bool, then: Self, otherwise: Self) -> Self {
-                if *mask { then } else { otherwise }
-            }
-            #[inline(always)]
-            fn floor(self) -> Self {
-                Self(self.0.floor())
-            }
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                Self(self.0.sqrt())
-            }
-            #[inline(always)]
-            fn exp(self) -> Self {
-                Self(self.0.exp())
-            }
-            #[inline(always)]
-            fn sin_cos_pi(self) -> (Self, Self) {
-                let (sin, cos) = $series::sin_cos_pi::<true>(self.0);
-                (Self(sin), Self(cos))
-            }
-            #[inline(always)]
-            fn half_turn_sin_cos_pi(self) -> (Self, Self) {
-                let (sin, cos) = $series::half_turn_sin_cos_pi::<true>(self.0 - self.0.round_ties_even());
-                (Self(sin), Self(cos))
-            }
-            #[inline(always)]
-            fn one(&self) -> Self {
-                Self(1.0)
+            fn zero(&self) -> Self {
+                0.0
             }
             #[inline(always)]
             fn atan2_pi(self, x: Self) -> Self {
-                Self($series::atan2_pi::<true>(self.0, x.0))
-            }
-            #[inline(always)]
-            fn times_add(self, factor: Self, summand: Self) -> Self {
-                Self(self.0.mul_add(factor.0, summand.0))
-            }
-            #[inline(always)]
-            fn polynomial(self, c: &[f64]) -> Self {
-                Self($series::polynomial::<true>(self.0, c))
+                atan2_pi(self, x)
             }
         }
 
-        /// Series by Horner's scheme, with or without fused steps.
-        mod $series {
-            use super::*;
-
-            #[inline(always)]
-            pub(super) fn polynomial<const FUSED: bool>(x: $real, c: &[f64]) -> $real {
-                let last = c.len() - 1;
-                let mut sum = c[last] as $real;
-                for &c in c[..last].iter().rev() {
-                    sum = if FUSED { sum.mul_add(x, c as $real) } else { sum * x + c as $real };
-                }
-                sum
-            }
-
-            #[inline(always)]
-            pub(super) fn sin_cos_pi<const FUSED: bool>(x: $real) -> ($real, $real) {
-                let turns = x.round_ties_even();
-                let r = x - turns;
-                let half = turns * 0.5;
-                // Half turns change both signs.
-                let sign = 1.0 - 4.0 * (half - half.floor());
-                let (sin, cos) = half_turn_sin_cos_pi::<FUSED>(r);
-                (sign * sin, sign * cos)
-            }
-
-            /// For |r| ≤ 1/2.
-            #[inline(always)]
-            pub(super) fn half_turn_sin_cos_pi<const FUSED: bool>(r: $real) -> ($real, $real) {
-                let r2 = r * r;
-                (r * polynomial::<FUSED>(r2, &$sin), polynomial::<FUSED>(r2, &$cos))
-            }
-
-            #[inline(always)]
-            pub(super) fn atan2_pi<const FUSED: bool>(y: $real, x: $real) -> $real {
-                let (a, b) = (x.abs(), y.abs());
-                let (low, high) = if b > a { (a, b) } else { (b, a) };
-                // atan(low/high) = π/4 + atan((low − high)/(low + high)) keeps the series short.
-                let steep = low > high * 0.414_213_56;
-                let num = if steep { low - high } else { low };
-                let den = if steep { low + high } else { high };
-                // Too small to change anything but 0.
-                let t = num / (den + <$real>::MIN_POSITIVE);
-                let t = t * polynomial::<FUSED>(t * t, &$atan) + if steep { 0.25 } else { 0.0 };
-                let t = if b > a { 0.5 - t } else { t };
-                let t = if x.is_sign_negative() { 1.0 - t } else { t };
-                if y.is_sign_negative() { -t } else { t }
-            }
-        }
-
-        impl Real for Fused<$real> {
-            type Stored = $real;
-
-            #[inline(always)]
-            fn of(c: f64) -> Self {
-                Self(c as $real)
-            }
-            #[inline(always)]
-            fn magnitude(self) -> Self {
-                Self(self.0.abs())
-            }
-            #[inline(always)]
-            fn finite(self) -> bool {
-                self.0.is_finite()
-            }
-        }
-
-        impl Real for $real {
-            type Stored = $real;
-
-            #[inline(always)]
-            fn of(c: f64) -> Self {
-                c as $real
-            }
+        impl Float for $real {
             #[inline(always)]
             fn magnitude(self) -> Self {
                 self.abs()
             }
             #[inline(always)]
+            fn round(self) -> Self {
+                self.round_ties_even()
+            }
+            #[inline(always)]
+            fn exceeds(self, other: Self) -> bool {
+                self > other
+            }
+            #[inline(always)]
+            fn signed_as(self, other: Self) -> Self {
+                if other.is_sign_negative() { -self } else { self }
+            }
+            #[inline(always)]
+            fn all(mask: &bool) -> bool {
+                *mask
+            }
+            #[inline(always)]
+            fn both(a: &bool, b: &bool) -> bool {
+                *a & *b
+            }
+        }
+
+        impl Real for $real {
+            #[inline(always)]
+            fn of(c: f64) -> Self {
+                c as $real
+            }
+            #[inline(always)]
             fn finite(self) -> bool {
                 self.is_finite()
+            }
+            #[inline(always)]
+            fn nonzero<const R: usize>(blocks: [&[Self; BLOCK]; R]) -> u32 {
+                $nonzero(blocks)
             }
         }
     };
 }
 
-real!(f32, single, false, SIN_PI_SINGLE, COS_PI_SINGLE, ATAN_PI_SINGLE);
-real!(f64, double, true, SIN_PI, COS_PI, ATAN_PI);
+real!(f32, false, mask::singles);
+real!(f64, true, mask::doubles);
+
+/// Bits of the numbers that are not 0 in one of several blocks, by instructions that compilers do not find by themselves and every
+/// processor of this kind has.
+#[cfg(target_arch = "x86_64")]
+mod mask {
+    use crate::lanes::BLOCK;
+    use std::arch::x86_64::*;
+
+    /// Four numbers from `at` on, joined over the blocks, compared with 0. A join of bits is 0 where all its parts are.
+    #[inline(always)]
+    fn four<const R: usize>(blocks: &[&[f32; BLOCK]; R], at: usize) -> __m128i {
+        // Four numbers are loaded where there are four.
+        unsafe {
+            let mut joined = _mm_setzero_ps();
+            for block in blocks {
+                joined = _mm_or_ps(joined, _mm_loadu_ps(block[at..at + 4].as_ptr()));
+            }
+            _mm_castps_si128(_mm_cmpneq_ps(joined, _mm_setzero_ps()))
+        }
+    }
+
+    #[inline(always)]
+    fn two<const R: usize>(blocks: &[&[f64; BLOCK]; R], at: usize) -> __m128 {
+        // Two numbers are loaded where there are two.
+        unsafe {
+            let mut joined = _mm_setzero_pd();
+            for block in blocks {
+                joined = _mm_or_pd(joined, _mm_loadu_pd(block[at..at + 2].as_ptr()));
+            }
+            _mm_castpd_ps(_mm_cmpneq_pd(joined, _mm_setzero_pd()))
+        }
+    }
+
+    /// One bit for each of sixteen numbers, compared in fours.
+    #[inline(always)]
+    fn bits(a: __m128i, b: __m128i, c: __m128i, d: __m128i) -> u32 {
+        unsafe { _mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d))) as u32 }
+    }
+
+    #[inline(always)]
+    pub(super) fn singles<const R: usize>(blocks: [&[f32; BLOCK]; R]) -> u32 {
+        bits(four(&blocks, 0), four(&blocks, 4), four(&blocks, 8), four(&blocks, 12))
+    }
+
+    #[inline(always)]
+    pub(super) fn doubles<const R: usize>(blocks: [&[f64; BLOCK]; R]) -> u32 {
+        // The low halves of four comparisons' outcomes.
+        let four =
+            |at| unsafe { _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(two(&blocks, at), two(&blocks, at + 2))) };
+        bits(four(0), four(4), four(8), four(12))
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod mask {
+    use crate::lanes::BLOCK;
+
+    #[inline(always)]
+    fn bits(nonzero: impl Fn(usize) -> bool) -> u32 {
+        let mut bits = 0;
+        for l in 0..BLOCK {
+            bits |= (nonzero(l) as u32) << l;
+        }
+        bits
+    }
+
+    #[inline(always)]
+    pub(super) fn singles<const R: usize>(blocks: [&[f32; BLOCK]; R]) -> u32 {
+        bits(|l| blocks.iter().any(|block| block[l] != 0.0))
+    }
+
+    #[inline(always)]
+    pub(super) fn doubles<const R: usize>(blocks: [&[f64; BLOCK]; R]) -> u32 {
+        bits(|l| blocks.iter().any(|block| block[l] != 0.0))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -412,11 +441,7 @@ mod tests {
             let (sin, cos) = x.sin_cos_pi();
             assert!((sin - (PI * x).sin()).abs() < 3e-15, "sin π{x}: {sin}");
             assert!((cos - (PI * x).cos()).abs() < 3e-15, "cos π{x}: {cos}");
-            let (fused_sin, fused_cos) = Fused(x).sin_cos_pi();
-            assert!((fused_sin.0 - sin).abs() < 3e-15 && (fused_cos.0 - cos).abs() < 3e-15, "{x}");
             let (sin, cos) = (x as f32).sin_cos_pi();
-            let (fused_sin, fused_cos) = Fused(x as f32).sin_cos_pi();
-            assert!((fused_sin.0 - sin).abs() < 3e-7 && (fused_cos.0 - cos).abs() < 3e-7, "{x}");
             let x = x as f32 as f64;
             assert!((sin as f64 - (PI * x).sin()).abs() < 3e-7, "sin π{x}: {sin}");
             assert!((cos as f64 - (PI * x).cos()).abs() < 3e-7, "cos π{x}: {cos}");
@@ -439,17 +464,43 @@ mod tests {
                 let (y, x) = (radius * (PI * angle).sin(), radius * (PI * angle).cos());
                 let want = y.atan2(x) / PI;
                 assert!((y.atan2_pi(x) - want).abs() < 4e-16, "atan2({y}, {x})");
-                assert!((Fused(y).atan2_pi(Fused(x)).0 - want).abs() < 4e-16, "fused atan2({y}, {x})");
                 let (y, x) = (y as f32, x as f32);
                 let want = (y as f64).atan2(x as f64) / PI;
                 assert!((y.atan2_pi(x) as f64 - want).abs() < 1.2e-7, "atan2({y}, {x})");
-                let fused = Fused(y).atan2_pi(Fused(x)).0;
-                assert!((fused as f64 - want).abs() < 1.2e-7, "fused atan2({y}, {x})");
             }
         }
         assert_eq!(0.0_f64.atan2_pi(1.0), 0.0);
         assert_eq!(0.0_f64.atan2_pi(-1.0), 1.0);
         assert_eq!(1.0_f32.atan2_pi(0.0), 0.5);
+    }
+
+    #[test]
+    fn slight_turns_are_turns() {
+        fn check<T: Real>(y: f64, x: f64) {
+            let (y, x) = (T::of(y), T::of(x));
+            if is_slight_turn(y, x) {
+                assert_eq!(slight_atan2_pi(y, x), y.atan2_pi(x), "atan2({y:?}, {x:?})");
+            }
+        }
+        for y in sweep().map(|y| y / 4.0) {
+            for x in [-1.0, 0.0, 1e-30, 0.3, 1.0] {
+                check::<f32>(y, x);
+                check::<f64>(y, x);
+            }
+        }
+        assert!(is_slight_turn(0.3_f64, 1.0) && !is_slight_turn(0.5_f64, 1.0) && !is_slight_turn(0.1_f64, -1.0));
+        assert!(!is_slight_turn(f64::NAN, 1.0) && !is_slight_turn(0.1_f64, f64::NAN));
+    }
+
+    #[test]
+    fn masks_find_what_is_not_zero() {
+        for bits in [0_u32, 1, 0x8000, 0xa5c3, 0xffff] {
+            let block: [f64; BLOCK] = std::array::from_fn(|l| if bits >> l & 1 == 1 { -0.5 } else { -0.0 });
+            let other: [f64; BLOCK] = std::array::from_fn(|l| if l == 3 { 1e-300 } else { 0.0 });
+            assert_eq!(f64::nonzero([&block]), bits);
+            assert_eq!(f64::nonzero([&other, &block]), bits | 8);
+            assert_eq!(f32::nonzero([&block.map(|x| x as f32), &[0.0; BLOCK]]), bits);
+        }
     }
 
     #[test]

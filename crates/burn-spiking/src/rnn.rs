@@ -10,7 +10,7 @@
 use crate::error::{ConfigError, RecordError, at_least_one, positive};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
-use crate::scan::{self, Body, ScanPlan, ScanSynapse};
+use crate::scan::{self, Arguments, Body, Checkpoint, Drive, Run, ScanPlan, ScanSynapse};
 use crate::synapse::Synapse;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
@@ -46,6 +46,10 @@ impl Initial {
         }
     }
 }
+
+/// Inputs of up to this many channels are projected inside the scan, step by step, so that no drive `[B, T, N]` exists; beyond,
+/// one matrix product over all steps is faster.
+const PROJECTED_CHANNELS: usize = 64;
 
 /// Configuration of a [`SpikingRnn`].
 #[derive(Config, Debug, PartialEq)]
@@ -84,6 +88,10 @@ pub struct SpikingRnnConfig {
     /// looks anyway, at no cost. Default: no.
     #[config(default = false)]
     pub check_finite: bool,
+    /// What is kept of a run for its gradient, on the CPU backends. It changes memory and time, not the gradient. Default:
+    /// [`Checkpoint::Auto`].
+    #[config(default = "Checkpoint::Auto")]
+    pub checkpoint: Checkpoint,
     /// The parameters to start with; [`Initial::of`] the neuron if not given.
     pub initial: Option<Initial>,
 }
@@ -101,6 +109,9 @@ impl SpikingRnnConfig {
         self.neuron.check()?;
         self.gate.check()?;
         self.synapses.iter().try_for_each(Synapse::check)?;
+        if let Checkpoint::Every(steps) = self.checkpoint {
+            at_least_one("checkpoint", steps, "use Checkpoint::Auto to leave it to the kernel")?;
+        }
         if let Some(tau_m) = self.tau_m {
             positive("tau_m", tau_m, "give the time constant of the parameters' units in ms")?;
             if let Some(tau_v) = self.neuron.tau() {
@@ -169,6 +180,8 @@ impl SpikingRnnConfig {
             record_v: self.record_v,
             record_charge: self.record_charge,
             check_finite: self.check_finite,
+            readout: None,
+            checkpoint: self.checkpoint,
             body: Body::Kernel,
         }
     }
@@ -257,7 +270,7 @@ impl SpikingState {
 }
 
 /// A run's parts as the layer gives them.
-fn outcome(run: scan::Run) -> (Trajectory, SpikingState) {
+pub(crate) fn outcome(run: Run) -> (Trajectory, SpikingState) {
     let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
     (trajectory, SpikingState { v: run.last_v, s: run.last_s })
 }
@@ -266,6 +279,11 @@ impl SpikingRnn {
     /// The configuration that the layer was made from.
     pub fn config(&self) -> &SpikingRnnConfig {
         &self.config
+    }
+
+    /// What the layer lets [`scan`] run.
+    pub fn plan(&self) -> &Arc<ScanPlan> {
+        &self.plan
     }
 
     /// The device that the parameters are on.
@@ -320,16 +338,34 @@ impl SpikingRnn {
     /// asked of [`Gate::Threshold`], and if a value becomes infinite or NaN (on the CPU backends; elsewhere if the configuration
     /// has `check_finite`).
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        self.run(input, state, self.plan.clone())
+        outcome(self.run(input, state, None, self.plan.clone()))
     }
 
     /// As [`forward`](Self::forward), with membrane potentials and charges in the trajectory whatever the configuration says.
     pub fn forward_recording(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
         let plan = ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() };
-        self.run(input, state, Arc::new(plan))
+        outcome(self.run(input, state, None, Arc::new(plan)))
     }
 
-    fn run(&self, input: Tensor<3>, state: Option<SpikingState>, plan: Arc<ScanPlan>) -> (Trajectory, SpikingState) {
+    /// Runs a plan of this layer, with a readout if the plan has one.
+    pub(crate) fn run(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+        readout: Option<Tensor<2>>,
+        plan: Arc<ScanPlan>,
+    ) -> Run {
+        scan::scan(Arguments { readout, ..self.arguments(input, state) }, &plan)
+    }
+
+    /// What the layer lets [`scan`] run on: its parameters in units of 1/ms.
+    ///
+    /// - `input`: `[B, T, C]`.
+    /// - `state`: the state to start from; at rest if `None`.
+    ///
+    /// # Panics
+    /// If the input's channels or the state's shape do not fit the layer, or if dtypes or devices differ.
+    pub fn arguments(&self, input: Tensor<3>, state: Option<SpikingState>) -> Arguments {
         let [channels, neurons] = self.input.dims();
         assert_shape!(input, [_, _, channels]);
         let [batch, steps, _] = input.dims();
@@ -339,20 +375,25 @@ impl SpikingRnn {
         );
         self.check_kind(&input, "input");
         let state = state.unwrap_or_else(|| self.resting_state(batch));
-        let synapses = plan.synapses.len();
+        let synapses = self.plan.synapses.len();
         assert_shape!(state.v, [batch, neurons]);
         assert_shape!(state.s, [batch, synapses, neurons]);
         self.check_kind(&state.v, "state's v");
         self.check_kind(&state.s, "state's s");
 
         let (projection, tonic) = self.scaled_projection();
-        let drive = input.reshape([batch * steps, channels]).matmul(projection);
-        let drive = match tonic {
-            Some(tonic) => drive + tonic.unsqueeze(),
-            None => drive,
+        let drive = match channels <= PROJECTED_CHANNELS {
+            true => Drive::Projected { input, projection, tonic },
+            false => {
+                let drive = input.reshape([batch * steps, channels]).matmul(projection);
+                let drive = match tonic {
+                    Some(tonic) => drive + tonic.unsqueeze(),
+                    None => drive,
+                };
+                Drive::Whole(drive.reshape([batch, steps, neurons]))
+            }
         };
-        let drive = drive.reshape([batch, steps, neurons]);
-        outcome(scan::scan(drive, self.scaled_weights(), state.v, state.s, &plan))
+        Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None }
     }
 
     /// Refuses a tensor of another dtype or on another device than the parameters.

@@ -114,7 +114,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     let task = Coding { v0_below: 1.0 - WIDTH, ..Coding::auto_encoding(CHANNELS, TAU, NEURONS) };
     task.check().map_err(|error| error.to_string())?;
     let model = autoencoder(&task, &training_device).map_err(|error| error.to_string())?;
-    println!("{}", model.network);
+    println!("{}", model.network.layer);
 
     let epochs = options.epochs as usize;
     let training_data = {

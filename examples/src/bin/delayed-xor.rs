@@ -145,7 +145,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     device.seed(options.seed);
     let task = options.task();
     let model = delayed_xor(&task, options.start(), &training_device).map_err(|error| error.to_string())?;
-    println!("{}", model.network);
+    println!("{}", model.network.layer);
 
     let batch = options.batch as usize;
     let items = batch * options.iterations as usize;

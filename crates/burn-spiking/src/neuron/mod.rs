@@ -10,7 +10,7 @@ pub use nif::Nif;
 pub use qif::Qif;
 
 use crate::error::{ConfigError, positive};
-use crate::number::Number;
+use crate::number::{Float, Number};
 use serde::{Deserialize, Serialize};
 
 /// The flow of a neuron over one step of fixed length, and its two partial derivatives.
@@ -19,7 +19,7 @@ pub trait Flow: Copy + Send + Sync + 'static {
     type Near: Flow;
 
     /// The cheaper flow and the largest |I| (1/ms) that it holds for. It must agree with this flow bit for bit there,
-    /// since the kernel chooses between them by the currents of a whole row.
+    /// since programs choose between them by the currents of many neurons.
     fn near(&self) -> (f64, Self::Near);
 
     /// φ(v, I), unwrapped, for v after its reset and I in 1/ms.
@@ -27,6 +27,24 @@ pub trait Flow: Copy + Send + Sync + 'static {
 
     /// (∂φ/∂v, ∂φ/∂I); the second in ms.
     fn slopes<X: Number>(&self, v: X, i: X) -> (X, X);
+
+    /// φ of a row of neurons. A cheaper way may be taken where the row allows it, if the numbers come out the same to the last
+    /// bit.
+    #[inline(always)]
+    fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
+        for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
+            *vpre = self.phi(v, i);
+        }
+    }
+
+    /// φ, ∂φ/∂v and ∂φ/∂I of a row of neurons; φ as [`phi_row`](Self::phi_row) has it.
+    #[inline(always)]
+    fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
+        for (((&v, &i), vpre), (dv, di)) in v.iter().zip(i).zip(vpre).zip(dv.iter_mut().zip(di)) {
+            *vpre = self.phi(v, i);
+            (*dv, *di) = self.slopes(v, i);
+        }
+    }
 }
 
 /// Which neuron a layer is made of.

@@ -23,8 +23,9 @@
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
 use super::Flow;
-use crate::number::Number;
+use crate::number::{Float, Number, is_slight_turn, slight_atan2_pi};
 use std::f64::consts::PI;
+use std::mem::MaybeUninit;
 
 /// Quadratic integrate-and-fire neuron, v_th = 1 ≡ v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,12 +97,8 @@ const SIGMA_SINGLE: [f64; 5] = [
     -0.000_198_444_014_538_131_7,
     2.756_012_960_941_757_4e-6,
 ];
-const SIGMA_SLOPE_SINGLE: [f64; 4] = [
-    -0.166_666_651_008_326_8,
-    0.016_666_666_184_880_868,
-    -0.000_595_363_360_669_965_9,
-    1.102_437_303_922_091_6e-5,
-];
+const SIGMA_SLOPE_SINGLE: [f64; 4] =
+    [-0.166_666_651_008_326_8, 0.016_666_666_184_880_868, -0.000_595_363_360_669_965_9, 1.102_437_303_922_091_6e-5];
 
 /// γ and σ of the module's equations, times e^−κ where z < 0.
 struct Rotation<X> {
@@ -157,6 +154,12 @@ impl QifNearFlow {
         (h.clone() * drift.0.clone(), h.times_add(drift.1.clone(), rotation.gamma.clone()))
     }
 
+    /// (a, b) at a potential and a current.
+    #[inline(always)]
+    fn turn_at<X: Number>(&self, v: X, i: X) -> (X, X) {
+        self.turn(&self.rotation(i.clone().times(self.z_slope())), &self.drift(&self.phase(v), i))
+    }
+
     /// (1/(a² + b²), ∂φ/∂I) from the rotation and dσ/dz.
     #[inline(always)]
     fn turn_slopes<X: Number>(&self, rotation: Rotation<X>, sigma_slope: X, phase: Phase<X>, i: X) -> (X, X) {
@@ -183,8 +186,7 @@ impl Flow for QifNearFlow {
 
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
-        let rotation = self.rotation(i.clone().times(self.z_slope()));
-        let (a, b) = self.turn(&rotation, &self.drift(&self.phase(v.clone()), i));
+        let (a, b) = self.turn_at(v.clone(), i);
         v + a.atan2_pi(b)
     }
 
@@ -192,6 +194,59 @@ impl Flow for QifNearFlow {
     fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
         let z = i.clone().times(self.z_slope());
         self.turn_slopes(self.rotation(z.clone()), self.sigma_slope(z), self.phase(v), i)
+    }
+
+    #[inline(always)]
+    fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
+        // A copy, so that what follows from its constants is computed before the loops.
+        let flow = *self;
+        for ((v, i), vpre) in v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK)) {
+            let mut turns = [const { MaybeUninit::uninit() }; CHUNK];
+            for ((&v, &i), turn) in v.iter().zip(i).zip(&mut turns) {
+                turn.write(flow.turn_at(v, i));
+            }
+            // As many as there are potentials have been written.
+            turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
+        }
+    }
+
+    #[inline(always)]
+    fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
+        let flow = *self;
+        let rows = v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK));
+        for (((v, i), vpre), (dv, di)) in rows.zip(dv.chunks_mut(CHUNK).zip(di.chunks_mut(CHUNK))) {
+            let mut turns = [const { MaybeUninit::uninit() }; CHUNK];
+            for (((&v, &i), turn), (dv, di)) in v.iter().zip(i).zip(&mut turns).zip(dv.iter_mut().zip(di)) {
+                let z = i.times(flow.z_slope());
+                let (rotation, phase) = (flow.rotation(z), flow.phase(v));
+                turn.write(flow.turn(&rotation, &flow.drift(&phase, i)));
+                (*dv, *di) = flow.turn_slopes(rotation, flow.sigma_slope(z), phase, i);
+            }
+            // As many as there are potentials have been written.
+            turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
+        }
+    }
+}
+
+/// Numbers of a row that are taken through one stage of the flow before the next: few enough to stay in the nearest cache.
+const CHUNK: usize = 16;
+
+/// vpre = v + atan2(a, b)/π. In a short step the half-phase turns little, and the arctangent is one series.
+#[inline(always)]
+fn turned<X: Float>(v: &[X], turns: &[(X, X)], vpre: &mut [X]) {
+    let mut slight = is_slight_turn(turns[0].0, turns[0].1);
+    for &(a, b) in &turns[1..] {
+        slight = X::both(&slight, &is_slight_turn(a, b));
+    }
+    // Loops, not `for_each`: its body would be compiled by itself, without the processor's vectors.
+    if X::all(&slight) {
+        for ((&v, &(a, b)), vpre) in v.iter().zip(turns).zip(vpre) {
+            *vpre = v + slight_atan2_pi(a, b);
+        }
+    } else {
+        for ((&v, &(a, b)), vpre) in v.iter().zip(turns).zip(vpre) {
+            *vpre = v + a.atan2_pi(b);
+        }
     }
 }
 
@@ -264,11 +319,47 @@ impl Flow for QifFlow {
         let (inverse, di) = self.near.turn_slopes(rotation, sigma_slope, self.near.phase(v), i);
         (scale * inverse, di)
     }
+
+    #[inline(always)]
+    fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
+        let (limit, near) = self.near();
+        if all_within(i, limit) {
+            return near.phi_row((v, i), vpre);
+        }
+        let flow = *self;
+        for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
+            *vpre = flow.phi(v, i);
+        }
+    }
+
+    #[inline(always)]
+    fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
+        let (limit, near) = self.near();
+        if all_within(i, limit) {
+            return near.phi_and_slopes_row((v, i), vpre, (dv, di));
+        }
+        let flow = *self;
+        for (((&v, &i), vpre), (dv, di)) in v.iter().zip(i).zip(vpre).zip(dv.iter_mut().zip(di)) {
+            *vpre = flow.phi(v, i);
+            (*dv, *di) = flow.slopes(v, i);
+        }
+    }
+}
+
+/// Whether every |i| is below `limit`.
+#[inline(always)]
+fn all_within<X: Float>(i: &[X], limit: f64) -> bool {
+    let mut all = i[0].magnitude().below(limit);
+    for &i in &i[1..] {
+        all = X::both(&all, &i.magnitude().below(limit));
+    }
+    X::all(&all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::Real;
 
     const TAU_V: f64 = 25.0;
 
@@ -331,6 +422,32 @@ mod tests {
                 let (v, i) = (v as f32, i as f32);
                 assert_eq!(near.phi(v, i), flow.phi(v, i), "f32, v {v} I {i} dt {dt}");
                 assert_eq!(near.slopes(v, i), flow.slopes(v, i), "f32, v {v} I {i} dt {dt}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_the_flow() {
+        fn check<T: Real>(flow: &QifFlow, v: &[f64], i: &[f64]) {
+            let row = |x: &[f64]| -> Vec<T> { x.iter().map(|&x| T::of(x)).collect() };
+            let (v, i) = (row(v), row(i));
+            let [mut vpre, mut again, mut dv, mut di] = [(); 4].map(|()| v.clone());
+            flow.phi_row((&v, &i), &mut vpre);
+            flow.phi_and_slopes_row((&v, &i), &mut again, (&mut dv, &mut di));
+            assert_eq!(vpre, again);
+            for (l, (&v, &i)) in v.iter().zip(&i).enumerate() {
+                assert_eq!(vpre[l], flow.phi(v, i));
+                assert_eq!((dv[l], di[l]), flow.slopes(v, i));
+            }
+        }
+        for dt in [0.1, 1.0, 5.0] {
+            let flow = Qif { tau_v: TAU_V }.over(dt);
+            // Slight turns, turns of any size, and currents beyond the series.
+            for largest in [0.01, 0.6, 40.0] {
+                let v: Vec<f64> = (0..37).map(|l| (0.07 + 0.43 * l as f64) % 1.0).collect();
+                let i: Vec<f64> = (0..37).map(|l| largest * (1.7 * l as f64).sin()).collect();
+                check::<f64>(&flow, &v, &i);
+                check::<f32>(&flow, &v, &i);
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The scan's place in Burn's graph.
 //!
-//! Burn's hand-written backward steps have one tracked output each. The scan has up to five, and joining them in one tensor
+//! Burn's hand-written backward steps have one tracked output each. The scan has up to seven, and joining them in one tensor
 //! would copy every trajectory in both directions. Instead the scan's node is a small *anchor*, and each output is a node of its
 //! own whose only parent is the anchor. Going back, an output leaves its gradient in a slot that the anchor shares; Burn
 //! reaches the anchor when all its outputs have been, and the adjoint runs on what the slots hold.
 
-use super::{InputGradients, OutputGradients, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted};
+use super::{
+    InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
+};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -16,7 +18,7 @@ use burn::tensor::{DType, Shape};
 use std::sync::{Arc, Mutex};
 
 /// Gradients of the outputs, in the order of [`Output`].
-type Slots<B> = Arc<Mutex<[Option<FloatTensor<B>>; 5]>>;
+type Slots<B> = Arc<Mutex<[Option<FloatTensor<B>>; 7]>>;
 
 /// The scan's outputs that carry gradients.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,8 @@ enum Output {
     Charge,
     LastV,
     LastS,
+    Readout,
+    Activity,
 }
 
 /// Backward of the anchor: the adjoint.
@@ -34,34 +38,47 @@ struct AdjointStep;
 
 #[derive(Debug, Clone)]
 struct AdjointState<B: Backend> {
+    inputs: ScanInputs<B>,
     tape: ScanTape<B>,
     slots: Slots<B>,
     plan: Arc<ScanPlan>,
 }
 
-impl<B: SpikingBackend> Backward<B, 4> for AdjointStep {
+impl<B: SpikingBackend> Backward<B, 7> for AdjointStep {
     type State = AdjointState<B>;
 
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 7>, grads: &mut Gradients, _: &mut Checkpointer) {
         let _anchor = grads.consume::<B>(&ops.node);
-        let AdjointState { tape, slots, plan } = ops.state;
+        let AdjointState { inputs, tape, slots, plan } = ops.state;
         let mut slots = slots.lock().expect("no backward step panicked with the slots in hand");
         let mut take = |output: Output| Slot::from(slots[output as usize].take());
         let gradients = OutputGradients {
             traces: take(Output::Traces),
             v: take(Output::V),
             charge: take(Output::Charge),
+            readout: take(Output::Readout),
+            activity: take(Output::Activity),
             last_v: take(Output::LastV),
             last_s: take(Output::LastS),
         };
-        let [drive, weights, v0, s0] = ops.parents;
-        let wanted = Wanted { weights: weights.is_some(), s0: s0.is_some() };
-        let inputs: InputGradients<B> = B::spiking_scan_adjoint(tape, gradients, plan, wanted);
+        let [drive, projection, tonic, weights, v0, s0, readout] = ops.parents;
+        let wanted = Wanted {
+            drive: drive.is_some(),
+            projection: projection.is_some(),
+            tonic: tonic.is_some(),
+            weights: weights.is_some(),
+            s0: s0.is_some(),
+            readout: readout.is_some(),
+        };
+        let found: InputGradients<B> = B::spiking_scan_adjoint(inputs, tape, gradients, plan, wanted);
         let found = [
-            (drive, Some(inputs.drive)),
-            (weights, inputs.weights.into_option()),
-            (v0, Some(inputs.v0)),
-            (s0, inputs.s0.into_option()),
+            (drive, found.drive.into_option()),
+            (projection, found.projection.into_option()),
+            (tonic, found.tonic.into_option()),
+            (weights, found.weights.into_option()),
+            (v0, Some(found.v0)),
+            (s0, found.s0.into_option()),
+            (readout, found.readout.into_option()),
         ];
         for (parent, gradient) in found {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
@@ -102,35 +119,36 @@ fn anchor_value<B: Backend>(device: &Device<B>, dtype: DType) -> FloatTensor<B> 
 }
 
 impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C> {
-    fn spiking_scan(
-        drive: FloatTensor<Self>,
-        weights: Slot<Self>,
-        v0: FloatTensor<Self>,
-        s0: FloatTensor<Self>,
-        plan: Arc<ScanPlan>,
-        _keep_tape: bool,
-    ) -> ScanOutput<Self> {
-        let (device, dtype) = (drive.device(), drive.dtype());
+    fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, _keep_tape: bool) -> ScanOutput<Self> {
+        let (device, dtype) = (inputs.drive.device(), inputs.drive.dtype());
         let constant = |tensor| <Self as AutodiffBackend>::from_inner(tensor);
-        let weights_node = match &weights {
-            Slot::Full(weights) => weights.node(),
+        let node = |slot: &Slot<Self>| match slot {
+            Slot::Full(tensor) => tensor.node(),
             Slot::Empty => constant(anchor_value::<B>(&device, dtype)).node(),
         };
-        let nodes = [drive.node(), weights_node, v0.node(), s0.node()];
-        let (drive, v0, s0) = (drive.into_primitive(), v0.into_primitive(), s0.into_primitive());
-        let weights: Slot<B> = weights.into_option().map(|weights| weights.into_primitive()).into();
+        let nodes = [
+            inputs.drive.node(),
+            node(&inputs.projection),
+            node(&inputs.tonic),
+            node(&inputs.weights),
+            inputs.v0.node(),
+            inputs.s0.node(),
+            node(&inputs.readout),
+        ];
+        let inner = |slot: Slot<Self>| Slot::<B>::from(slot.into_option().map(|tensor| tensor.into_primitive()));
+        let inputs = ScanInputs::<B> {
+            drive: inputs.drive.into_primitive(),
+            projection: inner(inputs.projection),
+            tonic: inner(inputs.tonic),
+            weights: inner(inputs.weights),
+            v0: inputs.v0.into_primitive(),
+            s0: inputs.s0.into_primitive(),
+            readout: inner(inputs.readout),
+        };
         match AdjointStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::UnTracked(_) => {
-                let out = B::spiking_scan(drive, weights, v0, s0, plan, false);
-                let slot = |slot: Slot<B>| Slot::from(slot.into_option().map(constant));
-                ScanOutput {
-                    traces: slot(out.traces),
-                    v: slot(out.v),
-                    charge: slot(out.charge),
-                    last_v: constant(out.last_v),
-                    last_s: constant(out.last_s),
-                    tape: Slot::Empty,
-                }
+                let out = B::spiking_scan(inputs, plan, false);
+                outputs(out, |tensor, _| constant(tensor))
             }
             OpsKind::Tracked(prep) => {
                 assert!(
@@ -138,42 +156,55 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
                     "the gate is Gate::Threshold, which has no gradient; choose a gate of width above 0, or run the \
                      layer on a device without autodiff (`module.valid()`)"
                 );
-                let out = B::spiking_scan(drive, weights.clone(), v0.clone(), s0.clone(), plan.clone(), true);
-                let steps = out.tape.into_option().expect("the tape was asked for");
+                let mut out = B::spiking_scan(inputs.clone(), plan.clone(), true);
                 let slots: Slots<B> = Arc::default();
-                let tape = ScanTape { steps, weights, v0, s0 };
-                let state = AdjointState { tape, slots: slots.clone(), plan };
-                let anchor = prep.finish(state, anchor_value::<B>(&device, dtype));
-                let tracked = |tensor: FloatTensor<B>, output: Output| match OutputStep
-                    .prepare::<C>([anchor.node()])
-                    .compute_bound()
-                    .stateful()
-                {
-                    OpsKind::Tracked(prep) => {
-                        let (slots, device) = (slots.clone(), device.clone());
-                        prep.finish(OutputState { slots, output, device, dtype }, tensor)
-                    }
-                    OpsKind::UnTracked(prep) => prep.finish(tensor),
+                let tape = std::mem::replace(&mut out.tape, ScanTape::empty());
+                // The adjoint does not look at a whole drive whose currents are kept: let its memory go.
+                let drive = match (&tape.currents, &inputs.projection) {
+                    (Slot::Full(currents), Slot::Empty) => currents.clone(),
+                    _ => inputs.drive.clone(),
                 };
-                let slot = |slot: Slot<B>, output| Slot::from(slot.into_option().map(|tensor| tracked(tensor, output)));
-                ScanOutput {
-                    traces: slot(out.traces, Output::Traces),
-                    v: slot(out.v, Output::V),
-                    charge: slot(out.charge, Output::Charge),
-                    last_v: tracked(out.last_v, Output::LastV),
-                    last_s: tracked(out.last_s, Output::LastS),
-                    tape: Slot::Empty,
-                }
+                let inputs = ScanInputs { drive, ..inputs };
+                let state = AdjointState { inputs, tape, slots: slots.clone(), plan };
+                let anchor = prep.finish(state, anchor_value::<B>(&device, dtype));
+                outputs(out, |tensor, output| {
+                    match OutputStep.prepare::<C>([anchor.node()]).compute_bound().stateful() {
+                        OpsKind::Tracked(prep) => {
+                            let (slots, device) = (slots.clone(), device.clone());
+                            prep.finish(OutputState { slots, output, device, dtype }, tensor)
+                        }
+                        OpsKind::UnTracked(prep) => prep.finish(tensor),
+                    }
+                })
             }
         }
     }
 
     fn spiking_scan_adjoint(
+        _: ScanInputs<Self>,
         _: ScanTape<Self>,
         _: OutputGradients<Self>,
         _: Arc<ScanPlan>,
         _: Wanted,
     ) -> InputGradients<Self> {
         panic!("the scan has no second derivative; differentiate it once")
+    }
+}
+
+/// The same outputs on the graph; the tape stays below it.
+fn outputs<B: Backend, A: Backend>(
+    out: ScanOutput<B>,
+    lift: impl Fn(FloatTensor<B>, Output) -> FloatTensor<A>,
+) -> ScanOutput<A> {
+    let slot = |slot: Slot<B>, output| Slot::from(slot.into_option().map(|tensor| lift(tensor, output)));
+    ScanOutput {
+        traces: slot(out.traces, Output::Traces),
+        v: slot(out.v, Output::V),
+        charge: slot(out.charge, Output::Charge),
+        readout: slot(out.readout, Output::Readout),
+        activity: slot(out.activity, Output::Activity),
+        last_v: lift(out.last_v, Output::LastV),
+        last_s: lift(out.last_s, Output::LastS),
+        tape: ScanTape::empty(),
     }
 }

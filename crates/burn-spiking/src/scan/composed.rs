@@ -1,11 +1,11 @@
 //! The scan and its explicit adjoint in tensor operations, for backends without a kernel of their own.
 //!
-//! The equations are those of [`scan`](super). This body is dense: tensor operations cannot follow the active neurons.
+//! The equations are those of [`scan`](super). This body is dense: tensor operations cannot follow the active neurons. It
+//! keeps every step's current and potential, whatever the plan says of checkpoints.
 
 use super::field::Field;
-use super::{InputGradients, OutputGradients, ScanOutput, ScanPlan, ScanTape, Slot, Wanted};
+use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, Wanted};
 use crate::number::Number;
-use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 
 /// One step's outcome.
@@ -108,54 +108,92 @@ fn planes<B: Backend>(weights: &Slot<B>, plan: &ScanPlan) -> Vec<Field<B>> {
     (0..plan.weight_planes()).filter_map(|m| weights.as_ref().map(|w| w.index(0, m))).collect()
 }
 
+/// A slot's tensor.
+fn field<B: Backend>(slot: &Slot<B>) -> Option<Field<B>> {
+    slot.as_option().map(|tensor| Field(tensor.clone()))
+}
+
+/// x, `[B, T, N]`.
+fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> Field<B> {
+    let drive = Field::<B>(inputs.drive.clone());
+    let Some(projection) = field(&inputs.projection) else { return drive };
+    let projected = drive.product_last(projection);
+    match field(&inputs.tonic) {
+        Some(tonic) => projected + tonic.unsqueezed(2),
+        None => projected,
+    }
+}
+
 /// [`SpikingBackend::spiking_scan`](super::SpikingBackend::spiking_scan) in tensor operations.
-pub fn forward<B: Backend>(
-    drive: FloatTensor<B>,
-    weights: Slot<B>,
-    v0: FloatTensor<B>,
-    s0: FloatTensor<B>,
-    plan: &ScanPlan,
-    keep_tape: bool,
-) -> ScanOutput<B> {
-    let steps = drive.shape()[1];
-    let (drive, weights) = (Field::<B>(drive), planes(&weights, plan));
+pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
+    let drive = drive_of(&inputs);
+    let ScanInputs { weights, v0, s0, readout, .. } = inputs;
+    let (steps, weights) = (drive.0.shape()[1], planes(&weights, plan));
     let mut state = State::new(Field(v0), &Field(s0), plan);
     let mut recorder = Recorder::new(plan);
-    let mut tape = Vec::new();
+    let (mut currents, mut potentials, mut trace) = (Vec::new(), Vec::new(), Vec::new());
     for t in 0..steps {
         let step = state.advance(drive.index(1, t), &weights, plan, |v, i| plan.neuron.phi(v, i, plan.dt));
         recorder.record(&state, &step.charge, plan);
+        trace.extend(plan.readout.map(|k| state.s[k].clone()));
         if keep_tape {
-            tape.push(Field::stack(vec![step.current, step.vpre], 1));
+            currents.push(step.current);
+            potentials.push(step.vpre);
         }
     }
+    let joined = |steps: Vec<Field<B>>| if steps.is_empty() { None } else { Some(Field::stack(steps, 1)) };
+    let slot = |field: Option<Field<B>>| Slot::from(field.map(|field| field.0));
+    let trace = joined(trace);
+    let output = field(&readout).zip(trace.clone()).map(|(readout, trace)| trace.product_last(readout));
+    let activity = trace.clone().map(|trace| (trace.clone() * trace).summed_but_first());
     let Recording { traces, v, charge } = recorder.finish();
     ScanOutput {
         traces: if traces.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(traces, 0).0) },
-        v: v.map(|v| v.0).into(),
-        charge: charge.map(|charge| charge.0).into(),
+        v: slot(v),
+        charge: slot(charge),
+        readout: slot(output),
+        activity: slot(activity),
         last_v: state.v.0,
         last_s: Field::stack(state.s, 1).0,
-        tape: if keep_tape { Slot::Full(Field::stack(tape, 1).0) } else { Slot::Empty },
+        tape: ScanTape {
+            currents: slot(joined(currents)),
+            potentials: slot(joined(potentials)),
+            trace: if keep_tape { slot(trace) } else { Slot::Empty },
+            states: Slot::Empty,
+        },
     }
 }
 
 /// [`SpikingBackend::spiking_scan_adjoint`](super::SpikingBackend::spiking_scan_adjoint) in tensor operations.
 pub fn adjoint<B: Backend>(
+    inputs: ScanInputs<B>,
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
     wanted: Wanted,
 ) -> InputGradients<B> {
-    let weights = planes(&tape.weights, plan);
-    let (tape, v0, s0) = (Field::<B>(tape.steps), Field::<B>(tape.v0), Field::<B>(tape.s0));
-    let steps = tape.0.shape()[1];
+    let weights = planes(&inputs.weights, plan);
+    let (v0, s0) = (Field::<B>(inputs.v0.clone()), Field::<B>(inputs.s0.clone()));
+    let kept = |slot: &Slot<B>| field(slot).expect("the forward run kept its tape");
+    let (currents, potentials) = (kept(&tape.currents), kept(&tape.potentials));
+    let steps = currents.0.shape()[1];
     let zero = v0.zeros(v0.0.shape());
-    let field = |slot: Slot<B>| slot.into_option().map(Field::<B>);
-    let (d_traces, d_v, d_charge) = (field(gradients.traces), field(gradients.v), field(gradients.charge));
-    let (d_last_v, d_last_s) = (field(gradients.last_v), field(gradients.last_s));
-    let traces: Vec<Option<Field<B>>> =
+    let (d_traces, d_v, d_charge) = (field(&gradients.traces), field(&gradients.v), field(&gradients.charge));
+    let (d_last_v, d_last_s) = (field(&gradients.last_v), field(&gradients.last_s));
+    let mut traces: Vec<Option<Field<B>>> =
         plan.planes_read().map(|plane| Some(d_traces.as_ref()?.index(0, plane?))).collect();
+    let d_output = field(&gradients.readout);
+    if let (Some(k), Some(readout)) = (plan.readout, field(&inputs.readout)) {
+        let through_output = d_output.clone().map(|d_output| d_output.product_last(readout.transposed()));
+        let through_activity =
+            field(&gradients.activity).map(|d_activity| kept(&tape.trace).times(2.0) * d_activity.unsqueezed_after(2));
+        for more in [through_output, through_activity].into_iter().flatten() {
+            traces[k] = Some(match traces[k].take() {
+                Some(direct) => direct + more,
+                None => more,
+            });
+        }
+    }
 
     let mut lambda = d_last_v.unwrap_or(zero.clone());
     let mut d = vec![zero.clone(); plan.synapses.len()];
@@ -175,13 +213,13 @@ pub fn adjoint<B: Backend>(
         if let Some(d_v) = &d_v {
             lambda = lambda + d_v.index(1, t);
         }
-        let (current, vpre) = (tape.index(1, t).index(1, 0), tape.index(1, t).index(1, 1));
+        let (current, vpre) = (currents.index(1, t), potentials.index(1, t));
         let n = vpre.spikes();
         let v_after = vpre - n.clone();
         let v = match t {
             0 => v0.clone(),
             _ => {
-                let before = tape.index(1, t - 1).index(1, 1);
+                let before = potentials.index(1, t - 1);
                 before.clone() - before.spikes()
             }
         };
@@ -227,10 +265,28 @@ pub fn adjoint<B: Backend>(
         d_s0.push(d_s);
     }
     let d_weights: Vec<_> = d_weights.into_iter().flatten().collect();
+    let d_drive = Field::stack(d_drive, 1);
+    let input = Field::<B>(inputs.drive);
+    let projection = field(&inputs.projection);
+    let asked = |wanted: bool, gradient: &dyn Fn() -> Option<Field<B>>| {
+        Slot::from(if wanted { gradient().map(|field| field.0) } else { None })
+    };
     InputGradients {
-        drive: Field::stack(d_drive, 1).0,
+        drive: asked(wanted.drive, &|| {
+            Some(match &projection {
+                Some(projection) => d_drive.clone().product_last(projection.clone().transposed()),
+                None => d_drive.clone(),
+            })
+        }),
+        projection: asked(wanted.projection, &|| {
+            Some(input.clone().rows().transposed().product(d_drive.clone().rows()))
+        }),
+        tonic: asked(wanted.tonic, &|| Some(d_drive.clone().rows().summed_rows())),
         weights: if d_weights.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(d_weights, 0).0) },
         v0: lambda.0,
         s0: if wanted.s0 { Slot::Full(Field::stack(d_s0, 1).0) } else { Slot::Empty },
+        readout: asked(wanted.readout, &|| {
+            Some(kept(&tape.trace).rows().transposed().product(d_output.clone()?.rows()))
+        }),
     }
 }

@@ -106,6 +106,48 @@ impl<B: Backend> Field<B> {
         Self(B::float_matmul(self.0, matrix.0))
     }
 
+    /// All but the last axis as one: `[.., N]` to `[rows, N]`.
+    pub(crate) fn rows(self) -> Self {
+        let shape = self.0.shape();
+        let last = shape[shape.num_dims() - 1];
+        let rows = shape.num_elements() / last;
+        Self(B::float_reshape(self.0, Shape::from([rows, last])))
+    }
+
+    /// Matrix product of the last axis of `[B, T, N]` and `[N, M]`.
+    pub(crate) fn product_last(self, matrix: Self) -> Self {
+        let (shape, columns) = (self.0.shape(), matrix.0.shape()[1]);
+        let product = self.rows().product(matrix);
+        Self(B::float_reshape(product.0, Shape::from([shape[0], shape[1], columns])))
+    }
+
+    /// With this many new axes of one before its own.
+    pub(crate) fn unsqueezed(self, axes: usize) -> Self {
+        let shape = self.0.shape();
+        let longer = [1].repeat(axes).into_iter().chain((0..shape.num_dims()).map(|d| shape[d]));
+        Self(B::float_reshape(self.0, Shape::from(longer.collect::<Vec<usize>>())))
+    }
+
+    /// With this many new axes of one after its own.
+    pub(crate) fn unsqueezed_after(self, axes: usize) -> Self {
+        let shape = self.0.shape();
+        let longer = (0..shape.num_dims()).map(|d| shape[d]).chain([1].repeat(axes));
+        Self(B::float_reshape(self.0, Shape::from(longer.collect::<Vec<usize>>())))
+    }
+
+    /// The sum of all rows: `[rows, N]` to `[N]`.
+    pub(crate) fn summed_rows(self) -> Self {
+        let columns = self.0.shape()[1];
+        Self(B::float_reshape(B::float_sum_dim(self.0, 0), Shape::from([columns])))
+    }
+
+    /// The sum over all axes but the first.
+    pub(crate) fn summed_but_first(self) -> Self {
+        let (first, all) = (self.0.shape()[0], self.0.shape().num_elements());
+        let rows = B::float_reshape(self.0, Shape::from([first, all / first]));
+        Self(B::float_reshape(B::float_sum_dim(rows, 1), Shape::from([first])))
+    }
+
     /// Transpose of the last two axes.
     pub(crate) fn transposed(self) -> Self {
         Self(B::float_transpose(self.0))

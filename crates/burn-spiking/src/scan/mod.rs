@@ -17,6 +17,15 @@
 //!
 //! Row t of the trajectory is the state *after* step t: s_{t+1}, v_{t+1}, and the charge ΔQ_t.
 //!
+//! The drive may be given whole, or as the input i_t with its projection, x_t = U i_t + I_o; then no drive exists outside
+//! the step at hand. A linear readout of one trace and its activity may be taken along,
+//!
+//! ```text
+//! o_t = O s_{t+1}        A = Σ_t |s_{t+1}|²
+//! ```
+//!
+//! and then no trajectory need exist either.
+//!
 //! # Its adjoint
 //!
 //! Given the cost's direct gradients s′, v′, ΔQ′ with respect to the trajectory, and with λ_T = v′_T and
@@ -33,6 +42,8 @@
 //! ```
 //!
 //! and at the start Pᵏ_0 = q_0 + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ Pᵏ_0, ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0.
+//! A projection has ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t; a readout adds Oᵀ o′_t + 2 A′ s_{t+1} to s′_{t+1}
+//! and has ∂C/∂O += o′_t ⊗ s_{t+1}.
 //! Here W maps pre to post; it is stored `[pre, post]`, so one neuron's outgoing weights are one row.
 //!
 //! **Derivation.** Jᵏ enters I_t and Jᵏ_{t+1}, so its adjoint is Pᵏ_t = q_t + α_k Pᵏ_{t+1}; likewise Dᵏ + W_kᵀPᵏ is the
@@ -61,6 +72,7 @@ use crate::gate::Gate;
 use crate::neuron::Neuron;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One synapse type, as the scan sees it.
@@ -86,6 +98,25 @@ pub enum Body {
     TensorOps,
 }
 
+/// What the CPU kernel keeps of a run for its adjoint. The gradient is the same to the last bit: what is not kept is computed
+/// again from what is, by the same program.
+///
+/// The steps are cut into segments. The adjoint runs each segment again, forwards, with its rows in cache, before it goes back
+/// through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Checkpoint {
+    /// The states if a step is expected to use few rows of the weights, which are then cheaper to send again than currents are
+    /// to keep; else also the currents. Segments of about √T steps, fewer where their rows would outgrow the cache.
+    #[default]
+    Auto,
+    /// The state before each segment, and all currents: no product is computed again. Memory grows as B T N.
+    Currents,
+    /// Only the state before each segment of about √T steps. Memory grows as B √T N.
+    States,
+    /// Only the state before every this many steps, at least 1.
+    Every(usize),
+}
+
 /// Everything about a scan but its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanPlan {
@@ -104,6 +135,10 @@ pub struct ScanPlan {
     /// Whether a run's inputs and its end are searched for infinite values and NaN whatever the backend; the CPU kernel
     /// always looks at the end.
     pub check_finite: bool,
+    /// The synapse type whose trace the readout sees; `None` without a readout.
+    pub readout: Option<usize>,
+    /// What the CPU kernel keeps for the adjoint.
+    pub checkpoint: Checkpoint,
     /// Which program runs it.
     pub body: Body,
 }
@@ -159,6 +194,29 @@ impl<B: Backend> From<Option<FloatTensor<B>>> for Slot<B> {
     }
 }
 
+/// What a scan runs on. Every one of these has a gradient.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct ScanInputs<B: Backend> {
+    /// x, `[B, T, N]`; with a projection i, `[B, T, C]`.
+    pub drive: FloatTensor<B>,
+    /// U, `[C, N]`.
+    #[extension_type]
+    pub projection: Slot<B>,
+    /// I_o, `[N]`; only with a projection.
+    #[extension_type]
+    pub tonic: Slot<B>,
+    /// W, `[M, N, N]`.
+    #[extension_type]
+    pub weights: Slot<B>,
+    /// v_0, `[B, N]`.
+    pub v0: FloatTensor<B>,
+    /// s_0, `[B, K, N]`.
+    pub s0: FloatTensor<B>,
+    /// O, `[N, O]`.
+    #[extension_type]
+    pub readout: Slot<B>,
+}
+
 /// What a scan gives.
 #[derive(Debug, Clone, ExtensionType)]
 pub struct ScanOutput<B: Backend> {
@@ -171,13 +229,19 @@ pub struct ScanOutput<B: Backend> {
     /// Charges sent, `[B, T, N]`.
     #[extension_type]
     pub charge: Slot<B>,
+    /// o, `[B, T, O]`, with a readout.
+    #[extension_type]
+    pub readout: Slot<B>,
+    /// A, `[B]`, with a readout.
+    #[extension_type]
+    pub activity: Slot<B>,
     /// v_T, `[B, N]`.
     pub last_v: FloatTensor<B>,
     /// s_T, `[B, K, N]`.
     pub last_s: FloatTensor<B>,
-    /// What the adjoint needs, `[B, T, 2, N]`: I_t and vpre_t. Empty unless asked for.
+    /// What the adjoint needs. Empty unless asked for.
     #[extension_type]
-    pub tape: Slot<B>,
+    pub tape: ScanTape<B>,
 }
 
 /// The cost's direct gradients with respect to a scan's outputs; empty where zero.
@@ -192,6 +256,12 @@ pub struct OutputGradients<B: Backend> {
     /// ΔQ′, `[B, T, N]`.
     #[extension_type]
     pub charge: Slot<B>,
+    /// o′, `[B, T, O]`.
+    #[extension_type]
+    pub readout: Slot<B>,
+    /// A′, `[B]`.
+    #[extension_type]
+    pub activity: Slot<B>,
     /// With respect to v_T, `[B, N]`.
     #[extension_type]
     pub last_v: Slot<B>,
@@ -200,42 +270,70 @@ pub struct OutputGradients<B: Backend> {
     pub last_s: Slot<B>,
 }
 
-/// What the adjoint keeps of the forward run.
+/// What a forward run leaves for its adjoint; which parts is the program's own affair.
 #[derive(Debug, Clone, ExtensionType)]
 pub struct ScanTape<B: Backend> {
-    /// I_t and vpre_t, `[B, T, 2, N]`.
-    pub steps: FloatTensor<B>,
-    /// W, `[M, N, N]`.
+    /// I_t, `[B, T, N]`.
     #[extension_type]
-    pub weights: Slot<B>,
-    /// v_0, `[B, N]`.
-    pub v0: FloatTensor<B>,
-    /// s_0, `[B, K, N]`.
-    pub s0: FloatTensor<B>,
+    pub currents: Slot<B>,
+    /// vpre_t, `[B, T, N]`.
+    #[extension_type]
+    pub potentials: Slot<B>,
+    /// The trace that the readout sees, `[B, T, N]`.
+    #[extension_type]
+    pub trace: Slot<B>,
+    /// The states before each segment, `[B, segments, rows, N]`.
+    #[extension_type]
+    pub states: Slot<B>,
 }
 
-/// Which gradients are wanted beside the drive's.
+impl<B: Backend> ScanTape<B> {
+    /// Nothing kept.
+    pub fn empty() -> Self {
+        Self { currents: Slot::Empty, potentials: Slot::Empty, trace: Slot::Empty, states: Slot::Empty }
+    }
+}
+
+/// Which gradients are wanted beside those of v_0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
+    /// ∂C/∂x, or ∂C/∂i with a projection.
+    pub drive: bool,
+    /// ∂C/∂U.
+    pub projection: bool,
+    /// ∂C/∂I_o.
+    pub tonic: bool,
     /// ∂C/∂W.
     pub weights: bool,
     /// ∂C/∂s_0.
     pub s0: bool,
+    /// ∂C/∂O.
+    pub readout: bool,
 }
 
-/// The gradients of a scan's inputs.
+/// The gradients of a scan's inputs, those that are wanted.
 #[derive(Debug, Clone, ExtensionType)]
 pub struct InputGradients<B: Backend> {
-    /// ∂C/∂x, `[B, T, N]`.
-    pub drive: FloatTensor<B>,
-    /// ∂C/∂W, `[M, N, N]`, if wanted.
+    /// ∂C/∂x, `[B, T, N]`, or ∂C/∂i, `[B, T, C]`.
+    #[extension_type]
+    pub drive: Slot<B>,
+    /// ∂C/∂U, `[C, N]`.
+    #[extension_type]
+    pub projection: Slot<B>,
+    /// ∂C/∂I_o, `[N]`.
+    #[extension_type]
+    pub tonic: Slot<B>,
+    /// ∂C/∂W, `[M, N, N]`.
     #[extension_type]
     pub weights: Slot<B>,
     /// ∂C/∂v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
-    /// ∂C/∂s_0, `[B, K, N]`, if wanted.
+    /// ∂C/∂s_0, `[B, K, N]`.
     #[extension_type]
     pub s0: Slot<B>,
+    /// ∂C/∂O, `[N, O]`.
+    #[extension_type]
+    pub readout: Slot<B>,
 }
 
 /// A backend that can run the scan. The default bodies are tensor operations.
@@ -243,24 +341,91 @@ pub struct InputGradients<B: Backend> {
 pub trait SpikingBackend: Backend {
     /// Runs all steps; keeps the tape for the adjoint if asked to.
     fn spiking_scan(
-        drive: FloatTensor<Self>,
-        #[extension_type] weights: Slot<Self>,
-        v0: FloatTensor<Self>,
-        s0: FloatTensor<Self>,
+        #[extension_type] inputs: ScanInputs<Self>,
         plan: Arc<ScanPlan>,
         keep_tape: bool,
     ) -> ScanOutput<Self> {
-        composed::forward::<Self>(drive, weights, v0, s0, &plan, keep_tape)
+        composed::forward::<Self>(inputs, &plan, keep_tape)
     }
 
-    /// Runs the adjoint over all steps, backwards.
+    /// Runs the adjoint over all steps, backwards. Where the tape holds the currents and there is no projection, the drive is
+    /// not looked at.
     fn spiking_scan_adjoint(
+        #[extension_type] inputs: ScanInputs<Self>,
         #[extension_type] tape: ScanTape<Self>,
         #[extension_type] gradients: OutputGradients<Self>,
         plan: Arc<ScanPlan>,
         wanted: Wanted,
     ) -> InputGradients<Self> {
-        composed::adjoint::<Self>(tape, gradients, &plan, wanted)
+        composed::adjoint::<Self>(inputs, tape, gradients, &plan, wanted)
+    }
+}
+
+/// How the drive x is given.
+#[derive(Debug, Clone)]
+pub enum Drive {
+    /// x itself, `[B, T, N]`, 1/ms.
+    Whole(Tensor<3>),
+    /// x = U i + I_o.
+    Projected {
+        /// i, `[B, T, C]`.
+        input: Tensor<3>,
+        /// U, `[C, N]`.
+        projection: Tensor<2>,
+        /// I_o, `[N]`; 0 if `None`.
+        tonic: Option<Tensor<1>>,
+    },
+}
+
+impl Drive {
+    /// x, or i where it is projected.
+    fn series(&self) -> &Tensor<3> {
+        match self {
+            Drive::Whole(drive) => drive,
+            Drive::Projected { input, .. } => input,
+        }
+    }
+
+    /// N.
+    fn neurons(&self) -> usize {
+        match self {
+            Drive::Whole(drive) => drive.dims()[2],
+            Drive::Projected { projection, .. } => projection.dims()[1],
+        }
+    }
+}
+
+/// What a scan runs on.
+#[derive(Debug, Clone)]
+pub struct Arguments {
+    /// x.
+    pub drive: Drive,
+    /// W, `[M, N, N]` stored `[pre, post]`, one plane for each synapse type that has weights; `None` if none has.
+    pub weights: Option<Tensor<3>>,
+    /// v_0, `[B, N]`, in [0, 1).
+    pub v0: Tensor<2>,
+    /// s_0, `[B, K, N]`.
+    pub s0: Tensor<3>,
+    /// O, `[N, O]`, if the plan has a readout.
+    pub readout: Option<Tensor<2>>,
+}
+
+impl From<Arguments> for ScanInputs<Dispatch> {
+    fn from(arguments: Arguments) -> Self {
+        let Arguments { drive, weights, v0, s0, readout } = arguments;
+        let (drive, projection, tonic) = match drive {
+            Drive::Whole(drive) => (drive, None, None),
+            Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic),
+        };
+        Self {
+            drive: drive.into_dispatch(),
+            projection: projection.map(Tensor::into_dispatch).into(),
+            tonic: tonic.map(Tensor::into_dispatch).into(),
+            weights: weights.map(Tensor::into_dispatch).into(),
+            v0: v0.into_dispatch(),
+            s0: s0.into_dispatch(),
+            readout: readout.map(Tensor::into_dispatch).into(),
+        }
     }
 }
 
@@ -273,6 +438,10 @@ pub struct Run {
     pub v: Option<Tensor<3>>,
     /// Charges ΔQ_t, `[B, T, N]`; a spike adds up to 1.
     pub charge: Option<Tensor<3>>,
+    /// The readout o_t, `[B, T, O]`.
+    pub output: Option<Tensor<3>>,
+    /// The activity A = Σ_t |s_{t+1}|² of the trace that is read out, `[B]`.
+    pub activity: Option<Tensor<1>>,
     /// v_T, `[B, N]`.
     pub last_v: Tensor<2>,
     /// s_T, `[B, K, N]`.
@@ -281,30 +450,18 @@ pub struct Run {
 
 /// Runs a network over its drive. Differentiable with respect to every tensor, if the gate is.
 ///
-/// - `drive`: x, `[B, T, N]`, 1/ms.
-/// - `weights`: W, `[M, N, N]` stored `[pre, post]`, one plane for each synapse type that has weights; `None` if none has.
-/// - `v0`: `[B, N]`, in [0, 1).
-/// - `s0`: `[B, K, N]`.
-///
 /// # Panics
 /// If shapes, dtypes or devices do not fit each other; and, on the CPU backends or where the plan asks for it, if a value
 /// becomes infinite or NaN.
-pub fn scan(drive: Tensor<3>, weights: Option<Tensor<3>>, v0: Tensor<2>, s0: Tensor<3>, plan: &Arc<ScanPlan>) -> Run {
-    check_inputs(&drive, weights.as_ref(), &v0, &s0, plan);
-    let [_, steps, _] = drive.dims();
+pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
+    check_arguments(&arguments, plan);
+    let [_, steps, _] = arguments.drive.series().dims();
     if plan.check_finite {
         // The QIF flow caps its angle, so an infinite current need not show in the end.
-        finite::check_tensor(finite::DRIVE, &drive, steps);
-        weights.iter().for_each(|weights| finite::check_tensor(finite::WEIGHTS, weights, steps));
+        finite::check_tensor(finite::DRIVE, arguments.drive.series(), steps);
+        arguments.weights.iter().for_each(|weights| finite::check_tensor(finite::WEIGHTS, weights, steps));
     }
-    let output = Dispatch::spiking_scan(
-        drive.into_dispatch(),
-        weights.map(Tensor::into_dispatch).into(),
-        v0.into_dispatch(),
-        s0.into_dispatch(),
-        plan.clone(),
-        false,
-    );
+    let output = Dispatch::spiking_scan(arguments.into(), plan.clone(), false);
     let mut traces = Vec::with_capacity(plan.traces_read());
     if let Slot::Full(packed) = output.traces {
         let packed = Tensor::<4>::from_dispatch(packed);
@@ -317,6 +474,8 @@ pub fn scan(drive: Tensor<3>, weights: Option<Tensor<3>>, v0: Tensor<2>, s0: Ten
         traces,
         v: output.v.into_option().map(Tensor::from_dispatch),
         charge: output.charge.into_option().map(Tensor::from_dispatch),
+        output: output.readout.into_option().map(Tensor::from_dispatch),
+        activity: output.activity.into_option().map(Tensor::from_dispatch),
         last_v: Tensor::from_dispatch(output.last_v),
         last_s: Tensor::from_dispatch(output.last_s),
     };
@@ -327,8 +486,10 @@ pub fn scan(drive: Tensor<3>, weights: Option<Tensor<3>>, v0: Tensor<2>, s0: Ten
     run
 }
 
-fn check_inputs(drive: &Tensor<3>, weights: Option<&Tensor<3>>, v0: &Tensor<2>, s0: &Tensor<3>, plan: &ScanPlan) {
-    let [batch, steps, neurons] = drive.dims();
+fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
+    let Arguments { drive, weights, v0, s0, readout } = arguments;
+    let (series, neurons) = (drive.series(), drive.neurons());
+    let [batch, steps, channels] = series.dims();
     assert!(steps > 0, "the drive has 0 time steps, but a run needs at least 1");
     assert_eq!(v0.dims(), [batch, neurons], "v0 must be [batch, neurons] like the drive [batch, steps, neurons]");
     assert_eq!(
@@ -337,15 +498,40 @@ fn check_inputs(drive: &Tensor<3>, weights: Option<&Tensor<3>>, v0: &Tensor<2>, 
         "s0 must be [batch, synapse types, neurons] like the drive [batch, steps, neurons]"
     );
     let planes = plan.weight_planes();
-    let dims = weights.map_or([0, neurons, neurons], Tensor::dims);
+    let dims = weights.as_ref().map_or([0, neurons, neurons], Tensor::dims);
     assert_eq!(dims, [planes, neurons, neurons], "weights must be [recurrent synapse types, neurons, neurons]");
+    assert_eq!(readout.is_some(), plan.readout.is_some(), "a plan with a readout, and no other, takes readout weights");
+    if let Checkpoint::Every(every) = plan.checkpoint {
+        assert!(
+            every > 0,
+            "Checkpoint::Every is 0, but must be at least 1; use Checkpoint::Auto to leave it to the kernel"
+        );
+    }
     let mut others = vec![("v0", v0.dtype(), v0.device()), ("s0", s0.dtype(), s0.device())];
-    others.extend(weights.map(|w| ("weights", w.dtype(), w.device())));
+    others.extend(weights.iter().map(|w| ("weights", w.dtype(), w.device())));
+    if let Drive::Projected { projection, tonic, .. } = drive {
+        assert_eq!(
+            projection.dims()[0],
+            channels,
+            "the projection must be [channels, neurons] for the input's channels"
+        );
+        others.push(("projection", projection.dtype(), projection.device()));
+        if let Some(tonic) = tonic {
+            assert_eq!(tonic.dims(), [neurons], "the tonic current must be [neurons]");
+            others.push(("tonic current", tonic.dtype(), tonic.device()));
+        }
+    }
+    if let (Some(readout), Some(synapse)) = (readout, plan.readout) {
+        let types = plan.synapses.len();
+        assert!(synapse < types, "the readout sees synapse type {synapse}, but there are {types}, counted from 0");
+        assert_eq!(readout.dims()[0], neurons, "the readout must be [neurons, outputs]");
+        others.push(("readout", readout.dtype(), readout.device()));
+    }
     for (name, dtype, device) in others {
-        assert_eq!(dtype, drive.dtype(), "{name} and the drive differ in dtype; cast one of them");
+        assert_eq!(dtype, series.dtype(), "{name} and the drive differ in dtype; cast one of them");
         assert_eq!(
             device.clone().inner(),
-            drive.device().inner(),
+            series.device().inner(),
             "{name} and the drive are on different devices; move one of them"
         );
     }

@@ -12,7 +12,8 @@ use crate::neuron::{Flow, Neuron, Nif, Qif};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-/// Runs a network step by step; see [`scan`](super::scan()) for the arguments, of which `drive` gives x_t, `[B, N]`.
+/// Runs a network step by step; see [`Arguments`](super::Arguments), of which `drive` gives x_t, `[B, N]`. It
+/// gives trajectories only; a readout is a product that follows.
 pub fn run(
     steps: usize,
     mut drive: impl FnMut(usize) -> Tensor<2>,
@@ -43,6 +44,8 @@ pub fn run(
         traces: traces.into_iter().map(tensor).collect(),
         v: v.map(tensor),
         charge: charge.map(tensor),
+        output: None,
+        activity: None,
         last_v: tensor(state.v),
         last_s: tensor(Field::stack(state.s, 1)),
     }

@@ -1,22 +1,27 @@
-//! The adjoint kernel: one sample's run, backwards.
+//! The adjoint kernel: one sample's run, backwards, segment by segment.
+//!
+//! A segment is run again forwards, which leaves charges, slopes and gates of all its steps in cache; then the adjoint goes back
+//! through it; then the outer products of all its steps are added to the gradients of the weights at once.
 
-use super::forward::Network;
 use super::matrix::{Matrix, Senders};
-use super::rows::{self, Row};
+use super::network::{Network, Space, State, channels_of};
+use super::rows::{self, Row, lanes, lanes_mut};
 use crate::neuron::Flow;
 use crate::number::Real;
+use macerator::Simd;
 use std::mem::MaybeUninit;
-
-/// Steps whose outer products are added to the weights' gradient at once.
-const BLOCK: usize = 32;
 
 /// How many steps before they are needed rows are asked for.
 const AHEAD: usize = 6;
 
-/// One sample's tape and the cost's direct gradients; `None` where zero.
+/// One sample's inputs, tape and the cost's direct gradients; `None` where zero.
 pub(super) struct Inputs<'a, T> {
-    /// I_t and vpre_t, `[T, 2, N]`.
-    pub(super) tape: &'a [T],
+    /// x, `[T, N]`, or i, `[T, C]`.
+    pub(super) drive: &'a [T],
+    /// I_t, `[T, N]`, if kept.
+    pub(super) currents: Option<&'a [T]>,
+    /// The states before each segment, `[segments, rows, N]`.
+    pub(super) states: &'a [T],
     /// v_0, `[N]`.
     pub(super) v0: &'a [T],
     /// s_0, `[K, N]`.
@@ -27,148 +32,315 @@ pub(super) struct Inputs<'a, T> {
     pub(super) v: Option<&'a [T]>,
     /// ΔQ′, `[T, N]`.
     pub(super) charge: Option<&'a [T]>,
+    /// o′, `[T, O]`.
+    pub(super) readout: Option<&'a [T]>,
+    /// A′.
+    pub(super) activity: Option<T>,
     /// `[N]`.
     pub(super) last_v: Option<&'a [T]>,
     /// `[K, N]`.
     pub(super) last_s: Option<&'a [T]>,
 }
 
+/// Gradients that samples add to. Each is empty if not wanted.
+pub(super) struct Sums<T> {
+    /// ∂C/∂W, one for each synapse type that has weights.
+    pub(super) weights: Vec<Matrix<T>>,
+    /// ∂C/∂U, `[C, N]`.
+    pub(super) projection: Option<Matrix<T>>,
+    /// ∂C/∂I_o, `[1, N]`.
+    pub(super) tonic: Option<Matrix<T>>,
+    /// ∂C/∂O, transposed: `[O, N]`.
+    pub(super) readout: Option<Matrix<T>>,
+}
+
 /// Where one sample's gradients are written.
 pub(super) struct Outputs<'a, T> {
-    /// `[T, N]`.
-    pub(super) drive: &'a mut [MaybeUninit<T>],
+    /// ∂C/∂x, `[T, N]`, or ∂C/∂i, `[T, C]`.
+    pub(super) drive: Option<&'a mut [MaybeUninit<T>]>,
     /// `[N]`.
     pub(super) v0: &'a mut [T],
     /// `[K, N]`.
     pub(super) s0: Option<&'a mut [T]>,
-    /// ∂C/∂W, added to; one for each synapse type that has weights. Empty if not wanted.
-    pub(super) weights: &'a mut [Matrix<T>],
+    /// What this sample adds to.
+    pub(super) sums: &'a mut Sums<T>,
 }
 
-/// Runs the adjoint of one sample; the equations are in [`scan`](crate::scan). `transposed` are the network's weights the
-/// other way round.
+/// Rows of all steps of a segment.
+struct Segment<T> {
+    /// ΔQ_t.
+    charge: Matrix<T>,
+    /// ∂φ/∂v.
+    dv: Matrix<T>,
+    /// ∂φ/∂I.
+    di: Matrix<T>,
+    /// g(v_t), one more than steps.
+    density: Matrix<T>,
+    /// s_{t+1} of the type that is read out.
+    trace: Matrix<T>,
+    /// Pᵏ_{t+1} of the types that have weights, and Pᵏ_{t+2} of the last step.
+    p: Vec<Matrix<T>>,
+    /// q_t, and q_{t+1} of the last step.
+    q: Matrix<T>,
+    /// The active neurons of each step.
+    active: Lists,
+    /// The same by neuron.
+    senders: Senders,
+}
+
+/// A list of neurons for each step, one after another.
+struct Lists {
+    members: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl Lists {
+    /// The list of a step.
+    #[inline(always)]
+    fn of(&self, at: usize) -> &[u32] {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.members[start..self.ends[at]]
+    }
+}
+
+impl<T: Real> Segment<T> {
+    fn new<F: Flow>(network: &Network<'_, T, F>, every: usize) -> Self {
+        let n = network.neurons;
+        let rows = |count: usize| Matrix::zeros(count, n);
+        Self {
+            charge: rows(every),
+            dv: rows(every),
+            di: rows(every),
+            density: rows(every + 1),
+            trace: rows(if network.readout.is_some() { every } else { 0 }),
+            p: network.weights.iter().map(|_| rows(every + 1)).collect(),
+            q: rows(every + 1),
+            active: Lists { members: Vec::with_capacity(every * n), ends: Vec::with_capacity(every) },
+            senders: Senders::new(n, every),
+        }
+    }
+
+    /// Runs the steps again from the state before them.
+    #[inline(always)]
+    fn run<S: Simd, F: Flow>(
+        &mut self,
+        network: &Network<'_, T, F>,
+        steps: std::ops::Range<usize>,
+        inputs: &Inputs<'_, T>,
+        channels: usize,
+        state: &mut State<T>,
+        space: &mut Space<T>,
+    ) {
+        let n = network.neurons;
+        self.active.members.clear();
+        self.active.ends.clear();
+        self.senders.clear();
+        rows::density::<S, T>(&network.gate, &state.v, self.density.row_mut(0));
+        for (at, t) in steps.enumerate() {
+            match inputs.currents {
+                Some(currents) => space.i[..n].copy_from_slice(&currents[t * n..(t + 1) * n]),
+                None => state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space),
+            }
+            let slopes = (lanes_mut(self.dv.row_mut(at)), lanes_mut(self.di.row_mut(at)));
+            let vpre = lanes_mut(&mut space.vpre);
+            network.flow.phi_and_slopes_row((lanes::<S, T>(&state.v), lanes(&space.i)), vpre, slopes);
+            std::mem::swap(&mut state.v, &mut space.vpre);
+            let (charge, density) = (self.charge.row_mut(at), self.density.row_mut(at + 1));
+            rows::settle_with_density::<S, T>(&network.gate, &mut state.v, &mut state.sent, charge, density);
+            let charge = self.charge.row(at);
+            rows::active(&mut self.active.members, n, charge, self.density.row(at), self.density.row(at + 1));
+            self.active.ends.push(self.active.members.len());
+            let active = self.active.of(at);
+            self.senders.note(at, active);
+            if inputs.currents.is_none() {
+                state.send::<S, F>(network, active, charge);
+            }
+            if let Some((k, _)) = network.readout {
+                state.trace::<S, F>(network, charge);
+                self.trace.row_mut(at).copy_from_slice(&state.s[k]);
+            }
+        }
+    }
+}
+
+/// Runs the adjoint of one sample in segments of `every` steps; the equations are in [`scan`](crate::scan).
 #[inline(always)]
-pub(super) fn run<T: Real, F: Flow>(
+pub(super) fn run<S: Simd, T: Real, F: Flow>(
     network: &Network<'_, T, F>,
-    transposed: &[Matrix<T>],
+    steps: usize,
+    every: usize,
     inputs: &Inputs<'_, T>,
-    outputs: Outputs<'_, T>,
+    mut outputs: Outputs<'_, T>,
 ) {
     let n = network.neurons;
-    let Network { flow, gate, synapses, weights, .. } = network;
-    let zero = T::default();
-    let steps = inputs.tape.len() / (2 * n);
-    let current_at = |t: usize| &inputs.tape[2 * t * n..(2 * t + 1) * n];
-    let vpre_at = |t: usize| &inputs.tape[(2 * t + 1) * n..(2 * t + 2) * n];
+    let Network { synapses, weights, .. } = network;
+    let (zero, one) = (T::default(), T::of(1.0));
+    let channels = inputs.drive.len() / steps;
+    let state_size = network.state_rows(inputs.currents.is_some()) * n;
+    let sums = &mut *outputs.sums;
 
+    let mut state = State::start::<S, F>(network, inputs.v0, inputs.s0);
+    let mut space = Space::new(n);
+    let mut segment = Segment::new(network, every);
     let mut lambda = inputs.last_v.map_or_else(|| Row::zeros(n), Row::of);
     let mut d = vec![Row::<T>::zeros(n); synapses.len()];
-    let mut p = vec![Row::<T>::zeros(n); synapses.len()];
-    let (mut q, mut mu, mut v) = (Row::<T>::zeros(n), Row::<T>::zeros(n), Row::<T>::zeros(n));
-    let (mut dv, mut di) = (Row::<T>::zeros(n), Row::<T>::zeros(n));
-    // G and g after the step at hand, and before it.
-    let (mut sent_after, mut density_after) = (Row::<T>::zeros(n), Row::<T>::zeros(n));
-    let (mut sent, mut density) = (Row::<T>::zeros(n), Row::<T>::zeros(n));
-    let [mut space_i, mut space_vpre, mut space_before, mut space_direct] = [(); 4].map(|()| Row::<T>::zeros(n));
-    let mut list = Vec::with_capacity(rows::padded(n));
+    // μ of all neurons in crowded steps, else of the active ones in order, as is λpre.
+    let [mut mu, mut pre] = [(); 2].map(|()| Row::<T>::zeros(n));
+    let mut through_projection = Row::zeros(channels);
     let everyone: Vec<u32> = (0..n as u32).collect();
-    // ΔQ_t and Pᵏ_{t+1} of a block of steps.
-    let mut charges = Matrix::zeros(BLOCK, n);
-    let mut adjoints: Vec<Matrix<T>> = outputs.weights.iter().map(|_| Matrix::zeros(BLOCK, n)).collect();
-    let mut senders = Senders::new(n, BLOCK);
+    let all_channels: Vec<u32> = (0..channels as u32).collect();
+    let all_outputs: Vec<u32> = (0..network.readout.map_or(0, |(_, readout)| readout.rows()) as u32).collect();
+    let mut active_channels = Senders::new(channels, if sums.projection.is_some() { every } else { 0 });
 
-    rows::reset_row(space_vpre.view(vpre_at(steps - 1)), &mut v);
-    rows::gate_of(gate, &v, &mut sent_after, &mut density_after);
+    for first in (0..steps).step_by(every).rev() {
+        let last = (first + every).min(steps);
+        let length = last - first;
+        // What the segment after this one ended with; at first, nothing.
+        segment.q.copy_row(0, length);
+        segment.p.iter_mut().for_each(|p| p.copy_row(0, length));
+        state.load::<S, F>(network, &inputs.states[first / every * state_size..][..state_size]);
+        segment.run::<S, F>(network, first..last, inputs, channels, &mut state, &mut space);
 
-    for t in (0..steps).rev() {
-        let here = t * n..(t + 1) * n;
-        let slot = t % BLOCK;
-        if t >= AHEAD {
-            let then = (t - AHEAD) * n..(t - AHEAD + 1) * n;
-            rows::prefetch(&inputs.tape[2 * then.start..2 * then.end]);
-            let direct = inputs.traces.iter().chain([&inputs.v, &inputs.charge]);
-            direct.flatten().for_each(|direct| rows::prefetch(&direct[then.clone()]));
-        }
-        match t {
-            0 => v[..n].copy_from_slice(inputs.v0),
-            _ => rows::reset_row(space_before.view(vpre_at(t - 1)), &mut v),
-        }
-        rows::gate_of(gate, &v, &mut sent, &mut density);
-        rows::charge_of(space_vpre.view(vpre_at(t)), &sent_after, &sent, charges.row_mut(slot));
-        rows::slopes(flow, &v, space_i.view(current_at(t)), &mut dv, &mut di);
-
-        if let Some(d_v) = inputs.v {
-            rows::add(&mut lambda, space_direct.view(&d_v[here.clone()]));
-        }
-        // The error current is wanted only where the gate lets it through.
-        let active = rows::active(&mut list, n, charges.row(slot), &density, &density_after);
-        senders.note(slot, active);
-        let crowded = 2 * active.len() > n;
-        for &j in active {
-            mu[j as usize] = inputs.charge.map_or(zero, |d_charge| d_charge[t * n + j as usize]);
-        }
-        for (k, synapse) in synapses.iter().enumerate() {
-            let (decay, jump) = (T::of(synapse.decay), T::of(synapse.jump));
-            match inputs.traces[k] {
-                Some(d_trace) => {
-                    rows::decay_add(&mut d[k], decay, space_direct.view(&d_trace[here.clone()]), T::of(1.0))
-                }
-                None => rows::scale(&mut d[k], decay),
-            }
-            if let (Some(last), true) = (inputs.last_s, t + 1 == steps) {
-                rows::add(&mut d[k], space_direct.view(&last[k * n..(k + 1) * n]));
-            }
-            for &j in active {
-                mu[j as usize] = jump.times_add(d[k][j as usize], mu[j as usize]);
-            }
-            if let Some(plane) = synapse.weights {
-                rows::decay_add(&mut p[k], decay, &q, T::of(1.0));
-                if crowded {
-                    transposed[plane].send(&everyone, &p[k], jump, T::of(1.0), &mut mu);
-                } else {
-                    weights[plane].gather(active, &p[k], jump, &mut mu);
-                }
-                if let Some(adjoints) = adjoints.get_mut(plane) {
-                    adjoints.row_mut(slot).copy_from_slice(&p[k]);
+        for t in (first..last).rev() {
+            let here = t * n..(t + 1) * n;
+            let at = t - first;
+            if t >= AHEAD {
+                let then = (t - AHEAD) * n..(t - AHEAD + 1) * n;
+                for direct in inputs.traces.iter().chain([&inputs.v, &inputs.charge]).flatten() {
+                    rows::prefetch(&direct[then.clone()]);
                 }
             }
-        }
-        rows::costate(&mut lambda, &mut q, &mu, (&density_after, &density), (&dv, &di));
-        if crowded {
-            mu.fill(zero);
-        } else {
-            active.iter().for_each(|&j| mu[j as usize] = zero);
-        }
-        outputs.drive[here].write_copy_of_slice(&q[..n]);
-        std::mem::swap(&mut sent_after, &mut sent);
-        std::mem::swap(&mut density_after, &mut density);
-
-        if slot == 0 {
-            for synapse in synapses.iter() {
-                let Some(plane) = synapse.weights else { continue };
-                if let Some(gradient) = outputs.weights.get_mut(plane) {
-                    gradient.add_outer(&senders, &charges, T::of(synapse.jump), &adjoints[plane]);
+            if let Some(d_v) = inputs.v {
+                rows::add_tensor::<S, T>(&mut lambda, &d_v[here.clone()]);
+            }
+            for (k, synapse) in synapses.iter().enumerate() {
+                let mut decay = T::of(synapse.decay);
+                if let (Some((read, readout)), Some(d_output)) = (network.readout, inputs.readout)
+                    && read == k
+                {
+                    let d_output = &d_output[t * readout.rows()..(t + 1) * readout.rows()];
+                    readout.send::<S>(&all_outputs, d_output, one, decay, &mut d[k]);
+                    decay = one;
+                }
+                match inputs.traces[k] {
+                    Some(d_trace) => rows::decay_add_tensor::<S, T>(&mut d[k], decay, &d_trace[here.clone()]),
+                    None if decay == one => {}
+                    None => rows::scale::<S, T>(&mut d[k], decay),
+                }
+                if let (Some(last), true) = (inputs.last_s, t + 1 == steps) {
+                    rows::add_tensor::<S, T>(&mut d[k], &last[k * n..(k + 1) * n]);
+                }
+                if let (Some((read, _)), Some(d_activity)) = (network.readout, inputs.activity)
+                    && read == k
+                {
+                    rows::add_scaled::<S, T>(&mut d[k], d_activity + d_activity, segment.trace.row(at));
+                }
+                if let Some(plane) = synapse.weights {
+                    let (p, before) = segment.p[plane].row_and_next(at);
+                    rows::decayed_sum::<S, T>(p, T::of(synapse.decay), before, segment.q.row(at + 1));
                 }
             }
-            senders.clear();
+
+            // The error current is wanted only where the gate lets it through.
+            let active = segment.active.of(at);
+            if 2 * active.len() > n {
+                match inputs.charge {
+                    Some(d_charge) => mu[..n].copy_from_slice(&d_charge[here.clone()]),
+                    None => mu.fill(zero),
+                }
+                for (k, synapse) in synapses.iter().enumerate() {
+                    let jump = T::of(synapse.jump);
+                    rows::add_scaled::<S, T>(&mut mu, jump, &d[k]);
+                    if let Some(plane) = synapse.weights {
+                        weights[plane].transposed().send::<S>(&everyone, segment.p[plane].row(at), jump, one, &mut mu);
+                    }
+                }
+                let densities = (segment.density.row(at + 1), segment.density.row(at));
+                let slopes = (segment.dv.row(at), segment.di.row(at));
+                rows::crowded_costate::<S, T>(&mut lambda, segment.q.row_mut(at), &mu, densities, slopes);
+            } else {
+                for (mu, &j) in mu.iter_mut().zip(active) {
+                    *mu = inputs.charge.map_or(zero, |d_charge| d_charge[t * n + j as usize]);
+                }
+                for (k, synapse) in synapses.iter().enumerate() {
+                    let jump = T::of(synapse.jump);
+                    for (mu, &j) in mu.iter_mut().zip(active) {
+                        *mu = jump.times_add(d[k][j as usize], *mu);
+                    }
+                    if let Some(plane) = synapse.weights {
+                        weights[plane].rows.gather::<S>(active, segment.p[plane].row(at), jump, &mut mu);
+                    }
+                }
+                let (before, after) = (segment.density.row(at), segment.density.row(at + 1));
+                let (dv, di) = (segment.dv.row(at), segment.di.row(at));
+                for ((&mu, pre), &j) in mu.iter().zip(pre.iter_mut()).zip(active) {
+                    let j = j as usize;
+                    *pre = after[j].times_add(mu, lambda[j]);
+                    lambda[j] = *pre;
+                }
+                rows::costate::<S, T>(&mut lambda, segment.q.row_mut(at), (dv, di));
+                for ((&mu, &pre), &j) in mu.iter().zip(pre.iter()).zip(active) {
+                    let j = j as usize;
+                    lambda[j] = dv[j].times_add(pre, -(before[j] * mu));
+                }
+            }
+
+            let q = segment.q.row(at);
+            match (&mut outputs.drive, network.projection) {
+                (Some(out), None) => rows::write::<S, T>(&mut out[here], q),
+                (Some(out), Some(projection)) => {
+                    through_projection.fill(zero);
+                    projection.weights.gather::<S>(&all_channels, q, one, &mut through_projection);
+                    out[t * channels..(t + 1) * channels].write_copy_of_slice(&through_projection[..channels]);
+                }
+                (None, _) => {}
+            }
+        }
+
+        for (k, plane) in network.recurrent() {
+            if let Some(gradient) = sums.weights.get_mut(plane) {
+                let jump = T::of(synapses[k].jump);
+                gradient.add_outer::<S>(&segment.senders, |at, j| jump * segment.charge.row(at)[j], &segment.p[plane]);
+            }
+        }
+        if let Some(gradient) = &mut sums.projection {
+            let input = &inputs.drive[first * channels..last * channels];
+            active_channels.clear();
+            for (at, input) in input.chunks_exact(channels).enumerate() {
+                channels_of(&mut space.channels, input);
+                active_channels.note(at, &space.channels);
+            }
+            gradient.add_outer::<S>(&active_channels, |at, c| input[at * channels + c], &segment.q);
+        }
+        if let Some(gradient) = &mut sums.tonic {
+            gradient.add_dense::<S>(length, |_, _| one, &segment.q);
+        }
+        if let (Some(gradient), Some(d_output)) = (&mut sums.readout, inputs.readout) {
+            let outputs = gradient.rows();
+            let d_output = &d_output[first * outputs..last * outputs];
+            gradient.add_dense::<S>(length, |at, r| d_output[at * outputs + r], &segment.trace);
         }
     }
 
     outputs.v0.copy_from_slice(&lambda[..n]);
     for (k, synapse) in synapses.iter().enumerate() {
         let decay = T::of(synapse.decay);
-        rows::scale(&mut d[k], decay);
+        rows::scale::<S, T>(&mut d[k], decay);
         if let Some(plane) = synapse.weights {
-            rows::decay_add(&mut p[k], decay, &q, T::of(1.0));
+            // P_0, one row before the first step's P_1.
+            let mut p = Row::zeros(n);
+            rows::decayed_sum::<S, T>(&mut p, decay, segment.p[plane].row(0), segment.q.row(0));
             if outputs.s0.is_some() {
-                weights[plane].gather(&everyone, &p[k], T::of(1.0), &mut d[k]);
+                weights[plane].rows.gather::<S>(&everyone, &p, one, &mut d[k]);
             }
-            if let Some(gradient) = outputs.weights.get_mut(plane) {
-                charges.row_mut(0)[..n].copy_from_slice(&inputs.s0[k * n..(k + 1) * n]);
-                adjoints[plane].row_mut(0).copy_from_slice(&p[k]);
-                senders.clear();
-                senders.note(0, rows::nonzero(&mut list, n, charges.row(0)));
-                gradient.add_outer(&senders, &charges, T::of(1.0), &adjoints[plane]);
+            if let Some(gradient) = sums.weights.get_mut(plane) {
+                let s0 = Row::of(&inputs.s0[k * n..(k + 1) * n]);
+                let mut list = Vec::new();
+                rows::nonzero(&mut list, n, &s0);
+                segment.p[plane].row_mut(0).copy_from_slice(&p);
+                segment.senders.clear();
+                segment.senders.note(0, &list);
+                gradient.add_outer::<S>(&segment.senders, |_, j| s0[j], &segment.p[plane]);
             }
         }
     }

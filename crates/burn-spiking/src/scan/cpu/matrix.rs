@@ -1,29 +1,26 @@
-//! Square matrices over neurons, and the three products of the scan that touch only active neurons.
+//! Matrices over neurons, and the three products of the scan that touch only active neurons.
 //!
 //! A product keeps a tile of its result in registers while it runs over the active neurons, so that each weight is read
 //! once and nothing else is: few active neurons or all of them, the loop is the same. Where more than half are active, errors
 //! come back through the transposed matrix, which needs no sums over lanes.
 
-use super::rows::{LANES, Row, lanes, lanes_mut, padded};
-use crate::number::Real;
+use super::rows::{BLOCK, Row, lanes, lanes_mut, padded};
+use crate::lanes::Lanes;
+use crate::number::{Number, Real};
+use macerator::Simd;
+use std::mem::MaybeUninit;
 
-/// The most blocks of lanes that a tile has: as many as the registers hold.
-const fn tile_blocks<T>() -> usize {
-    let blocks = 320 / (LANES * size_of::<T>());
-    if blocks > 5 { 5 } else { blocks }
-}
-
-/// Runs a program over tiles of `$blocks` blocks in all, its first block in `$first` and its size in `$B`.
+/// Runs a program over tiles of `$vectors` vectors in all, its first vector in `$first` and its size in `$B`. Ten vectors and two
+/// operands are as many as the registers of the smaller processors hold.
 macro_rules! by_tile {
-    ($T:ty, $blocks:expr, |$first:ident, $B:ident| $body:block) => {{
+    ($vectors:expr, |$first:ident, $B:ident| $body:block) => {{
         let mut $first = 0;
-        while $first < $blocks {
-            match ($blocks - $first).min(tile_blocks::<$T>()) {
+        while $first < $vectors {
+            match $vectors - $first {
                 1 => by_tile!(@run 1, $first, $B, $body),
-                2 => by_tile!(@run 2, $first, $B, $body),
-                3 => by_tile!(@run 3, $first, $B, $body),
-                4 => by_tile!(@run 4, $first, $B, $body),
-                _ => by_tile!(@run 5, $first, $B, $body),
+                2..4 => by_tile!(@run 2, $first, $B, $body),
+                4..10 => by_tile!(@run 4, $first, $B, $body),
+                _ => by_tile!(@run 10, $first, $B, $body),
             }
         }
     }};
@@ -36,23 +33,23 @@ macro_rules! by_tile {
 
 /// A tile of a row.
 #[inline(always)]
-fn tile<T, const B: usize>(row: &[T], first: usize) -> &[[T; LANES]; B] {
+fn tile<S: Simd, T: Real, const B: usize>(row: &[T], first: usize) -> &[Lanes<S, T>; B] {
     lanes(row)[first..first + B].try_into().expect("the tile has its own length")
 }
 
 /// acc += a row.
 #[inline(always)]
-fn add_scaled<T: Real, const B: usize>(acc: &mut [[T; LANES]; B], a: T, row: &[[T; LANES]; B]) {
+fn add_scaled<S: Simd, T: Real, const B: usize>(acc: &mut [Lanes<S, T>; B], a: T, row: &[Lanes<S, T>; B]) {
+    let a = Lanes::splat(a);
     for b in 0..B {
-        for l in 0..LANES {
-            acc[b][l] = a.times_add(row[b][l], acc[b][l]);
-        }
+        acc[b] = a.times_add(row[b], acc[b]);
     }
 }
 
 /// A matrix of padded rows: one neuron's outgoing weights are one row.
 pub(super) struct Matrix<T> {
     data: Row<T>,
+    rows: usize,
     width: usize,
 }
 
@@ -60,7 +57,7 @@ impl<T: Real> Matrix<T> {
     /// Of zeros, `rows` by `columns`.
     pub(super) fn zeros(rows: usize, columns: usize) -> Self {
         let width = padded(columns);
-        Self { data: Row::zeros(rows * width), width }
+        Self { data: Row::zeros(rows * width), rows, width }
     }
 
     /// From unpadded rows.
@@ -73,16 +70,28 @@ impl<T: Real> Matrix<T> {
         matrix
     }
 
-    /// The transpose of unpadded rows.
-    pub(super) fn transposed(data: &[T], columns: usize) -> Self {
-        let rows = data.len() / columns;
-        let mut matrix = Self::zeros(columns, rows);
-        for (i, row) in data.chunks_exact(columns).enumerate() {
-            for (j, &x) in row.iter().enumerate() {
-                matrix.data[j * matrix.width + i] = x;
+    /// The transpose, of which only the first `columns` columns count.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn transposed(&self, columns: usize) -> Self {
+        let mut transposed = Self::zeros(columns, self.rows);
+        // Tile by tile, so that neither side jumps from page to page.
+        for i in (0..self.rows).step_by(BLOCK) {
+            for j in (0..columns).step_by(BLOCK) {
+                for i in i..(i + BLOCK).min(self.rows) {
+                    for j in j..(j + BLOCK).min(columns) {
+                        transposed.data[j * transposed.width + i] = self.data[i * self.width + j];
+                    }
+                }
             }
         }
-        matrix
+        transposed
+    }
+
+    /// Number of rows.
+    #[inline(always)]
+    pub(super) fn rows(&self) -> usize {
+        self.rows
     }
 
     #[inline(always)]
@@ -95,15 +104,32 @@ impl<T: Real> Matrix<T> {
         &mut self.data[j * self.width..(j + 1) * self.width]
     }
 
+    /// One row to write and the next to read.
+    #[inline(always)]
+    pub(super) fn row_and_next(&mut self, j: usize) -> (&mut [T], &[T]) {
+        let (head, tail) = self.data.split_at_mut((j + 1) * self.width);
+        (&mut head[j * self.width..], &tail[..self.width])
+    }
+
+    /// Copies one row over another.
+    #[inline(always)]
+    pub(super) fn copy_row(&mut self, from: usize, to: usize) {
+        self.data.copy_within(from * self.width..(from + 1) * self.width, to * self.width);
+    }
+
+    #[inline(always)]
+    fn vectors<S: Simd>(&self) -> usize {
+        self.width / Lanes::<S, T>::count()
+    }
+
     /// out = decay out + Σ_j c x_j row_j over the active neurons: the currents that their charges cause.
     #[inline(always)]
-    pub(super) fn send(&self, active: &[u32], x: &[T], c: T, decay: T, out: &mut [T]) {
-        by_tile!(T, self.width / LANES, |first, B| {
-            let mut acc: [[T; LANES]; B] = *tile(out, first);
-            for block in &mut acc {
-                for x in block {
-                    *x = decay * *x;
-                }
+    pub(super) fn send<S: Simd>(&self, active: &[u32], x: &[T], c: T, decay: T, out: &mut [T]) {
+        by_tile!(self.vectors::<S>(), |first, B| {
+            let decay = Lanes::splat(decay);
+            let mut acc = *tile::<S, T, B>(out, first);
+            for x in &mut acc {
+                *x = decay * *x;
             }
             for &j in active {
                 add_scaled(&mut acc, c * x[j as usize], tile(self.row(j as usize), first));
@@ -112,69 +138,130 @@ impl<T: Real> Matrix<T> {
         })
     }
 
-    /// out_j += c ⟨row_j, p⟩ for the active neurons: the errors that come back to them.
+    /// out = a + b + Σ_j x_j row_j over the active rows.
     #[inline(always)]
-    pub(super) fn gather(&self, active: &[u32], p: &[T], c: T, out: &mut [T]) {
-        let (fours, rest) = active.as_chunks::<4>();
-        for four in fours {
-            let [w0, w1, w2, w3] = four.map(|j| lanes(self.row(j as usize)));
-            let mut sums = [[T::default(); LANES]; 4];
-            let rows = lanes(p).iter().zip(w0).zip(w1).zip(w2.iter().zip(w3));
-            for (((p, w0), w1), (w2, w3)) in rows {
-                for l in 0..LANES {
-                    sums[0][l] = w0[l].times_add(p[l], sums[0][l]);
-                    sums[1][l] = w1[l].times_add(p[l], sums[1][l]);
-                    sums[2][l] = w2[l].times_add(p[l], sums[2][l]);
-                    sums[3][l] = w3[l].times_add(p[l], sums[3][l]);
-                }
+    pub(super) fn send_onto<S: Simd>(&self, active: &[u32], x: &[T], (a, b): (&[T], &[T]), out: &mut [T]) {
+        by_tile!(self.vectors::<S>(), |first, B| {
+            let mut acc = *tile::<S, T, B>(a, first);
+            for (acc, &b) in acc.iter_mut().zip(tile::<S, T, B>(b, first)) {
+                *acc = *acc + b;
             }
-            for (&j, sums) in four.iter().zip(sums) {
-                out[j as usize] += c * total(sums);
+            for &j in active {
+                add_scaled(&mut acc, x[j as usize], tile(self.row(j as usize), first));
+            }
+            lanes_mut(out)[first..first + B].copy_from_slice(&acc);
+        })
+    }
+
+    /// out_m += c ⟨row_j, p⟩ for the m-th active neuron j: the errors that come back.
+    #[inline(always)]
+    pub(super) fn gather<S: Simd>(&self, active: &[u32], p: &[T], c: T, out: &mut [T]) {
+        let (fours, rest) = active.as_chunks::<4>();
+        let (out_fours, out_rest) = out[..active.len()].as_chunks_mut::<4>();
+        for (four, out) in fours.iter().zip(out_fours) {
+            let rows = [four[0] as usize, four[1] as usize, four[2] as usize, four[3] as usize];
+            let dots = self.dots::<S, 4>(rows, p);
+            for r in 0..4 {
+                out[r] += c * dots[r];
             }
         }
-        for &j in rest {
-            let mut sums = [T::default(); LANES];
-            for (p, w) in lanes(p).iter().zip(lanes(self.row(j as usize))) {
-                for l in 0..LANES {
-                    sums[l] = w[l].times_add(p[l], sums[l]);
-                }
-            }
-            out[j as usize] += c * total(sums);
+        for (&j, out) in rest.iter().zip(out_rest) {
+            *out += c * self.dots::<S, 1>([j as usize], p)[0];
         }
     }
 
-    /// row_j += Σ_t c x_tj p_t over the steps in which neuron j sent charge: the outer products of a block of steps.
+    /// ⟨row_j, x⟩ of several rows, each in two sums, so that an addition need not wait for the last one.
     #[inline(always)]
-    pub(super) fn add_outer(&mut self, senders: &Senders, x: &Matrix<T>, c: T, p: &Matrix<T>) {
-        let width = self.width;
-        by_tile!(T, width / LANES, |first, B| {
-            for j in 0..senders.neurons() {
-                let steps = senders.steps(j);
-                if steps.is_empty() {
-                    continue;
+    fn dots<S: Simd, const R: usize>(&self, rows: [usize; R], x: &[T]) -> [T; R] {
+        let zero = Lanes::<S, T>::of(0.0);
+        let x = lanes::<S, T>(x);
+        let mut of_row = [x; R];
+        for r in 0..R {
+            // As long as x, so that no index is checked in the loop.
+            of_row[r] = &lanes(self.row(rows[r]))[..x.len()];
+        }
+        let mut sums = [[zero; 2]; R];
+        let pairs = x.len() / 2;
+        for at in 0..pairs {
+            for r in 0..R {
+                sums[r][0] = of_row[r][2 * at].times_add(x[2 * at], sums[r][0]);
+                sums[r][1] = of_row[r][2 * at + 1].times_add(x[2 * at + 1], sums[r][1]);
+            }
+        }
+        let mut totals = [T::default(); R];
+        for r in 0..R {
+            if x.len() % 2 == 1 {
+                sums[r][0] = of_row[r][2 * pairs].times_add(x[2 * pairs], sums[r][0]);
+            }
+            totals[r] = (sums[r][0] + sums[r][1]).total();
+        }
+        totals
+    }
+
+    /// Writes ⟨row_r, x⟩ of all rows.
+    #[inline(always)]
+    pub(super) fn product<S: Simd>(&self, x: &[T], out: &mut [MaybeUninit<T>]) {
+        for first in (0..self.rows).step_by(2) {
+            // An odd last row is taken twice.
+            let second = (first + 1).min(self.rows - 1);
+            let dots = self.dots::<S, 2>([first, second], x);
+            out[first].write(dots[0]);
+            out[second].write(dots[1]);
+        }
+    }
+
+    /// row_j += Σ_t x(t, j) p_t over the steps in which j was active: the outer products of a segment.
+    #[inline(always)]
+    pub(super) fn add_outer<S: Simd>(&mut self, active: &Senders, x: impl Fn(usize, usize) -> T, p: &Matrix<T>) {
+        by_tile!(self.vectors::<S>(), |first, B| {
+            for j in 0..self.rows {
+                let steps = active.steps(j);
+                if !steps.is_empty() {
+                    self.add_tile::<S, B>(j, first, steps.iter().map(|&t| t as usize), &x, p);
                 }
-                let row = &mut lanes_mut(&mut self.data[j * width..(j + 1) * width])[first..first + B];
-                let mut acc: [[T; LANES]; B] = (&*row).try_into().expect("the tile has its own length");
-                for &t in steps {
-                    add_scaled(&mut acc, c * x.row(t as usize)[j], tile(p.row(t as usize), first));
-                }
-                row.copy_from_slice(&acc);
             }
         })
     }
+
+    /// The same over all of the first `length` steps.
+    #[inline(always)]
+    pub(super) fn add_dense<S: Simd>(&mut self, length: usize, x: impl Fn(usize, usize) -> T, p: &Matrix<T>) {
+        by_tile!(self.vectors::<S>(), |first, B| {
+            for j in 0..self.rows {
+                self.add_tile::<S, B>(j, first, 0..length, &x, p);
+            }
+        })
+    }
+
+    /// One tile of row j in [`add_outer`](Self::add_outer).
+    #[inline(always)]
+    fn add_tile<S: Simd, const B: usize>(
+        &mut self,
+        j: usize,
+        first: usize,
+        steps: impl Iterator<Item = usize>,
+        x: &impl Fn(usize, usize) -> T,
+        p: &Matrix<T>,
+    ) {
+        let mut acc = *tile::<S, T, B>(self.row(j), first);
+        for t in steps {
+            add_scaled(&mut acc, x(t, j), tile(p.row(t), first));
+        }
+        lanes_mut(self.row_mut(j))[first..first + B].copy_from_slice(&acc);
+    }
 }
 
-/// For each neuron, the steps of a block in which it sent charge.
+/// For each neuron (or input channel), the steps of a segment in which it was active.
 pub(super) struct Senders {
     steps: Vec<u32>,
     counts: Vec<u32>,
-    block: usize,
+    every: usize,
 }
 
 impl Senders {
-    /// For blocks of up to `block` steps.
-    pub(super) fn new(neurons: usize, block: usize) -> Self {
-        Self { steps: vec![0; neurons * block], counts: vec![0; neurons], block }
+    /// For segments of up to `every` steps.
+    pub(super) fn new(neurons: usize, every: usize) -> Self {
+        Self { steps: vec![0; neurons * every], counts: vec![0; neurons], every }
     }
 
     #[inline(always)]
@@ -182,37 +269,18 @@ impl Senders {
         self.counts.fill(0);
     }
 
-    /// Notes that these neurons sent charge in step `t` of the block.
+    /// Notes that these were active in step `t` of the segment.
     #[inline(always)]
     pub(super) fn note(&mut self, t: usize, senders: &[u32]) {
         for &j in senders {
             let count = &mut self.counts[j as usize];
-            self.steps[j as usize * self.block + *count as usize] = t as u32;
+            self.steps[j as usize * self.every + *count as usize] = t as u32;
             *count += 1;
         }
     }
 
     #[inline(always)]
-    fn neurons(&self) -> usize {
-        self.counts.len()
-    }
-
-    #[inline(always)]
     fn steps(&self, j: usize) -> &[u32] {
-        &self.steps[j * self.block..][..self.counts[j] as usize]
+        &self.steps[j * self.every..][..self.counts[j] as usize]
     }
-}
-
-/// The sum over lanes, by halves.
-#[inline(always)]
-fn total<T: Real>(mut sums: [T; LANES]) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for l in 0..half {
-            let other = sums[l + half];
-            sums[l] += other;
-        }
-        half /= 2;
-    }
-    sums[0]
 }

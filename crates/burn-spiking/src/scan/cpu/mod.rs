@@ -1,36 +1,100 @@
 //! The scan's kernel for Burn's CPU backends, Flex and NdArray: one source for f32 and f64.
 //!
 //! It works on the backends' own storage without copying it. A sample is one unit of work, its state stays in cache, and
-//! only active neurons touch the weights. The weight gradient is summed in groups of samples that depend on the shape alone,
-//! and the groups in order, so results are bit-identical for any number of threads.
+//! only active neurons touch the weights. Gradients that samples share are summed in groups of samples that depend on the shape
+//! alone, and the groups in order, so results are bit-identical for any number of threads.
 
 mod adjoint;
 mod forward;
 mod matrix;
+mod network;
 mod rows;
 mod storage;
 
-use super::{Body, InputGradients, OutputGradients, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted};
+use super::{
+    Body, Checkpoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot,
+    SpikingBackend, Wanted,
+};
 use super::{composed, finite};
+use crate::lanes::{unserved, vectorize, vectors_found};
 use crate::neuron::{Flow, Neuron, Nif, Qif};
-use crate::number::{Fused, Real};
+use crate::number::Real;
+use adjoint::Sums;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
-use forward::Network;
+use macerator::{Simd, WithSimd};
 use matrix::Matrix;
+use network::{Network, Projection, Weights};
 use rayon::prelude::*;
+use rows::Row;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::Arc;
 use storage::Storage;
 
-/// B, T, N and K of a run.
+/// Sizes of a run.
 #[derive(Clone, Copy)]
 struct Sizes {
+    /// B.
     batch: usize,
+    /// T.
     steps: usize,
+    /// N.
     neurons: usize,
+    /// K.
     synapses: usize,
+    /// Length of a row of the drive: C with a projection, else N.
+    channels: usize,
+    /// O.
+    outputs: usize,
+}
+
+impl Sizes {
+    fn of<B: Storage>(inputs: &ScanInputs<B>, plan: &ScanPlan) -> Self {
+        let drive = inputs.drive.shape();
+        Self {
+            batch: drive[0],
+            steps: drive[1],
+            neurons: inputs.v0.shape()[1],
+            synapses: plan.synapses.len(),
+            channels: drive[2],
+            outputs: inputs.readout.as_option().map_or(0, |readout| readout.shape()[1]),
+        }
+    }
+}
+
+/// Bytes of a segment's rows that stay in a core's cache.
+const SEGMENT_BYTES: usize = 256 << 10;
+
+/// How a run is cut into segments, a matter of plan and shape alone.
+#[derive(Clone, Copy)]
+struct Segments {
+    /// Steps in each.
+    every: usize,
+    /// How many.
+    count: usize,
+    /// Whether all currents are kept.
+    currents: bool,
+}
+
+impl Segments {
+    fn of<T>(plan: &ScanPlan, sizes: Sizes) -> Self {
+        let Sizes { steps, neurons, .. } = sizes;
+        let rows_per_step = 5 + plan.weight_planes() + plan.readout.is_some() as usize;
+        let in_cache = SEGMENT_BYTES / (rows_per_step * rows::padded(neurons) * size_of::<T>());
+        let root = (steps as f64).sqrt().ceil() as usize;
+        let by_rule = root.min(in_cache.max(4));
+        // About as many neurons are active as the gate is wide; a row sent again costs a hundredth of the currents' way to
+        // memory and back.
+        let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 100.0;
+        let (every, currents) = match plan.checkpoint {
+            Checkpoint::Auto => (by_rule, costly),
+            Checkpoint::Currents => (by_rule, true),
+            Checkpoint::States => (by_rule, false),
+            Checkpoint::Every(every) => (every.min(steps), false),
+        };
+        Self { every, count: steps.div_ceil(every), currents }
+    }
 }
 
 /// One program for each neuron.
@@ -49,71 +113,86 @@ macro_rules! by_neuron {
     };
 }
 
-/// One program for each precision, with fused arithmetic where the processor has it.
+/// One program for each precision.
 macro_rules! by_dtype {
     ($tensor:expr, |$real:ident| $body:expr) => {
-        match ($tensor.dtype(), fuses()) {
-            (DType::F32, true) => {
-                type $real = Fused<f32>;
-                $body
-            }
-            (DType::F64, true) => {
-                type $real = Fused<f64>;
-                $body
-            }
-            (DType::F32, false) => {
+        match $tensor.dtype() {
+            DType::F32 => {
                 type $real = f32;
                 $body
             }
-            (DType::F64, false) => {
+            DType::F64 => {
                 type $real = f64;
                 $body
             }
-            (other, _) => panic!("a spiking scan runs in f32 or f64, not in {other:?}; cast the inputs and the layer"),
+            other => panic!("a spiking scan runs in f32 or f64, not in {other:?}; cast the inputs and the layer"),
         }
     };
 }
 
-/// Whether the programs that `pulp` dispatches to multiply and add in one instruction.
-fn fuses() -> bool {
-    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-    return pulp::x86::V3::try_new().is_some();
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86")))]
-    return cfg!(target_arch = "aarch64");
-}
-
-fn forward_on<B: Storage>(
-    drive: FloatTensor<B>,
-    weights: Slot<B>,
-    v0: FloatTensor<B>,
-    s0: FloatTensor<B>,
-    plan: &ScanPlan,
-    keep_tape: bool,
-) -> ScanOutput<B> {
-    by_dtype!(drive, |T| by_neuron!(plan, |flow| forward_with::<B, T, _>(
-        flow, drive, weights, v0, s0, plan, keep_tape
-    )))
+fn forward_on<B: Storage>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
+    by_dtype!(inputs.drive, |T| by_neuron!(plan, |flow| forward_with::<B, T, _>(flow, inputs, plan, keep_tape)))
 }
 
 fn adjoint_on<B: Storage>(
+    inputs: ScanInputs<B>,
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
     wanted: Wanted,
 ) -> InputGradients<B> {
-    by_dtype!(tape.steps, |T| by_neuron!(plan, |flow| adjoint_with::<B, T, _>(flow, tape, gradients, plan, wanted)))
+    by_dtype!(inputs.drive, |T| by_neuron!(plan, |flow| adjoint_with::<B, T, _>(
+        flow, inputs, tape, gradients, plan, wanted
+    )))
 }
 
-/// The planes of the weights, each laid out by `layout`.
-fn matrices<B: Storage, T: Real>(
-    weights: &Slot<B>,
-    neurons: usize,
-    layout: fn(&[T], usize) -> Matrix<T>,
-) -> Vec<Matrix<T>> {
-    let Some(weights) = weights.as_option() else { return Vec::new() };
-    let weights = B::contiguous(weights.clone());
-    let data = B::slice::<T>(&weights);
-    data.chunks_exact(neurons * neurons).map(|plane| layout(plane, neurons)).collect()
+/// The network's parameters as the kernel reads them.
+struct Parameters<T> {
+    weights: Vec<Weights<T>>,
+    projection: Option<Projection<T>>,
+    /// Oᵀ.
+    readout: Option<Matrix<T>>,
+}
+
+impl<T: Real> Parameters<T> {
+    fn of<B: Storage>(inputs: &ScanInputs<B>, sizes: Sizes) -> Self {
+        let Sizes { neurons, outputs, .. } = sizes;
+        let layout = |slot: &Slot<B>, columns: usize, layout: fn(&[T], usize) -> Matrix<T>| {
+            let tensor = B::contiguous(slot.as_option()?.clone());
+            Some(layout(B::slice::<T>(&tensor), columns))
+        };
+        let tonic = |slot: &Slot<B>| match slot.as_option() {
+            Some(tonic) => Row::of(B::slice::<T>(&B::contiguous(tonic.clone()))),
+            None => Row::zeros(neurons),
+        };
+        let planes = match inputs.weights.as_option() {
+            Some(weights) => {
+                let weights = B::contiguous(weights.clone());
+                let planes = B::slice::<T>(&weights).chunks_exact(neurons * neurons);
+                planes.map(|plane| Weights::new(Matrix::padded(plane, neurons))).collect()
+            }
+            None => Vec::new(),
+        };
+        Self {
+            weights: planes,
+            projection: layout(&inputs.projection, neurons, Matrix::padded)
+                .map(|weights| Projection { weights, tonic: tonic(&inputs.tonic) }),
+            readout: layout(&inputs.readout, outputs, Matrix::padded).map(|readout| readout.transposed(outputs)),
+        }
+    }
+
+    fn network<'a, F: Flow>(&'a self, flow: F, plan: &'a ScanPlan, neurons: usize) -> Network<'a, T, F> {
+        Network {
+            flow,
+            gate: plan.gate,
+            synapses: &plan.synapses,
+            weights: &self.weights,
+            projection: self.projection.as_ref(),
+            readout: plan.readout.zip(self.readout.as_ref()),
+            neurons,
+            silence: Row::zeros(neurons),
+        }
+    }
 }
 
 /// Splits `[P, B, rest]` into P lists of B rows.
@@ -140,30 +219,30 @@ unsafe fn written<T>(room: Vec<MaybeUninit<T>>) -> Vec<T> {
 
 fn forward_with<B: Storage, T: Real, F: Flow>(
     flow: F,
-    drive: FloatTensor<B>,
-    weights: Slot<B>,
-    v0: FloatTensor<B>,
-    s0: FloatTensor<B>,
+    inputs: ScanInputs<B>,
     plan: &ScanPlan,
     keep_tape: bool,
 ) -> ScanOutput<B> {
-    let shape = drive.shape();
-    let sizes = Sizes { batch: shape[0], steps: shape[1], neurons: shape[2], synapses: plan.synapses.len() };
-    let Sizes { batch, steps, neurons, synapses } = sizes;
+    let sizes = Sizes::of(&inputs, plan);
+    let Sizes { batch, steps, neurons, synapses, channels, outputs } = sizes;
+    let segments = Segments::of::<T>(plan, sizes);
     let row = steps * neurons;
-    let matrices = matrices::<B, T>(&weights, neurons, Matrix::padded);
-    let network = Network { flow, gate: plan.gate, synapses: &plan.synapses, weights: &matrices, neurons };
-    let (drive, v0, s0) = (B::contiguous(drive), B::contiguous(v0), B::contiguous(s0));
-    let inputs = B::slice::<T>(&drive)
-        .chunks_exact(row)
-        .zip(B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(synapses * neurons)))
-        .map(|(drive, (v0, s0))| forward::Inputs { drive, v0, s0 });
+    let parameters = Parameters::<T>::of(&inputs, sizes);
+    let network = parameters.network(flow, plan, neurons);
+    let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
+    let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(synapses * neurons));
+    let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
 
     let read = plan.traces_read();
-    let space = |wanted: bool, planes: usize| unwritten::<T>(if wanted { planes * batch * row } else { 0 });
-    let mut traces = space(read > 0, read);
-    let (mut v, mut charge) = (space(plan.record_v, 1), space(plan.record_charge, 1));
-    let mut tape = space(keep_tape, 2);
+    let state_rows = network.state_rows(segments.currents);
+    let state_size = segments.count * state_rows * neurons;
+    let space = |wanted: bool, length: usize| unwritten::<T>(if wanted { batch * length } else { 0 });
+    let mut traces = space(read > 0, read * row);
+    let (mut v, mut charge) = (space(plan.record_v, row), space(plan.record_charge, row));
+    let mut readout = space(outputs > 0, steps * outputs);
+    let mut currents = space(keep_tape && segments.currents, row);
+    let mut states = space(keep_tape, state_size);
+    let mut activity = vec![T::default(); if outputs > 0 { batch } else { 0 }];
     let mut last_v = vec![T::default(); batch * neurons];
     let mut last_s = vec![T::default(); batch * synapses * neurons];
 
@@ -171,19 +250,28 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         let mut trace_rows: Vec<_> = rows_of(&mut traces, batch, row).collect();
         let mut v_rows = v.chunks_exact_mut(row);
         let mut charge_rows = charge.chunks_exact_mut(row);
-        let mut tape_rows = tape.chunks_exact_mut(2 * row);
+        let mut readout_rows = readout.chunks_exact_mut((steps * outputs).max(1)).zip(&mut activity);
+        let mut current_rows = currents.chunks_exact_mut(row);
+        let mut state_rows = states.chunks_exact_mut(state_size);
         let last = last_v.chunks_exact_mut(neurons).zip(last_s.chunks_exact_mut(synapses * neurons));
-        let samples: Vec<_> = inputs
+        let samples: Vec<_> = runs
             .zip(last)
-            .map(|(inputs, (last_v, last_s))| {
-                let traces = trace_rows.iter_mut().filter_map(Iterator::next).collect();
-                let (v, charge, tape) = (v_rows.next(), charge_rows.next(), tape_rows.next());
-                (inputs, forward::Outputs { traces, v, charge, tape, last_v, last_s })
+            .map(|((drive, (v0, s0)), (last_v, last_s))| {
+                let outputs = forward::Outputs {
+                    traces: trace_rows.iter_mut().filter_map(Iterator::next).collect(),
+                    v: v_rows.next(),
+                    charge: charge_rows.next(),
+                    readout: readout_rows.next(),
+                    currents: current_rows.next(),
+                    states: state_rows.next(),
+                    last_v,
+                    last_s,
+                };
+                (forward::Inputs { drive, v0, s0 }, outputs)
             })
             .collect();
-        let arch = pulp::Arch::new();
         samples.into_par_iter().for_each(|(inputs, outputs)| {
-            arch.dispatch(ForwardTask { network: &network, inputs, outputs });
+            vectorize(ForwardTask { network: &network, steps, every: segments.every, inputs, outputs });
         });
     }
     finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
@@ -199,24 +287,35 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         traces: slot(traces, &[read, batch, steps, neurons]),
         v: slot(v, &[batch, steps, neurons]),
         charge: slot(charge, &[batch, steps, neurons]),
+        readout: slot(readout, &[batch, steps, outputs]),
+        activity: if outputs > 0 { Slot::Full(tensor(activity, &[batch])) } else { Slot::Empty },
         last_v: tensor(last_v, &[batch, neurons]),
         last_s: tensor(last_s, &[batch, synapses, neurons]),
-        tape: slot(tape, &[batch, steps, 2, neurons]),
+        tape: ScanTape {
+            currents: slot(currents, &[batch, steps, neurons]),
+            states: slot(states, &[batch, segments.count, state_rows, neurons]),
+            ..ScanTape::empty()
+        },
     }
 }
 
 struct ForwardTask<'a, 'n, T, F> {
     network: &'a Network<'n, T, F>,
+    steps: usize,
+    every: usize,
     inputs: forward::Inputs<'a, T>,
     outputs: forward::Outputs<'a, T>,
 }
 
-impl<T: Real, F: Flow> pulp::WithSimd for ForwardTask<'_, '_, T, F> {
+impl<T: Real, F: Flow> WithSimd for ForwardTask<'_, '_, T, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        forward::run(self.network, self.inputs, self.outputs);
+    fn with_simd<S: Simd>(self) {
+        if const { unserved::<S>() } {
+            unreachable!("this processor runs the tensor operations");
+        }
+        forward::run::<S, T, F>(self.network, self.steps, self.every, self.inputs, self.outputs);
     }
 }
 
@@ -232,50 +331,60 @@ fn group_size(sizes: Sizes, planes: usize) -> usize {
 
 fn adjoint_with<B: Storage, T: Real, F: Flow>(
     flow: F,
+    inputs: ScanInputs<B>,
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
     wanted: Wanted,
 ) -> InputGradients<B> {
-    let shape = tape.steps.shape();
-    let sizes = Sizes { batch: shape[0], steps: shape[1], neurons: shape[3], synapses: plan.synapses.len() };
-    let Sizes { batch, steps, neurons, synapses } = sizes;
+    let sizes = Sizes::of(&inputs, plan);
+    let Sizes { batch, steps, neurons, synapses, channels, outputs } = sizes;
+    let segments = Segments::of::<T>(plan, sizes);
     let row = steps * neurons;
-    let transposed = matrices::<B, T>(&tape.weights, neurons, Matrix::transposed);
-    let matrices = matrices::<B, T>(&tape.weights, neurons, Matrix::padded);
-    let network = Network { flow, gate: plan.gate, synapses: &plan.synapses, weights: &matrices, neurons };
+    let parameters = Parameters::<T>::of(&inputs, sizes);
+    let network = parameters.network(flow, plan, neurons);
+    let state_size = segments.count * network.state_rows(segments.currents) * neurons;
 
     let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
-    let (steps_tape, v0, s0) = (B::contiguous(tape.steps), B::contiguous(tape.v0), B::contiguous(tape.s0));
+    let (input, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
+    let (currents, states) = (contiguous(tape.currents), contiguous(tape.states));
     let d_traces = contiguous(gradients.traces);
     let (d_v, d_charge) = (contiguous(gradients.v), contiguous(gradients.charge));
+    let (d_readout, d_activity) = (contiguous(gradients.readout), contiguous(gradients.activity));
     let (d_last_v, d_last_s) = (contiguous(gradients.last_v), contiguous(gradients.last_s));
     fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
         tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
     }
-    let inputs = |b: usize| adjoint::Inputs {
-        tape: &B::slice::<T>(&steps_tape)[2 * b * row..2 * (b + 1) * row],
+    let inputs_of = |b: usize| adjoint::Inputs {
+        drive: &B::slice::<T>(&input)[b * steps * channels..(b + 1) * steps * channels],
+        currents: part::<B, T>(&currents, b, row),
+        states: part::<B, T>(&states, b, state_size).expect("the forward run kept its tape"),
         v0: &B::slice::<T>(&v0)[b * neurons..(b + 1) * neurons],
         s0: &B::slice::<T>(&s0)[b * synapses * neurons..(b + 1) * synapses * neurons],
         traces: plan.planes_read().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
         v: part::<B, T>(&d_v, b, row),
         charge: part::<B, T>(&d_charge, b, row),
+        readout: part::<B, T>(&d_readout, b, steps * outputs),
+        activity: part::<B, T>(&d_activity, b, 1).map(|activity| activity[0]),
         last_v: part::<B, T>(&d_last_v, b, neurons),
         last_s: part::<B, T>(&d_last_s, b, synapses * neurons),
     };
 
-    let mut drive = unwritten::<T>(batch * row);
+    let mut drive = unwritten::<T>(if wanted.drive { batch * steps * channels } else { 0 });
     let mut d_v0 = vec![T::default(); batch * neurons];
     let mut d_s0 = vec![T::default(); if wanted.s0 { batch * synapses * neurons } else { 0 }];
-    let planes = if wanted.weights { matrices.len() } else { 0 };
+    let planes = if wanted.weights { parameters.weights.len() } else { 0 };
+    let no_sums = || Sums {
+        weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
+        projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
+        tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
+        readout: (wanted.readout && d_readout.is_some()).then(|| Matrix::zeros(outputs, neurons)),
+    };
     let group = group_size(sizes, planes);
+    let mut drive_rows = drive.chunks_exact_mut(steps * channels);
     let mut s0_rows = d_s0.chunks_exact_mut(synapses * neurons);
-    let samples: Vec<_> = drive
-        .chunks_exact_mut(row)
-        .zip(d_v0.chunks_exact_mut(neurons))
-        .map(|(drive, v0)| (drive, v0, s0_rows.next()))
-        .enumerate()
-        .collect();
+    let samples: Vec<_> =
+        d_v0.chunks_exact_mut(neurons).map(|v0| (drive_rows.next(), v0, s0_rows.next())).enumerate().collect();
     let mut groups: Vec<Vec<_>> = Vec::new();
     for (b, sample) in samples {
         if b % group == 0 {
@@ -283,79 +392,107 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         }
         groups.last_mut().expect("the first sample opens a group").push((b, sample));
     }
-    let arch = pulp::Arch::new();
-    let partial: Vec<Vec<Matrix<T>>> = groups
+    let partial: Vec<Sums<T>> = groups
         .into_par_iter()
         .map(|samples| {
-            let mut weights: Vec<_> = (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect();
+            let mut sums = no_sums();
             for (b, (drive, v0, s0)) in samples {
-                let outputs = adjoint::Outputs { drive, v0, s0, weights: &mut weights };
-                arch.dispatch(AdjointTask { network: &network, transposed: &transposed, inputs: &inputs(b), outputs });
+                let outputs = adjoint::Outputs { drive, v0, s0, sums: &mut sums };
+                let (inputs, every) = (&inputs_of(b), segments.every);
+                vectorize(AdjointTask { network: &network, steps, every, inputs, outputs });
             }
-            weights
+            sums
         })
         .collect();
-    let mut d_weights = vec![T::default(); planes * neurons * neurons];
-    d_weights.par_chunks_exact_mut(neurons).enumerate().for_each(|(at, row)| {
-        for group in &partial {
-            let summand = group[at / neurons].row(at % neurons);
-            row.iter_mut().zip(summand).for_each(|(sum, &summand)| *sum += summand);
-        }
-    });
-
     finite::check(finite::ADJOINT, &d_v0, batch, neurons, steps);
+
+    let weights =
+        total_of(&partial, planes * neurons, neurons, |sums, at| sums.weights[at / neurons].row(at % neurons));
+    let summed = |of: fn(&Sums<T>) -> Option<&Matrix<T>>| {
+        let rows = of(&partial[0])?.rows();
+        Some(total_of(&partial, rows, neurons, |sums, at| of(sums).expect("all groups sum the same").row(at)))
+    };
+    let projection = summed(|sums| sums.projection.as_ref());
+    let tonic = summed(|sums| sums.tonic.as_ref());
+    let readout = summed(|sums| sums.readout.as_ref()).map(|rows| {
+        let columns = (0..neurons).flat_map(|j| (0..outputs).map(move |r| r * neurons + j));
+        columns.map(|at| rows[at]).collect::<Vec<T>>()
+    });
+    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
     InputGradients {
         // Each sample's adjoint wrote all its row.
-        drive: B::from_vec(unsafe { written(drive) }, &[batch, steps, neurons]),
-        weights: if planes > 0 { Slot::Full(B::from_vec(d_weights, &[planes, neurons, neurons])) } else { Slot::Empty },
+        drive: slot(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
+        projection: slot(projection, &[channels, neurons]),
+        tonic: slot(tonic, &[neurons]),
+        weights: slot((planes > 0).then_some(weights), &[planes, neurons, neurons]),
         v0: B::from_vec(d_v0, &[batch, neurons]),
-        s0: if wanted.s0 { Slot::Full(B::from_vec(d_s0, &[batch, synapses, neurons])) } else { Slot::Empty },
+        s0: slot(wanted.s0.then_some(d_s0), &[batch, synapses, neurons]),
+        readout: slot(readout, &[neurons, outputs]),
     }
+}
+
+/// Rows of partial sums, added in the order of the groups.
+fn total_of<T: Real>(
+    partial: &[Sums<T>],
+    rows: usize,
+    neurons: usize,
+    of: impl Fn(&Sums<T>, usize) -> &[T] + Sync,
+) -> Vec<T> {
+    let mut total = vec![T::default(); rows * neurons];
+    total.par_chunks_exact_mut(neurons).enumerate().for_each(|(at, row)| {
+        for sums in partial {
+            row.iter_mut().zip(of(sums, at)).for_each(|(sum, &summand)| *sum += summand);
+        }
+    });
+    total
 }
 
 struct AdjointTask<'a, 'n, T, F> {
     network: &'a Network<'n, T, F>,
-    transposed: &'a [Matrix<T>],
+    steps: usize,
+    every: usize,
     inputs: &'a adjoint::Inputs<'a, T>,
     outputs: adjoint::Outputs<'a, T>,
 }
 
-impl<T: Real, F: Flow> pulp::WithSimd for AdjointTask<'_, '_, T, F> {
+impl<T: Real, F: Flow> WithSimd for AdjointTask<'_, '_, T, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        adjoint::run(self.network, self.transposed, self.inputs, self.outputs);
+    fn with_simd<S: Simd>(self) {
+        if const { unserved::<S>() } {
+            unreachable!("this processor runs the tensor operations");
+        }
+        adjoint::run::<S, T, F>(self.network, self.steps, self.every, self.inputs, self.outputs);
     }
+}
+
+/// The program that runs a plan: the kernel wants a processor with vectors.
+fn body_of(plan: &ScanPlan) -> Body {
+    if vectors_found() { plan.body } else { Body::TensorOps }
 }
 
 /// The op on a backend whose storage the kernel can reach.
 macro_rules! on_cpu {
     ($backend:ty) => {
         impl SpikingBackend for $backend {
-            fn spiking_scan(
-                drive: FloatTensor<Self>,
-                weights: Slot<Self>,
-                v0: FloatTensor<Self>,
-                s0: FloatTensor<Self>,
-                plan: Arc<ScanPlan>,
-                keep_tape: bool,
-            ) -> ScanOutput<Self> {
-                match plan.body {
-                    Body::Kernel => forward_on::<Self>(drive, weights, v0, s0, &plan, keep_tape),
-                    Body::TensorOps => composed::forward::<Self>(drive, weights, v0, s0, &plan, keep_tape),
+            fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, keep_tape: bool) -> ScanOutput<Self> {
+                match body_of(&plan) {
+                    Body::Kernel => forward_on::<Self>(inputs, &plan, keep_tape),
+                    Body::TensorOps => composed::forward::<Self>(inputs, &plan, keep_tape),
                 }
             }
 
             fn spiking_scan_adjoint(
+                inputs: ScanInputs<Self>,
                 tape: ScanTape<Self>,
                 gradients: OutputGradients<Self>,
                 plan: Arc<ScanPlan>,
                 wanted: Wanted,
             ) -> InputGradients<Self> {
-                match plan.body {
-                    Body::Kernel => adjoint_on::<Self>(tape, gradients, &plan, wanted),
-                    Body::TensorOps => composed::adjoint::<Self>(tape, gradients, &plan, wanted),
+                match body_of(&plan) {
+                    Body::Kernel => adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted),
+                    Body::TensorOps => composed::adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
                 }
             }
         }

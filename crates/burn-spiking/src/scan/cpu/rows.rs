@@ -1,25 +1,27 @@
 //! Loops over the neurons of one sample.
 //!
-//! Every row is padded to a multiple of [`LANES`], and every loop runs over whole lanes, so the compiler turns it into vector
-//! instructions of whatever width the processor has. Sums over lanes have one fixed order: results do not depend on that width.
+//! Rows are padded to a multiple of [`BLOCK`], so that every loop runs over whole vectors of whatever width the processor has.
+//! What a step does is cut into short loops over a row that stays in the nearest cache: a processor looks some two hundred
+//! instructions ahead, and so finds many neurons to compute at once instead of waiting for each link of one neuron's chain.
 
 use crate::gate::Gate;
+pub(super) use crate::lanes::BLOCK;
+use crate::lanes::Lanes;
 use crate::neuron::Flow;
-use crate::number::Real;
+use crate::number::{Number, Real};
+use macerator::Simd;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
-/// Neurons that a loop takes at once.
-pub(super) const LANES: usize = 16;
-
-/// The length of a row of `n` neurons with its padding.
+/// The length of a row of `n` numbers with its padding.
 pub(super) fn padded(n: usize) -> usize {
-    n.next_multiple_of(LANES)
+    n.next_multiple_of(BLOCK)
 }
 
-/// Lanes that begin where a cache line does, so that no load takes two.
+/// A block that begins where a cache line does, so that no load takes two, and where any vector may.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Aligned<T>([T; LANES]);
+struct Aligned<T>([T; BLOCK]);
 
 /// A padded row of numbers.
 #[derive(Clone)]
@@ -28,7 +30,7 @@ pub(super) struct Row<T>(Vec<Aligned<T>>);
 impl<T: Real> Row<T> {
     /// Zeros for `n` numbers.
     pub(super) fn zeros(n: usize) -> Self {
-        Self(vec![Aligned([T::default(); LANES]); n.div_ceil(LANES)])
+        Self(vec![Aligned([T::default(); BLOCK]); n.div_ceil(BLOCK)])
     }
 
     /// A padded copy.
@@ -37,16 +39,6 @@ impl<T: Real> Row<T> {
         padded[..row.len()].copy_from_slice(row);
         padded
     }
-
-    /// The same row, padded: itself where it needs no padding, else a copy in `self`.
-    #[inline(always)]
-    pub(super) fn view<'a>(&'a mut self, row: &'a [T]) -> &'a [T] {
-        if row.len() % LANES == 0 {
-            return row;
-        }
-        self[..row.len()].copy_from_slice(row);
-        self
-    }
 }
 
 impl<T> Deref for Row<T> {
@@ -54,28 +46,30 @@ impl<T> Deref for Row<T> {
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        // LANES numbers fill an aligned block without a gap.
-        const { assert!(size_of::<Aligned<T>>() == LANES * size_of::<T>()) };
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LANES) }
+        // The numbers fill an aligned block without a gap.
+        const { assert!(size_of::<Aligned<T>>() == BLOCK * size_of::<T>()) };
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * BLOCK) }
     }
 }
 
 impl<T> DerefMut for Row<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
-        const { assert!(size_of::<Aligned<T>>() == LANES * size_of::<T>()) };
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANES) }
+        const { assert!(size_of::<Aligned<T>>() == BLOCK * size_of::<T>()) };
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * BLOCK) }
     }
 }
 
+/// The vectors of a padded row.
 #[inline(always)]
-pub(super) fn lanes<T>(row: &[T]) -> &[[T; LANES]] {
-    row.as_chunks().0
+pub(super) fn lanes<S: Simd, T: Real>(row: &[T]) -> &[Lanes<S, T>] {
+    Lanes::row(row)
 }
 
+/// The vectors of a padded row, to be written.
 #[inline(always)]
-pub(super) fn lanes_mut<T>(row: &mut [T]) -> &mut [[T; LANES]] {
-    row.as_chunks_mut().0
+pub(super) fn lanes_mut<S: Simd, T: Real>(row: &mut [T]) -> &mut [Lanes<S, T>] {
+    Lanes::row_mut(row)
 }
 
 /// Asks for a row that a later step will read. Processors foresee streams that run forwards better than these, which run
@@ -92,113 +86,106 @@ pub(super) fn prefetch<T>(row: &[T]) {
     let _ = row;
 }
 
-/// All lanes of a result before any is stored, so that they may be computed at once.
+/// Calls `each` with every vector of a padded row and of a tensor's row, which has no padding and may begin anywhere.
 #[inline(always)]
-fn each<T: Real>(lane: impl Fn(usize) -> T) -> [T; LANES] {
-    let mut all = [T::default(); LANES];
-    for (l, x) in all.iter_mut().enumerate() {
-        *x = lane(l);
+fn with_tensor<S: Simd, T: Real>(row: &mut [T], tensor: &[T], each: impl Fn(Lanes<S, T>, Lanes<S, T>) -> Lanes<S, T>) {
+    let whole = tensor.chunks_exact(Lanes::<S, T>::count());
+    let rest = whole.remainder();
+    let mut row = lanes_mut::<S, T>(row).iter_mut();
+    // In this order the row is not asked for one vector more than there are.
+    for (tensor, x) in whole.zip(row.by_ref()) {
+        *x = each(*x, Lanes::load(tensor));
     }
-    all
+    if let (false, Some(x)) = (rest.is_empty(), row.next()) {
+        let mut padded = [T::default(); BLOCK];
+        padded[..rest.len()].copy_from_slice(rest);
+        *x = each(*x, Lanes::load(&padded));
+    }
 }
 
-/// The same for two results.
+/// row += a tensor's row.
 #[inline(always)]
-fn each_pair<T: Real>(lane: impl Fn(usize) -> (T, T)) -> ([T; LANES], [T; LANES]) {
-    let (mut first, mut second) = ([T::default(); LANES], [T::default(); LANES]);
-    for (l, (a, b)) in first.iter_mut().zip(&mut second).enumerate() {
-        (*a, *b) = lane(l);
+pub(super) fn add_tensor<S: Simd, T: Real>(row: &mut [T], tensor: &[T]) {
+    with_tensor::<S, T>(row, tensor, |x, tensor| x + tensor);
+}
+
+/// row = c row + a tensor's row.
+#[inline(always)]
+pub(super) fn decay_add_tensor<S: Simd, T: Real>(row: &mut [T], c: T, tensor: &[T]) {
+    let c = Lanes::splat(c);
+    with_tensor::<S, T>(row, tensor, |x, tensor| c.times_add(x, tensor));
+}
+
+/// Writes a row without its padding.
+#[inline(always)]
+pub(super) fn write<S: Simd, T: Real>(out: &mut [MaybeUninit<T>], row: &[T]) {
+    let count = Lanes::<S, T>::count();
+    let whole = out.len() - out.len() % count;
+    for (out, x) in out[..whole].chunks_exact_mut(count).zip(lanes::<S, T>(row)) {
+        x.store(out);
     }
-    (first, second)
+    let rest = &row[whole..out.len()];
+    out[whole..].write_copy_of_slice(rest);
 }
 
 /// out += row.
 #[inline(always)]
-pub(super) fn add<T: Real>(out: &mut [T], row: &[T]) {
-    for (out, row) in lanes_mut(out).iter_mut().zip(lanes(row)) {
-        *out = each(|l| out[l] + row[l]);
+pub(super) fn add<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
+    for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
+        *out = *out + row;
     }
 }
 
-/// out = a + b.
+/// out += a row.
 #[inline(always)]
-pub(super) fn sum<T: Real>(out: &mut [T], a: &[T], b: &[T]) {
-    for (out, (a, b)) in lanes_mut(out).iter_mut().zip(lanes(a).iter().zip(lanes(b))) {
-        *out = each(|l| a[l] + b[l]);
+pub(super) fn add_scaled<S: Simd, T: Real>(out: &mut [T], a: T, row: &[T]) {
+    let a = Lanes::splat(a);
+    for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
+        *out = a.times_add(row, *out);
+    }
+}
+
+/// out += row², lane by lane.
+#[inline(always)]
+pub(super) fn add_squares<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
+    for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
+        *out = row.times_add(row, *out);
     }
 }
 
 /// out = c out.
 #[inline(always)]
-pub(super) fn scale<T: Real>(out: &mut [T], c: T) {
-    for out in lanes_mut(out) {
-        *out = each(|l| c * out[l]);
+pub(super) fn scale<S: Simd, T: Real>(out: &mut [T], c: T) {
+    let c = Lanes::splat(c);
+    for out in lanes_mut::<S, T>(out) {
+        *out = c * *out;
     }
 }
 
 /// out = c out + a row.
 #[inline(always)]
-pub(super) fn decay_add<T: Real>(out: &mut [T], c: T, row: &[T], a: T) {
-    for (out, row) in lanes_mut(out).iter_mut().zip(lanes(row)) {
-        *out = each(|l| c.times_add(out[l], a * row[l]));
+pub(super) fn decay_add<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: T) {
+    let (c, a) = (Lanes::splat(c), Lanes::splat(a));
+    for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
+        *out = c.times_add(*out, a * row);
     }
 }
 
-/// Whether every |i| is at most `limit` (or NaN).
+/// out = c row + a.
 #[inline(always)]
-fn all_within<T: Real>(i: &[T], limit: T) -> bool {
-    let mut beyond = [false; LANES];
-    for i in lanes(i) {
-        for l in 0..LANES {
-            beyond[l] |= i[l].magnitude() > limit;
-        }
-    }
-    !beyond.contains(&true)
-}
-
-/// vpre = φ(v, I).
-#[inline(always)]
-pub(super) fn phi<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], vpre: &mut [T]) {
-    let (limit, near) = flow.near();
-    if all_within(i, T::of(limit)) {
-        phi_by(&near, v, i, vpre);
-    } else {
-        phi_by(flow, v, i, vpre);
-    }
-}
-
-#[inline(always)]
-fn phi_by<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], vpre: &mut [T]) {
-    for ((v, i), vpre) in lanes(v).iter().zip(lanes(i)).zip(lanes_mut(vpre)) {
-        *vpre = each(|l| flow.phi(v[l], i[l]));
-    }
-}
-
-/// (∂φ/∂v, ∂φ/∂I).
-#[inline(always)]
-pub(super) fn slopes<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], dv: &mut [T], di: &mut [T]) {
-    let (limit, near) = flow.near();
-    if all_within(i, T::of(limit)) {
-        slopes_by(&near, v, i, dv, di);
-    } else {
-        slopes_by(flow, v, i, dv, di);
-    }
-}
-
-#[inline(always)]
-fn slopes_by<T: Real, F: Flow>(flow: &F, v: &[T], i: &[T], dv: &mut [T], di: &mut [T]) {
-    let rows = lanes(v).iter().zip(lanes(i)).zip(lanes_mut(dv).iter_mut().zip(lanes_mut(di)));
-    for ((v, i), (dv, di)) in rows {
-        (*dv, *di) = each_pair(|l| flow.slopes(v[l], i[l]));
+pub(super) fn decayed_sum<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: &[T]) {
+    let c = Lanes::splat(c);
+    for (out, (&row, &a)) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row).iter().zip(lanes(a))) {
+        *out = c.times_add(row, a);
     }
 }
 
 /// n = max(⌊vpre⌋, 0) and v = vpre − n.
 #[inline(always)]
-fn reset<T: Real>(vpre: T) -> (T, T) {
-    let n = vpre.floor();
-    let n = if n > T::default() { n } else { T::default() };
-    (n, vpre - n)
+fn reset<X: Number>(vpre: X) -> (X, X) {
+    let n = vpre.clone().floor();
+    let n = X::select(&n.below(0.0), n.zero(), n);
+    (n.clone(), vpre - n)
 }
 
 /// Matches the gate once for a whole loop, so that each shape has a loop of its own.
@@ -223,123 +210,141 @@ macro_rules! by_gate {
 
 /// G(v).
 #[inline(always)]
-pub(super) fn charge_sent<T: Real>(gate: &Gate, v: &[T], sent: &mut [T]) {
+pub(super) fn charge_sent<S: Simd, T: Real>(gate: &Gate, v: &[T], sent: &mut [T]) {
     by_gate!(gate, |shape| {
-        for (v, sent) in lanes(v).iter().zip(lanes_mut(sent)) {
-            *sent = each(|l| shape.charge(v[l]));
+        for (&v, sent) in lanes::<S, T>(v).iter().zip(lanes_mut(sent)) {
+            *sent = shape.charge(v);
         }
     })
 }
 
-/// The reset and the charge: vpre and G(v_t) in `sent` give v_{t+1}, G(v_{t+1}) in `sent`, and ΔQ_t.
+/// g(v).
 #[inline(always)]
-pub(super) fn settle<T: Real>(gate: &Gate, vpre: &[T], v: &mut [T], sent: &mut [T], charge: &mut [T]) {
+pub(super) fn density<S: Simd, T: Real>(gate: &Gate, v: &[T], density: &mut [T]) {
     by_gate!(gate, |shape| {
-        let rows = lanes(vpre).iter().zip(lanes_mut(v)).zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge)));
-        for ((vpre, v), (sent, charge)) in rows {
-            let (n, after) = each_pair(|l| reset(vpre[l]));
-            let sent_after = each(|l| shape.charge(after[l]));
-            *charge = each(|l| n[l] + (sent_after[l] - sent[l]));
-            *v = after;
-            *sent = sent_after;
+        for (&v, density) in lanes::<S, T>(v).iter().zip(lanes_mut(density)) {
+            *density = shape.density(v);
         }
     })
 }
 
-/// v = vpre after its reset.
+/// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
 #[inline(always)]
-pub(super) fn reset_row<T: Real>(vpre: &[T], v: &mut [T]) {
-    for (vpre, v) in lanes(vpre).iter().zip(lanes_mut(v)) {
-        *v = each(|l| reset(vpre[l]).1);
-    }
-}
-
-/// G(v) and g(v).
-#[inline(always)]
-pub(super) fn gate_of<T: Real>(gate: &Gate, v: &[T], sent: &mut [T], density: &mut [T]) {
+pub(super) fn settle<S: Simd, T: Real>(gate: &Gate, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
     by_gate!(gate, |shape| {
-        let rows = lanes(v).iter().zip(lanes_mut(sent).iter_mut().zip(lanes_mut(density)));
-        for (v, (sent, density)) in rows {
-            (*sent, *density) = each_pair(|l| (shape.charge(v[l]), shape.density(v[l])));
+        let rows = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge)));
+        for (v, (sent, charge)) in rows {
+            let (n, after) = reset(*v);
+            let sent_after = shape.charge(after);
+            *charge = n + (sent_after - *sent);
+            (*v, *sent) = (after, sent_after);
         }
     })
 }
 
-/// ΔQ = n + G(v_{t+1}) − G(v_t), as [`settle`] computes it.
+/// The same, and g(v_{t+1}).
 #[inline(always)]
-pub(super) fn charge_of<T: Real>(vpre: &[T], sent_after: &[T], sent: &[T], charge: &mut [T]) {
-    let rows = lanes(vpre).iter().zip(lanes(sent_after)).zip(lanes(sent).iter().zip(lanes_mut(charge)));
-    for ((vpre, after), (sent, charge)) in rows {
-        *charge = each(|l| reset(vpre[l]).0 + (after[l] - sent[l]));
-    }
-}
-
-/// The neurons below `n` for which a row is not 0, in order.
-#[inline(always)]
-pub(super) fn nonzero<'a, T: Real>(list: &'a mut Vec<u32>, n: usize, row: &[T]) -> &'a [u32] {
-    let zero = T::default();
-    list.clear();
-    for (block, row) in lanes(row).iter().enumerate() {
-        collect(list, n, block, &row.map(|x| x != zero));
-    }
-    list
-}
-
-/// The active neurons below `n`, in order: those whose ΔQ, g(v) or g(vpre) is not 0.
-#[inline(always)]
-pub(super) fn active<'a, T: Real>(
-    list: &'a mut Vec<u32>,
-    n: usize,
-    charge: &[T],
-    density: &[T],
-    density_after: &[T],
-) -> &'a [u32] {
-    let zero = T::default();
-    list.clear();
-    let rows = lanes(charge).iter().zip(lanes(density)).zip(lanes(density_after));
-    for (block, ((charge, before), after)) in rows.enumerate() {
-        let mut active = [false; LANES];
-        for l in 0..LANES {
-            active[l] = (charge[l] != zero) | (before[l] != zero) | (after[l] != zero);
+pub(super) fn settle_with_density<S: Simd, T: Real>(
+    gate: &Gate,
+    v: &mut [T],
+    sent: &mut [T],
+    charge: &mut [T],
+    density: &mut [T],
+) {
+    by_gate!(gate, |shape| {
+        let state = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(sent));
+        for ((v, sent), (charge, density)) in state.zip(lanes_mut(charge).iter_mut().zip(lanes_mut(density))) {
+            let (n, after) = reset(*v);
+            let sent_after = shape.charge(after);
+            *charge = n + (sent_after - *sent);
+            *density = shape.density(after);
+            (*v, *sent) = (after, sent_after);
         }
-        collect(list, n, block, &active);
-    }
-    list
+    })
 }
 
-/// Appends the members of one block of lanes.
+/// Appends the neurons below `n` for which a row is not 0, in order.
 #[inline(always)]
-fn collect(list: &mut Vec<u32>, n: usize, block: usize, members: &[bool; LANES]) {
-    let mut bits = 0_u32;
-    for (l, &member) in members.iter().enumerate() {
-        bits |= (member as u32) << l;
-    }
-    while bits != 0 {
-        let j = block * LANES + bits.trailing_zeros() as usize;
+pub(super) fn nonzero<T: Real>(list: &mut Vec<u32>, n: usize, row: &[T]) {
+    let row = blocks(row);
+    collect(list, n, |block| T::nonzero([&row[block]]));
+}
+
+/// Appends the active neurons below `n`, in order: those whose ΔQ, g(v) or g(vpre) is not 0.
+#[inline(always)]
+pub(super) fn active<T: Real>(list: &mut Vec<u32>, n: usize, charge: &[T], density: &[T], density_after: &[T]) {
+    let (charge, before, after) = (blocks(charge), blocks(density), blocks(density_after));
+    collect(list, n, |block| T::nonzero([&charge[block], &before[block], &after[block]]));
+}
+
+#[inline(always)]
+fn blocks<T>(row: &[T]) -> &[[T; BLOCK]] {
+    row.as_chunks().0
+}
+
+/// Appends the neurons below `n` whose bits are set, block by block. Four blocks share a word, because each word's end is a
+/// branch that the processor cannot foresee.
+#[inline(always)]
+fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) {
+    const WORD: usize = 64 / BLOCK;
+    let blocks = n.div_ceil(BLOCK);
+    list.reserve(n);
+    for first in (0..blocks).step_by(WORD) {
+        let mut bits = 0_u64;
+        for block in first..(first + WORD).min(blocks) {
+            bits |= (bits_of(block) as u64) << (BLOCK * (block - first));
+        }
         // The padding beyond n has no weights.
-        if j < n {
-            list.push(j as u32);
+        let left = n - first * BLOCK;
+        if left < 64 {
+            bits &= (1 << left) - 1;
         }
-        bits &= bits - 1;
+        while bits != 0 {
+            list.push((first * BLOCK) as u32 + bits.trailing_zeros());
+            bits &= bits - 1;
+        }
+    }
+}
+
+/// λpre in `lambda` to q = ∂φ/∂I λpre and λ = ∂φ/∂v λpre; slopes are (∂φ/∂v, ∂φ/∂I).
+#[inline(always)]
+pub(super) fn costate<S: Simd, T: Real>(lambda: &mut [T], q: &mut [T], (dv, di): (&[T], &[T])) {
+    let rows = lanes_mut::<S, T>(lambda).iter_mut().zip(lanes_mut(q)).zip(lanes(dv).iter().zip(lanes(di)));
+    for ((lambda, q), (&dv, &di)) in rows {
+        *q = di * *lambda;
+        *lambda = dv * *lambda;
     }
 }
 
 /// λpre = λ + g(vpre) μ, q = ∂φ/∂I λpre, λ = ∂φ/∂v λpre − g(v) μ; densities are (g(vpre), g(v)), slopes (∂φ/∂v, ∂φ/∂I).
 #[inline(always)]
-pub(super) fn costate<T: Real>(
+pub(super) fn crowded_costate<S: Simd, T: Real>(
     lambda: &mut [T],
     q: &mut [T],
     mu: &[T],
     (density_after, density): (&[T], &[T]),
     (dv, di): (&[T], &[T]),
 ) {
-    let gates = lanes(density_after).iter().zip(lanes(density));
+    let gates = lanes::<S, T>(density_after).iter().zip(lanes(density));
     let slopes = lanes(dv).iter().zip(lanes(di));
     let rows = lanes_mut(lambda).iter_mut().zip(lanes_mut(q)).zip(lanes(mu)).zip(gates.zip(slopes));
-    for (((lambda, q), mu), ((after, before), (dv, di))) in rows {
-        (*q, *lambda) = each_pair(|l| {
-            let pre = after[l].times_add(mu[l], lambda[l]);
-            (di[l] * pre, dv[l].times_add(pre, -(before[l] * mu[l])))
-        });
+    for (((lambda, q), &mu), ((&after, &before), (&dv, &di))) in rows {
+        let pre = after.times_add(mu, *lambda);
+        *q = di * pre;
+        *lambda = dv.times_add(pre, -(before * mu));
     }
+}
+
+/// One step: v_t, G(v_t) and I_t give v_{t+1}, G(v_{t+1}) and ΔQ_t.
+#[inline(always)]
+pub(super) fn step<S: Simd, T: Real, F: Flow>(
+    flow: &F,
+    gate: &Gate,
+    i: &[T],
+    (v, vpre, sent): (&mut Row<T>, &mut Row<T>, &mut [T]),
+    charge: &mut [T],
+) {
+    flow.phi_row((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
+    std::mem::swap(v, vpre);
+    settle::<S, T>(gate, v, sent, charge);
 }

@@ -22,12 +22,12 @@ impl Storage for burn::backend::Flex {
     }
 
     fn slice<T: Real>(tensor: &FloatTensor<Self>) -> &[T] {
-        let stored: &[T::Stored] = tensor.as_slice().expect("the tensor is contiguous, and its dtype was checked");
-        bytemuck::cast_slice(stored)
+        let stored: &[T] = tensor.as_slice().expect("the tensor is contiguous, and its dtype was checked");
+        stored
     }
 
     fn from_vec<T: Real>(data: Vec<T>, shape: &[usize]) -> FloatTensor<Self> {
-        burn_flex::FlexTensor::from_data(TensorData::new(bytemuck::cast_vec::<T, T::Stored>(data), shape.to_vec()))
+        burn_flex::FlexTensor::from_data(TensorData::new(data, shape.to_vec()))
     }
 }
 
@@ -62,9 +62,6 @@ impl Storage for burn::backend::NdArray {
     }
 
     fn from_vec<T: Real>(data: Vec<T>, shape: &[usize]) -> FloatTensor<Self> {
-        burn_ndarray::NdArrayTensor::from_data(TensorData::new(
-            bytemuck::cast_vec::<T, T::Stored>(data),
-            shape.to_vec(),
-        ))
+        burn_ndarray::NdArrayTensor::from_data(TensorData::new(data, shape.to_vec()))
     }
 }

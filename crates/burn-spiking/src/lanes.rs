@@ -1,0 +1,374 @@
+//! Lanes: the numbers that a processor computes with at once.
+//!
+//! [`Lanes`] is one of its vectors as a [`Number`], so that flows and gates, written once, run over 4, 8 or 16 neurons at a time.
+//! Which vectors there are is found out when the program runs; the crate `macerator` gives them one face.
+
+use crate::number::{self, Float, Number, Real};
+use macerator::{
+    Arch, AutoArch, Mask, ReduceAdd, Scalar, Simd, VAbs, VAdd, VDiv, VFloor, VMaskReduce, VMul, VMulAdd, VOrd,
+    VRoundTiesEven, VSelect, VSqrt, VSub, Vector, WithSimd,
+};
+use std::mem::MaybeUninit;
+use std::ops::{Add, BitXor, Div, Mul, Neg, Sub};
+
+/// Numbers in a block of a padded row: a whole number of vectors of any processor.
+pub const BLOCK: usize = 16;
+
+/// The vector operations that a scalar must have.
+pub trait Vectors:
+    Scalar
+    + VAdd
+    + VSub
+    + VMul
+    + VDiv
+    + VMulAdd
+    + VFloor
+    + VSqrt
+    + VAbs
+    + VOrd
+    + VSelect
+    + VMaskReduce
+    + VRoundTiesEven
+    + ReduceAdd
+{
+    /// The bits of a magnitude with the sign of another.
+    fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self>;
+}
+
+macro_rules! vectors {
+    ($real:ty, $bits:ty) => {
+        impl Vectors for $real {
+            #[inline(always)]
+            fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self> {
+                let sign = (1 as $bits << (<$bits>::BITS - 1)).splat::<S>();
+                let flip = other.reinterpret::<$bits>() & sign;
+                magnitude.reinterpret::<$bits>().bitxor(flip).reinterpret()
+            }
+        }
+    };
+}
+vectors!(f32, u32);
+vectors!(f64, u64);
+
+/// A vector of numbers.
+#[repr(transparent)]
+pub struct Lanes<S: Simd, T: Real>(Vector<S, T>);
+
+impl<S: Simd, T: Real> Clone for Lanes<S, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S: Simd, T: Real> Copy for Lanes<S, T> {}
+
+// Transparent over a vector, which is plain old data.
+unsafe impl<S: Simd, T: Real> bytemuck::Zeroable for Lanes<S, T> {}
+unsafe impl<S: Simd, T: Real> bytemuck::Pod for Lanes<S, T> {}
+
+impl<S: Simd, T: Real> Lanes<S, T> {
+    /// How many.
+    #[inline(always)]
+    pub fn count() -> usize {
+        T::lanes::<S>()
+    }
+
+    /// The same number in each lane.
+    #[inline(always)]
+    pub fn splat(x: T) -> Self {
+        Self(x.splat())
+    }
+
+    /// A constant in each lane.
+    #[inline(always)]
+    pub fn of(c: f64) -> Self {
+        Self::splat(T::of(c))
+    }
+
+    /// From as many numbers.
+    ///
+    /// # Panics
+    /// If they are fewer.
+    #[inline(always)]
+    pub fn load(numbers: &[T]) -> Self {
+        assert!(numbers.len() >= Self::count());
+        // As many numbers as the vector has are there.
+        Self(unsafe { macerator::vload_unaligned(numbers.as_ptr()) })
+    }
+
+    /// Writes as many numbers.
+    ///
+    /// # Panics
+    /// If there is room for fewer.
+    #[inline(always)]
+    pub fn store(self, room: &mut [MaybeUninit<T>]) {
+        assert!(room.len() >= Self::count());
+        // As much room as the vector needs is there.
+        unsafe { macerator::vstore_unaligned(room.as_mut_ptr().cast(), self.0) };
+    }
+
+    /// A padded row as vectors.
+    ///
+    /// # Panics
+    /// If the row does not begin where a vector may, or ends within one.
+    #[inline(always)]
+    pub fn row(row: &[T]) -> &[Self] {
+        bytemuck::cast_slice(row)
+    }
+
+    /// A padded row as vectors, to be written.
+    ///
+    /// # Panics
+    /// As [`row`](Self::row).
+    #[inline(always)]
+    pub fn row_mut(row: &mut [T]) -> &mut [Self] {
+        bytemuck::cast_slice_mut(row)
+    }
+
+    /// The sum over the lanes, in an order that is the processor's.
+    #[inline(always)]
+    pub fn total(self) -> T {
+        self.0.reduce_add()
+    }
+
+    /// The same function of each number.
+    #[inline(always)]
+    fn each(self, f: impl Fn(T) -> T) -> Self {
+        let mut numbers = [T::default(); BLOCK];
+        let numbers = &mut numbers[..Self::count()];
+        numbers.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&self)));
+        numbers.iter_mut().for_each(|x| *x = f(*x));
+        Self::load(numbers)
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident) => {
+        impl<S: Simd, T: Real> $trait for Lanes<S, T> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Self($trait::$method(self.0, other.0))
+            }
+        }
+    };
+}
+operator!(Add, add);
+operator!(Sub, sub);
+operator!(Mul, mul);
+operator!(Div, div);
+
+impl<S: Simd, T: Real> Neg for Lanes<S, T> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self(T::with_sign_of(self.0, T::of(-0.0).splat()))
+    }
+}
+
+/// The outcome of a comparison, lane by lane.
+pub struct LaneMask<S: Simd, T: Scalar>(T::Mask<S>);
+
+impl<S: Simd, T: Scalar> Clone for LaneMask<S, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S: Simd, T: Scalar> Copy for LaneMask<S, T> {}
+
+impl<S: Simd, T: Real> Number for Lanes<S, T> {
+    type Mask = LaneMask<S, T>;
+
+    #[inline(always)]
+    fn is_double(&self) -> bool {
+        size_of::<T>() == 8
+    }
+    #[inline(always)]
+    fn plus(self, c: f64) -> Self {
+        self + Self::of(c)
+    }
+    #[inline(always)]
+    fn times(self, c: f64) -> Self {
+        self * Self::of(c)
+    }
+    #[inline(always)]
+    fn within(self, low: f64, high: f64) -> Self {
+        // Selects, not minimum and maximum, which lose NaN.
+        let (low, high) = (Self::of(low), Self::of(high));
+        let x = Self::select(&low.exceeds(self), low, self);
+        Self::select(&x.exceeds(high), high, x)
+    }
+    #[inline(always)]
+    fn below(&self, c: f64) -> Self::Mask {
+        Self::of(c).exceeds(*self)
+    }
+    #[inline(always)]
+    fn select(mask: &Self::Mask, then: Self, otherwise: Self) -> Self {
+        Self(mask_of(mask).select(then.0, otherwise.0))
+    }
+    #[inline(always)]
+    fn floor(self) -> Self {
+        Self(self.0.floor())
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(self.0.sqrt())
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        self.each(T::exp)
+    }
+    #[inline(always)]
+    fn sin_cos_pi(self) -> (Self, Self) {
+        number::sin_cos_pi(self)
+    }
+    #[inline(always)]
+    fn half_turn_sin_cos_pi(self) -> (Self, Self) {
+        number::half_turn_sin_cos_pi(self - self.round())
+    }
+    #[inline(always)]
+    fn one(&self) -> Self {
+        Self::of(1.0)
+    }
+    #[inline(always)]
+    fn zero(&self) -> Self {
+        Self::of(0.0)
+    }
+    #[inline(always)]
+    fn atan2_pi(self, x: Self) -> Self {
+        number::atan2_pi(self, x)
+    }
+    #[inline(always)]
+    fn times_add(self, factor: Self, summand: Self) -> Self {
+        Self(self.0.mul_add(factor.0, summand.0))
+    }
+    #[inline(always)]
+    fn polynomial(self, c: &[f64]) -> Self {
+        let last = c.len() - 1;
+        let mut sum = Self::of(c[last]);
+        for &c in c[..last].iter().rev() {
+            sum = sum.times_add(self, Self::of(c));
+        }
+        sum
+    }
+}
+
+#[inline(always)]
+fn mask_of<S: Simd, T: Scalar>(mask: &LaneMask<S, T>) -> Mask<S, T> {
+    // Both are transparent over the same mask.
+    unsafe { std::mem::transmute_copy(&mask.0) }
+}
+
+impl<S: Simd, T: Real> Float for Lanes<S, T> {
+    #[inline(always)]
+    fn magnitude(self) -> Self {
+        Self(self.0.abs())
+    }
+    #[inline(always)]
+    fn round(self) -> Self {
+        Self(self.0.round_ties_even())
+    }
+    #[inline(always)]
+    fn exceeds(self, other: Self) -> Self::Mask {
+        LaneMask(*self.0.gt(other.0))
+    }
+    #[inline(always)]
+    fn signed_as(self, other: Self) -> Self {
+        Self(T::with_sign_of(self.0, other.0))
+    }
+    #[inline(always)]
+    fn all(mask: &Self::Mask) -> bool {
+        mask_of(mask).all()
+    }
+    #[inline(always)]
+    fn both(a: &Self::Mask, b: &Self::Mask) -> Self::Mask {
+        LaneMask(a.0 & b.0)
+    }
+}
+
+/// Whether [`vectorize`] has vectors for this processor: of x86-64, those since about 2013 (AVX2). Others run tensor operations.
+pub fn vectors_found() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return matches!(Arch::detect(), Arch::V3 | Arch::V4);
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
+/// Whether these vectors are of those that are not served, so that no program need be compiled for them.
+pub(crate) const fn unserved<S: Simd>() -> bool {
+    cfg!(target_arch = "x86_64") && size_of::<S::Register>() < 32
+}
+
+/// Runs a program with the widest vectors that this processor has.
+#[inline]
+pub fn vectorize<P: WithSimd>(program: P) -> P::Output {
+    AutoArch::new().dispatch(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applies a function of numbers, lane by lane of vectors.
+    trait Function: Copy {
+        fn of<X: Float>(self, x: X) -> X;
+    }
+
+    struct Apply<'a, F, T>(F, &'a mut [T]);
+
+    impl<F: Function, T: Real> WithSimd for Apply<'_, F, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self) {
+            for block in self.1.chunks_exact_mut(Lanes::<S, T>::count()) {
+                let y = self.0.of(Lanes::<S, T>::load(block));
+                block.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&y)));
+            }
+        }
+    }
+
+    macro_rules! function {
+        ($name:ident, |$x:ident| $body:expr) => {
+            #[derive(Clone, Copy)]
+            struct $name;
+
+            impl Function for $name {
+                #[inline(always)]
+                fn of<X: Float>(self, $x: X) -> X {
+                    $body
+                }
+            }
+        };
+    }
+    function!(Arithmetic, |x| (x * x - x.times(0.5)) / x.plus(7.0) + (-x).within(-1.0, 2.0));
+    function!(Roots, |x| x.magnitude().sqrt() + (x.floor() - x.round()).times(0.25) + x.times(0.1).exp());
+    function!(Waves, |x| x.sin_cos_pi().0 + x.half_turn_sin_cos_pi().1);
+    function!(Angles, |x| x.atan2_pi(x.plus(1.0)) + (-x).plus(0.3).atan2_pi(x.times(-0.1)));
+    function!(Choices, |x| X::select(&x.below(0.25), x.signed_as(x.plus(1.0)), x.plus(3.0)));
+
+    #[test]
+    fn lanes_compute_what_scalars_do() {
+        fn check<F: Function, T: Real>(function: F, rounding: f64) {
+            let numbers: Vec<T> = (0..512).map(|i| T::of((i as f64 - 200.3) * 0.017)).collect();
+            let mut found = numbers.clone();
+            vectorize(Apply(function, &mut found));
+            for (x, found) in numbers.into_iter().zip(found) {
+                let want = function.of(x).to_f64();
+                assert!((found.to_f64() - want).abs() <= rounding * (1.0 + want.abs()), "{x:?}: {found:?}, not {want}");
+            }
+        }
+        fn both<F: Function>(function: F) {
+            check::<F, f32>(function, 5e-7);
+            check::<F, f64>(function, 2e-15);
+        }
+        both(Arithmetic);
+        both(Roots);
+        both(Waves);
+        both(Angles);
+        both(Choices);
+    }
+}

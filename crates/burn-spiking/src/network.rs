@@ -1,0 +1,155 @@
+//! The network: a spiking layer and a linear readout of its trace in one operation.
+//!
+//! ```text
+//! o = O ŝ + b        A = Σ_t |ŝ|²
+//! ```
+//!
+//! [`SpikingNetworkConfig`] → [`SpikingNetwork`]. It computes what a [`SpikingRnn`] followed by Burn's `Linear` does, but on the
+//! CPU backends the readout is taken step by step inside the scan, and its error is sent back there: no trajectory
+//! `[B, T, N]` exists, and memory does not grow with T but for input, output and about √T states. A cost on activity is
+//! taken along as A.
+
+use crate::error::{ConfigError, at_least_one};
+use crate::rnn::{SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory, outcome};
+use crate::scan::{Body, Run, ScanPlan};
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::tensor::{Tensor, TensorCreationOptions};
+use std::sync::Arc;
+
+/// Configuration of a [`SpikingNetwork`].
+#[derive(Config, Debug, PartialEq)]
+pub struct SpikingNetworkConfig {
+    /// The spiking layer, of which one synapse type is read.
+    pub layer: SpikingRnnConfig,
+    /// Number of outputs, O.
+    pub d_output: usize,
+    /// Whether outputs have a constant b. Default: no.
+    #[config(default = false)]
+    pub bias: bool,
+    /// What O and b start from. Default: as Burn's `Linear`, U(−k, k) with k = 1/√N.
+    #[config(default = "Initializer::KaimingUniform{gain:1.0/f64::sqrt(3.0), fan_out_only:false}")]
+    pub initializer: Initializer,
+}
+
+impl SpikingNetworkConfig {
+    /// Initialises a network on a device: `init(&device)`, or `init((&device, DType::F64))` for double precision.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`SpikingRnnConfig::check`]; and if there are no outputs, or not one synapse type is read.
+    pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingNetwork, ConfigError> {
+        at_least_one("d_output", self.d_output, "give the number of outputs")?;
+        let options = options.into();
+        let layer = self.layer.init(options.clone())?;
+        let readout = LinearConfig::new(self.layer.n_neurons, self.d_output)
+            .with_bias(self.bias)
+            .with_initializer(self.initializer.clone())
+            .init(&options.device);
+        // Burn's initialisers take no dtype.
+        let dtype = layer.input.val().dtype();
+        let readout = Linear {
+            weight: Param::from_tensor(readout.weight.val().detach().cast(dtype)),
+            bias: readout.bias.map(|bias| Param::from_tensor(bias.val().detach().cast(dtype))),
+        };
+        SpikingNetwork::new(layer, readout)
+    }
+}
+
+/// A spiking layer with a linear readout. Should be created with [`SpikingNetworkConfig`], or from its parts.
+///
+/// Differentiable once, with respect to the parameters, the input and the initial state.
+#[derive(Module, Debug)]
+pub struct SpikingNetwork {
+    /// The neurons.
+    pub layer: SpikingRnn,
+    /// O, `[N, O]`, and b, `[O]`.
+    pub readout: Linear,
+}
+
+/// What a network gives.
+#[derive(Debug, Clone)]
+pub struct NetworkOutput {
+    /// o, `[B, T, O]`; row t is the readout after step t.
+    pub output: Tensor<3>,
+    /// A = Σ_t |ŝ|² of the trace that is read, `[B]`: over all steps and neurons.
+    pub activity: Tensor<1>,
+}
+
+impl SpikingNetwork {
+    /// From its parts.
+    ///
+    /// # Errors
+    /// If not one synapse type of the layer is read, or the readout has another number of inputs than the layer has neurons.
+    pub fn new(layer: SpikingRnn, readout: Linear) -> Result<Self, ConfigError> {
+        let read = layer.config().synapses.iter().filter(|synapse| synapse.read).count();
+        if read != 1 {
+            return Err(ConfigError::Mismatch(format!(
+                "the layer reads {read} synapse types, but a network's readout wants 1; mark one synapse as read, and the \
+                 others as Synapse::recurrent_only"
+            )));
+        }
+        let (inputs, neurons) = (readout.weight.dims()[0], layer.config().n_neurons);
+        if inputs != neurons {
+            return Err(ConfigError::Mismatch(format!(
+                "the readout has {inputs} inputs, but the layer has {neurons} neurons; use LinearConfig::new({neurons}, outputs)"
+            )));
+        }
+        Ok(Self { layer, readout })
+    }
+
+    /// The same network, run by another program.
+    pub fn with_body(self, body: Body) -> Self {
+        Self { layer: self.layer.with_body(body), ..self }
+    }
+
+    /// Runs the network over an input.
+    ///
+    /// - `input`: `[B, T, C]`.
+    /// - `state`: the state to start from; at rest if `None`.
+    ///
+    /// Returns the output and the final state, with which the next call continues the run.
+    ///
+    /// # Panics
+    /// As [`SpikingRnn::forward`].
+    pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (NetworkOutput, SpikingState) {
+        let (output, _, state) = self.run(input, state, false);
+        (output, state)
+    }
+
+    /// As [`forward`](Self::forward), with the trace, the membrane potentials and the charges of all neurons.
+    pub fn forward_recording(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+    ) -> (NetworkOutput, Trajectory, SpikingState) {
+        self.run(input, state, true)
+    }
+
+    fn run(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+        record: bool,
+    ) -> (NetworkOutput, Trajectory, SpikingState) {
+        let mut plan = ScanPlan::clone(self.layer.plan());
+        plan.readout = plan.synapses.iter().position(|synapse| synapse.read);
+        plan.synapses.iter_mut().for_each(|synapse| synapse.read &= record);
+        (plan.record_v, plan.record_charge) = (record, record);
+        let mut run = self.layer.run(input, state, Some(self.readout.weight.val()), Arc::new(plan));
+        let output = self.output_of(&mut run);
+        let (trajectory, state) = outcome(run);
+        (output, trajectory, state)
+    }
+
+    fn output_of(&self, run: &mut Run) -> NetworkOutput {
+        let output = run.output.take().expect("a plan with a readout gives its output");
+        NetworkOutput {
+            output: match &self.readout.bias {
+                Some(bias) => output + bias.val().unsqueeze(),
+                None => output,
+            },
+            activity: run.activity.take().expect("a plan with a readout gives its activity"),
+        }
+    }
+}

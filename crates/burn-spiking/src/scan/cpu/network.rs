@@ -1,0 +1,182 @@
+//! One sample's network: its state, and a step of it. The forward run and the adjoint's second run share this program, so that
+//! what is computed again is the same to the last bit.
+
+use super::matrix::Matrix;
+use super::rows::{self, Row};
+use crate::gate::Gate;
+use crate::neuron::Flow;
+use crate::number::Real;
+use crate::scan::ScanSynapse;
+use macerator::Simd;
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+
+/// What is the same for every sample.
+pub(super) struct Network<'a, T, F> {
+    pub(super) flow: F,
+    pub(super) gate: Gate,
+    pub(super) synapses: &'a [ScanSynapse],
+    /// W, one matrix for each synapse type that has weights.
+    pub(super) weights: &'a [Weights<T>],
+    /// How the drive comes from the input, if it does not come whole.
+    pub(super) projection: Option<&'a Projection<T>>,
+    /// The readout and the synapse type that it sees.
+    pub(super) readout: Option<(usize, &'a Matrix<T>)>,
+    /// N.
+    pub(super) neurons: usize,
+    /// Zeros, `[N]`: the current where there are no recurrent weights.
+    pub(super) silence: Row<T>,
+}
+
+/// W of one synapse type.
+pub(super) struct Weights<T> {
+    /// One row for each neuron that sends.
+    pub(super) rows: Matrix<T>,
+    transposed: OnceLock<Matrix<T>>,
+}
+
+impl<T: Real> Weights<T> {
+    pub(super) fn new(rows: Matrix<T>) -> Self {
+        Self { rows, transposed: OnceLock::new() }
+    }
+
+    /// One row for each neuron that receives. Made when a step first asks for it: where the gate is narrow, none does.
+    #[inline(always)]
+    pub(super) fn transposed(&self) -> &Matrix<T> {
+        self.transposed.get_or_init(|| self.rows.transposed(self.rows.rows()))
+    }
+}
+
+/// x = U i + I_o.
+pub(super) struct Projection<T> {
+    /// U, `[C, N]`.
+    pub(super) weights: Matrix<T>,
+    /// I_o, `[N]`; zero if there is none.
+    pub(super) tonic: Row<T>,
+}
+
+impl<T: Real, F: Flow> Network<'_, T, F> {
+    /// The synapse types that have weights, with their plane.
+    pub(super) fn recurrent(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.weights?)))
+    }
+
+    /// Rows of a saved state: v, sᵏ, and Jᵏ where there are weights. Where all currents are kept, Jᵏ is not wanted.
+    pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
+        1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() }
+    }
+}
+
+/// The state between two steps.
+pub(super) struct State<T> {
+    /// v_t.
+    pub(super) v: Row<T>,
+    /// G(v_t).
+    pub(super) sent: Row<T>,
+    /// sᵏ_t.
+    pub(super) s: Vec<Row<T>>,
+    /// Jᵏ_t; zero for good where a type has no weights.
+    j: Vec<Row<T>>,
+}
+
+/// Rows that a step works in, of no meaning between steps.
+pub(super) struct Space<T> {
+    /// I_t.
+    pub(super) i: Row<T>,
+    /// Input channels that are not 0.
+    pub(super) channels: Vec<u32>,
+    /// vpre_t.
+    pub(super) vpre: Row<T>,
+}
+
+impl<T: Real> Space<T> {
+    pub(super) fn new(n: usize) -> Self {
+        Self { i: Row::zeros(n), channels: Vec::new(), vpre: Row::zeros(n) }
+    }
+}
+
+/// Writes the channels of an input row that are not 0.
+pub(super) fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
+    list.clear();
+    list.extend((0..input.len() as u32).filter(|&c| input[c as usize] != T::default()));
+}
+
+impl<T: Real> State<T> {
+    /// The state at the start: Jᵏ_0 = W_k sᵏ_0.
+    #[inline(always)]
+    pub(super) fn start<S: Simd, F: Flow>(network: &Network<'_, T, F>, v0: &[T], s0: &[T]) -> Self {
+        let n = network.neurons;
+        let everyone: Vec<u32> = (0..n as u32).collect();
+        let s: Vec<Row<T>> = s0.chunks_exact(n).map(Row::of).collect();
+        let mut j = vec![Row::zeros(n); s.len()];
+        for (k, plane) in network.recurrent() {
+            network.weights[plane].rows.send::<S>(&everyone, &s[k], T::of(1.0), T::default(), &mut j[k]);
+        }
+        let mut state = Self { v: Row::of(v0), sent: Row::zeros(n), s, j };
+        rows::charge_sent::<S, T>(&network.gate, &state.v, &mut state.sent);
+        state
+    }
+
+    /// Writes the state, in the order of [`Network::state_rows`].
+    pub(super) fn save<F: Flow>(&self, network: &Network<'_, T, F>, out: &mut [MaybeUninit<T>]) {
+        let currents = network.recurrent().map(|(k, _)| &self.j[k]);
+        let rows = std::iter::once(&self.v).chain(&self.s).chain(currents);
+        for (out, row) in out.chunks_exact_mut(network.neurons).zip(rows) {
+            out.write_copy_of_slice(&row[..network.neurons]);
+        }
+    }
+
+    /// Takes the state that [`save`](Self::save) wrote.
+    #[inline(always)]
+    pub(super) fn load<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, saved: &[T]) {
+        let n = network.neurons;
+        let mut saved = saved.chunks_exact(n);
+        let mut take = |row: &mut Row<T>| {
+            if let Some(saved) = saved.next() {
+                row[..n].copy_from_slice(saved);
+            }
+        };
+        take(&mut self.v);
+        self.s.iter_mut().for_each(&mut take);
+        network.recurrent().for_each(|(k, _)| take(&mut self.j[k]));
+        rows::charge_sent::<S, T>(&network.gate, &self.v, &mut self.sent);
+    }
+
+    /// I_t into the space: the drive, or the projected input, and the recurrent currents.
+    #[inline(always)]
+    pub(super) fn current<S: Simd, F: Flow>(&self, network: &Network<'_, T, F>, drive: &[T], space: &mut Space<T>) {
+        let mut recurrent = network.recurrent().map(|(k, _)| &self.j[k]);
+        let first = recurrent.next().unwrap_or(&network.silence);
+        match network.projection {
+            Some(projection) => {
+                channels_of(&mut space.channels, drive);
+                let onto = (&*projection.tonic, &**first);
+                projection.weights.send_onto::<S>(&space.channels, drive, onto, &mut space.i);
+            }
+            None => {
+                space.i.copy_from_slice(first);
+                rows::add_tensor::<S, T>(&mut space.i, drive);
+            }
+        }
+        for j in recurrent {
+            rows::add::<S, T>(&mut space.i, j);
+        }
+    }
+
+    /// Lets the charge ΔQ_t of a step act on the traces.
+    #[inline(always)]
+    pub(super) fn trace<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, charge: &[T]) {
+        for (synapse, s) in network.synapses.iter().zip(&mut self.s) {
+            rows::decay_add::<S, T>(s, T::of(synapse.decay), charge, T::of(synapse.jump));
+        }
+    }
+
+    /// Lets the charge of the neurons that sent some act on the currents.
+    #[inline(always)]
+    pub(super) fn send<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, senders: &[u32], charge: &[T]) {
+        for (k, plane) in network.recurrent() {
+            let (decay, jump) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].jump));
+            network.weights[plane].rows.send::<S>(senders, charge, jump, decay, &mut self.j[k]);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The problem that the benchmarks measure: a spiking layer, a linear readout, the mean squared distance from a target.
+
+use crate::measured::{Measured, memory};
+use burn::backend::Dispatch;
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_spiking::scan::{OutputGradients, ScanInputs, Slot, SpikingBackend, Wanted};
+use burn_spiking::{
+    Body, ConfigError, Firing, Gate, Initial, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig,
+    SpikingState, Synapse, TrackingLoss, TrackingLossConfig,
+};
+use clap::ValueEnum;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Sizes and constants of the network, which has steps of 1 ms.
+#[derive(clap::Args, Debug, Clone)]
+pub struct System {
+    /// Trials in a batch
+    #[arg(long, default_value_t = 50, value_parser = at_least_one)]
+    pub batch: usize,
+    /// Time steps of 1 ms
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
+    pub steps: usize,
+    /// Number of neurons
+    #[arg(long, default_value_t = 80, value_parser = at_least_one)]
+    pub neurons: usize,
+    /// Number of input channels
+    #[arg(long, default_value_t = 3, value_parser = at_least_one)]
+    pub channels: usize,
+    /// No recurrent weights: a linear layer and neurons
+    #[arg(long, conflicts_with = "synapses")]
+    pub feed_forward: bool,
+    /// The neuron model
+    #[arg(long, value_enum, default_value_t = NeuronName::Qif)]
+    pub neuron: NeuronName,
+    /// Number of recurrent synapse types; the first has tau 20 ms and is read, each further one half the last one's tau
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    pub synapses: usize,
+    /// Width of the gate, in (0, 1]
+    #[arg(long, default_value_t = 0.2)]
+    pub width: f64,
+    /// Firing rate that the tonic current alone would give, Hz
+    #[arg(long, default_value_t = 20.0)]
+    pub rate: f64,
+}
+
+impl Default for System {
+    /// What the command line's options default to.
+    fn default() -> Self {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            system: System,
+        }
+        <Alone as clap::Parser>::parse_from([""]).system
+    }
+}
+
+/// Parses a count of at least 1.
+///
+/// # Errors
+/// If it is not one.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(value) => Ok(value),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+/// A neuron model with its constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NeuronName {
+    /// Non-leaky, in units of 25 ms.
+    Nif,
+    /// Quadratic, tau_v 25 ms.
+    Qif,
+}
+
+/// What the command line calls a value.
+pub fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().expect("no value is hidden").get_name().to_string()
+}
+
+/// A way to the gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// The layer's op alone, forward and adjoint, given the trace's gradient.
+    Op,
+    /// The layer, and Burn's matrix product as the readout.
+    Layer,
+    /// The layer with the readout fused.
+    Network,
+    /// The op's adjoint in tensor operations.
+    TensorOps,
+    /// Burn's automatic differentiation of a loop of tensor operations.
+    BurnBptt,
+}
+
+impl Way {
+    /// What tables call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Way::Op => "op alone",
+            Way::Layer => "layer, readout by Burn",
+            Way::Network => "network, readout fused",
+            Way::TensorOps => "same adjoint in tensor ops",
+            Way::BurnBptt => "Burn's automatic BPTT",
+        }
+    }
+
+    /// How often it runs where the fast ways run `repeat` times.
+    pub fn runs(self, repeat: usize) -> usize {
+        match self {
+            Way::Op | Way::Layer | Way::Network => repeat,
+            Way::TensorOps | Way::BurnBptt => repeat.div_ceil(4),
+        }
+    }
+}
+
+/// Number of outputs.
+pub const OUTPUTS: usize = 2;
+/// Time constant of the neurons, ms.
+pub const TAU_V: f64 = 25.0;
+/// Length of a step, ms.
+pub const DT: f64 = 1.0;
+
+/// One network with its input and the target that its readout should follow.
+pub struct Problem {
+    /// Layer and readout.
+    pub network: SpikingNetwork,
+    /// The cost.
+    pub loss: TrackingLoss,
+    /// Where each trial starts.
+    pub start: SpikingState,
+    /// `[B, T, C]`.
+    pub input: Tensor<3>,
+    /// `[B, T, O]`.
+    pub target: Tensor<3>,
+}
+
+impl Problem {
+    /// The problem of a system, for as many steps, in a precision. The same system always gives the same problem.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the system's constants describe no network.
+    pub fn new(system: &System, steps: usize, device: &Device, dtype: DType) -> Result<Self, ConfigError> {
+        device.seed(0);
+        let (neuron, tau_m) = match system.neuron {
+            NeuronName::Nif => (Neuron::Nif, Some(TAU_V)),
+            NeuronName::Qif => (Neuron::Qif { tau_v: TAU_V }, None),
+        };
+        let slowest = if system.feed_forward { Synapse::read_only(20.0) } else { Synapse::new(20.0) };
+        let faster = (1..system.synapses).map(|k| Synapse::recurrent_only(20.0 * 0.5_f64.powi(k as i32)));
+        let layer = SpikingRnnConfig::new(system.channels, system.neurons)
+            .with_neuron(neuron)
+            .with_tau_m(tau_m)
+            .with_gate(Gate::Quintic { width: system.width })
+            .with_synapses(std::iter::once(slowest).chain(faster).collect())
+            .with_dt(DT);
+        // Spikes per tau_m; a QIF neuron under a steady current I fires √(4 I/τ_v) times a ms.
+        let spikes = 1e-3 * system.rate * TAU_V;
+        let tonic = match neuron {
+            Neuron::Nif => spikes,
+            Neuron::Qif { .. } => (0.5 * spikes).powi(2),
+        };
+        let initial = Initial { tonic, ..Initial::of(&neuron, TAU_V) };
+        let layer = layer.with_initial(Some(initial));
+        let options = (&device.clone().autodiff(), dtype);
+        let network = SpikingNetworkConfig::new(layer, OUTPUTS).init(options)?;
+        let wave = |count: usize, pitch: f64| -> Vec<f64> {
+            (0..count).map(|at| (pitch * at as f64 + (at as f64 * 0.0137).cos()).sin()).collect()
+        };
+        let tensor = |width: usize, pitch: f64| {
+            let shape = [system.batch, steps, width];
+            Tensor::<3>::from_data(TensorData::new(wave(shape.iter().product(), pitch), shape), options)
+        };
+        Ok(Self {
+            // From potentials anywhere, so that gates are open from the first step on.
+            start: network.layer.random_state(system.batch, 0.0, 1.0, 0),
+            loss: TrackingLossConfig::new().init()?,
+            input: tensor(system.channels, 0.711),
+            target: tensor(OUTPUTS, 0.0137),
+            network,
+        })
+    }
+
+    /// C = mean over batch and time of Σ |o − o_d|²/2.
+    fn cost(&self, way: Way) -> Tensor<1> {
+        let (input, start) = (self.input.clone(), Some(self.start.clone()));
+        let layer = &self.network.layer;
+        let trajectory = match way {
+            Way::Network => {
+                let (run, _) = self.network.forward(input, start);
+                return self.loss.forward_network(run, self.target.clone(), None);
+            }
+            Way::Op => unreachable!("the op alone has no cost"),
+            Way::Layer => layer.forward(input, start).0,
+            Way::TensorOps => layer.clone().with_body(Body::TensorOps).forward(input, start).0,
+            Way::BurnBptt => layer.forward_reference(input, start).0,
+        };
+        let trace = trajectory.trace();
+        let [batch, steps, neurons] = trace.dims();
+        let output = trace.clone().reshape([batch * steps, neurons]).matmul(self.network.readout.weight.val());
+        self.loss.forward(output.reshape([batch, steps, OUTPUTS]), self.target.clone(), trace)
+    }
+
+    /// All parameters by name.
+    pub fn parameters(&self) -> BTreeMap<String, Param<Tensor<2>>> {
+        let layer = &self.network.layer;
+        let tonic = layer.tonic.as_ref().expect("the layer has a tonic current");
+        let recurrent = layer.recurrent.iter().enumerate().map(|(k, w)| (format!("W{k}"), w.clone()));
+        let others = [("U", &layer.input), ("O", &self.network.readout.weight)];
+        let tonic = ("I_o".to_string(), Param::from_tensor(tonic.val().unsqueeze()));
+        others.map(|(name, p)| (name.to_string(), p.clone())).into_iter().chain(recurrent).chain([tonic]).collect()
+    }
+
+    /// The cost and the gradients of all parameters.
+    ///
+    /// # Panics
+    /// If the way is the op alone, which has no cost.
+    pub fn gradients(&self, way: Way) -> Found {
+        let cost = self.cost(way);
+        let gradients = cost.backward();
+        let layer = &self.network.layer;
+        let of =
+            |parameter: &Param<Tensor<2>>| parameter.grad(&gradients).expect("a parameter has a gradient").into_data();
+        let tonic = layer.tonic.as_ref().and_then(|tonic| tonic.grad(&gradients));
+        let mut found = BTreeMap::from([
+            ("U".to_string(), of(&layer.input)),
+            ("O".to_string(), of(&self.network.readout.weight)),
+            ("I_o".to_string(), tonic.expect("the layer has a tonic current").into_data()),
+            ("cost".to_string(), cost.into_data()),
+        ]);
+        found.extend(layer.recurrent.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
+        found
+    }
+
+    /// A gradient of the trace for the op alone, `[B, T, N]`.
+    pub fn direct(&self) -> Tensor<3> {
+        let [batch, steps, _] = self.input.dims();
+        let neurons = self.network.layer.config().n_neurons;
+        Tensor::full([batch, steps, neurons], 1e-5, (&self.input.device().inner(), self.input.dtype()))
+    }
+
+    /// The op's forward run, and its adjoint if the trace's gradient is given, without a graph.
+    pub fn op_alone(&self, direct: Option<&Tensor<3>>) {
+        let layer = self.network.layer.clone().valid();
+        let start = SpikingState { v: self.start.v.clone().inner(), s: self.start.s.clone().inner() };
+        let inputs: ScanInputs<Dispatch> = layer.arguments(self.input.clone().inner(), Some(start)).into();
+        let output = Dispatch::spiking_scan(inputs.clone(), layer.plan().clone(), direct.is_some());
+        let Some(direct) = direct else { return };
+        let gradients = OutputGradients {
+            traces: Slot::Full(direct.clone().unsqueeze::<4>().into_dispatch()),
+            v: Slot::Empty,
+            charge: Slot::Empty,
+            readout: Slot::Empty,
+            activity: Slot::Empty,
+            last_v: Slot::Empty,
+            last_s: Slot::Empty,
+        };
+        // A wide input is projected before the op, which then gives the drive's gradient.
+        let projected = matches!(inputs.projection, Slot::Full(_));
+        let wanted = Wanted {
+            drive: !projected,
+            projection: projected,
+            tonic: projected,
+            weights: true,
+            s0: false,
+            readout: false,
+        };
+        Dispatch::spiking_scan_adjoint(inputs, output.tape, gradients, layer.plan().clone(), wanted);
+    }
+
+    /// How the neurons fire.
+    pub fn firing(&self) -> Firing {
+        let layer = &self.network.layer;
+        let (trajectory, _) = layer.forward_recording(self.input.clone(), Some(self.start.clone()));
+        Firing::of(trajectory.charge.expect("a recording has the charge"), layer.config().dt)
+    }
+
+    /// Times and memory of one way.
+    pub fn measure(&self, way: Way, repeat: usize) -> Measured {
+        let direct = self.direct();
+        let once = || match way {
+            Way::Op => self.op_alone(Some(&direct)),
+            _ => drop(self.gradients(way)),
+        };
+        let base = memory("VmRSS:");
+        once();
+        let times = (0..way.runs(repeat)).map(|_| {
+            let started = Instant::now();
+            once();
+            started.elapsed().as_secs_f64() * 1e3
+        });
+        Measured::of(times.collect(), base)
+    }
+}
+
+/// The cost and the gradients of all parameters by name.
+pub type Found = BTreeMap<String, TensorData>;

@@ -1,0 +1,175 @@
+//! The Python peers of `compare`: the same system in JAX and PyTorch.
+//!
+//! A peer gets the network as a SafeTensors file and the constants as JSON, and gives times as JSON or gradients as SafeTensors.
+//! Its scripts (`examples/peers`) travel inside the program and are written beside its report.
+
+use crate::measured::Measured;
+use crate::output::Folder;
+use burn::tensor::{DType, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// `lax.scan` under `jit` and `value_and_grad`.
+    Jax,
+    /// A loop over time.
+    Torch,
+    /// The same loop, its step by `torch.compile`.
+    TorchCompiled,
+}
+
+impl Peer {
+    /// All of them.
+    pub const ALL: [Peer; 3] = [Peer::Jax, Peer::Torch, Peer::TorchCompiled];
+
+    /// What tables call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Peer::Jax => "JAX, scan under jit",
+            Peer::Torch => "PyTorch, loop",
+            Peer::TorchCompiled => "PyTorch, compiled step",
+        }
+    }
+
+    fn script(self) -> &'static str {
+        match self {
+            Peer::Jax => "jax_scan.py",
+            Peer::Torch | Peer::TorchCompiled => "torch_loop.py",
+        }
+    }
+}
+
+/// The system's constants, as `system.py` reads them; times in ms.
+#[derive(Debug, Clone, Serialize)]
+pub struct Constants {
+    /// `nif` or `qif`.
+    pub neuron: String,
+    /// Membrane time constant.
+    pub tau_v: f64,
+    /// Unit of the parameters.
+    pub tau_m: f64,
+    /// Width of the gate.
+    pub width: f64,
+    /// Length of a step.
+    pub dt: f64,
+    /// α_k.
+    pub decays: Vec<f64>,
+    /// Whether there are recurrent weights.
+    pub recurrent: bool,
+    /// Whether numbers are double precision.
+    pub double: bool,
+}
+
+/// A network with its input and target.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// Parameters, input, target and v0 by name.
+    pub tensors: BTreeMap<String, TensorData>,
+    /// Constants.
+    pub constants: Constants,
+}
+
+const SCRIPTS: [(&str, &str); 4] = [
+    ("system.py", include_str!("../peers/system.py")),
+    ("measure.py", include_str!("../peers/measure.py")),
+    ("jax_scan.py", include_str!("../peers/jax_scan.py")),
+    ("torch_loop.py", include_str!("../peers/torch_loop.py")),
+];
+
+/// The peers of one Python environment.
+pub struct Peers {
+    python: PathBuf,
+    folder: PathBuf,
+}
+
+impl Peers {
+    /// Writes the scripts to a folder within the program's own.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn new(python: &Path, folder: &Folder) -> Result<Self, String> {
+        let peers = Self { python: python.into(), folder: folder.file("peers") };
+        std::fs::create_dir_all(&peers.folder).map_err(|error| peers.failed(error))?;
+        for (name, text) in SCRIPTS {
+            std::fs::write(peers.folder.join(name), text).map_err(|error| peers.failed(error))?;
+        }
+        Ok(peers)
+    }
+
+    fn failed(&self, error: impl std::fmt::Display) -> String {
+        format!("{}: {error}", self.folder.display())
+    }
+
+    /// Runs a peer's script and gives what it printed.
+    fn run(&self, peer: Peer, description: &Description, more: &[&str]) -> Result<Vec<u8>, String> {
+        let file = |name: &str| self.folder.join(name);
+        let views = description.tensors.iter().map(|(name, data)| Ok((name.clone(), view(data)?)));
+        let views: Vec<(String, TensorView)> = views.collect::<Result<_, String>>()?;
+        safetensors::serialize_to_file(views, None, &file("network.safetensors"))
+            .map_err(|error| self.failed(error))?;
+        let constants = serde_json::to_string(&description.constants).map_err(|error| self.failed(error))?;
+        std::fs::write(file("constants.json"), constants).map_err(|error| self.failed(error))?;
+        let mut command = Command::new(&self.python);
+        command.arg(file(peer.script())).arg("--network").arg(file("network.safetensors"));
+        command.arg("--constants").arg(file("constants.json")).args(more);
+        if peer == Peer::TorchCompiled {
+            command.arg("--compile");
+        }
+        let output = command.output().map_err(|error| {
+            format!("{}: {error}; --peers wants a Python interpreter, which `just peers` makes", self.python.display())
+        })?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(format!(
+            "{} failed: {}\nits packages are listed in examples/peers/requirements.txt; `just peers` installs them",
+            peer.title(),
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+
+    /// Times a peer.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn measure(&self, peer: Peer, description: &Description, repeat: usize) -> Result<Measured, String> {
+        let printed = self.run(peer, description, &["--repeat", &repeat.to_string()])?;
+        serde_json::from_slice(&printed).map_err(|error| format!("{}: {error}", peer.title()))
+    }
+
+    /// A peer's cost and gradients.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn gradients(&self, peer: Peer, description: &Description) -> Result<BTreeMap<String, TensorData>, String> {
+        let path = self.folder.join("gradients.safetensors");
+        self.run(peer, description, &["--gradients", &path.display().to_string()])?;
+        let bytes = std::fs::read(&path).map_err(|error| self.failed(error))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| self.failed(error))?;
+        let found = tensors.iter().map(|(name, tensor)| Ok((name.to_string(), doubles(&tensor)?)));
+        found.collect()
+    }
+}
+
+fn view(data: &TensorData) -> Result<TensorView<'_>, String> {
+    let dtype = match data.dtype() {
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+        other => return Err(format!("peers take f32 or f64, not {other:?}")),
+    };
+    TensorView::new(dtype, data.shape().to_vec(), data.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn doubles(tensor: &TensorView) -> Result<TensorData, String> {
+    if tensor.dtype() != Dtype::F64 {
+        return Err(format!("a peer's gradient is {:?}, but was asked for in F64", tensor.dtype()));
+    }
+    let (numbers, _) = tensor.data().as_chunks::<8>();
+    let numbers: Vec<f64> = numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
+    Ok(TensorData::new(numbers, tensor.shape().to_vec()))
+}
