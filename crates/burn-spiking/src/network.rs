@@ -15,7 +15,7 @@ use crate::scan::{Body, Run, ScanPlan};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
-use burn::tensor::{Tensor, TensorCreationOptions};
+use burn::tensor::{DType, Device, Tensor, TensorCreationOptions};
 use std::sync::Arc;
 
 /// Configuration of a [`SpikingNetwork`].
@@ -48,9 +48,12 @@ impl SpikingNetworkConfig {
             .init(&options.device);
         // Burn's initialisers take no dtype.
         let dtype = layer.input.val().dtype();
+        fn converted<const D: usize>(tensor: Tensor<D>, device: &Device, dtype: DType) -> Param<Tensor<D>> {
+            Param::from_tensor(Tensor::from_data(tensor.into_data(), (device, dtype)))
+        }
         let readout = Linear {
-            weight: Param::from_tensor(readout.weight.val().detach().cast(dtype)),
-            bias: readout.bias.map(|bias| Param::from_tensor(bias.val().detach().cast(dtype))),
+            weight: converted(readout.weight.val(), &options.device, dtype),
+            bias: readout.bias.map(|bias| converted(bias.val(), &options.device, dtype)),
         };
         SpikingNetwork::new(layer, readout)
     }
