@@ -207,13 +207,17 @@ impl Problem {
     }
 
     /// All parameters by name.
-    pub fn parameters(&self) -> BTreeMap<String, Param<Tensor<2>>> {
+    pub fn parameters(&self) -> BTreeMap<String, TensorData> {
         let layer = &self.network.layer;
+        let of = |parameter: &Param<Tensor<2>>| parameter.val().into_data();
         let tonic = layer.tonic.as_ref().expect("the layer has a tonic current");
-        let recurrent = layer.recurrent.iter().enumerate().map(|(k, w)| (format!("W{k}"), w.clone()));
-        let others = [("U", &layer.input), ("O", &self.network.readout.weight)];
-        let tonic = ("I_o".to_string(), Param::from_tensor(tonic.val().unsqueeze()));
-        others.map(|(name, p)| (name.to_string(), p.clone())).into_iter().chain(recurrent).chain([tonic]).collect()
+        let mut all = BTreeMap::from([
+            ("U".to_string(), of(&layer.input)),
+            ("O".to_string(), of(&self.network.readout.weight)),
+            ("I_o".to_string(), tonic.val().into_data()),
+        ]);
+        all.extend(layer.recurrent.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
+        all
     }
 
     /// The cost and the gradients of all parameters.

@@ -1,7 +1,7 @@
 //! Measures the op, and the network with its readout fused, against their body in tensor operations, Burn's automatic backprop
 //! through time, and the same system in JAX and PyTorch.
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::DType;
 use burn_spiking_examples::benchmark::{DT, Found, Problem, System, TAU_V, Way, at_least_one, name};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::measured::Measured;
@@ -139,8 +139,7 @@ fn measured(args: &Args, way: Way) -> Result<Measured, String> {
 fn described(args: &Args, problem: &Problem, dtype: DType) -> Description {
     let layer = &problem.network.layer;
     let config = layer.config();
-    let mut tensors: BTreeMap<String, TensorData> =
-        problem.parameters().into_iter().map(|(name, p)| (name, p.val().into_data())).collect();
+    let mut tensors = problem.parameters();
     tensors.insert("input".into(), problem.input.clone().into_data());
     tensors.insert("target".into(), problem.target.clone().into_data());
     tensors.insert("v0".into(), problem.start.v.clone().into_data());
