@@ -423,3 +423,26 @@ fn a_cost_on_activity_is_the_same_for_a_network() {
     let fused = loss.forward_network(network.forward(input, None).0, target, Some(weight));
     assert!(relative_distance(&numbers(fused), &numbers(apart)) < 1e-13);
 }
+
+#[test]
+fn double_precision_is_kept_on_the_way_through_burn() {
+    let device = devices()[0].clone().autodiff();
+    let options = (&device, DType::F64);
+    // Numbers that single precision does not hold.
+    let layer = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Qif { tau_v: 7.3 }).init(options).unwrap();
+    let burn_spiking::scan::Drive::Projected { projection, .. } =
+        layer.arguments(noise([1, 3, 2], &device, DType::F64), None).drive
+    else {
+        panic!("two channels are projected in the scan")
+    };
+    let found = numbers(layer.input.grad(&projection.sum().backward()).unwrap());
+    assert!(relative_distance(&found, &[1.0 / 7.3; 6]) < 1e-15, "{found:?}");
+
+    let output = noise([3, 7, 2], &device, DType::F64).require_grad();
+    let loss = TrackingLossConfig::new().init().unwrap();
+    let trace = Tensor::zeros([3, 7, 4], options);
+    let cost = loss.forward(output.clone(), output.zeros_like(), trace);
+    let found = numbers(output.grad(&cost.backward()).unwrap());
+    let want: Vec<f64> = numbers(output).into_iter().map(|o| o / 21.0).collect();
+    assert!(relative_distance(&found, &want) < 1e-15);
+}

@@ -427,17 +427,22 @@ impl SpikingRnn {
         outcome(scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, &self.plan))
     }
 
+    /// 1/τ_m. To be multiplied by: Burn differentiates a division by a number in single precision.
+    fn unit(&self) -> f64 {
+        1.0 / self.config.membrane_tau()
+    }
+
     /// U/τ_m and I_o/τ_m.
     fn scaled_projection(&self) -> (Tensor<2>, Option<Tensor<1>>) {
-        let tau_m = self.config.membrane_tau();
-        (self.input.val() / tau_m, self.tonic.as_ref().map(|tonic| tonic.val() / tau_m))
+        let unit = self.unit();
+        (self.input.val() * unit, self.tonic.as_ref().map(|tonic| tonic.val() * unit))
     }
 
     /// W/τ_m, `[M, N, N]`, without autapses unless they are asked for.
     fn scaled_weights(&self) -> Option<Tensor<3>> {
-        let tau_m = self.config.membrane_tau();
+        let unit = self.unit();
         let scaled = |weights: &Param<Tensor<2>>| {
-            let weights = weights.val() / tau_m;
+            let weights = weights.val() * unit;
             if self.config.autapses { weights } else { weights.mask_fill(self.autapses.clone(), 0.0) }
         };
         match self.recurrent.as_slice() {

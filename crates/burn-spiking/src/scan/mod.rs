@@ -105,8 +105,8 @@ pub enum Body {
 /// through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Checkpoint {
-    /// The states if a step is expected to use few rows of the weights, which are then cheaper to send again than currents are
-    /// to keep; else also the currents. Segments of about √T steps, fewer where their rows would outgrow the cache.
+    /// The states; and the currents, too, of a run that gives trajectories and whose steps are expected to use many rows of the
+    /// weights, which then cost more to send again. Segments of about √T steps, fewer where their rows would outgrow the cache.
     #[default]
     Auto,
     /// The state before each segment, and all currents: no product is computed again. Memory grows as B T N.

@@ -5,7 +5,7 @@
 
 use super::matrix::{Matrix, Senders};
 use super::network::{Network, Space, State, channels_of};
-use super::rows::{self, Row, lanes, lanes_mut};
+use super::rows::{self, Chosen, Row, lanes, lanes_mut};
 use crate::neuron::Flow;
 use crate::number::Real;
 use macerator::Simd;
@@ -91,15 +91,29 @@ struct Segment<T> {
 /// A list of neurons for each step, one after another.
 struct Lists {
     members: Vec<u32>,
-    ends: Vec<usize>,
+    /// Where each step's list ends; nothing is listed where all neurons are meant.
+    ends: Vec<(usize, Chosen)>,
 }
 
 impl Lists {
     /// The list of a step.
     #[inline(always)]
-    fn of(&self, at: usize) -> &[u32] {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.members[start..self.ends[at]]
+    fn of<'a>(&'a self, at: usize, everyone: &'a [u32]) -> &'a [u32] {
+        let (end, chosen) = self.ends[at];
+        match chosen {
+            Chosen::Everyone => everyone,
+            Chosen::Listed => &self.members[if at == 0 { 0 } else { self.ends[at - 1].0 }..end],
+        }
+    }
+
+    /// Whether all neurons are meant in every step.
+    #[inline(always)]
+    fn always_everyone(&self) -> bool {
+        let mut always = true;
+        for &(_, chosen) in &self.ends {
+            always &= chosen == Chosen::Everyone;
+        }
+        always
     }
 }
 
@@ -134,7 +148,6 @@ impl<T: Real> Segment<T> {
         let n = network.neurons;
         self.active.members.clear();
         self.active.ends.clear();
-        self.senders.clear();
         rows::density::<S, T>(&network.gate, &state.v, self.density.row_mut(0));
         for (at, t) in steps.enumerate() {
             match inputs.currents {
@@ -148,12 +161,11 @@ impl<T: Real> Segment<T> {
             let (charge, density) = (self.charge.row_mut(at), self.density.row_mut(at + 1));
             rows::settle_with_density::<S, T>(&network.gate, &mut state.v, &mut state.sent, charge, density);
             let charge = self.charge.row(at);
-            rows::active(&mut self.active.members, n, charge, self.density.row(at), self.density.row(at + 1));
-            self.active.ends.push(self.active.members.len());
-            let active = self.active.of(at);
-            self.senders.note(at, active);
+            let densities = (self.density.row(at), self.density.row(at + 1));
+            let chosen = rows::active(&mut self.active.members, n, charge, densities.0, densities.1);
+            self.active.ends.push((self.active.members.len(), chosen));
             if inputs.currents.is_none() {
-                state.send::<S, F>(network, active, charge);
+                state.send::<S, F>(network, self.active.of(at, &network.everyone), charge);
             }
             if let Some((k, _)) = network.readout {
                 state.trace::<S, F>(network, charge);
@@ -187,7 +199,6 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
     // μ of all neurons in crowded steps, else of the active ones in order, as is λpre.
     let [mut mu, mut pre] = [(); 2].map(|()| Row::<T>::zeros(n));
     let mut through_projection = Row::zeros(channels);
-    let everyone: Vec<u32> = (0..n as u32).collect();
     let all_channels: Vec<u32> = (0..channels as u32).collect();
     let all_outputs: Vec<u32> = (0..network.readout.map_or(0, |(_, readout)| readout.rows()) as u32).collect();
     let mut active_channels = Senders::new(channels, if sums.projection.is_some() { every } else { 0 });
@@ -242,7 +253,7 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
             }
 
             // The error current is wanted only where the gate lets it through.
-            let active = segment.active.of(at);
+            let active = segment.active.of(at, &network.everyone);
             if 2 * active.len() > n {
                 match inputs.charge {
                     Some(d_charge) => mu[..n].copy_from_slice(&d_charge[here.clone()]),
@@ -252,7 +263,13 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
                     let jump = T::of(synapse.jump);
                     rows::add_scaled::<S, T>(&mut mu, jump, &d[k]);
                     if let Some(plane) = synapse.weights {
-                        weights[plane].transposed().send::<S>(&everyone, segment.p[plane].row(at), jump, one, &mut mu);
+                        weights[plane].transposed().send::<S>(
+                            &network.everyone,
+                            segment.p[plane].row(at),
+                            jump,
+                            one,
+                            &mut mu,
+                        );
                     }
                 }
                 let densities = (segment.density.row(at + 1), segment.density.row(at));
@@ -297,10 +314,21 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
             }
         }
 
+        let everyone_always = segment.active.always_everyone();
+        if !(everyone_always || sums.weights.is_empty()) {
+            segment.senders.clear();
+            for at in 0..length {
+                segment.senders.note(at, segment.active.of(at, &network.everyone));
+            }
+        }
         for (k, plane) in network.recurrent() {
             if let Some(gradient) = sums.weights.get_mut(plane) {
                 let jump = T::of(synapses[k].jump);
-                gradient.add_outer::<S>(&segment.senders, |at, j| jump * segment.charge.row(at)[j], &segment.p[plane]);
+                let charge = |at: usize, j: usize| jump * segment.charge.row(at)[j];
+                match everyone_always {
+                    true => gradient.add_dense::<S>(length, charge, &segment.p[plane]),
+                    false => gradient.add_outer::<S>(&segment.senders, charge, &segment.p[plane]),
+                }
             }
         }
         if let Some(gradient) = &mut sums.projection {
@@ -331,15 +359,18 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
             let mut p = Row::zeros(n);
             rows::decayed_sum::<S, T>(&mut p, decay, segment.p[plane].row(0), segment.q.row(0));
             if outputs.s0.is_some() {
-                weights[plane].rows.gather::<S>(&everyone, &p, one, &mut d[k]);
+                weights[plane].rows.gather::<S>(&network.everyone, &p, one, &mut d[k]);
             }
             if let Some(gradient) = sums.weights.get_mut(plane) {
                 let s0 = Row::of(&inputs.s0[k * n..(k + 1) * n]);
                 let mut list = Vec::new();
-                rows::nonzero(&mut list, n, &s0);
+                let senders = match rows::nonzero(&mut list, n, &s0) {
+                    Chosen::Everyone => &network.everyone,
+                    Chosen::Listed => &list,
+                };
                 segment.p[plane].row_mut(0).copy_from_slice(&p);
                 segment.senders.clear();
-                segment.senders.note(0, &list);
+                segment.senders.note(0, senders);
                 gradient.add_outer::<S>(&segment.senders, |_, j| s0[j], &segment.p[plane]);
             }
         }

@@ -1,7 +1,7 @@
 //! The forward kernel: one sample's run.
 
 use super::network::{Network, Space, State};
-use super::rows::{self, Row};
+use super::rows::{self, Chosen, Row};
 use crate::neuron::Flow;
 use crate::number::Real;
 use macerator::Simd;
@@ -64,8 +64,11 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
         rows::step::<S, T, F>(&network.flow, &network.gate, &space.i, potentials, &mut charge);
         state.trace::<S, F>(network, &charge);
         senders.clear();
-        rows::nonzero(&mut senders, n, &charge);
-        state.send::<S, F>(network, &senders, &charge);
+        let senders = match rows::nonzero(&mut senders, n, &charge) {
+            Chosen::Everyone => &network.everyone,
+            Chosen::Listed => &senders,
+        };
+        state.send::<S, F>(network, senders, &charge);
 
         let read = network.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.read);
         for (out, (_, s)) in outputs.traces.iter_mut().zip(read) {

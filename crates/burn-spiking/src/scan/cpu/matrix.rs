@@ -223,14 +223,46 @@ impl<T: Real> Matrix<T> {
         })
     }
 
-    /// The same over all of the first `length` steps.
+    /// The same over all of the first `length` steps, for all rows. Two rows at a time share what is read of p.
     #[inline(always)]
     pub(super) fn add_dense<S: Simd>(&mut self, length: usize, x: impl Fn(usize, usize) -> T, p: &Matrix<T>) {
-        by_tile!(self.vectors::<S>(), |first, B| {
-            for j in 0..self.rows {
-                self.add_tile::<S, B>(j, first, 0..length, &x, p);
+        let vectors = self.vectors::<S>();
+        let paired = self.rows - self.rows % 2;
+        for j in (0..paired).step_by(2) {
+            let mut first = 0;
+            while first < vectors {
+                first += match vectors - first {
+                    1 => self.add_pair::<S, 1>(j, first, length, &x, p),
+                    2..5 => self.add_pair::<S, 2>(j, first, length, &x, p),
+                    _ => self.add_pair::<S, 5>(j, first, length, &x, p),
+                };
             }
-        })
+        }
+        if paired < self.rows {
+            by_tile!(vectors, |first, B| { self.add_tile::<S, B>(paired, first, 0..length, &x, p) })
+        }
+    }
+
+    /// One tile of rows j and j + 1 in [`add_dense`](Self::add_dense).
+    #[inline(always)]
+    fn add_pair<S: Simd, const B: usize>(
+        &mut self,
+        j: usize,
+        first: usize,
+        length: usize,
+        x: &impl Fn(usize, usize) -> T,
+        p: &Matrix<T>,
+    ) -> usize {
+        let mut upper = *tile::<S, T, B>(self.row(j), first);
+        let mut lower = *tile::<S, T, B>(self.row(j + 1), first);
+        for t in 0..length {
+            let p = tile(p.row(t), first);
+            add_scaled(&mut upper, x(t, j), p);
+            add_scaled(&mut lower, x(t, j + 1), p);
+        }
+        lanes_mut(self.row_mut(j))[first..first + B].copy_from_slice(&upper);
+        lanes_mut(self.row_mut(j + 1))[first..first + B].copy_from_slice(&lower);
+        B
     }
 
     /// One tile of row j in [`add_outer`](Self::add_outer).

@@ -8,6 +8,7 @@ mod adjoint;
 mod forward;
 mod matrix;
 mod network;
+mod room;
 mod rows;
 mod storage;
 
@@ -27,8 +28,9 @@ use macerator::{Simd, WithSimd};
 use matrix::Matrix;
 use network::{Network, Projection, Weights};
 use rayon::prelude::*;
+use room::{unwritten, written};
 use rows::Row;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use storage::Storage;
 
@@ -84,11 +86,13 @@ impl Segments {
         let in_cache = SEGMENT_BYTES / (rows_per_step * rows::padded(neurons) * size_of::<T>());
         let root = (steps as f64).sqrt().ceil() as usize;
         let by_rule = root.min(in_cache.max(4));
-        // About as many neurons are active as the gate is wide; a row sent again costs a hundredth of the currents' way to
+        // About as many neurons are active as the gate is wide; sending a row again costs some sixtieth of the currents' way to
         // memory and back.
-        let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 100.0;
+        let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 160.0;
+        // A run without trajectories is one that should take little memory.
+        let trajectories = plan.traces_read() > 0 || plan.record_v || plan.record_charge;
         let (every, currents) = match plan.checkpoint {
-            Checkpoint::Auto => (by_rule, costly),
+            Checkpoint::Auto => (by_rule, costly && trajectories),
             Checkpoint::Currents => (by_rule, true),
             Checkpoint::States => (by_rule, false),
             Checkpoint::Every(every) => (every.min(steps), false),
@@ -191,6 +195,7 @@ impl<T: Real> Parameters<T> {
             readout: plan.readout.zip(self.readout.as_ref()),
             neurons,
             silence: Row::zeros(neurons),
+            everyone: (0..neurons as u32).collect(),
         }
     }
 }
@@ -198,23 +203,6 @@ impl<T: Real> Parameters<T> {
 /// Splits `[P, B, rest]` into P lists of B rows.
 fn rows_of<T>(data: &mut [T], batch: usize, row: usize) -> impl Iterator<Item = std::slice::ChunksExactMut<'_, T>> {
     data.chunks_exact_mut(batch * row).map(move |plane| plane.chunks_exact_mut(row))
-}
-
-/// Room for `len` numbers; setting them to 0 first would take as long as a tenth of a run.
-fn unwritten<T>(len: usize) -> Vec<MaybeUninit<T>> {
-    let mut room = Vec::with_capacity(len);
-    // Nothing is promised of these elements.
-    unsafe { room.set_len(len) };
-    room
-}
-
-/// The numbers of a room.
-///
-/// # Safety
-/// All of them have been written.
-unsafe fn written<T>(room: Vec<MaybeUninit<T>>) -> Vec<T> {
-    let mut room = ManuallyDrop::new(room);
-    unsafe { Vec::from_raw_parts(room.as_mut_ptr().cast(), room.len(), room.capacity()) }
 }
 
 fn forward_with<B: Storage, T: Real, F: Flow>(

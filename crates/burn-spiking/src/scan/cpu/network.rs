@@ -26,6 +26,8 @@ pub(super) struct Network<'a, T, F> {
     pub(super) neurons: usize,
     /// Zeros, `[N]`: the current where there are no recurrent weights.
     pub(super) silence: Row<T>,
+    /// 0..N.
+    pub(super) everyone: Vec<u32>,
 }
 
 /// W of one synapse type.
@@ -95,10 +97,25 @@ impl<T: Real> Space<T> {
     }
 }
 
-/// Writes the channels of an input row that are not 0.
+/// Inputs of up to this many channels are sent whole: looking for those that are not 0 would cost more.
+const FEW_CHANNELS: usize = 8;
+
+/// Writes the channels of an input row that are not 0, or all where there are few.
+#[inline(always)]
 pub(super) fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
+    if input.len() <= FEW_CHANNELS {
+        if list.len() != input.len() {
+            list.clear();
+            list.extend(0..input.len() as u32);
+        }
+        return;
+    }
     list.clear();
-    list.extend((0..input.len() as u32).filter(|&c| input[c as usize] != T::default()));
+    for (c, &x) in input.iter().enumerate() {
+        if x != T::default() {
+            list.push(c as u32);
+        }
+    }
 }
 
 impl<T: Real> State<T> {
@@ -106,11 +123,10 @@ impl<T: Real> State<T> {
     #[inline(always)]
     pub(super) fn start<S: Simd, F: Flow>(network: &Network<'_, T, F>, v0: &[T], s0: &[T]) -> Self {
         let n = network.neurons;
-        let everyone: Vec<u32> = (0..n as u32).collect();
         let s: Vec<Row<T>> = s0.chunks_exact(n).map(Row::of).collect();
         let mut j = vec![Row::zeros(n); s.len()];
         for (k, plane) in network.recurrent() {
-            network.weights[plane].rows.send::<S>(&everyone, &s[k], T::of(1.0), T::default(), &mut j[k]);
+            network.weights[plane].rows.send::<S>(&network.everyone, &s[k], T::of(1.0), T::default(), &mut j[k]);
         }
         let mut state = Self { v: Row::of(v0), sent: Row::zeros(n), s, j };
         rows::charge_sent::<S, T>(&network.gate, &state.v, &mut state.sent);

@@ -263,18 +263,33 @@ pub(super) fn settle_with_density<S: Simd, T: Real>(
     })
 }
 
-/// Appends the neurons below `n` for which a row is not 0, in order.
-#[inline(always)]
-pub(super) fn nonzero<T: Real>(list: &mut Vec<u32>, n: usize, row: &[T]) {
-    let row = blocks(row);
-    collect(list, n, |block| T::nonzero([&row[block]]));
+/// Some neurons of a row, in order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// All of them; nothing was listed.
+    Everyone,
+    /// Those that were appended to the list.
+    Listed,
 }
 
-/// Appends the active neurons below `n`, in order: those whose ΔQ, g(v) or g(vpre) is not 0.
+/// Appends the neurons below `n` for which a row is not 0.
 #[inline(always)]
-pub(super) fn active<T: Real>(list: &mut Vec<u32>, n: usize, charge: &[T], density: &[T], density_after: &[T]) {
+pub(super) fn nonzero<T: Real>(list: &mut Vec<u32>, n: usize, row: &[T]) -> Chosen {
+    let row = blocks(row);
+    collect(list, n, |block| T::nonzero([&row[block]]))
+}
+
+/// Appends the active neurons below `n`: those whose ΔQ, g(v) or g(vpre) is not 0.
+#[inline(always)]
+pub(super) fn active<T: Real>(
+    list: &mut Vec<u32>,
+    n: usize,
+    charge: &[T],
+    density: &[T],
+    density_after: &[T],
+) -> Chosen {
     let (charge, before, after) = (blocks(charge), blocks(density), blocks(density_after));
-    collect(list, n, |block| T::nonzero([&charge[block], &before[block], &after[block]]));
+    collect(list, n, |block| T::nonzero([&charge[block], &before[block], &after[block]]))
 }
 
 #[inline(always)]
@@ -282,12 +297,13 @@ fn blocks<T>(row: &[T]) -> &[[T; BLOCK]] {
     row.as_chunks().0
 }
 
-/// Appends the neurons below `n` whose bits are set, block by block. Four blocks share a word, because each word's end is a
-/// branch that the processor cannot foresee.
+/// Appends the neurons below `n` whose bits are set, unless all are.
 #[inline(always)]
-fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) {
+fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) -> Chosen {
+    // Four blocks share a word, because each word's end is a branch that the processor cannot foresee.
     const WORD: usize = 64 / BLOCK;
     let blocks = n.div_ceil(BLOCK);
+    let start = list.len();
     list.reserve(n);
     for first in (0..blocks).step_by(WORD) {
         let mut bits = 0_u64;
@@ -296,14 +312,23 @@ fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) {
         }
         // The padding beyond n has no weights.
         let left = n - first * BLOCK;
-        if left < 64 {
-            bits &= (1 << left) - 1;
+        let within = if left < 64 { (1 << left) - 1 } else { u64::MAX };
+        bits &= within;
+        let first = (first * BLOCK) as u32;
+        if bits == within {
+            list.extend(first..first + left.min(64) as u32);
+            continue;
         }
         while bits != 0 {
-            list.push((first * BLOCK) as u32 + bits.trailing_zeros());
+            list.push(first + bits.trailing_zeros());
             bits &= bits - 1;
         }
     }
+    if list.len() - start < n {
+        return Chosen::Listed;
+    }
+    list.truncate(start);
+    Chosen::Everyone
 }
 
 /// λpre in `lambda` to q = ∂φ/∂I λpre and λ = ∂φ/∂v λpre; slopes are (∂φ/∂v, ∂φ/∂I).
