@@ -10,6 +10,23 @@ delayed-xor *args:
 compare *args:
     cargo run --release -p burn-spiking-examples --bin compare -- {{args}}
 
+# Makes the Python environment of the peers (JAX and PyTorch, some 6 GB on disk).
+peers folder="peers-env":
+    python3 -m venv {{folder}}
+    {{folder}}/bin/pip install -r examples/peers/requirements.txt
+
+# Times the op against Burn's automatic BPTT, JAX and PyTorch.
+compare-peers python="peers-env/bin/python" *args="":
+    cargo run --release -p burn-spiking-examples --bin compare -- --peers {{python}} {{args}}
+
+# Times the op by shape, with Criterion.
+bench *args:
+    cargo bench --workspace --bench scan -- {{args}}
+
+# Measures how the op's time grows with each size, and draws it.
+scaling *args:
+    cargo run --release -p burn-spiking-examples --bin scaling -- {{args}}
+
 # The tests of the README.
 test:
     cargo test --workspace

@@ -1,7 +1,7 @@
 //! Curves over positive numbers, on logarithmic axes: how something grows with something else.
 
 use crate::PlotError;
-use crate::style::{CURVES, FONT, GRID, INK, with_font};
+use crate::style::{CURVES, FONT, GRID, INK, TARGET, with_font};
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 use std::ops::Range;
@@ -14,6 +14,8 @@ pub struct Curve {
     pub name: String,
     /// Points (x, y), both above 0.
     pub points: Vec<(f64, f64)>,
+    /// Whether this is what the others are measured against, drawn in grey.
+    pub reference: bool,
 }
 
 /// One panel of curves.
@@ -48,6 +50,12 @@ fn range(numbers: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
     }
     assert!(low <= high, "there is no point to draw");
     low / room..high * room
+}
+
+/// A number at a tick of a logarithmic axis: 1, 2 and 5 of each decade, since more would overlap.
+fn tick(x: &f64) -> String {
+    let digit = (x / 10.0_f64.powf(x.log10().floor() + 1e-9)).round();
+    if [1.0, 2.0, 5.0, 10.0].contains(&digit) { format!("{}", (x * 1e9).round() / 1e9) } else { String::new() }
 }
 
 fn draw(path: &Path, title: &str, panels: &[Curves]) -> Result<(), Box<dyn std::error::Error>> {
@@ -92,10 +100,12 @@ where
         .label_style((FONT, 17).into_font().color(&INK))
         .x_desc(&panel.x)
         .y_desc(&panel.y)
-        .x_label_formatter(&|x| format!("{x}"))
-        .y_label_formatter(&|y| format!("{y}"))
+        .x_label_formatter(&tick)
+        .y_label_formatter(&tick)
         .draw()?;
-    for (line, &colour) in panel.lines.iter().zip(CURVES.iter().cycle()) {
+    let mut colours = CURVES.iter().cycle();
+    for line in &panel.lines {
+        let colour = if line.reference { TARGET } else { *colours.next().expect("a cycle has no end") };
         chart
             .draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(3)).point_size(4))?
             .label(&line.name)
@@ -117,7 +127,7 @@ mod tests {
     use super::*;
 
     fn panel(points: Vec<(f64, f64)>) -> Curves {
-        let lines = vec![Curve { name: "one".into(), points }];
+        let lines = vec![Curve { name: "one".into(), points, reference: false }];
         Curves { x: "neurons".into(), y: "ns".into(), lines }
     }
 
@@ -128,6 +138,13 @@ mod tests {
         let points: Vec<(f64, f64)> = (0..5).map(|i| (2.0_f64.powi(i), 3.0 + i as f64)).collect();
         curves(&path, "test", &[panel(points.clone()), panel(points.clone()), panel(points)]).unwrap();
         assert!(std::fs::metadata(&path).unwrap().len() > 5_000);
+    }
+
+    #[test]
+    fn ticks_do_not_crowd() {
+        let shown: Vec<String> =
+            [0.1, 0.2, 0.30000000000000004, 0.5, 0.9, 1.0, 10.0, 70.0, 1000.0].iter().map(tick).collect();
+        assert_eq!(shown, ["0.1", "0.2", "", "0.5", "", "1", "10", "", "1000"]);
     }
 
     #[test]

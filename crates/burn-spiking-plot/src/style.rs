@@ -11,14 +11,9 @@ pub(crate) const OUTPUT: RGBColor = RGBColor(0, 114, 178);
 pub(crate) const PULSE: RGBColor = RGBColor(213, 94, 0);
 pub(crate) const CUE: RGBColor = RGBColor(0, 158, 115);
 
-/// Colours of curves in one panel, from dark to light.
-pub(crate) const CURVES: [RGBColor; 5] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(150, 150, 150),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-];
+/// Colours of curves in one panel.
+pub(crate) const CURVES: [RGBColor; 4] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
 
 pub(crate) const FONT: &str = "figure";
 

@@ -161,11 +161,13 @@ fn run(args: &Args) -> Result<(), Stop> {
                 .map(|series| Curve {
                     name: if series.width.is_nan() { "op".into() } else { format!("op, width {}", series.width) },
                     points: series.points.iter().map(|point| (x(varied, point), point.ns_per_neuron_step)).collect(),
+                    reference: false,
                 })
                 .collect();
             let ends: Vec<f64> = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).collect();
             let (low, high) = (ends.iter().copied().fold(f64::MAX, f64::min), ends.iter().copied().fold(0.0, f64::max));
-            lines.push(Curve { name: "streaming".into(), points: vec![(low, stream_ns), (high, stream_ns)] });
+            let points = vec![(low, stream_ns), (high, stream_ns)];
+            lines.push(Curve { name: "streaming".into(), points, reference: true });
             Curves { x: label.into(), y: "ns per neuron and step".into(), lines }
         })
         .collect();

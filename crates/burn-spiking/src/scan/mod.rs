@@ -363,6 +363,8 @@ pub trait SpikingBackend: Backend {
 
 /// How the drive x is given.
 #[derive(Debug, Clone)]
+// Made once a run, and never kept in numbers.
+#[allow(clippy::large_enum_variant)]
 pub enum Drive {
     /// x itself, `[B, T, N]`, 1/ms.
     Whole(Tensor<3>),

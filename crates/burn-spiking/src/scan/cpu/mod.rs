@@ -85,10 +85,11 @@ impl Segments {
         let rows_per_step = 5 + plan.weight_planes() + plan.readout.is_some() as usize;
         let in_cache = SEGMENT_BYTES / (rows_per_step * rows::padded(neurons) * size_of::<T>());
         let root = (steps as f64).sqrt().ceil() as usize;
-        let by_rule = root.min(in_cache.max(4));
-        // About as many neurons are active as the gate is wide; sending a row again costs some sixtieth of the currents' way to
+        // Shorter segments would go through all gradients of the weights too often.
+        let by_rule = root.min(in_cache.max(32));
+        // About as many neurons are active as the gate is wide; sending a row again costs a hundredth of the currents' way to
         // memory and back.
-        let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 160.0;
+        let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 90.0;
         // A run without trajectories is one that should take little memory.
         let trajectories = plan.traces_read() > 0 || plan.record_v || plan.record_charge;
         let (every, currents) = match plan.checkpoint {
@@ -308,13 +309,14 @@ impl<T: Real, F: Flow> WithSimd for ForwardTask<'_, '_, T, F> {
 }
 
 /// Elements that all partial sums of the weight gradient may have together.
-const PARTIAL_SUMS: usize = 1 << 22;
+const PARTIAL_SUMS: usize = 1 << 20;
 
-/// How many samples share one partial sum of the weight gradient: a matter of shape alone.
-fn group_size(sizes: Sizes, planes: usize) -> usize {
+/// How many groups of samples have a partial sum of the weight gradient each: a matter of shape alone. Samples of their own where
+/// the sums are small; else a power of two, so that two, four or eight threads get equal shares.
+fn group_count(sizes: Sizes, planes: usize) -> usize {
     let one = planes.max(1) * sizes.neurons * rows::padded(sizes.neurons);
-    let groups = (PARTIAL_SUMS / one).clamp(8, 64);
-    sizes.batch.div_ceil(groups).max(1)
+    let affordable = (PARTIAL_SUMS / one).max(4);
+    if affordable >= sizes.batch { sizes.batch } else { 1 << affordable.ilog2() }
 }
 
 fn adjoint_with<B: Storage, T: Real, F: Flow>(
@@ -368,17 +370,12 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
         readout: (wanted.readout && d_readout.is_some()).then(|| Matrix::zeros(outputs, neurons)),
     };
-    let group = group_size(sizes, planes);
     let mut drive_rows = drive.chunks_exact_mut(steps * channels);
     let mut s0_rows = d_s0.chunks_exact_mut(synapses * neurons);
-    let samples: Vec<_> =
-        d_v0.chunks_exact_mut(neurons).map(|v0| (drive_rows.next(), v0, s0_rows.next())).enumerate().collect();
-    let mut groups: Vec<Vec<_>> = Vec::new();
-    for (b, sample) in samples {
-        if b % group == 0 {
-            groups.push(Vec::with_capacity(group));
-        }
-        groups.last_mut().expect("the first sample opens a group").push((b, sample));
+    let count = group_count(sizes, planes);
+    let mut groups: Vec<Vec<_>> = (0..count).map(|_| Vec::with_capacity(batch.div_ceil(count))).collect();
+    for (b, v0) in d_v0.chunks_exact_mut(neurons).enumerate() {
+        groups[b * count / batch].push((b, (drive_rows.next(), v0, s0_rows.next())));
     }
     let partial: Vec<Sums<T>> = groups
         .into_par_iter()
