@@ -26,6 +26,16 @@ impl Measured {
         let runs = times.len();
         Self { ms: times[runs / 2], ms_min: times[0], ms_max: times[runs - 1], runs, peak_mb: memory("VmHWM:") - base }
     }
+
+    /// The one of several processes whose median is in the middle.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn middle(mut processes: Vec<Self>) -> Self {
+        processes.sort_by(|a, b| a.ms.total_cmp(&b.ms));
+        let middle = processes.len() / 2;
+        processes.swap_remove(middle)
+    }
 }
 
 /// A line of /proc/self/status in MB; 0 where there is none.
