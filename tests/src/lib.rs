@@ -87,9 +87,13 @@ pub struct Draw {
     pub seed: u64,
 }
 
-/// |a − b|/max(|a|, |b|); NaN where a number is not finite.
+/// |a − b|/max(|a|, |b|); infinite where a number is not finite.
 pub fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
+    // Infinite, which no maximum forgets, as it does NaN.
+    if !a.iter().chain(b).all(|x| x.is_finite()) {
+        return f64::INFINITY;
+    }
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let scale = norm(&mut a.iter().copied()).max(norm(&mut b.iter().copied()));
     let distance = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));

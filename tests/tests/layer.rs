@@ -446,3 +446,28 @@ fn double_precision_is_kept_on_the_way_through_burn() {
     let want: Vec<f64> = numbers(output).into_iter().map(|o| o / 21.0).collect();
     assert!(relative_distance(&found, &want) < 1e-15);
 }
+
+/// More neurons than a tile of registers or a word of bits holds, and more samples than partial sums.
+#[test]
+fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
+    let device = devices()[0].clone().autodiff();
+    for (width, dtype) in [(0.15, DType::F64), (1.0, DType::F64), (0.15, DType::F32), (1.0, DType::F32)] {
+        let layer = SpikingRnnConfig::new(9, 400).with_gate(Gate::Quintic { width });
+        let network = SpikingNetworkConfig::new(layer, 3).init((&device, dtype)).unwrap();
+        let input = || noise([9, 6, 9], &device, dtype) * 2.0;
+        let with = |threads: usize, fused: bool| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| of_network(&network, input(), fused))
+        };
+        let tensor_ops = of_network(&network.clone().with_body(Body::TensorOps), input(), true);
+        let rounding = if dtype == DType::F64 { 1e-12 } else { 2e-4 };
+        for fused in [true, false] {
+            let found = with(1, fused);
+            assert_eq!(found, with(3, fused), "width {width}");
+            for (found, wanted) in found.iter().zip(&tensor_ops) {
+                let distance = relative_distance(found, wanted);
+                assert!(distance < rounding, "width {width}, {dtype:?}: {distance:e}");
+            }
+        }
+    }
+}

@@ -6,7 +6,8 @@
 //!
 //! [`SpikingNetworkConfig`] → [`SpikingNetwork`]. It computes what a [`SpikingRnn`] followed by Burn's `Linear` does, but on the
 //! CPU backends the readout is taken step by step inside the scan, and its error is sent back there: no trajectory
-//! `[B, T, N]` exists, and memory does not grow with T but for input, output and about √T states. A cost on activity is
+//! `[B, T, N]` exists (with up to 64 channels no drive either), and memory does not grow with T but for input, output and the
+//! states between segments of √T steps, shorter ones where N is large. A cost on activity is
 //! taken along as A.
 
 use crate::error::{ConfigError, at_least_one};

@@ -31,7 +31,7 @@ struct Args {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
-    /// Measure the op and the network alone
+    /// Measure the op, the layer and the network alone
     #[arg(long)]
     fast_only: bool,
     /// Also measure JAX and PyTorch, by this Python interpreter (`just peers` makes its environment)
@@ -95,6 +95,7 @@ struct Report {
 
 /// Steps after which chaos has not yet magnified rounding.
 const SAFE_STEPS: usize = 30;
+
 /// The largest relative difference of cost and gradients, each in its norm.
 fn difference(a: &Found, b: &Found) -> Result<f64, String> {
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
@@ -121,13 +122,14 @@ fn measured(args: &Args, way: Way) -> Result<Measured, String> {
     command
         .args(["--batch", &args.system.batch.to_string(), "--steps", &args.system.steps.to_string()])
         .args(["--neurons", &args.system.neurons.to_string(), "--channels", &args.system.channels.to_string()])
-        .args(["--neuron", &name(&args.system.neuron), "--synapses", &args.system.synapses.to_string()])
+        .args(["--neuron", &name(&args.system.neuron)])
         .args(["--width", &args.system.width.to_string(), "--rate", &args.system.rate.to_string()])
         .args(["--repeat", &args.repeat.to_string(), "--dtype", &name(&args.dtype)])
         .args(["--device", &name(&args.device), "--measure", &name(&way)]);
-    if args.system.feed_forward {
-        command.arg("--feed-forward");
-    }
+    match args.system.feed_forward {
+        true => command.arg("--feed-forward"),
+        false => command.args(["--synapses", &args.system.synapses.to_string()]),
+    };
     let output = command.output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("measuring {} failed: {}", way.title(), String::from_utf8_lossy(&output.stderr)));

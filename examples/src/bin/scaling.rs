@@ -82,7 +82,6 @@ fn varied(what: &str, width: f64, quick: bool) -> Vec<System> {
         sizes.iter().copied().filter(|&size| !quick || size <= most).collect()
     };
     match what {
-        // As many neuron-steps each, so that every run takes about as long.
         "neurons" => upto(&[64, 128, 256, 512, 1024, 2048], 256)
             .into_iter()
             .map(|neurons| System { batch: 16, steps: 200, neurons, ..base.clone() })

@@ -198,6 +198,7 @@ impl Flow for QifNearFlow {
 
     #[inline(always)]
     fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
+        assert!(v.len() == i.len() && v.len() == vpre.len(), "rows of equal length");
         // A copy, so that what follows from its constants is computed before the loops.
         let flow = *self;
         for ((v, i), vpre) in v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK)) {
@@ -218,6 +219,8 @@ impl Flow for QifNearFlow {
 
     #[inline(always)]
     fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
+        let lengths = [i.len(), vpre.len(), dv.len(), di.len()];
+        assert_eq!(lengths, [v.len(); 4], "rows of equal length");
         let flow = *self;
         let rows = v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK));
         for (((v, i), vpre), (dv, di)) in rows.zip(dv.chunks_mut(CHUNK).zip(di.chunks_mut(CHUNK))) {

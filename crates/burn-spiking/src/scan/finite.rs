@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 /// What may not be finite.
 pub(crate) struct Suspect {
-    /// Of a neuron.
+    /// Of what the last axis counts.
     name: &'static str,
     /// What the leading axis counts.
     row: &'static str,
@@ -17,28 +17,47 @@ pub(crate) struct Suspect {
 
 /// x.
 pub(crate) const DRIVE: Suspect = Suspect {
-    name: "drive of",
+    name: "drive of neuron",
     row: "sample",
     remedy: "look for infinite or NaN values in the input, the input weights and the tonic current",
 };
 
 /// W.
 pub(crate) const WEIGHTS: Suspect = Suspect {
-    name: "recurrent weight onto",
+    name: "recurrent weight onto neuron",
     row: "synapse type",
     remedy: "look for infinite or NaN values in the recurrent weights",
 };
 
+/// U.
+pub(crate) const PROJECTION: Suspect = Suspect {
+    name: "input weight onto neuron",
+    row: "channel",
+    remedy: "look for infinite or NaN values in the input weights",
+};
+
+/// I_o.
+pub(crate) const TONIC: Suspect = Suspect {
+    name: "tonic current of neuron",
+    row: "layer",
+    remedy: "look for infinite or NaN values in the tonic current",
+};
+
+/// o.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+pub(crate) const READOUT: Suspect =
+    Suspect { name: "output", row: "sample", remedy: "look for infinite or NaN values in the readout weights" };
+
 /// v_T.
 pub(crate) const POTENTIAL: Suspect = Suspect {
-    name: "membrane potential of",
+    name: "membrane potential of neuron",
     row: "sample",
     remedy: "look for infinite, NaN or huge values in the input, the initial state and the parameters",
 };
 
 /// s_T.
 pub(crate) const TRACE: Suspect = Suspect {
-    name: "synaptic trace of",
+    name: "synaptic trace of neuron",
     row: "sample",
     remedy: "look for infinite or NaN values in the initial state",
 };
@@ -46,7 +65,7 @@ pub(crate) const TRACE: Suspect = Suspect {
 /// ∂C/∂v_0.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) const ADJOINT: Suspect = Suspect {
-    name: "gradient with respect to the initial potential of",
+    name: "gradient with respect to the initial potential of neuron",
     row: "sample",
     remedy: "the cost's gradient is not finite, or the network magnifies errors beyond the range of numbers: run fewer steps, \
              weaken the recurrent weights or use double precision",
@@ -60,7 +79,7 @@ pub(crate) fn check<T: Real>(what: Suspect, values: &[T], rows: usize, neurons: 
     // Through the recurrent weights one spoils all of its sample.
     let others = values.iter().filter(|value| !value.finite()).count() - 1;
     panic!(
-        "the {name} neuron {neuron} in {row} {index} is {:?} in a run of {steps} steps, and {others} others are not \
+        "the {name} {neuron} in {row} {index} is {:?} in a run of {steps} steps, and {others} others are not \
          finite, but all must be finite; {remedy}",
         values[at]
     );

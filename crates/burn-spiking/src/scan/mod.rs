@@ -98,8 +98,9 @@ pub enum Body {
     TensorOps,
 }
 
-/// What the CPU kernel keeps of a run for its adjoint. The gradient is the same to the last bit: what is not kept is computed
-/// again from what is, by the same program.
+/// What the CPU kernel keeps of a run for its adjoint. The gradients of drive and initial
+/// state are the same to the last bit, since what is not kept is computed again from what is, by the same program; those of
+/// parameters to rounding, since sums over steps end in other places.
 ///
 /// The steps are cut into segments. The adjoint runs each segment again, forwards, with its rows in cache, before it goes back
 /// through it.
@@ -461,6 +462,11 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     if plan.check_finite {
         // The QIF flow caps its angle, so an infinite current need not show in the end.
         finite::check_tensor(finite::DRIVE, arguments.drive.series(), steps);
+        if let Drive::Projected { projection, tonic, .. } = &arguments.drive {
+            finite::check_tensor(finite::PROJECTION, projection, steps);
+            let tonic = tonic.iter().map(|tonic| tonic.clone().unsqueeze::<2>());
+            tonic.for_each(|tonic| finite::check_tensor(finite::TONIC, &tonic, steps));
+        }
         arguments.weights.iter().for_each(|weights| finite::check_tensor(finite::WEIGHTS, weights, steps));
     }
     let output = Dispatch::spiking_scan(arguments.into(), plan.clone(), false);

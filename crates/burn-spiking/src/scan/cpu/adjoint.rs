@@ -22,8 +22,6 @@ pub(super) struct Inputs<'a, T> {
     pub(super) currents: Option<&'a [T]>,
     /// The states before each segment, `[segments, rows, N]`.
     pub(super) states: &'a [T],
-    /// v_0, `[N]`.
-    pub(super) v0: &'a [T],
     /// s_0, `[K, N]`.
     pub(super) s0: &'a [T],
     /// s′ of the traces read, `[T, N]` each.
@@ -191,7 +189,7 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
     let state_size = network.state_rows(inputs.currents.is_some()) * n;
     let sums = &mut *outputs.sums;
 
-    let mut state = State::start::<S, F>(network, inputs.v0, inputs.s0);
+    let mut state = State::zeros(network);
     let mut space = Space::new(n);
     let mut segment = Segment::new(network, every);
     let mut lambda = inputs.last_v.map_or_else(|| Row::zeros(n), Row::of);

@@ -60,8 +60,25 @@ impl Sizes {
             neurons: inputs.v0.shape()[1],
             synapses: plan.synapses.len(),
             channels: drive[2],
-            outputs: inputs.readout.as_option().map_or(0, |readout| readout.shape()[1]),
+            outputs: plan.readout.and(inputs.readout.as_option()).map_or(0, |readout| readout.shape()[1]),
         }
+    }
+
+    /// The program writes memory by these sizes, so it makes sure of them itself, whoever calls.
+    fn check<B: Storage>(self, inputs: &ScanInputs<B>, plan: &ScanPlan) {
+        let Self { batch, neurons, synapses, channels, .. } = self;
+        let dims = |tensor: &FloatTensor<B>| -> Vec<usize> {
+            let shape = tensor.shape();
+            (0..shape.num_dims()).map(|d| shape[d]).collect()
+        };
+        assert_eq!(dims(&inputs.v0), [batch, neurons], "v0 is [batch, neurons]");
+        assert_eq!(dims(&inputs.s0), [batch, synapses, neurons], "s0 is [batch, synapse types, neurons]");
+        let planes = inputs.weights.as_option().map_or(0, |weights| weights.shape()[0]);
+        assert_eq!(planes, plan.weight_planes(), "one plane of weights for each recurrent synapse type");
+        assert!(
+            inputs.projection.as_option().is_some() || channels == neurons,
+            "a whole drive is [batch, steps, neurons]"
+        );
     }
 }
 
@@ -216,6 +233,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     let Sizes { batch, steps, neurons, synapses, channels, outputs } = sizes;
     let segments = Segments::of::<T>(plan, sizes);
     let row = steps * neurons;
+    sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
     let network = parameters.network(flow, plan, neurons);
     let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
@@ -265,6 +283,11 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     }
     finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
     finite::check(finite::TRACE, &last_s, batch, neurons, steps);
+    // Each sample's run wrote all its rows, and there is a run for each sample.
+    let readout = unsafe { written(readout) };
+    if outputs > 0 {
+        finite::check(finite::READOUT, &readout, batch, outputs, steps);
+    }
 
     let tensor = |data: Vec<T>, shape: &[usize]| B::from_vec(data, shape);
     let slot = |data: Vec<MaybeUninit<T>>, shape: &[usize]| match data.is_empty() {
@@ -276,7 +299,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         traces: slot(traces, &[read, batch, steps, neurons]),
         v: slot(v, &[batch, steps, neurons]),
         charge: slot(charge, &[batch, steps, neurons]),
-        readout: slot(readout, &[batch, steps, outputs]),
+        readout: if outputs > 0 { Slot::Full(tensor(readout, &[batch, steps, outputs])) } else { Slot::Empty },
         activity: if outputs > 0 { Slot::Full(tensor(activity, &[batch])) } else { Slot::Empty },
         last_v: tensor(last_v, &[batch, neurons]),
         last_s: tensor(last_s, &[batch, synapses, neurons]),
@@ -308,14 +331,14 @@ impl<T: Real, F: Flow> WithSimd for ForwardTask<'_, '_, T, F> {
     }
 }
 
-/// Elements that all partial sums of the weight gradient may have together.
+/// Elements that all partial sums of the parameters' gradients should have together; more, if that were fewer than four sums.
 const PARTIAL_SUMS: usize = 1 << 20;
 
-/// How many groups of samples have a partial sum of the weight gradient each: a matter of shape alone. Samples of their own where
+/// How many groups of samples have a partial sum of the parameters' gradients each: a matter of shape alone. Samples of their own where
 /// the sums are small; else a power of two, so that two, four or eight threads get equal shares.
 fn group_count(sizes: Sizes, planes: usize) -> usize {
-    let one = planes.max(1) * sizes.neurons * rows::padded(sizes.neurons);
-    let affordable = (PARTIAL_SUMS / one).max(4);
+    let rows = planes * sizes.neurons + sizes.channels + sizes.outputs;
+    let affordable = (PARTIAL_SUMS / (rows * rows::padded(sizes.neurons))).max(4);
     if affordable >= sizes.batch { sizes.batch } else { 1 << affordable.ilog2() }
 }
 
@@ -331,12 +354,13 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     let Sizes { batch, steps, neurons, synapses, channels, outputs } = sizes;
     let segments = Segments::of::<T>(plan, sizes);
     let row = steps * neurons;
+    sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
     let network = parameters.network(flow, plan, neurons);
     let state_size = segments.count * network.state_rows(segments.currents) * neurons;
 
     let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
-    let (input, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
+    let (input, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.s0));
     let (currents, states) = (contiguous(tape.currents), contiguous(tape.states));
     let d_traces = contiguous(gradients.traces);
     let (d_v, d_charge) = (contiguous(gradients.v), contiguous(gradients.charge));
@@ -349,7 +373,6 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         drive: &B::slice::<T>(&input)[b * steps * channels..(b + 1) * steps * channels],
         currents: part::<B, T>(&currents, b, row),
         states: part::<B, T>(&states, b, state_size).expect("the forward run kept its tape"),
-        v0: &B::slice::<T>(&v0)[b * neurons..(b + 1) * neurons],
         s0: &B::slice::<T>(&s0)[b * synapses * neurons..(b + 1) * synapses * neurons],
         traces: plan.planes_read().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
         v: part::<B, T>(&d_v, b, row),
@@ -368,7 +391,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
         projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
         tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
-        readout: (wanted.readout && d_readout.is_some()).then(|| Matrix::zeros(outputs, neurons)),
+        readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
     };
     let mut drive_rows = drive.chunks_exact_mut(steps * channels);
     let mut s0_rows = d_s0.chunks_exact_mut(synapses * neurons);

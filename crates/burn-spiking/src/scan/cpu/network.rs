@@ -119,6 +119,13 @@ pub(super) fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
 }
 
 impl<T: Real> State<T> {
+    /// Room for a state that will be loaded.
+    pub(super) fn zeros<F: Flow>(network: &Network<'_, T, F>) -> Self {
+        let row = || Row::zeros(network.neurons);
+        let rows = || network.synapses.iter().map(|_| row()).collect();
+        Self { v: row(), sent: row(), s: rows(), j: rows() }
+    }
+
     /// The state at the start: Jᵏ_0 = W_k sᵏ_0.
     #[inline(always)]
     pub(super) fn start<S: Simd, F: Flow>(network: &Network<'_, T, F>, v0: &[T], s0: &[T]) -> Self {
