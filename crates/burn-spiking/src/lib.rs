@@ -20,7 +20,7 @@
 //! | --- | --- | --- |
 //! | dt, τ, τ_v, τ_m not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_m for a neuron with a time constant of its own; λ below 0 | [`SpikingRnnConfig::init`], [`TrackingLossConfig::init`] | [`ConfigError`] |
 //! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the layer's entry |
-//! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; on the CPU backends always, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite) |
+//! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; by the CPU kernel always, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite) |
 //! | a record of other constants, or one that cannot be read or written | [`SpikingRnn::load`], [`SpikingRnn::save`] | [`RecordError`] |
 //! | a task that cannot be, such as gaps that do not fit the trial | the task's `dataset` in `burn-spiking-tasks` | its `TaskError` |
 //!

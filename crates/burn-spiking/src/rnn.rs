@@ -335,7 +335,7 @@ impl SpikingRnn {
     ///
     /// # Panics
     /// If the input's channels or the state's shape do not fit the layer, if dtypes or devices differ, if a gradient would be
-    /// asked of [`Gate::Threshold`], and if a value becomes infinite or NaN (on the CPU backends; elsewhere if the configuration
+    /// asked of [`Gate::Threshold`], and if a value becomes infinite or NaN (in the CPU kernel; elsewhere if the configuration
     /// has `check_finite`).
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
         outcome(self.run(input, state, None, self.plan.clone()))

@@ -454,7 +454,7 @@ pub struct Run {
 /// Runs a network over its drive. Differentiable with respect to every tensor, if the gate is.
 ///
 /// # Panics
-/// If shapes, dtypes or devices do not fit each other; and, on the CPU backends or where the plan asks for it, if a value
+/// If shapes, dtypes or devices do not fit each other; and, in the CPU kernel or where the plan asks for it, if a value
 /// becomes infinite or NaN.
 pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     check_arguments(&arguments, plan);
