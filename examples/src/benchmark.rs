@@ -255,15 +255,8 @@ impl Problem {
         let inputs: ScanInputs<Dispatch> = layer.arguments(self.input.clone().inner(), Some(start)).into();
         let output = Dispatch::spiking_scan(inputs.clone(), layer.plan().clone(), direct.is_some());
         let Some(direct) = direct else { return };
-        let gradients = OutputGradients {
-            traces: Slot::Full(direct.clone().unsqueeze::<4>().into_dispatch()),
-            v: Slot::Empty,
-            charge: Slot::Empty,
-            readout: Slot::Empty,
-            activity: Slot::Empty,
-            last_v: Slot::Empty,
-            last_s: Slot::Empty,
-        };
+        let traces = Slot::Full(direct.clone().unsqueeze::<4>().into_dispatch());
+        let gradients = OutputGradients { traces, ..OutputGradients::empty() };
         // A wide input is projected before the op, which then gives the drive's gradient.
         let projected = matches!(inputs.projection, Slot::Full(_));
         let wanted = Wanted {

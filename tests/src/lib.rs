@@ -362,20 +362,7 @@ impl Draw {
 
     /// By the op's own adjoint, called without Burn's graph and with a plan that need not be the forward run's.
     pub fn by_adjoint_of(&self, device: &Device, adjoint_plan: &ScanPlan) -> Values {
-        let Arguments { drive, weights, v0, s0, readout } = self.arguments(device, DType::F64);
-        let (series, projection, tonic) = match drive {
-            Drive::Whole(drive) => (drive, None, None),
-            Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic),
-        };
-        let inputs = ScanInputs::<Dispatch> {
-            drive: series.into_dispatch(),
-            projection: projection.map(Tensor::into_dispatch).into(),
-            tonic: tonic.map(Tensor::into_dispatch).into(),
-            weights: weights.map(Tensor::into_dispatch).into(),
-            v0: v0.into_dispatch(),
-            s0: s0.into_dispatch(),
-            readout: readout.map(Tensor::into_dispatch).into(),
-        };
+        let inputs: ScanInputs<Dispatch> = self.arguments(device, DType::F64).into();
         let out = Dispatch::spiking_scan(inputs.clone(), Arc::new(self.plan.clone()), true);
         let outer = device.clone().autodiff();
         // The outputs become leaves of a graph of their own, which ends in the cost.

@@ -70,15 +70,8 @@ impl Problem {
 
     fn both(&self, inputs: &ScanInputs<Dispatch>) {
         let output = Dispatch::spiking_scan(inputs.clone(), self.plan.clone(), true);
-        let gradients = OutputGradients {
-            traces: Slot::Full(self.direct.clone().into_dispatch()),
-            v: Slot::Empty,
-            charge: Slot::Empty,
-            readout: Slot::Empty,
-            activity: Slot::Empty,
-            last_v: Slot::Empty,
-            last_s: Slot::Empty,
-        };
+        let traces = Slot::Full(self.direct.clone().into_dispatch());
+        let gradients = OutputGradients { traces, ..OutputGradients::empty() };
         let projected = matches!(inputs.projection, Slot::Full(_));
         let wanted = Wanted {
             drive: !projected,

@@ -271,6 +271,21 @@ pub struct OutputGradients<B: Backend> {
     pub last_s: Slot<B>,
 }
 
+impl<B: Backend> OutputGradients<B> {
+    /// All zero.
+    pub fn empty() -> Self {
+        Self {
+            traces: Slot::Empty,
+            v: Slot::Empty,
+            charge: Slot::Empty,
+            readout: Slot::Empty,
+            activity: Slot::Empty,
+            last_v: Slot::Empty,
+            last_s: Slot::Empty,
+        }
+    }
+}
+
 /// What a forward run leaves for its adjoint; which parts is the program's own affair.
 #[derive(Debug, Clone, ExtensionType)]
 pub struct ScanTape<B: Backend> {
