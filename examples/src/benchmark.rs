@@ -248,25 +248,15 @@ impl Problem {
         Tensor::full([batch, steps, neurons], 1e-5, (&self.input.device().inner(), self.input.dtype()))
     }
 
-    /// The op's forward run, and its adjoint if the trace's gradient is given, without a graph.
-    pub fn op_alone(&self, direct: Option<&Tensor<3>>) {
+    /// The op's forward run and its adjoint, given the trace's gradient, without a graph.
+    pub fn op_alone(&self, direct: &Tensor<3>) {
         let layer = self.network.layer.clone().valid();
         let start = SpikingState { v: self.start.v.clone().inner(), s: self.start.s.clone().inner() };
         let inputs: ScanInputs<Dispatch> = layer.arguments(self.input.clone().inner(), Some(start)).into();
-        let output = Dispatch::spiking_scan(inputs.clone(), layer.plan().clone(), direct.is_some());
-        let Some(direct) = direct else { return };
+        let output = Dispatch::spiking_scan(inputs.clone(), layer.plan().clone(), true);
         let traces = Slot::Full(direct.clone().unsqueeze::<4>().into_dispatch());
         let gradients = OutputGradients { traces, ..OutputGradients::empty() };
-        // A wide input is projected before the op, which then gives the drive's gradient.
-        let projected = matches!(inputs.projection, Slot::Full(_));
-        let wanted = Wanted {
-            drive: !projected,
-            projection: projected,
-            tonic: projected,
-            weights: true,
-            s0: false,
-            readout: false,
-        };
+        let wanted = Wanted::parameters(&inputs);
         Dispatch::spiking_scan_adjoint(inputs, output.tape, gradients, layer.plan().clone(), wanted);
     }
 
@@ -281,7 +271,7 @@ impl Problem {
     pub fn measure(&self, way: Way, repeat: usize) -> Measured {
         let direct = self.direct();
         let once = || match way {
-            Way::Op => self.op_alone(Some(&direct)),
+            Way::Op => self.op_alone(&direct),
             _ => drop(self.gradients(way)),
         };
         let base = memory("VmRSS:");

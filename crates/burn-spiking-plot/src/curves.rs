@@ -25,7 +25,7 @@ pub struct Curves {
     pub x: String,
     /// Label of the y axis, with its unit.
     pub y: String,
-    /// The curves; up to five have styles of their own.
+    /// The curves; up to four have colours of their own.
     pub lines: Vec<Curve>,
 }
 

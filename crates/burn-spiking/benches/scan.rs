@@ -72,15 +72,7 @@ impl Problem {
         let output = Dispatch::spiking_scan(inputs.clone(), self.plan.clone(), true);
         let traces = Slot::Full(self.direct.clone().into_dispatch());
         let gradients = OutputGradients { traces, ..OutputGradients::empty() };
-        let projected = matches!(inputs.projection, Slot::Full(_));
-        let wanted = Wanted {
-            drive: !projected,
-            projection: projected,
-            tonic: projected,
-            weights: true,
-            s0: false,
-            readout: false,
-        };
+        let wanted = Wanted::parameters(inputs);
         Dispatch::spiking_scan_adjoint(inputs.clone(), output.tape, gradients, self.plan.clone(), wanted);
     }
 }

@@ -202,15 +202,9 @@ impl Flow for QifNearFlow {
         // A copy, so that what follows from its constants is computed before the loops.
         let flow = *self;
         for ((v, i), vpre) in v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK)) {
-            let mut rotations = [const { MaybeUninit::uninit() }; CHUNK];
-            for (&i, rotation) in i.iter().zip(&mut rotations) {
-                rotation.write(flow.rotation(i.times(flow.z_slope())));
-            }
             let mut turns = [const { MaybeUninit::uninit() }; CHUNK];
-            // As many as there are currents have been written.
-            let rotations = unsafe { rotations[..i.len()].assume_init_ref() };
-            for (((&v, &i), rotation), turn) in v.iter().zip(i).zip(rotations).zip(&mut turns) {
-                turn.write(flow.turn(rotation, &flow.drift(&flow.phase(v), i)));
+            for ((&v, &i), turn) in v.iter().zip(i).zip(&mut turns) {
+                turn.write(flow.turn_at(v, i));
             }
             // As many as there are potentials have been written.
             turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);

@@ -327,6 +327,22 @@ pub struct Wanted {
     pub readout: bool,
 }
 
+impl Wanted {
+    /// What training asks for: the gradients of the parameters among the inputs, and of a whole drive, behind which other
+    /// parameters stand.
+    pub fn parameters<B: Backend>(inputs: &ScanInputs<B>) -> Self {
+        let given = |slot: &Slot<B>| slot.as_option().is_some();
+        Self {
+            drive: !given(&inputs.projection),
+            projection: given(&inputs.projection),
+            tonic: given(&inputs.tonic),
+            weights: given(&inputs.weights),
+            s0: false,
+            readout: given(&inputs.readout),
+        }
+    }
+}
+
 /// The gradients of a scan's inputs, those that are wanted.
 #[derive(Debug, Clone, ExtensionType)]
 pub struct InputGradients<B: Backend> {

@@ -179,9 +179,9 @@ struct Parameters<T> {
 impl<T: Real> Parameters<T> {
     fn of<B: Storage>(inputs: &ScanInputs<B>, sizes: Sizes) -> Self {
         let Sizes { neurons, outputs, .. } = sizes;
-        let layout = |slot: &Slot<B>, columns: usize, layout: fn(&[T], usize) -> Matrix<T>| {
+        let matrix = |slot: &Slot<B>, columns: usize| {
             let tensor = B::contiguous(slot.as_option()?.clone());
-            Some(layout(B::slice::<T>(&tensor), columns))
+            Some(Matrix::padded(B::slice::<T>(&tensor), columns))
         };
         let tonic = |slot: &Slot<B>| match slot.as_option() {
             Some(tonic) => Row::of(B::slice::<T>(&B::contiguous(tonic.clone()))),
@@ -197,9 +197,9 @@ impl<T: Real> Parameters<T> {
         };
         Self {
             weights: planes,
-            projection: layout(&inputs.projection, neurons, Matrix::padded)
+            projection: matrix(&inputs.projection, neurons)
                 .map(|weights| Projection { weights, tonic: tonic(&inputs.tonic) }),
-            readout: layout(&inputs.readout, outputs, Matrix::padded).map(|readout| readout.transposed(outputs)),
+            readout: matrix(&inputs.readout, outputs).map(|readout| readout.transposed(outputs)),
         }
     }
 
