@@ -1,6 +1,6 @@
-//! The forward kernel: one sample's run.
+//! The forward kernel: the run of one sample, or of a few side by side.
 
-use super::network::{Network, Space, State};
+use super::network::{Network, Sender, Space, State, Together};
 use super::rows::{self, Chosen, Row};
 use crate::neuron::Flow;
 use crate::number::Real;
@@ -37,39 +37,71 @@ pub(super) struct Outputs<'a, T> {
     pub(super) last_s: &'a mut [T],
 }
 
-/// Runs one sample through all steps, in segments of `every`; the equations are in [`scan`](crate::scan).
-#[inline(always)]
-pub(super) fn run<S: Simd, T: Real, F: Flow>(
-    network: &Network<'_, T, F>,
-    steps: usize,
-    every: usize,
-    inputs: Inputs<'_, T>,
-    mut outputs: Outputs<'_, T>,
-) {
-    let n = network.neurons;
-    let mut state = State::start::<S, F>(network, inputs.v0, inputs.s0);
-    let mut space = Space::new(n);
-    let mut charge = Row::zeros(n);
-    let mut activity = Row::zeros(n);
-    let mut senders = Vec::with_capacity(n);
-    let state_size = network.state_rows(outputs.currents.is_some()) * n;
+/// One sample on its way.
+struct Sample<'a, T> {
+    inputs: Inputs<'a, T>,
+    outputs: Outputs<'a, T>,
+    state: State<T>,
+    space: Space<T>,
+    /// ΔQ_t.
+    charge: Row<T>,
+    /// Σ_t s², neuron by neuron.
+    activity: Row<T>,
+    /// The neurons that sent some charge in this step.
+    senders: Vec<u32>,
+    chosen: Chosen,
+}
 
-    for (t, drive) in inputs.drive.chunks_exact(inputs.drive.len() / steps).enumerate() {
-        let here = t * n..(t + 1) * n;
+impl<T: Real> Sender<T> for Sample<'_, T> {
+    #[inline(always)]
+    fn sent<'a>(&'a mut self, everyone: &'a [u32]) -> (&'a mut State<T>, &'a [u32], &'a [T]) {
+        let senders = match self.chosen {
+            Chosen::Everyone => everyone,
+            Chosen::Listed => &self.senders,
+        };
+        (&mut self.state, senders, &self.charge)
+    }
+}
+
+impl<'a, T: Real> Sample<'a, T> {
+    #[inline(always)]
+    fn new<S: Simd, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<'a, T>, outputs: Outputs<'a, T>) -> Self {
+        let n = network.neurons;
+        Self {
+            state: State::start::<S, F>(network, inputs.v0, inputs.s0),
+            space: Space::new(n),
+            charge: Row::zeros(n),
+            activity: Row::zeros(n),
+            senders: Vec::with_capacity(n),
+            chosen: Chosen::Listed,
+            inputs,
+            outputs,
+        }
+    }
+
+    /// Step t up to the charges sent.
+    #[inline(always)]
+    fn step<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize, every: usize) {
+        let Self { inputs, outputs, state, space, .. } = self;
+        let (n, channels) = (network.neurons, inputs.drive.len() / steps);
+        let state_size = network.state_rows(outputs.currents.is_some()) * n;
         if let (Some(states), 0) = (&mut outputs.states, t % every) {
             state.save(network, &mut states[t / every * state_size..][..state_size]);
         }
-        state.current::<S, F>(network, drive, &mut space);
+        state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space);
         let potentials = (&mut state.v, &mut space.vpre, &mut *state.sent);
-        rows::step::<S, T, F>(&network.flow, &network.gate, &space.i, potentials, &mut charge);
-        state.trace::<S, F>(network, &charge);
-        senders.clear();
-        let senders = match rows::nonzero(&mut senders, n, &charge) {
-            Chosen::Everyone => &network.everyone,
-            Chosen::Listed => &senders,
-        };
-        state.send::<S, F>(network, senders, &charge);
+        rows::step::<S, T, F>(&network.flow, &network.gate, &space.i, potentials, &mut self.charge);
+        state.trace::<S, F>(network, &self.charge);
+        self.senders.clear();
+        self.chosen = rows::nonzero(&mut self.senders, n, &self.charge);
+    }
 
+    /// Writes what is wanted of step t.
+    #[inline(always)]
+    fn record<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize) {
+        let Self { outputs, state, .. } = self;
+        let n = network.neurons;
+        let here = t * n..(t + 1) * n;
         let read = network.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.read);
         for (out, (_, s)) in outputs.traces.iter_mut().zip(read) {
             rows::write::<S, T>(&mut out[here.clone()], s);
@@ -78,22 +110,54 @@ pub(super) fn run<S: Simd, T: Real, F: Flow>(
             rows::write::<S, T>(&mut out[here.clone()], &state.v);
         }
         if let Some(out) = &mut outputs.charge {
-            rows::write::<S, T>(&mut out[here.clone()], &charge);
+            rows::write::<S, T>(&mut out[here.clone()], &self.charge);
         }
         if let Some(out) = &mut outputs.currents {
-            rows::write::<S, T>(&mut out[here], &space.i);
+            rows::write::<S, T>(&mut out[here], &self.space.i);
         }
         if let (Some((out, _)), Some((k, weights))) = (&mut outputs.readout, network.readout) {
             let width = out.len() / steps;
             weights.product::<S>(&state.s[k], &mut out[t * width..(t + 1) * width]);
-            rows::add_squares::<S, T>(&mut activity, &state.s[k]);
+            rows::add_squares::<S, T>(&mut self.activity, &state.s[k]);
         }
     }
-    outputs.last_v.copy_from_slice(&state.v[..n]);
-    for (out, s) in outputs.last_s.chunks_exact_mut(n).zip(&state.s) {
-        out.copy_from_slice(&s[..n]);
+
+    /// Writes what is wanted of the end.
+    fn finish(self, n: usize) {
+        let Self { outputs, state, activity, .. } = self;
+        outputs.last_v.copy_from_slice(&state.v[..n]);
+        for (out, s) in outputs.last_s.chunks_exact_mut(n).zip(&state.s) {
+            out.copy_from_slice(&s[..n]);
+        }
+        if let Some((_, out)) = outputs.readout {
+            *out = activity[..n].iter().fold(T::default(), |sum, &x| sum + x);
+        }
     }
-    if let Some((_, out)) = outputs.readout {
-        *out = activity[..n].iter().fold(T::default(), |sum, &x| sum + x);
+}
+
+/// Runs samples side by side through all steps, in segments of `every`; the equations are in [`scan`](crate::scan).
+#[inline(always)]
+pub(super) fn run<S: Simd, T: Real, F: Flow>(
+    network: &Network<'_, T, F>,
+    steps: usize,
+    every: usize,
+    samples: Vec<(Inputs<'_, T>, Outputs<'_, T>)>,
+) {
+    let mut running = Vec::with_capacity(samples.len());
+    for (inputs, outputs) in samples {
+        running.push(Sample::new::<S, F>(network, inputs, outputs));
+    }
+    let mut together = Together::new(running.len(), network.neurons);
+    for t in 0..steps {
+        for sample in &mut running {
+            sample.step::<S, F>(network, t, steps, every);
+        }
+        together.send::<S, F>(network, &mut running);
+        for sample in &mut running {
+            sample.record::<S, F>(network, t, steps);
+        }
+    }
+    for sample in running {
+        sample.finish(network.neurons);
     }
 }

@@ -31,10 +31,63 @@ macro_rules! by_tile {
     }};
 }
 
+/// Rows of a matrix that stay in a core's cache while a product goes across them.
+const ROWS_IN_CACHE: usize = 128;
+
+/// A strip of B vectors' width down a matrix, looked up once for a loop over its rows.
+struct Strip<'a, S: Simd, T: Real, const B: usize> {
+    /// The matrix from the strip's first vector on.
+    vectors: &'a [Lanes<S, T>],
+    stride: usize,
+    rows: usize,
+}
+
+impl<'a, S: Simd, T: Real, const B: usize> Strip<'a, S, T, B> {
+    #[inline(always)]
+    fn new(matrix: &'a Matrix<T>, first: usize) -> Self {
+        assert!(first + B <= matrix.vectors::<S>());
+        let stride = matrix.stride / Lanes::<S, T>::count();
+        let vectors = &lanes(&matrix.data)[first..];
+        assert!(matrix.rows == 0 || (matrix.rows - 1) * stride + B <= vectors.len());
+        Self { vectors, stride, rows: matrix.rows }
+    }
+
+    #[inline(always)]
+    fn row(&self, j: usize) -> &'a [Lanes<S, T>; B] {
+        assert!(j < self.rows);
+        // Within the matrix, because its last row is.
+        unsafe { &*self.vectors.as_ptr().add(j * self.stride).cast() }
+    }
+}
+
 /// A tile of a row.
 #[inline(always)]
 fn tile<S: Simd, T: Real, const B: usize>(row: &[T], first: usize) -> &[Lanes<S, T>; B] {
     lanes(row)[first..first + B].try_into().expect("the tile has its own length")
+}
+
+/// Numbers x(t, j) that rows are multiplied with.
+#[derive(Clone, Copy)]
+pub(super) struct Factors<'a, T> {
+    data: &'a [T],
+    stride: usize,
+}
+
+impl<'a, T: Real> Factors<'a, T> {
+    /// Rows of this many numbers; the same one again and again if that is 0.
+    pub(super) fn new(data: &'a [T], stride: usize) -> Self {
+        Self { data, stride }
+    }
+
+    /// Those of a matrix.
+    pub(super) fn of(matrix: &'a Matrix<T>) -> Self {
+        Self { data: &matrix.data, stride: matrix.stride }
+    }
+
+    #[inline(always)]
+    fn at(self, t: usize, j: usize) -> T {
+        self.data[t * self.stride + j]
+    }
 }
 
 /// acc += a row.
@@ -51,21 +104,23 @@ pub(super) struct Matrix<T> {
     data: Row<T>,
     rows: usize,
     width: usize,
+    /// From row to row. Not a large power of two: a cache would find room for a few rows only.
+    stride: usize,
 }
 
 impl<T: Real> Matrix<T> {
     /// Of zeros, `rows` by `columns`.
     pub(super) fn zeros(rows: usize, columns: usize) -> Self {
         let width = padded(columns);
-        Self { data: Row::zeros(rows * width), rows, width }
+        let stride = if (width * size_of::<T>()).is_multiple_of(1024) { width + BLOCK } else { width };
+        Self { data: Row::zeros(rows * stride), rows, width, stride }
     }
 
     /// From unpadded rows.
     pub(super) fn padded(data: &[T], columns: usize) -> Self {
         let mut matrix = Self::zeros(data.len() / columns, columns);
-        let width = matrix.width;
-        for (row, data) in matrix.data.chunks_exact_mut(width).zip(data.chunks_exact(columns)) {
-            row[..columns].copy_from_slice(data);
+        for (j, data) in data.chunks_exact(columns).enumerate() {
+            matrix.row_mut(j)[..columns].copy_from_slice(data);
         }
         matrix
     }
@@ -80,7 +135,7 @@ impl<T: Real> Matrix<T> {
             for j in (0..columns).step_by(BLOCK) {
                 for i in i..(i + BLOCK).min(self.rows) {
                     for j in j..(j + BLOCK).min(columns) {
-                        transposed.data[j * transposed.width + i] = self.data[i * self.width + j];
+                        transposed.data[j * transposed.stride + i] = self.data[i * self.stride + j];
                     }
                 }
             }
@@ -96,25 +151,25 @@ impl<T: Real> Matrix<T> {
 
     #[inline(always)]
     pub(super) fn row(&self, j: usize) -> &[T] {
-        &self.data[j * self.width..(j + 1) * self.width]
+        &self.data[j * self.stride..][..self.width]
     }
 
     #[inline(always)]
     pub(super) fn row_mut(&mut self, j: usize) -> &mut [T] {
-        &mut self.data[j * self.width..(j + 1) * self.width]
+        &mut self.data[j * self.stride..][..self.width]
     }
 
     /// One row to write and the next to read.
     #[inline(always)]
     pub(super) fn row_and_next(&mut self, j: usize) -> (&mut [T], &[T]) {
-        let (head, tail) = self.data.split_at_mut((j + 1) * self.width);
-        (&mut head[j * self.width..], &tail[..self.width])
+        let (head, tail) = self.data.split_at_mut((j + 1) * self.stride);
+        (&mut head[j * self.stride..][..self.width], &tail[..self.width])
     }
 
     /// Copies one row over another.
     #[inline(always)]
     pub(super) fn copy_row(&mut self, from: usize, to: usize) {
-        self.data.copy_within(from * self.width..(from + 1) * self.width, to * self.width);
+        self.data.copy_within(from * self.stride..from * self.stride + self.width, to * self.stride);
     }
 
     #[inline(always)]
@@ -131,11 +186,74 @@ impl<T: Real> Matrix<T> {
             for x in &mut acc {
                 *x = decay * *x;
             }
+            let weights = Strip::<S, T, B>::new(self, first);
             for &j in active {
-                add_scaled(&mut acc, c * x[j as usize], tile(self.row(j as usize), first));
+                add_scaled(&mut acc, c * x[j as usize], weights.row(j as usize));
             }
             lanes_mut(out)[first..first + B].copy_from_slice(&acc);
         })
+    }
+
+    /// out_r += Σ_j x_rj row_j for the first `count` rows of `out`: what [`send`](Self::send) does, for samples side by side. A tile of
+    /// weights serves all of them, and each sum has the order that it has alone.
+    #[inline(always)]
+    pub(super) fn send_together<S: Simd>(&self, count: usize, x: &Matrix<T>, out: &mut Matrix<T>) {
+        let mut first = 0;
+        while first < count {
+            first += match count - first {
+                1 => self.send_rows::<S, 1>(first, x, out),
+                2 => self.send_rows::<S, 2>(first, x, out),
+                3 => self.send_rows::<S, 3>(first, x, out),
+                4 => self.send_rows::<S, 4>(first, x, out),
+                _ => self.send_rows::<S, 5>(first, x, out),
+            };
+        }
+    }
+
+    /// R rows in [`send_together`](Self::send_together): two vectors of each are in registers.
+    #[inline(always)]
+    fn send_rows<S: Simd, const R: usize>(&self, at: usize, x: &Matrix<T>, out: &mut Matrix<T>) -> usize {
+        let vectors = self.vectors::<S>();
+        for j in (0..self.rows).step_by(ROWS_IN_CACHE) {
+            let rows = j..(j + ROWS_IN_CACHE).min(self.rows);
+            let mut first = 0;
+            while first + 2 <= vectors {
+                self.send_tile::<S, R, 2>(at, first, rows.clone(), x, out);
+                first += 2;
+            }
+            if first < vectors {
+                self.send_tile::<S, R, 1>(at, first, rows, x, out);
+            }
+        }
+        R
+    }
+
+    #[inline(always)]
+    fn send_tile<S: Simd, const R: usize, const B: usize>(
+        &self,
+        at: usize,
+        first: usize,
+        rows: std::ops::Range<usize>,
+        x: &Matrix<T>,
+        out: &mut Matrix<T>,
+    ) {
+        let weights = Strip::<S, T, B>::new(self, first);
+        let zero = Lanes::<S, T>::of(0.0);
+        let mut acc = [[zero; B]; R];
+        let mut sent = [x.row(at); R];
+        for r in 0..R {
+            acc[r] = *tile(out.row(at + r), first);
+            sent[r] = &x.row(at + r)[..self.rows];
+        }
+        for j in rows {
+            let weights = weights.row(j);
+            for r in 0..R {
+                add_scaled(&mut acc[r], sent[r][j], weights);
+            }
+        }
+        for r in 0..R {
+            lanes_mut(out.row_mut(at + r))[first..first + B].copy_from_slice(&acc[r]);
+        }
     }
 
     /// out = a + b + Σ_j x_j row_j over the active rows.
@@ -146,8 +264,9 @@ impl<T: Real> Matrix<T> {
             for (acc, &b) in acc.iter_mut().zip(tile::<S, T, B>(b, first)) {
                 *acc = *acc + b;
             }
+            let weights = Strip::<S, T, B>::new(self, first);
             for &j in active {
-                add_scaled(&mut acc, x[j as usize], tile(self.row(j as usize), first));
+                add_scaled(&mut acc, x[j as usize], weights.row(j as usize));
             }
             lanes_mut(out)[first..first + B].copy_from_slice(&acc);
         })
@@ -212,74 +331,73 @@ impl<T: Real> Matrix<T> {
 
     /// row_j += Σ_t x(t, j) p_t over the steps in which j was active: the outer products of a segment.
     #[inline(always)]
-    pub(super) fn add_outer<S: Simd>(&mut self, active: &Senders, x: impl Fn(usize, usize) -> T, p: &Matrix<T>) {
+    pub(super) fn add_outer<S: Simd>(&mut self, active: &Senders, x: Factors<'_, T>, p: &Matrix<T>) {
         by_tile!(self.vectors::<S>(), |first, B| {
+            let p = Strip::<S, T, B>::new(p, first);
             for j in 0..self.rows {
                 let steps = active.steps(j);
                 if !steps.is_empty() {
-                    self.add_tile::<S, B>(j, first, steps.iter().map(|&t| t as usize), &x, p);
+                    let mut acc = *tile::<S, T, B>(self.row(j), first);
+                    for &t in steps {
+                        add_scaled(&mut acc, x.at(t as usize, j), p.row(t as usize));
+                    }
+                    lanes_mut(self.row_mut(j))[first..first + B].copy_from_slice(&acc);
                 }
             }
         })
     }
 
-    /// The same over all of the first `length` steps, for all rows. Two rows at a time share what is read of p.
+    /// The same over all of the first `length` steps, for all rows.
     #[inline(always)]
-    pub(super) fn add_dense<S: Simd>(&mut self, length: usize, x: impl Fn(usize, usize) -> T, p: &Matrix<T>) {
-        let vectors = self.vectors::<S>();
+    pub(super) fn add_dense<S: Simd>(&mut self, length: usize, x: Factors<'_, T>, p: &Matrix<T>) {
         let paired = self.rows - self.rows % 2;
         for j in (0..paired).step_by(2) {
-            let mut first = 0;
-            while first < vectors {
-                first += match vectors - first {
-                    1 => self.add_pair::<S, 1>(j, first, length, &x, p),
-                    2..5 => self.add_pair::<S, 2>(j, first, length, &x, p),
-                    _ => self.add_pair::<S, 5>(j, first, length, &x, p),
-                };
-            }
+            self.add_rows::<S, 2>(j, length, x, p);
         }
         if paired < self.rows {
-            by_tile!(vectors, |first, B| { self.add_tile::<S, B>(paired, first, 0..length, &x, p) })
+            self.add_rows::<S, 1>(paired, length, x, p);
         }
     }
 
-    /// One tile of rows j and j + 1 in [`add_dense`](Self::add_dense).
+    /// R rows in [`add_dense`](Self::add_dense), which share what is read of p.
     #[inline(always)]
-    fn add_pair<S: Simd, const B: usize>(
+    fn add_rows<S: Simd, const R: usize>(&mut self, j: usize, length: usize, x: Factors<'_, T>, p: &Matrix<T>) {
+        let vectors = self.vectors::<S>();
+        let mut first = 0;
+        while first < vectors {
+            first += match vectors - first {
+                1 => self.add_tile::<S, R, 1>(j, first, length, x, p),
+                2..5 => self.add_tile::<S, R, 2>(j, first, length, x, p),
+                _ => self.add_tile::<S, R, 5>(j, first, length, x, p),
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn add_tile<S: Simd, const R: usize, const B: usize>(
         &mut self,
         j: usize,
         first: usize,
         length: usize,
-        x: &impl Fn(usize, usize) -> T,
+        x: Factors<'_, T>,
         p: &Matrix<T>,
     ) -> usize {
-        let mut upper = *tile::<S, T, B>(self.row(j), first);
-        let mut lower = *tile::<S, T, B>(self.row(j + 1), first);
+        let p = Strip::<S, T, B>::new(p, first);
+        let zero = Lanes::<S, T>::of(0.0);
+        let mut acc = [[zero; B]; R];
+        for r in 0..R {
+            acc[r] = *tile(self.row(j + r), first);
+        }
         for t in 0..length {
-            let p = tile(p.row(t), first);
-            add_scaled(&mut upper, x(t, j), p);
-            add_scaled(&mut lower, x(t, j + 1), p);
+            let p = p.row(t);
+            for r in 0..R {
+                add_scaled(&mut acc[r], x.at(t, j + r), p);
+            }
         }
-        lanes_mut(self.row_mut(j))[first..first + B].copy_from_slice(&upper);
-        lanes_mut(self.row_mut(j + 1))[first..first + B].copy_from_slice(&lower);
+        for r in 0..R {
+            lanes_mut(self.row_mut(j + r))[first..first + B].copy_from_slice(&acc[r]);
+        }
         B
-    }
-
-    /// One tile of row j in [`add_outer`](Self::add_outer).
-    #[inline(always)]
-    fn add_tile<S: Simd, const B: usize>(
-        &mut self,
-        j: usize,
-        first: usize,
-        steps: impl Iterator<Item = usize>,
-        x: &impl Fn(usize, usize) -> T,
-        p: &Matrix<T>,
-    ) {
-        let mut acc = *tile::<S, T, B>(self.row(j), first);
-        for t in steps {
-            add_scaled(&mut acc, x(t, j), tile(p.row(t), first));
-        }
-        lanes_mut(self.row_mut(j))[first..first + B].copy_from_slice(&acc);
     }
 }
 

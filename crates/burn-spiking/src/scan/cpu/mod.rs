@@ -1,7 +1,7 @@
 //! The scan's kernel for Burn's CPU backends, Flex and NdArray: one source for f32 and f64.
 //!
-//! It works on the backends' own storage without copying it. A sample is one unit of work, its state stays in cache, and
-//! only active neurons touch the weights. Gradients that samples share are summed in groups of samples that depend on the shape
+//! It works on the backends' own storage without copying it. A sample is one unit of work, or where most neurons are active a few
+//! samples side by side; their states stay in cache, and only active neurons touch the weights. Gradients that samples share are summed in groups of samples that depend on the shape
 //! alone, and the groups in order, so results are bit-identical for any number of threads.
 
 mod adjoint;
@@ -81,6 +81,18 @@ impl Sizes {
         );
     }
 }
+
+/// Samples side by side: two vectors of each, and what they are multiplied with, are as many as the smaller processors hold.
+const SIDE_BY_SIDE: usize = 5;
+
+/// Work is cut into this many tiles at least, for the sake of machines with as many cores.
+const TILES: usize = 8;
+
+/// Width of the gate from which on most neurons are active.
+const CROWDED_WIDTH: f64 = 0.6;
+
+/// Below this many neurons a product is short beside everything else.
+const FEW_NEURONS: usize = 32;
 
 /// Bytes of a segment's rows that stay in a core's cache.
 const SEGMENT_BYTES: usize = 256 << 10;
@@ -261,24 +273,22 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         let mut current_rows = currents.chunks_exact_mut(row);
         let mut state_rows = states.chunks_exact_mut(state_size);
         let last = last_v.chunks_exact_mut(neurons).zip(last_s.chunks_exact_mut(synapses * neurons));
-        let samples: Vec<_> = runs
-            .zip(last)
-            .map(|((drive, (v0, s0)), (last_v, last_s))| {
-                let outputs = forward::Outputs {
-                    traces: trace_rows.iter_mut().filter_map(Iterator::next).collect(),
-                    v: v_rows.next(),
-                    charge: charge_rows.next(),
-                    readout: readout_rows.next(),
-                    currents: current_rows.next(),
-                    states: state_rows.next(),
-                    last_v,
-                    last_s,
-                };
-                (forward::Inputs { drive, v0, s0 }, outputs)
-            })
-            .collect();
-        samples.into_par_iter().for_each(|(inputs, outputs)| {
-            vectorize(ForwardTask { network: &network, steps, every: segments.every, inputs, outputs });
+        let samples = runs.zip(last).map(|((drive, (v0, s0)), (last_v, last_s))| {
+            let outputs = forward::Outputs {
+                traces: trace_rows.iter_mut().filter_map(Iterator::next).collect(),
+                v: v_rows.next(),
+                charge: charge_rows.next(),
+                readout: readout_rows.next(),
+                currents: current_rows.next(),
+                states: state_rows.next(),
+                last_v,
+                last_s,
+            };
+            (forward::Inputs { drive, v0, s0 }, outputs)
+        });
+        let tiles = shared_out(samples, batch, tile_count(plan, sizes));
+        tiles.into_par_iter().for_each(|samples| {
+            vectorize(ForwardTask { network: &network, steps, every: segments.every, samples });
         });
     }
     finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
@@ -315,8 +325,7 @@ struct ForwardTask<'a, 'n, T, F> {
     network: &'a Network<'n, T, F>,
     steps: usize,
     every: usize,
-    inputs: forward::Inputs<'a, T>,
-    outputs: forward::Outputs<'a, T>,
+    samples: Vec<(forward::Inputs<'a, T>, forward::Outputs<'a, T>)>,
 }
 
 impl<T: Real, F: Flow> WithSimd for ForwardTask<'_, '_, T, F> {
@@ -327,19 +336,37 @@ impl<T: Real, F: Flow> WithSimd for ForwardTask<'_, '_, T, F> {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
-        forward::run::<S, T, F>(self.network, self.steps, self.every, self.inputs, self.outputs);
+        forward::run::<S, T, F>(self.network, self.steps, self.every, self.samples);
     }
+}
+
+/// How many tiles of samples there are, each of which runs side by side: a matter of plan and shape alone. Samples run side by side
+/// where the gate is so wide that a step finds most neurons active; an even number of tiles, so that two threads get equal shares.
+fn tile_count(plan: &ScanPlan, sizes: Sizes) -> usize {
+    let Sizes { batch, neurons, .. } = sizes;
+    let crowded = plan.weight_planes() > 0 && plan.gate.width() >= CROWDED_WIDTH && neurons >= FEW_NEURONS;
+    let tiles = if crowded { batch.div_ceil(SIDE_BY_SIDE).next_multiple_of(2).max(TILES) } else { batch };
+    tiles.min(batch)
+}
+
+/// Deals out what belongs to samples, in order, to `tiles` tiles.
+fn shared_out<X>(samples: impl Iterator<Item = X>, batch: usize, tiles: usize) -> Vec<Vec<X>> {
+    let mut dealt: Vec<Vec<X>> = (0..tiles).map(|_| Vec::with_capacity(batch.div_ceil(tiles))).collect();
+    for (b, sample) in samples.enumerate() {
+        dealt[b * tiles / batch].push(sample);
+    }
+    dealt
 }
 
 /// Elements that all partial sums of the parameters' gradients should have together; more, if that were fewer than four sums.
 const PARTIAL_SUMS: usize = 1 << 20;
 
-/// How many groups of samples have a partial sum of the parameters' gradients each: a matter of shape alone. Samples of their own where
+/// How many groups of tiles have a partial sum of the parameters' gradients each: a matter of shape alone. Tiles of their own where
 /// the sums are small; else a power of two, so that two, four or eight threads get equal shares.
-fn group_count(sizes: Sizes, planes: usize) -> usize {
+fn group_count(sizes: Sizes, planes: usize, tiles: usize) -> usize {
     let rows = planes * sizes.neurons + sizes.channels + sizes.outputs;
     let affordable = (PARTIAL_SUMS / (rows * rows::padded(sizes.neurons))).max(4);
-    if affordable >= sizes.batch { sizes.batch } else { 1 << affordable.ilog2() }
+    if affordable >= tiles { tiles } else { 1 << affordable.ilog2() }
 }
 
 fn adjoint_with<B: Storage, T: Real, F: Flow>(
@@ -395,19 +422,20 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     };
     let mut drive_rows = drive.chunks_exact_mut(steps * channels);
     let mut s0_rows = d_s0.chunks_exact_mut(synapses * neurons);
-    let count = group_count(sizes, planes);
-    let mut groups: Vec<Vec<_>> = (0..count).map(|_| Vec::with_capacity(batch.div_ceil(count))).collect();
-    for (b, v0) in d_v0.chunks_exact_mut(neurons).enumerate() {
-        groups[b * count / batch].push((b, (drive_rows.next(), v0, s0_rows.next())));
-    }
+    let tiles = tile_count(plan, sizes);
+    let samples = d_v0
+        .chunks_exact_mut(neurons)
+        .enumerate()
+        .map(|(b, v0)| (inputs_of(b), adjoint::Outputs { drive: drive_rows.next(), v0, s0: s0_rows.next() }));
+    let tiled = shared_out(samples, batch, tiles);
+    let groups = shared_out(tiled.into_iter(), tiles, group_count(sizes, planes, tiles));
     let partial: Vec<Sums<T>> = groups
         .into_par_iter()
-        .map(|samples| {
+        .map(|tiles| {
             let mut sums = no_sums();
-            for (b, (drive, v0, s0)) in samples {
-                let outputs = adjoint::Outputs { drive, v0, s0, sums: &mut sums };
-                let (inputs, every) = (&inputs_of(b), segments.every);
-                vectorize(AdjointTask { network: &network, steps, every, inputs, outputs });
+            for samples in tiles {
+                let (network, every, sums) = (&network, segments.every, &mut sums);
+                vectorize(AdjointTask { network, steps, every, samples, sums });
             }
             sums
         })
@@ -459,8 +487,8 @@ struct AdjointTask<'a, 'n, T, F> {
     network: &'a Network<'n, T, F>,
     steps: usize,
     every: usize,
-    inputs: &'a adjoint::Inputs<'a, T>,
-    outputs: adjoint::Outputs<'a, T>,
+    samples: Vec<(adjoint::Inputs<'a, T>, adjoint::Outputs<'a, T>)>,
+    sums: &'a mut Sums<T>,
 }
 
 impl<T: Real, F: Flow> WithSimd for AdjointTask<'_, '_, T, F> {
@@ -471,7 +499,7 @@ impl<T: Real, F: Flow> WithSimd for AdjointTask<'_, '_, T, F> {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
-        adjoint::run::<S, T, F>(self.network, self.steps, self.every, self.inputs, self.outputs);
+        adjoint::run::<S, T, F>(self.network, self.steps, self.every, self.samples, self.sums);
     }
 }
 

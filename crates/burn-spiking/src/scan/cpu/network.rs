@@ -1,5 +1,8 @@
 //! One sample's network: its state, and a step of it. The forward run and the adjoint's second run share this program, so that
 //! what is computed again is the same to the last bit.
+//!
+//! Samples may run side by side, in step: where most neurons are active, one pass through W then serves all of them. A sample's
+//! currents are the same to the last bit whoever is beside it, because a sum has one order.
 
 use super::matrix::Matrix;
 use super::rows::{self, Row};
@@ -196,10 +199,60 @@ impl<T: Real> State<T> {
 
     /// Lets the charge of the neurons that sent some act on the currents.
     #[inline(always)]
-    pub(super) fn send<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, senders: &[u32], charge: &[T]) {
+    fn send<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, senders: &[u32], charge: &[T]) {
         for (k, plane) in network.recurrent() {
             let (decay, jump) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].jump));
             network.weights[plane].rows.send::<S>(senders, charge, jump, decay, &mut self.j[k]);
+        }
+    }
+}
+
+/// A sample whose neurons have sent their charges of a step.
+pub(super) trait Sender<T> {
+    /// Its state, the neurons that sent some charge, and ΔQ_t.
+    fn sent<'a>(&'a mut self, everyone: &'a [u32]) -> (&'a mut State<T>, &'a [u32], &'a [T]);
+}
+
+/// Rows that samples side by side bring to a product, and take from it.
+pub(super) struct Together<T> {
+    /// What is multiplied.
+    pub(super) factors: Matrix<T>,
+    /// What is added to.
+    pub(super) sums: Matrix<T>,
+}
+
+impl<T: Real> Together<T> {
+    pub(super) fn new(samples: usize, n: usize) -> Self {
+        let rows = if samples > 1 { samples } else { 0 };
+        Self { factors: Matrix::zeros(rows, n), sums: Matrix::zeros(rows, n) }
+    }
+
+    /// Lets the charges of a step act on the currents of all samples.
+    #[inline(always)]
+    pub(super) fn send<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, samples: &mut [impl Sender<T>]) {
+        let (count, everyone) = (samples.len(), &*network.everyone);
+        let mut senders = 0;
+        for sample in samples.iter_mut() {
+            senders += sample.sent(everyone).1.len();
+        }
+        if count == 1 || 2 * senders <= count * network.neurons {
+            for sample in samples {
+                let (state, senders, charge) = sample.sent(everyone);
+                state.send::<S, F>(network, senders, charge);
+            }
+            return;
+        }
+        for (k, plane) in network.recurrent() {
+            let (decay, jump) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].jump));
+            for (r, sample) in samples.iter_mut().enumerate() {
+                let (state, _, charge) = sample.sent(everyone);
+                rows::scaled::<S, T>(self.factors.row_mut(r), jump, charge);
+                rows::scaled::<S, T>(self.sums.row_mut(r), decay, &state.j[k]);
+            }
+            network.weights[plane].rows.send_together::<S>(count, &self.factors, &mut self.sums);
+            for (r, sample) in samples.iter_mut().enumerate() {
+                sample.sent(everyone).0.j[k].copy_from_slice(self.sums.row(r));
+            }
         }
     }
 }

@@ -162,6 +162,15 @@ pub(super) fn scale<S: Simd, T: Real>(out: &mut [T], c: T) {
     }
 }
 
+/// out = c row.
+#[inline(always)]
+pub(super) fn scaled<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T]) {
+    let c = Lanes::splat(c);
+    for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
+        *out = c * row;
+    }
+}
+
 /// out = c out + a row.
 #[inline(always)]
 pub(super) fn decay_add<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: T) {
