@@ -100,8 +100,8 @@ pub fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     if scale == 0.0 { 0.0 } else { distance / scale }
 }
 
-fn gates() -> impl Strategy<Value = Gate> {
-    (0.1_f64..=1.0, any::<bool>())
+fn gates(narrowest: f64) -> impl Strategy<Value = Gate> {
+    (narrowest..=1.0, any::<bool>())
         .prop_map(|(width, smooth)| if smooth { Gate::RaisedCosine { width } } else { Gate::Quintic { width } })
 }
 
@@ -131,8 +131,24 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
 
 /// Networks of every kind that the library has, on short runs.
 pub fn draws() -> impl Strategy<Value = Draw> {
+    // Sizes below, at and above the kernel's lanes, and ones.
+    let neurons = prop_oneof![4 => 1_usize..=5, 1 => Just(16_usize), 1 => Just(19_usize)];
+    draws_of(gates(0.1), 1_usize..=3, 1_usize..=12, neurons)
+}
+
+/// Networks so large, of gates so wide and in batches so large, that the kernel runs samples side by side.
+pub fn crowds() -> impl Strategy<Value = Draw> {
+    draws_of(gates(0.6), 9_usize..=21, 1_usize..=5, 32_usize..=50)
+}
+
+fn draws_of(
+    gates: impl Strategy<Value = Gate>,
+    batch: impl Strategy<Value = usize>,
+    steps: impl Strategy<Value = usize>,
+    neurons: impl Strategy<Value = usize>,
+) -> impl Strategy<Value = Draw> {
     let options = (any::<[bool; 2]>(), checkpoints(), any::<Option<prop::sample::Index>>());
-    let plan = (any::<bool>(), 5.0_f64..40.0, gates(), prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
+    let plan = (any::<bool>(), 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
         .prop_flat_map(|(nif, tau_v, gate, dt, ([record_v, record_charge], checkpoint, readout))| {
             let neuron = if nif { Neuron::Nif } else { Neuron::Qif { tau_v } };
             let plan = move |synapses: Vec<ScanSynapse>| ScanPlan {
@@ -149,10 +165,8 @@ pub fn draws() -> impl Strategy<Value = Draw> {
             };
             synapses(dt).prop_map(plan)
         });
-    // Sizes below, at and above the kernel's lanes, and ones.
-    let neurons = prop_oneof![4 => 1_usize..=5, 1 => Just(16_usize), 1 => Just(19_usize)];
     let ends = (prop::option::of(1_usize..=3), any::<bool>(), 1_usize..=3);
-    (plan, 1_usize..=3, 1_usize..=12, neurons, ends, any::<u64>(), 0.0_f64..1.5).prop_map(
+    (plan, batch, steps, neurons, ends, any::<u64>(), 0.0_f64..1.5).prop_map(
         |(plan, batch, steps, neurons, (channels, tonic, outputs), seed, pull)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             let planes = plan.weight_planes();
@@ -430,6 +444,16 @@ impl Draw {
             s0: list::<3>(found.s0),
             readout: list::<2>(found.readout),
         }
+    }
+
+    /// One sample of the batch.
+    pub fn alone(&self, sample: usize) -> Self {
+        let mut alone = Self { batch: 1, ..self.clone() };
+        for values in [&mut alone.inputs.drive, &mut alone.inputs.v0, &mut alone.inputs.s0] {
+            let length = values.len() / self.batch;
+            *values = values[sample * length..(sample + 1) * length].to_vec();
+        }
+        alone
     }
 
     /// The same draw with every input off by about `share` of itself.

@@ -4,7 +4,7 @@
 
 use burn::tensor::DType;
 use burn_spiking::{Body, Checkpoint, Gate};
-use burn_spiking_tests::{Draw, devices, draws};
+use burn_spiking_tests::{Draw, crowds, devices, draws};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -13,9 +13,13 @@ const NEAR_ROUNDING: f64 = 1e-10;
 
 /// The same draws in every run.
 fn sample(count: usize) -> impl Iterator<Item = Draw> {
+    sample_of(draws(), count)
+}
+
+fn sample_of(draws: impl Strategy<Value = Draw>, count: usize) -> impl Iterator<Item = Draw> {
     let count = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    (0..count).map(move |_| draws().new_tree(&mut runner).expect("draws reject nothing").current())
+    (0..count).map(move |_| draws.new_tree(&mut runner).expect("draws reject nothing").current())
 }
 
 #[test]
@@ -59,6 +63,30 @@ fn op_agrees_with_automatic_differentiation() {
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         }
     }
+}
+
+#[test]
+fn samples_side_by_side_are_what_they_are_alone() {
+    let device = &devices()[0];
+    let (mut crowded, mut several) = (0, 0);
+    for (at, draw) in sample_of(crowds(), 40).enumerate() {
+        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        let numbers = |draw: &Draw| -> [Vec<f64>; 2] {
+            let run = draw.run(device);
+            [run.v, run.charge].map(|x| x.expect("asked for").into_data().iter::<f64>().collect())
+        };
+        let [v, charge] = numbers(&draw);
+        let length = draw.steps * draw.neurons;
+        for b in 0..draw.batch {
+            let here = b * length..(b + 1) * length;
+            assert_eq!(numbers(&draw.alone(b)), [&v[here.clone()], &charge[here]], "draw {at}, sample {b}");
+        }
+        let active = charge.iter().filter(|&&q| q != 0.0).count();
+        crowded += (draw.plan.weight_planes() > 0 && 2 * active > charge.len()) as usize;
+        several += (draw.plan.weight_planes() > 1) as usize;
+    }
+    assert!(crowded >= 10 && several >= 5, "{crowded}, {several} draws of 40");
 }
 
 #[test]

@@ -124,8 +124,10 @@ fn gradients(layer: &SpikingRnn, input: Tensor<3>) -> Vec<Vec<f64>> {
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     for device in devices().into_iter().map(Device::autodiff) {
-        for neuron in neurons() {
-            let layer = SpikingRnnConfig::new(3, 37).with_neuron(neuron).init(&device).unwrap();
+        // With a wide gate samples run side by side.
+        for (neuron, width) in neurons().into_iter().flat_map(|neuron| [(neuron, 0.1), (neuron, 1.0)]) {
+            let config = SpikingRnnConfig::new(3, 37).with_neuron(neuron).with_gate(Gate::Quintic { width });
+            let layer = config.init(&device).unwrap();
             let input = noise([13, 60, 3], &device, DType::F32);
             let with = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
