@@ -18,7 +18,7 @@ pub struct AnsweredTrial {
     pub target: Vec<f32>,
 }
 
-/// Draws one panel for each trial to a PNG file.
+/// Draws one panel for each trial to a PNG or SVG file.
 ///
 /// # Errors
 /// [`PlotError`] if the file cannot be written.
@@ -40,7 +40,7 @@ pub fn answers(path: impl AsRef<Path>, title: &str, dt: f64, trials: &[AnsweredT
             ],
         }
     };
-    panels(path.as_ref(), title, dt, &trials.iter().map(panel).collect::<Vec<_>>())
+    panels(path.as_ref(), title, dt, trials.iter().map(panel).collect())
 }
 
 #[cfg(test)]

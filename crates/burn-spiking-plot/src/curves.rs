@@ -1,7 +1,9 @@
-//! Curves over positive numbers, on logarithmic axes: how something grows with something else.
+//! Curves: how something changes with something else, on linear or logarithmic axes.
 
 use crate::PlotError;
-use crate::style::{CURVES, FONT, GRID, INK, TARGET, with_font};
+use crate::canvas::{Drawing, Drawn, write};
+use crate::style::{CURVES, TARGET, axes, legend, line, plain};
+use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 use std::ops::Range;
@@ -12,10 +14,19 @@ use std::path::Path;
 pub struct Curve {
     /// In the legend.
     pub name: String,
-    /// Points (x, y), both above 0.
+    /// Points (x, y).
     pub points: Vec<(f64, f64)>,
     /// Whether this is what the others are measured against, drawn in grey.
     pub reference: bool,
+}
+
+/// How an axis is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Evenly.
+    Linear,
+    /// By factors; all coordinates are above 0.
+    Log,
 }
 
 /// One panel of curves.
@@ -25,101 +36,116 @@ pub struct Curves {
     pub x: String,
     /// Label of the y axis, with its unit.
     pub y: String,
-    /// The curves; up to four have colours of their own.
+    /// How the x axis is divided.
+    pub x_scale: Scale,
+    /// How the y axis is divided; all panels whose y axes are labelled alike share their range.
+    pub y_scale: Scale,
+    /// The curves; up to five have colours of their own.
     pub lines: Vec<Curve>,
 }
 
-/// Draws panels in rows of two, which share the range of y, to a PNG file.
+/// Draws panels in rows of two to a PNG or SVG file.
 ///
 /// # Errors
 /// [`PlotError`] if the file cannot be written.
 ///
 /// # Panics
-/// If there is no point, or a coordinate is not above 0.
+/// If a panel has no point, or a coordinate on a logarithmic axis is not above 0.
 pub fn curves(path: impl AsRef<Path>, title: &str, panels: &[Curves]) -> Result<(), PlotError> {
-    let path = path.as_ref();
-    draw(path, title, panels).map_err(|error| PlotError { path: path.display().to_string(), reason: error.to_string() })
+    write(path.as_ref(), title, &Panels(panels))
 }
 
-/// The range of numbers, with some room at both ends.
-fn range(numbers: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
-    let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
+/// The range of numbers, with this share of it as room below and above.
+fn range(scale: Scale, numbers: impl Iterator<Item = f64>, [below, above]: [f64; 2]) -> Range<f64> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for x in numbers {
-        assert!(x > 0.0 && x.is_finite(), "a coordinate is {x}, but on a logarithmic axis all must be above 0");
+        assert!(
+            x.is_finite() && (scale == Scale::Linear || x > 0.0),
+            "a coordinate is {x}, but all must be finite, and on a logarithmic axis above 0"
+        );
         (low, high) = (low.min(x), high.max(x));
     }
     assert!(low <= high, "there is no point to draw");
-    low / room..high * room
+    match scale {
+        Scale::Linear => {
+            let length = if high > low { high - low } else { 1.0 };
+            low - below * length..high + above * length
+        }
+        Scale::Log => {
+            let ratio = if high > low { high / low } else { 2.0 };
+            low * ratio.powf(-below)..high * ratio.powf(above)
+        }
+    }
 }
 
 /// A number at a tick of a logarithmic axis: 1, 2 and 5 of each decade, since more would overlap.
 fn tick(x: &f64) -> String {
     let digit = (x / 10.0_f64.powf(x.log10().floor() + 1e-9)).round();
-    if [1.0, 2.0, 5.0, 10.0].contains(&digit) { format!("{}", (x * 1e9).round() / 1e9) } else { String::new() }
+    if [1.0, 2.0, 5.0, 10.0].contains(&digit) { plain(x) } else { String::new() }
 }
 
-fn draw(path: &Path, title: &str, panels: &[Curves]) -> Result<(), Box<dyn std::error::Error>> {
-    with_font();
-    let rows = panels.len().div_ceil(2);
-    let root = BitMapBackend::new(path, (1200, 60 + 380 * rows as u32)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let root = root.titled(title, (FONT, 24).into_font().color(&INK))?;
-    let points = || panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| &line.points);
-    let mut ys = range(points().map(|point| point.1), 1.3);
-    // Room for the legend.
-    ys.end *= (ys.end / ys.start).powf(0.4);
-    for (panel, area) in panels.iter().zip(root.split_evenly((rows, 2))) {
-        let xs = range(panel.lines.iter().flat_map(|line| &line.points).map(|point| point.0), 1.1);
-        let ys = ys.clone().log_scale();
-        let mut builder = ChartBuilder::on(&area);
-        builder.margin(12).margin_right(30).x_label_area_size(48).y_label_area_size(70);
-        panel_on(&mut builder, xs.log_scale(), ys, panel)?;
+struct Panels<'a>(&'a [Curves]);
+
+impl Panels<'_> {
+    fn columns(&self) -> usize {
+        self.0.len().clamp(1, 2)
     }
-    root.present()?;
-    Ok(())
+
+    fn rows(&self) -> usize {
+        self.0.len().div_ceil(self.columns())
+    }
 }
 
-fn panel_on<X, Y>(
-    builder: &mut ChartBuilder<'_, '_, BitMapBackend<'_>>,
-    xs: X,
-    ys: Y,
-    panel: &Curves,
-) -> Result<(), Box<dyn std::error::Error>>
+impl Drawing for Panels<'_> {
+    fn size(&self) -> (u32, u32) {
+        (if self.columns() == 1 { 900 } else { 1200 }, 380 * self.rows() as u32)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
+        for (panel, area) in self.0.iter().zip(area.split_evenly((self.rows(), self.columns()))) {
+            let alike = self.0.iter().filter(|other| (&other.y, other.y_scale) == (&panel.y, panel.y_scale));
+            let points = alike.flat_map(|panel| &panel.lines).flat_map(|line| &line.points);
+            // Room for the legend.
+            let ys = range(panel.y_scale, points.map(|point| point.1), [0.05, 0.5]);
+            let xs = panel.lines.iter().flat_map(|line| &line.points).map(|point| point.0);
+            let xs = range(panel.x_scale, xs, [0.02, 0.04]);
+            match (panel.x_scale, panel.y_scale) {
+                (Scale::Linear, Scale::Linear) => draw_panel(&area, xs, ys, panel)?,
+                (Scale::Linear, Scale::Log) => draw_panel(&area, xs, ys.log_scale(), panel)?,
+                (Scale::Log, Scale::Linear) => draw_panel(&area, xs.log_scale(), ys, panel)?,
+                (Scale::Log, Scale::Log) => draw_panel(&area, xs.log_scale(), ys.log_scale(), panel)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn draw_panel<DB: DrawingBackend, X, Y>(area: &DrawingArea<DB, Shift>, xs: X, ys: Y, panel: &Curves) -> Drawn
 where
     X: AsRangedCoord<Value = f64>,
     Y: AsRangedCoord<Value = f64>,
     X::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    DB::ErrorType: 'static,
 {
-    let mut chart = builder.build_cartesian_2d(xs, ys)?;
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style((FONT, 17).into_font().color(&INK))
-        .x_desc(&panel.x)
-        .y_desc(&panel.y)
-        .x_label_formatter(&tick)
-        .y_label_formatter(&tick)
-        .draw()?;
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .margin_right(30)
+        .x_label_area_size(48)
+        .y_label_area_size(74)
+        .build_cartesian_2d(xs, ys)?;
+    let ticks = |scale: Scale| if scale == Scale::Log { tick } else { plain };
+    axes(&mut chart, (&panel.x, &panel.y), (&ticks(panel.x_scale), &ticks(panel.y_scale)))?;
     let mut colours = CURVES.iter().cycle();
-    for line in &panel.lines {
-        let colour = if line.reference { TARGET } else { *colours.next().expect("a cycle has no end") };
-        chart
-            .draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(3)).point_size(4))?
-            .label(&line.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], colour.stroke_width(3)));
+    for curve in &panel.lines {
+        let colour = if curve.reference { TARGET } else { *colours.next().expect("a cycle has no end") };
+        let mark = if curve.points.len() <= 40 { 4 } else { 0 };
+        line(&mut chart, &curve.name, curve.points.iter().copied(), (colour, 3), mark)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(GRID)
-        .legend_area_size(34)
-        .label_font((FONT, 17).into_font().color(&INK))
-        .draw()?;
-    Ok(())
+    legend(&mut chart)
 }
 
 #[cfg(test)]
@@ -128,7 +154,7 @@ mod tests {
 
     fn panel(points: Vec<(f64, f64)>) -> Curves {
         let lines = vec![Curve { name: "one".into(), points, reference: false }];
-        Curves { x: "neurons".into(), y: "ns".into(), lines }
+        Curves { x: "neurons".into(), y: "ns".into(), x_scale: Scale::Log, y_scale: Scale::Log, lines }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Lines over time in panels one below the other: what the figures of single trials are made of.
 
 use crate::PlotError;
-use crate::style::{FONT, GRID, INK, with_font};
+use crate::canvas::{Drawing, Drawn, write};
+use crate::style::{axes, legend, line, plain};
+use plotters::coord::Shift;
 use plotters::prelude::*;
+use std::ops::Range;
 use std::path::Path;
 
 /// One line of a panel.
@@ -20,57 +23,81 @@ pub(crate) struct Panel<'a> {
     pub(crate) lines: Vec<Line<'a>>,
 }
 
-/// Draws panels that share their axes to a PNG file.
-pub(crate) fn panels(path: &Path, title: &str, dt: f64, panels: &[Panel<'_>]) -> Result<(), PlotError> {
-    draw(path, title, dt, panels)
-        .map_err(|error| PlotError { path: path.display().to_string(), reason: error.to_string() })
+/// How panels find the range of their values.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Heights {
+    /// All the same, as far below 0 as above.
+    Shared,
+    /// Each its own.
+    Own,
 }
 
-fn draw(path: &Path, title: &str, dt: f64, panels: &[Panel<'_>]) -> Result<(), Box<dyn std::error::Error>> {
-    with_font();
-    let root = BitMapBackend::new(path, (1100, 60 + 270 * panels.len() as u32)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let root = root.titled(title, (FONT, 24).into_font().color(&INK))?;
-    let lines = || panels.iter().flat_map(|panel| &panel.lines);
-    let end = lines().map(|line| line.values.len()).max().unwrap_or(0) as f64 * dt;
-    let largest = lines().flat_map(|line| &line.values).fold(0.0_f32, |largest, x| largest.max(x.abs()));
-    let largest = 1.1 * if largest > 0.0 { largest as f64 } else { 1.0 };
-    // Room for the legend.
-    let top = 1.45 * largest;
-    for (at, (panel, area)) in panels.iter().zip(root.split_evenly((panels.len(), 1))).enumerate() {
-        let mut chart = ChartBuilder::on(&area)
-            .margin(12)
-            .margin_right(36)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..end, -largest..top)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style((FONT, 17).into_font().color(&INK))
-            .x_label_formatter(&|t| format!("{t:.0}"))
-            .x_desc(if at + 1 == panels.len() { "time (ms)" } else { "" })
-            .y_desc(&panel.label)
-            .draw()?;
-        for Line { name, values, colour, thickness } in &panel.lines {
-            let (colour, thickness) = (*colour, *thickness);
-            let points = values.iter().enumerate().map(|(t, &value)| ((t + 1) as f64 * dt, value as f64));
-            chart
-                .draw_series(LineSeries::new(points, colour.stroke_width(thickness)))?
-                .label(*name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], colour.stroke_width(thickness)));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(GRID)
-            .legend_area_size(34)
-            .label_font((FONT, 17).into_font().color(&INK))
-            .draw()?;
+/// Panels that share the axis of time.
+pub(crate) struct Panels<'a> {
+    pub(crate) dt: f64,
+    pub(crate) heights: Heights,
+    pub(crate) panels: Vec<Panel<'a>>,
+}
+
+/// Draws panels to a file.
+pub(crate) fn panels(path: &Path, title: &str, dt: f64, panels: Vec<Panel<'_>>) -> Result<(), PlotError> {
+    write(path, title, &Panels { dt, heights: Heights::Shared, panels })
+}
+
+/// The range of values with room above them for a legend of so many entries.
+fn range<'a>(heights: Heights, entries: usize, values: impl Iterator<Item = &'a f32>) -> Range<f64> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for &x in values.filter(|x| x.is_finite()) {
+        (low, high) = (low.min(x as f64), high.max(x as f64));
     }
-    root.present()?;
-    Ok(())
+    if low > high {
+        (low, high) = (0.0, 0.0);
+    }
+    if heights == Heights::Shared {
+        high = high.max(-low);
+        low = -high;
+    }
+    if high - low < 1e-12 {
+        (low, high) = (low - 1.0, high + 1.0);
+    }
+    let room = 0.05 * (high - low);
+    low - room..high + room + (0.05 + 0.12 * entries as f64) * (high - low)
+}
+
+impl Drawing for Panels<'_> {
+    fn size(&self) -> (u32, u32) {
+        (1100, 270 * self.panels.len() as u32)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn
+    where
+        DB::ErrorType: 'static,
+    {
+        let Self { dt, heights, panels } = self;
+        let lines = || panels.iter().flat_map(|panel| &panel.lines);
+        let end = lines().map(|line| line.values.len()).max().unwrap_or(0) as f64 * dt;
+        let entries = |panel: &Panel<'_>| panel.lines.iter().filter(|line| !line.name.is_empty()).count();
+        let most = panels.iter().map(entries).max().unwrap_or(0);
+        let shared = range(*heights, most, lines().flat_map(|line| &line.values));
+        for (at, (panel, area)) in panels.iter().zip(area.split_evenly((panels.len(), 1))).enumerate() {
+            let heights = match heights {
+                Heights::Shared => shared.clone(),
+                Heights::Own => range(*heights, entries(panel), panel.lines.iter().flat_map(|line| &line.values)),
+            };
+            let mut chart = ChartBuilder::on(&area)
+                .margin(12)
+                .margin_right(36)
+                .x_label_area_size(44)
+                .y_label_area_size(70)
+                .build_cartesian_2d(0.0..end, heights)?;
+            let time = if at + 1 == panels.len() { "time (ms)" } else { "" };
+            axes(&mut chart, (time, &panel.label), (&plain, &plain))?;
+            for Line { name, values, colour, thickness } in &panel.lines {
+                let points = values.iter().enumerate().map(|(t, &value)| ((t + 1) as f64 * dt, value as f64));
+                line(&mut chart, name, points, (*colour, *thickness), 0)?;
+            }
+            legend(&mut chart)?;
+        }
+        Ok(())
+    }
 }

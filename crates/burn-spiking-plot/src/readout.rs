@@ -20,7 +20,7 @@ pub struct Readout<'a> {
     pub width: usize,
 }
 
-/// Draws one panel for each output to a PNG file.
+/// Draws one panel for each output to a PNG or SVG file.
 ///
 /// # Errors
 /// [`PlotError`] if the file cannot be written.
@@ -38,7 +38,7 @@ pub fn readout(path: impl AsRef<Path>, figure: &Readout<'_>) -> Result<(), PlotE
             Line { name: "readout", values: channel(output, at), colour: OUTPUT, thickness: 2 },
         ],
     };
-    panels(path.as_ref(), figure.title, figure.dt, &(0..width).map(panel).collect::<Vec<_>>())
+    panels(path.as_ref(), figure.title, figure.dt, (0..width).map(panel).collect())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use burn_spiking_examples::benchmark::{Problem, System, Way, at_least_one};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::measured::Stream;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
-use burn_spiking_plot::{Curve, Curves, curves};
+use burn_spiking_plot::{Curve, Curves, Scale, curves};
 use clap::Parser;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -167,7 +167,8 @@ fn run(args: &Args) -> Result<(), Stop> {
             let (low, high) = (ends.iter().copied().fold(f64::MAX, f64::min), ends.iter().copied().fold(0.0, f64::max));
             let points = vec![(low, stream_ns), (high, stream_ns)];
             lines.push(Curve { name: "streaming".into(), points, reference: true });
-            Curves { x: label.into(), y: "ns per neuron and step".into(), lines }
+            let y = "ns per neuron and step".into();
+            Curves { x: label.into(), y, x_scale: Scale::Log, y_scale: Scale::Log, lines }
         })
         .collect();
     let report = Report { stream, stream_ns_per_neuron_step: stream_ns, series };

@@ -1,0 +1,45 @@
+//! Files that figures are drawn to: PNG or SVG, by the name's ending.
+
+use crate::PlotError;
+use crate::style::{FONT, INK, TITLE, with_font};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use std::path::Path;
+
+/// What a drawing on some kind of file may end with.
+pub(crate) type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// A figure below its title.
+pub(crate) trait Drawing {
+    /// Width and height without the title.
+    fn size(&self) -> (u32, u32);
+
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn
+    where
+        DB::ErrorType: 'static;
+}
+
+/// Height of the title.
+const TITLE_HEIGHT: u32 = 60;
+
+/// Draws a figure with its title: to an SVG file if the path ends in `.svg`, else to a PNG file.
+pub(crate) fn write(path: &Path, title: &str, drawing: &impl Drawing) -> Result<(), PlotError> {
+    with_font();
+    let (width, height) = drawing.size();
+    let size = (width, height + TITLE_HEIGHT);
+    let drawn = match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg")) {
+        true => on(SVGBackend::new(path, size).into_drawing_area(), title, drawing),
+        false => on(BitMapBackend::new(path, size).into_drawing_area(), title, drawing),
+    };
+    drawn.map_err(|error| PlotError { path: path.display().to_string(), reason: error.to_string() })
+}
+
+fn on<DB: DrawingBackend>(root: DrawingArea<DB, Shift>, title: &str, drawing: &impl Drawing) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    root.fill(&WHITE)?;
+    drawing.draw(&root.titled(title, (FONT, TITLE).into_font().color(&INK))?)?;
+    root.present()?;
+    Ok(())
+}
