@@ -7,12 +7,13 @@
 //! Source: Huh & Sejnowski 2017, predictive coding. W_f starts at 0 and learns to cancel what the input current has achieved
 //! already: the trained W_f is close to −U O.
 
-use crate::network::{ReadoutNetwork, floats};
-use burn::module::Initializer;
+use crate::network::{GrowingFloor, ReadoutNetwork, floats};
+use burn::module::{Initializer, Param};
 use burn::nn::LinearConfig;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use burn_spiking::{
-    ConfigError, Firing, Gate, Initial, Neuron, SpikingNetwork, SpikingRnnConfig, Synapse, TrackingLossConfig,
+    ConfigError, Firing, Gate, Initial, Neuron, PotentialFloor, SpikingNetwork, SpikingRnnConfig, Synapse,
+    TrackingLossConfig,
 };
 use burn_spiking_tasks::score::correlation;
 use burn_spiking_tasks::{Coding, Tracking, TrialBatch};
@@ -23,6 +24,14 @@ pub const TAU: f64 = 10.0;
 pub const TAU_FAST: f64 = 1.0;
 /// Width of the gate.
 pub const WIDTH: f64 = 0.5;
+/// Steps of the longest trials that are trained on.
+pub const LONGEST: usize = 400;
+
+/// The same directions, all of length 1. No neuron then hears so little that it never spikes and never learns. `[C, N]`.
+fn of_one_length(input: Tensor<2>) -> Tensor<2> {
+    let length = input.clone().square().sum_dim(0).sqrt();
+    input / length
+}
 
 /// The network for a task, with parameters drawn from the device's random state.
 ///
@@ -30,7 +39,7 @@ pub const WIDTH: f64 = 0.5;
 /// [`ConfigError`] if the task's sizes or step describe no network.
 pub fn autoencoder(task: &Coding, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
     let channels = task.channels();
-    let layer = SpikingRnnConfig::new(channels, task.neurons)
+    let mut layer = SpikingRnnConfig::new(channels, task.neurons)
         .with_neuron(Neuron::Nif)
         .with_gate(Gate::Quintic { width: WIDTH })
         .with_synapses(vec![Synapse::read_only(TAU), Synapse::recurrent_only(TAU_FAST)])
@@ -38,13 +47,16 @@ pub fn autoencoder(task: &Coding, device: &Device) -> Result<ReadoutNetwork, Con
         .with_tonic(false)
         .with_initial(Some(Initial { input: (channels as f64).sqrt(), recurrent: 0.0, tonic: 0.0 }))
         .init(device)?;
+    let directions = of_one_length(layer.input.val().detach());
+    layer.input = Param::from_tensor(directions * (channels as f64).sqrt());
     let readout = LinearConfig::new(task.neurons, channels)
         .with_bias(false)
-        .with_initializer(Initializer::Normal { mean: 0.0, std: 1.0 / TAU })
+        .with_initializer(Initializer::Normal { mean: 0.0, std: 0.3 / TAU })
         .init(device);
-    // λ = 0.1 on the paper's s = ŝ/τ.
-    let loss = TrackingLossConfig::new().with_lambda(0.1 / (TAU * TAU)).init()?;
-    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss })
+    // λ = 0.05 on the paper's s = ŝ/τ.
+    let loss = TrackingLossConfig::new().with_lambda(0.05 / (TAU * TAU)).init()?;
+    let floor = GrowingFloor { cost: PotentialFloor { floor: -0.5, weight: 0.1 }, steps_below: LONGEST };
+    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss, floor: Some(floor) })
 }
 
 /// The same network with its fast recurrent synapses deleted.
@@ -82,21 +94,65 @@ pub struct Evaluation {
     pub target: Vec<f32>,
 }
 
-/// Correlations of the fast weights with −U O off the diagonal, and of U with the transpose of O.
-pub fn correlations(model: &ReadoutNetwork) -> (f64, f64) {
+/// The currents into one neuron during a trial, in units of 1/ms: from outside, and through the fast recurrent synapses.
+///
+/// - `input`: `[T, C]`.
+/// - `charge`: ΔQ, `[T, N]`.
+pub fn currents(model: &ReadoutNetwork, input: &[f32], charge: &[f32], neuron: usize) -> [Vec<f32>; 2] {
+    let config = model.network.layer.config();
+    let (n, channels, tau_m) = (config.n_neurons, config.d_input, config.membrane_tau() as f32);
     let u = floats(model.network.layer.input.val());
-    let o = floats(model.network.readout.weight.val());
     let fast = floats(model.network.layer.recurrent[0].val());
-    let (n, channels) = (model.network.layer.config().n_neurons, model.network.layer.config().d_input);
-    let (mut weights, mut predicted) = (Vec::new(), Vec::new());
-    for pre in 0..n {
-        for post in (0..n).filter(|&post| post != pre) {
-            weights.push(fast[pre * n + post] as f64);
-            let current = |c: usize| (o[pre * channels + c] * u[c * n + post]) as f64;
-            predicted.push(-(0..channels).map(current).sum::<f64>());
-        }
+    let external = input.chunks_exact(channels).map(|i| i.iter().zip(u.iter().skip(neuron).step_by(n)));
+    let external = external.map(|pairs| pairs.map(|(i, u)| i * u).sum::<f32>() / tau_m).collect();
+    let decay = (-config.dt / TAU_FAST).exp() as f32;
+    // A step's current comes from the charges before it.
+    let mut current = 0.0;
+    let recurrent = charge.chunks_exact(n).map(|charge| {
+        let now = current;
+        let arrived: f32 = charge.iter().zip(fast.iter().skip(neuron).step_by(n)).map(|(q, w)| q * w).sum();
+        current = decay * current + arrived / tau_m;
+        now
+    });
+    [external, recurrent.collect()]
+}
+
+/// The fast weights and what the analysis predicts of them, −U O: pairs off the diagonal, and both as matrices `[N, N]`.
+pub struct FastWeights {
+    /// W_f.
+    pub trained: Vec<f32>,
+    /// −U O.
+    pub predicted: Vec<f32>,
+    /// (−U O, W_f) without autapses.
+    pub pairs: Vec<(f32, f32)>,
+    /// (U, Oᵀ).
+    pub input_and_readout: Vec<(f32, f32)>,
+}
+
+impl FastWeights {
+    /// Of a network.
+    pub fn of(model: &ReadoutNetwork) -> Self {
+        let u = floats(model.network.layer.input.val());
+        let o = floats(model.network.readout.weight.val());
+        let trained = floats(model.network.layer.recurrent[0].val());
+        let (n, channels) = (model.network.layer.config().n_neurons, model.network.layer.config().d_input);
+        let all = || (0..n * n).map(|at| (at / n, at % n));
+        let predicted: Vec<f32> = all()
+            .map(|(pre, post)| -(0..channels).map(|c| o[pre * channels + c] * u[c * n + post]).sum::<f32>())
+            .collect();
+        let apart = all().filter(|(pre, post)| pre != post).map(|(pre, post)| pre * n + post);
+        let pairs = apart.map(|at| (predicted[at], trained[at])).collect();
+        let both = (0..n).flat_map(|j| (0..channels).map(move |c| (c * n + j, j * channels + c)));
+        let input_and_readout = both.map(|(at_u, at_o)| (o[at_o], u[at_u])).collect();
+        Self { trained, predicted, pairs, input_and_readout }
     }
-    let pairs = (0..n).flat_map(|j| (0..channels).map(move |c| (c * n + j, j * channels + c)));
-    let (input, output): (Vec<f64>, Vec<f64>) = pairs.map(|(at_u, at_o)| (u[at_u] as f64, o[at_o] as f64)).unzip();
-    (correlation(&weights, &predicted), correlation(&input, &output))
+
+    /// Correlations of W_f with −U O off the diagonal, and of U with the transpose of O.
+    pub fn correlations(&self) -> (f64, f64) {
+        let of = |pairs: &[(f32, f32)]| {
+            let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().map(|&(a, b)| (a as f64, b as f64)).unzip();
+            correlation(&a, &b)
+        };
+        (of(&self.pairs), of(&self.input_and_readout))
+    }
 }

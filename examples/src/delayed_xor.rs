@@ -84,5 +84,5 @@ pub fn delayed_xor(task: &DelayedXor, start: Start, device: &Device) -> Result<R
         .with_initializer(Initializer::Normal { mean: 0.0, std: start.readout })
         .init(device);
     let loss = TrackingLossConfig::new().with_lambda(LAMBDA).init()?;
-    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss })
+    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss, floor: None })
 }

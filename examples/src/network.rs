@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use burn_spiking::{Firing, NetworkOutput, SpikingNetwork, SpikingState, TrackingLoss};
+use burn_spiking::{Firing, NetworkOutput, PotentialFloor, SpikingNetwork, SpikingState, TrackingLoss, Trajectory};
 use burn_spiking_tasks::{Answers, Round, Tracking, TrialBatch};
 
 /// A spiking network and the cost of its output.
@@ -16,6 +16,18 @@ pub struct ReadoutNetwork {
     pub network: SpikingNetwork,
     /// The cost.
     pub loss: TrackingLoss,
+    /// What keeps potentials up while trials grow.
+    #[module(skip)]
+    pub floor: Option<GrowingFloor>,
+}
+
+/// A cost on low potentials in trials shorter than these: the first ones, while trials grow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GrowingFloor {
+    /// The cost.
+    pub cost: PotentialFloor,
+    /// It counts in trials of fewer steps.
+    pub steps_below: usize,
 }
 
 impl ReadoutNetwork {
@@ -43,6 +55,24 @@ impl ReadoutNetwork {
     pub fn forward(&self, batch: TrialBatch) -> Outcome {
         let (run, _) = self.network.forward(batch.input.clone(), self.start(&batch));
         self.outcome(batch, run, None)
+    }
+
+    /// The readout of a batch, and all that was recorded on the way.
+    pub fn trajectory(&self, batch: &TrialBatch) -> (Tensor<3>, Trajectory) {
+        let (run, trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(batch));
+        (run.output, trajectory)
+    }
+
+    /// Runs a batch to learn from.
+    fn forward_growing(&self, batch: TrialBatch) -> Outcome {
+        let [_, steps, _] = batch.input.dims();
+        let Some(GrowingFloor { cost, .. }) = self.floor.filter(|floor| steps < floor.steps_below) else {
+            return self.forward(batch);
+        };
+        let (run, trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(&batch));
+        let floor = cost.forward(trajectory.v.expect("a recording has the potentials"));
+        let outcome = self.outcome(batch, run, None);
+        Outcome { cost: outcome.cost + floor, ..outcome }
     }
 
     /// The same with the network's firing.
@@ -128,7 +158,7 @@ impl TrainStep for ReadoutNetwork {
     type Output = Outcome;
 
     fn step(&self, batch: TrialBatch) -> TrainOutput<Outcome> {
-        let outcome = self.forward(batch);
+        let outcome = self.forward_growing(batch);
         let gradients = outcome.cost.backward();
         let judged = Outcome { cost: outcome.cost.detach(), output: outcome.output.detach(), ..outcome };
         TrainOutput::new(self, gradients, judged)

@@ -15,6 +15,7 @@ use burn::optim::ModuleOptimizer;
 use burn::train::metric::{Adaptor, LossMetric, Metric, Numeric};
 use burn::train::renderer::default_renderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining};
+use burn_spiking::Averaged;
 use burn_spiking::metric::{active_share, firing_rate, silent_share};
 use burn_spiking_tasks::{EpochLoader, Trial, TrialBatch};
 use std::io::IsTerminal;
@@ -30,7 +31,7 @@ pub struct Training<'a> {
     /// Lines instead of the dashboard, even in a terminal.
     pub plain: bool,
     /// The model at its start.
-    pub model: ReadoutNetwork,
+    pub model: Averaged<ReadoutNetwork>,
     /// The optimizer at its start.
     pub optimizer: ModuleOptimizer,
     /// The learning rates at their start.
@@ -53,7 +54,7 @@ pub fn batches(loader: &dyn DataLoader<TrialBatch>) -> Result<Vec<TrialBatch>, S
 
 /// What training gives.
 pub struct Trained {
-    /// The model after the best epoch, in validation mode.
+    /// The averaged model after the best epoch, in validation mode.
     pub model: ReadoutNetwork,
     /// That epoch.
     pub best_epoch: usize,
@@ -134,7 +135,7 @@ impl Training<'_> {
             .best(&judge, done)
             .ok_or_else(|| format!("{} was never a number in {done} epochs; lower the learning rates", judge.metric))?;
         let model = checkpoint::model_of(run, &self.model.valid(), best_epoch)?;
-        Ok(Trained { model, best_epoch, history })
+        Ok(Trained { model: model.average, best_epoch, history })
     }
 }
 
@@ -152,12 +153,18 @@ fn stopped(run: &Path, done: usize, epochs: usize) -> String {
 
 /// A first SIGINT or SIGTERM ends the run in good order, a second one ends it at once.
 fn stop_on_signal(interrupter: &Interrupter) -> Result<(), String> {
-    let interrupter = interrupter.clone();
-    ctrlc::set_handler(move || {
-        if interrupter.should_stop() {
-            std::process::exit(130);
+    /// Of the training that goes on; a process hears signals in one place, however many it does in turn.
+    static CURRENT: Mutex<Option<Interrupter>> = Mutex::new(None);
+    let heard = CURRENT.lock().expect("no holder panics").replace(interrupter.clone()).is_some();
+    if heard {
+        return Ok(());
+    }
+    ctrlc::set_handler(|| {
+        let current = CURRENT.lock().expect("no holder panics").clone();
+        match current {
+            Some(interrupter) if !interrupter.should_stop() => interrupter.stop(Some("stopped by the user")),
+            _ => std::process::exit(130),
         }
-        interrupter.stop(Some("stopped by the user"));
     })
     .map_err(|error| format!("signals cannot be heard: {error}"))
 }

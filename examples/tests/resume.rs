@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
+use burn_spiking::Averaged;
 use burn_spiking_examples::checkpoint;
 use burn_spiking_examples::delayed_xor::{Start, delayed_xor};
 use burn_spiking_tasks::DelayedXor;
@@ -60,7 +61,11 @@ fn interrupt(mut program: Command, folder: &Path, epoch: usize, signal: &str) ->
 fn end_of(folder: &Path) -> (String, Vec<TensorData>) {
     let numbers = [checkpoint::file(folder, "model", EPOCHS), folder.join("model.bpk")].map(|path| {
         let task = DelayedXor::new(1, 60.0, NEURONS);
-        let model = delayed_xor(&task, Start::default(), &Device::default()).unwrap().load_file(path);
+        let model = delayed_xor(&task, Start::default(), &Device::default()).unwrap();
+        let model = match path.ends_with("model.bpk") {
+            true => model.load_file(path),
+            false => Averaged::new(model, 0.99).unwrap().load_file(path).average,
+        };
         let layer = &model.network.layer;
         vec![
             layer.input.val().into_data(),

@@ -36,6 +36,22 @@ pub struct TrialBatch {
     pub rounds: Vec<Vec<Round>>,
 }
 
+impl TrialBatch {
+    /// One of its trials, as a batch of one.
+    ///
+    /// # Panics
+    /// If it has no such trial.
+    pub fn trial(&self, at: usize) -> Self {
+        Self {
+            input: self.input.clone().narrow(0, at, 1),
+            target: self.target.clone().narrow(0, at, 1),
+            weight: self.weight.clone().narrow(0, at, 1),
+            v0: self.v0.clone().narrow(0, at, 1),
+            rounds: vec![self.rounds[at].clone()],
+        }
+    }
+}
+
 /// Makes a [`TrialBatch`] of trials.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TrialBatcher;

@@ -63,6 +63,15 @@ pub(crate) fn positive_at_most(name: &str, value: f64, limit: f64, remedy: &str)
     Err(out_of_range(name, value, &format!("in (0, {limit}]"), remedy))
 }
 
+/// Refuses a value outside [0, limit).
+#[cfg(feature = "train")]
+pub(crate) fn within_below(name: &str, value: f64, limit: f64, remedy: &str) -> Result<(), ConfigError> {
+    if (0.0..limit).contains(&value) {
+        return Ok(());
+    }
+    Err(out_of_range(name, value, &format!("in [0, {limit})"), remedy))
+}
+
 /// Refuses a count of zero.
 pub(crate) fn at_least_one(name: &str, value: usize, remedy: &str) -> Result<(), ConfigError> {
     if value > 0 {

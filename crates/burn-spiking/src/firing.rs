@@ -6,6 +6,7 @@
 //! active = (neuron, step) pairs with charge ≠ 0, which are those that cost work
 //! ```
 
+use crate::gate::Gate;
 use burn::tensor::Tensor;
 
 /// Sums over trials.
@@ -79,10 +80,46 @@ impl Firing {
     }
 }
 
+/// The spikes of one trial: (step, neuron) of each reset, in order; a neuron that is reset twice in a step is there twice.
+///
+/// A step's charge is ΔQ = n + G(v after) − G(v before) for n resets, which gives n.
+///
+/// - `v0`: `[N]`.
+/// - `v`, `charge`: `[T, N]`.
+///
+/// # Panics
+/// If potentials and charges are not whole rows of N numbers, and as many of one as of the other.
+pub fn spikes(gate: &Gate, v0: &[f32], v: &[f32], charge: &[f32]) -> Vec<(usize, usize)> {
+    let n = v0.len();
+    assert!(n > 0 && v.len() == charge.len() && v.len().is_multiple_of(n), "rows of {n} potentials and charges");
+    let mut spikes = Vec::new();
+    let before = v0.iter().chain(v);
+    for (at, ((&before, &after), &charge)) in before.zip(v).zip(charge).enumerate() {
+        let resets = charge as f64 - gate.charge(after as f64) + gate.charge(before as f64);
+        for _ in 0..resets.round() as usize {
+            spikes.push((at / n, at % n));
+        }
+    }
+    spikes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use burn::tensor::Device;
+
+    #[test]
+    fn spikes_are_resets() {
+        let gate = Gate::Quintic { width: 0.5 };
+        let charge = |resets: f64, before: f64, after: f64| (resets + gate.charge(after) - gate.charge(before)) as f32;
+        // Neuron 0 is reset in step 1, neuron 1 twice in step 2; neuron 2 dips into the zone.
+        let v0 = [0.8, 0.2, 0.3];
+        let v = [0.9, 0.6, 0.7, 0.1, 0.6, 0.9, 0.2, 0.7, 0.4];
+        let resets = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0];
+        let before = v0.iter().chain(&v);
+        let charges: Vec<f32> = before.zip(&v).zip(resets).map(|((&b, &a), n)| charge(n, b as f64, a as f64)).collect();
+        assert_eq!(spikes(&gate, &v0, &v, &charges), [(1, 0), (2, 1), (2, 1)]);
+    }
 
     #[test]
     fn counts_spikes_silence_and_activity() {

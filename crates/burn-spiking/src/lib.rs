@@ -45,6 +45,8 @@
 // Burn 0.22 deprecates its NdArray backend, which users may still ask for.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
+#[cfg(feature = "train")]
+pub mod average;
 pub mod error;
 pub mod firing;
 pub mod gate;
@@ -59,10 +61,12 @@ pub mod rnn;
 pub mod scan;
 pub mod synapse;
 
+#[cfg(feature = "train")]
+pub use average::Averaged;
 pub use error::{ConfigError, RecordError};
-pub use firing::Firing;
+pub use firing::{Firing, spikes};
 pub use gate::Gate;
-pub use loss::{TrackingLoss, TrackingLossConfig};
+pub use loss::{PotentialFloor, TrackingLoss, TrackingLossConfig};
 pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::Neuron;
 pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory};

@@ -125,6 +125,31 @@ impl TrackingLoss {
     }
 }
 
+/// A cost on membrane potentials below a floor.
+///
+/// ```text
+/// C = mean over batch and time of κ Σ_neurons max(floor − v, 0)²/2
+/// ```
+///
+/// A neuron without restoring force, such as [`Nif`](crate::neuron::Nif), may drift so far below its reset that it never spikes
+/// again; no charge flows then, and no error comes back. This cost's gradient reaches it through its potential.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PotentialFloor {
+    /// The potential below which it costs, in units of the way from reset (0) to threshold (1).
+    pub floor: f64,
+    /// κ.
+    pub weight: f64,
+}
+
+impl PotentialFloor {
+    /// The cost, `[1]`, of potentials `[B, T, N]`.
+    pub fn forward(&self, v: Tensor<3>) -> Tensor<1> {
+        let [batch, steps, _] = v.dims();
+        let below = (-v + self.floor).clamp_min(0.0);
+        below.square().sum() * (0.5 * self.weight / (batch * steps) as f64)
+    }
+}
+
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
@@ -142,6 +167,13 @@ mod tests {
         let weight = Tensor::<2>::from_data([[2.0, 0.25]], &device);
         let cost = loss.forward_weighted(output, target, weight, trace).into_scalar::<f64>();
         assert!((cost - (2.0 + 0.25 * 4.0 + 0.5 * 14.0) / 4.0).abs() < 1e-6, "{cost}");
+    }
+
+    #[test]
+    fn floor_is_its_equation() {
+        let v = Tensor::<3>::from_data([[[1.0, -2.0], [-0.5, -1.5]]], &Device::flex());
+        let cost = PotentialFloor { floor: -0.5, weight: 0.2 }.forward(v).into_scalar::<f64>();
+        assert!((cost - 0.1 * (1.5 * 1.5 + 1.0) / 2.0).abs() < 1e-6, "{cost}");
     }
 
     #[test]

@@ -7,12 +7,20 @@ use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedul
 use burn::module::ParamGroup;
 use burn::optim::AdamConfig;
 use burn::tensor::Device;
-use burn_spiking_examples::autoencoder::{TAU, WIDTH, autoencoder, correlations, evaluate, without_fast};
+use burn_spiking::Averaged;
+use burn_spiking_examples::autoencoder::{
+    FastWeights, LONGEST, TAU, WIDTH, autoencoder, currents, evaluate, without_fast,
+};
 use burn_spiking_examples::device::DeviceName;
-use burn_spiking_examples::output::{Stop, exit_code};
+use burn_spiking_examples::figures::{self, Inside};
+use burn_spiking_examples::network::ReadoutNetwork;
+use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_examples::run::{Place, Run, seeded};
+use burn_spiking_examples::seeds::Seeds;
 use burn_spiking_examples::training::{Training, batches};
-use burn_spiking_plot::{Readout, readout};
+use burn_spiking_plot::{
+    PlotError, Readout, Scale, Scatter, Trace, Traces, Weights, readout, scatter, traces, weights,
+};
 use burn_spiking_tasks::metric::nmse;
 use burn_spiking_tasks::{Coding, EpochLoader, Trial, TrialBatch, TrialBatcher};
 use clap::Parser;
@@ -22,13 +30,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Trains 30 spiking neurons so that a linear readout of their spikes follows the filtered input, and writes a report, the
-/// trained model and a picture of readout against target. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes
+/// trained model and pictures of what it learned. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes
 /// on to the same end.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    seeds: Seeds,
     #[command(flatten)]
     options: Options,
 }
@@ -41,7 +51,7 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Epochs of 50 iterations; trials grow during the first half of them
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
@@ -51,6 +61,8 @@ struct Options {
     plain: bool,
 }
 
+/// Iterations over which parameters are averaged: c = 0.99.
+const AVERAGE: f64 = 0.99;
 const BATCH: usize = 50;
 const ITERATIONS_PER_EPOCH: usize = 50;
 const NEURONS: usize = 30;
@@ -77,7 +89,10 @@ struct Report {
 }
 
 fn main() -> ExitCode {
-    exit_code(run(&Args::parse()))
+    let Args { place, seeds, options } = Args::parse();
+    let with = |seed: u64| Options { seed, ..options.clone() };
+    let columns = ["seed", "nmse", "nmse_without_fast", "corr_wf_uo", "corr_u_o", "silent", "rate_hz", "train_seconds"];
+    exit_code(seeds.run("autoencoder", &place, options.seed, with, |place, seed| run(place, with(seed)), &columns))
 }
 
 /// Trials grow: a neuron that drifts away in a long trial before it has learned to fire never gets a gradient again.
@@ -86,7 +101,7 @@ fn steps_in(epoch: usize, epochs: usize) -> usize {
         0 => 50,
         1 => 100,
         2..4 => 200,
-        _ => 400,
+        _ => LONGEST,
     }
 }
 
@@ -95,7 +110,7 @@ fn rates(iterations: usize) -> Result<ModuleLrScheduler, String> {
     let cosine = |rate: f64| CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.05 * rate);
     ModuleLrSchedulerConfig::new(cosine(0.02).into())
         .with_group(ParamGroup::from_predicate("readout"), cosine(0.002))
-        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.06))
+        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.03))
         .init()
 }
 
@@ -105,8 +120,8 @@ fn unseen(task: &Coding, seed: u64, trials: usize, device: &Device) -> Result<Ep
     Ok(EpochLoader::constant(data, TrialBatcher, BATCH, device))
 }
 
-fn run(args: &Args) -> Result<(), Stop> {
-    let run = Run::open("autoencoder", &args.place, args.options.clone(), |options| options.device.device().map(drop))?;
+fn run(place: &Place, options: Options) -> Result<(), Stop> {
+    let run = Run::open("autoencoder", place, options, |options| options.device.device().map(drop))?;
     let (folder, options) = (&run.folder, &run.options);
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();
@@ -115,6 +130,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     task.check().map_err(|error| error.to_string())?;
     let model = autoencoder(&task, &training_device).map_err(|error| error.to_string())?;
     println!("{}", model.network.layer);
+    let model = Averaged::new(model, AVERAGE).map_err(|error| error.to_string())?;
 
     let epochs = options.epochs as usize;
     let training_data = {
@@ -145,14 +161,14 @@ fn run(args: &Args) -> Result<(), Stop> {
     let model = trained.model;
     let test = batches(&unseen(&task, seeded(options.seed, 2), TEST_TRIALS, &device)?)?;
     let evaluation = evaluate(&model, test.clone());
-    let (corr_wf_uo, corr_u_o) = correlations(&model);
+    let (corr_wf_uo, corr_u_o) = FastWeights::of(&model).correlations();
     let report = Report {
         seed: options.seed,
         epochs: options.epochs,
         best_epoch: trained.best_epoch,
         trials: TEST_TRIALS,
         nmse: evaluation.tracking.nmse(),
-        nmse_without_fast: evaluate(&without_fast(model.clone()), test).tracking.nmse(),
+        nmse_without_fast: evaluate(&without_fast(model.clone()), test.clone()).tracking.nmse(),
         corr_wf_uo,
         corr_u_o,
         rate_hz: evaluation.firing.rate_hz(),
@@ -170,6 +186,8 @@ fn run(args: &Args) -> Result<(), Stop> {
         width: CHANNELS,
     };
     readout(&picture, &shown).map_err(|error| error.to_string())?;
+    draw(folder, &model, &test[0]).map_err(|error| error.to_string())?;
+    figures::training(&folder.file("training.png"), "Auto-encoding: training", &trained.history, ("Nmse", Scale::Log))?;
 
     println!("normalised error on {TEST_TRIALS} fresh trials  {:.4}", report.nmse);
     println!("  with the fast synapses W_f deleted    {:.4}", report.nmse_without_fast);
@@ -182,4 +200,61 @@ fn run(args: &Args) -> Result<(), Stop> {
     println!("training took {train_seconds:.0} s; the best epoch was {} of {epochs}", report.best_epoch);
     println!("report {}, picture {}", folder.file("report.json").display(), picture.display());
     Ok(())
+}
+
+/// Draws one trial from within, and the weights.
+fn draw(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
+    let failed = |error: PlotError| error.to_string();
+    let inside = Inside::of(model, batch, 0);
+    inside.raster(&folder.file("raster.png"), "Auto-encoding: input, spikes, readout", model)?;
+
+    // The neuron that spikes most has the most to balance.
+    let sent = |j: usize| Inside::column(&inside.charge, NEURONS, j).iter().sum::<f32>();
+    let shown = (0..NEURONS).max_by(|&a, &b| sent(a).total_cmp(&sent(b))).unwrap_or(0);
+    let dt = model.network.layer.config().dt;
+    let [external, fast] = currents(model, &inside.input, &inside.charge, shown);
+    // Single spikes' currents last a step or two; their mean over the synapse's time constants shows what they cancel.
+    let smooth = |current: &[f32]| -> Vec<f32> {
+        let keep = (-dt / TAU).exp() as f32;
+        let mean = current.iter().scan(0.0, |mean, x| {
+            *mean = keep * *mean + (1.0 - keep) * x;
+            Some(*mean)
+        });
+        mean.collect()
+    };
+    let total: Vec<f32> = external.iter().zip(&fast).map(|(a, b)| a + b).collect();
+    let (external_mean, fast_mean, total_mean) = (smooth(&external), smooth(&fast), smooth(&total));
+    let deleted = Inside::of(&without_fast(model.clone()), batch, 0);
+    let [with, without] = [&inside, &deleted].map(|inside| Inside::column(&inside.v, NEURONS, shown));
+    let label = format!("v of neuron {shown}");
+    let panels = [
+        Traces {
+            label: "current (1/ms)",
+            lines: vec![Trace::new("external U i", &external), Trace::new("fast recurrent W_f s", &fast)],
+        },
+        Traces {
+            label: "mean current (1/ms)",
+            lines: vec![
+                Trace::new("external", &external_mean),
+                Trace::new("fast recurrent", &fast_mean),
+                Trace::reference("total", &total_mean),
+            ],
+        },
+        Traces {
+            label: &label,
+            lines: vec![Trace::reference("W_f deleted", &without), Trace::new("as trained", &with)],
+        },
+    ];
+    let title = format!("Tight balance: currents into neuron {shown}, and their means over {TAU} ms");
+    traces(folder.file("balance.png"), &title, dt, &panels).map_err(failed)?;
+
+    let found = FastWeights::of(model);
+    let matrix = |name, values| Weights { name, values, columns: NEURONS, across: "to neuron" };
+    let matrices = [matrix("W_f, from neuron", &found.trained), matrix("-U O, from neuron", &found.predicted)];
+    weights(folder.file("weights.png"), "Fast recurrent weights, trained and predicted", &matrices).map_err(failed)?;
+    let panels = [
+        Scatter { x: "-U O", y: "W_f (without autapses)", points: &found.pairs },
+        Scatter { x: "O transposed", y: "U", points: &found.input_and_readout },
+    ];
+    scatter(folder.file("scatter.png"), "What training finds, against the analysis", &panels).map_err(failed)
 }

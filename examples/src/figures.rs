@@ -1,0 +1,101 @@
+//! Figures that both tasks' programs draw.
+
+use crate::history::History;
+use crate::network::{ReadoutNetwork, floats};
+use burn::tensor::Tensor;
+use burn_spiking::spikes;
+use burn_spiking_plot::{Curve, Curves, Raster, Scale, curves, raster};
+use burn_spiking_tasks::TrialBatch;
+use std::path::Path;
+
+/// Draws how cost and score changed from epoch to epoch.
+///
+/// - `score`: the metric's name, and how its axis is divided.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale)) -> Result<(), String> {
+    let panel = |metric: &str, y_scale: Scale| {
+        let line = |name: &str, valid: bool| {
+            let point = |epoch: &crate::history::Epoch| {
+                let values = if valid { &epoch.valid } else { &epoch.train };
+                let value = values.get(metric).copied().flatten()?;
+                (y_scale == Scale::Linear || value > 0.0).then_some((epoch.epoch as f64, value))
+            };
+            let points = history.epochs().iter().filter_map(point).collect();
+            Curve { name: name.into(), points, reference: false }
+        };
+        let lines = vec![line("training", false), line("validation", true)];
+        Curves { x: "epoch".into(), y: metric.to_lowercase(), x_scale: Scale::Linear, y_scale, lines }
+    };
+    let panels = [panel("Loss", Scale::Log), panel(score.0, score.1)];
+    // A run may have had no number at all.
+    if panels.iter().any(|panel| panel.lines.iter().all(|line| line.points.is_empty())) {
+        return Ok(());
+    }
+    curves(path, title, &panels).map_err(|error| error.to_string())
+}
+
+/// What one trial of a batch was, from within.
+pub struct Inside {
+    /// N.
+    pub neurons: usize,
+    /// v_0, `[N]`.
+    pub v0: Vec<f32>,
+    /// i, `[T, C]`.
+    pub input: Vec<f32>,
+    /// v, `[T, N]`.
+    pub v: Vec<f32>,
+    /// ΔQ, `[T, N]`.
+    pub charge: Vec<f32>,
+    /// o, `[T, O]`.
+    pub output: Vec<f32>,
+}
+
+impl Inside {
+    /// Runs one trial of a batch.
+    pub fn of(model: &ReadoutNetwork, batch: &TrialBatch, trial: usize) -> Self {
+        let batch = batch.trial(trial);
+        let (output, trajectory) = model.trajectory(&batch);
+        let row = |tensor: Option<Tensor<3>>| floats(tensor.expect("a recording has potentials and charges"));
+        Self {
+            neurons: model.network.layer.config().n_neurons,
+            v0: floats(batch.v0.clone()),
+            input: floats(batch.input.clone()),
+            v: row(trajectory.v),
+            charge: row(trajectory.charge),
+            output: floats(output),
+        }
+    }
+
+    /// One neuron's, channel's or output's value in each step.
+    pub fn column(rows: &[f32], width: usize, at: usize) -> Vec<f32> {
+        rows.iter().skip(at).step_by(width).copied().collect()
+    }
+
+    /// Draws input, spikes and output.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn raster(&self, path: &Path, title: &str, model: &ReadoutNetwork) -> Result<(), String> {
+        let config = model.network.layer.config();
+        let steps = self.v.len() / self.neurons;
+        let columns = |rows: &[f32]| -> Vec<Vec<f32>> {
+            let width = rows.len() / steps;
+            (0..width).map(|at| Self::column(rows, width, at)).collect()
+        };
+        let (input, output) = (columns(&self.input), columns(&self.output));
+        let input: Vec<&[f32]> = input.iter().map(Vec::as_slice).collect();
+        let output: Vec<&[f32]> = output.iter().map(Vec::as_slice).collect();
+        let figure = Raster {
+            title,
+            dt: config.dt,
+            steps,
+            neurons: self.neurons,
+            spikes: &spikes(&config.gate, &self.v0, &self.v, &self.charge),
+            input: &input,
+            output: &output,
+        };
+        raster(path, &figure).map_err(|error| error.to_string())
+    }
+}
