@@ -2,6 +2,17 @@
 train *args:
     cargo run --release -p burn-spiking-examples --bin autoencoder -- {{args}}
 
+# Shows what the gate transmits.
+gate-demo *args:
+    cargo run --release -p burn-spiking-examples --bin gate-demo -- {{args}}
+
+# Both results of the paper on five seeds, with their tables and figures.
+results:
+    cargo run --release -p burn-spiking-examples --bin gate-demo
+    cargo run --release -p burn-spiking-examples --bin autoencoder -- --seeds 5 --plain
+    cargo run --release -p burn-spiking-examples --bin autoencoder -- --system oscillator --seeds 5 --plain --out runs/oscillator
+    cargo run --release -p burn-spiking-examples --bin delayed-xor -- --seeds 5 --plain
+
 # Trains the delayed exclusive or.
 delayed-xor *args:
     cargo run --release -p burn-spiking-examples --bin delayed-xor -- {{args}}

@@ -1,4 +1,5 @@
-//! The auto-encoding network: NIF neurons, a readout trace, fast recurrent synapses.
+//! The predictive-coding network: NIF neurons, a readout trace, fast recurrent synapses, and slow ones where the system that it
+//! follows has a memory beyond the readout's.
 //!
 //! ```text
 //! input i → U → 30 NIF neurons ⟲ W_f (τ_f = 1 ms) → readout o = O ŝ (τ = 10 ms), which should be i, low-pass filtered by τ
@@ -33,22 +34,35 @@ fn of_one_length(input: Tensor<2>) -> Tensor<2> {
     input / length
 }
 
+/// Whether the network has slow recurrent synapses too, with the readout's time constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recurrence {
+    /// Fast synapses alone.
+    Fast,
+    /// Fast and slow synapses.
+    FastAndSlow,
+}
+
 /// The network for a task, with parameters drawn from the device's random state.
 ///
 /// # Errors
 /// [`ConfigError`] if the task's sizes or step describe no network.
-pub fn autoencoder(task: &Coding, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
+pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
     let channels = task.channels();
+    let readout_synapse = match recurrence {
+        Recurrence::Fast => Synapse::read_only(TAU),
+        Recurrence::FastAndSlow => Synapse::new(TAU),
+    };
     let mut layer = SpikingRnnConfig::new(channels, task.neurons)
         .with_neuron(Neuron::Nif)
         .with_gate(Gate::Quintic { width: WIDTH })
-        .with_synapses(vec![Synapse::read_only(TAU), Synapse::recurrent_only(TAU_FAST)])
+        .with_synapses(vec![readout_synapse, Synapse::recurrent_only(TAU_FAST)])
         .with_dt(task.dt)
         .with_tonic(false)
         .with_initial(Some(Initial { input: (channels as f64).sqrt(), recurrent: 0.0, tonic: 0.0 }))
         .init(device)?;
-    let directions = of_one_length(layer.input.val().detach());
-    layer.input = Param::from_tensor(directions * (channels as f64).sqrt());
+    let directions = of_one_length(layer.input.val()) * (channels as f64).sqrt();
+    layer.input = Param::from_tensor(directions.detach());
     let readout = LinearConfig::new(task.neurons, channels)
         .with_bias(false)
         .with_initializer(Initializer::Normal { mean: 0.0, std: 0.3 / TAU })
@@ -61,9 +75,14 @@ pub fn autoencoder(task: &Coding, device: &Device) -> Result<ReadoutNetwork, Con
 
 /// The same network with its fast recurrent synapses deleted.
 pub fn without_fast(mut model: ReadoutNetwork) -> ReadoutNetwork {
-    model.network.layer.recurrent =
-        model.network.layer.recurrent.into_iter().map(|w| w.map(|w| w.zeros_like())).collect();
+    let fast = model.network.layer.recurrent.pop().expect("the fast synapses are the last");
+    model.network.layer.recurrent.push(fast.map(|w| w.zeros_like()));
     model
+}
+
+/// W_f, `[N, N]`.
+fn fast_weights(model: &ReadoutNetwork) -> Vec<f32> {
+    floats(model.network.layer.recurrent.last().expect("the fast synapses are the last").val())
 }
 
 /// How well the network does on trials, and how its neurons fire.
@@ -102,7 +121,7 @@ pub fn currents(model: &ReadoutNetwork, input: &[f32], charge: &[f32], neuron: u
     let config = model.network.layer.config();
     let (n, channels, tau_m) = (config.n_neurons, config.d_input, config.membrane_tau() as f32);
     let u = floats(model.network.layer.input.val());
-    let fast = floats(model.network.layer.recurrent[0].val());
+    let fast = fast_weights(model);
     let external = input.chunks_exact(channels).map(|i| i.iter().zip(u.iter().skip(neuron).step_by(n)));
     let external = external.map(|pairs| pairs.map(|(i, u)| i * u).sum::<f32>() / tau_m).collect();
     let decay = (-config.dt / TAU_FAST).exp() as f32;
@@ -134,7 +153,7 @@ impl FastWeights {
     pub fn of(model: &ReadoutNetwork) -> Self {
         let u = floats(model.network.layer.input.val());
         let o = floats(model.network.readout.weight.val());
-        let trained = floats(model.network.layer.recurrent[0].val());
+        let trained = fast_weights(model);
         let (n, channels) = (model.network.layer.config().n_neurons, model.network.layer.config().d_input);
         let all = || (0..n * n).map(|at| (at / n, at % n));
         let predicted: Vec<f32> = all()

@@ -22,6 +22,15 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+/// What makes an epoch the best, on validation data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best {
+    /// The lowest cost.
+    Cost,
+    /// The best score; of equals, the lowest cost.
+    Score,
+}
+
 /// What is trained, how, and where.
 pub struct Training<'a> {
     /// The run's folder.
@@ -36,6 +45,8 @@ pub struct Training<'a> {
     pub optimizer: ModuleOptimizer,
     /// The learning rates at their start.
     pub rates: ModuleLrScheduler,
+    /// What makes an epoch the best.
+    pub best: Best,
     /// Number of epochs.
     pub epochs: usize,
     /// Training data, from epoch 1.
@@ -63,7 +74,7 @@ pub struct Trained {
 }
 
 impl Training<'_> {
-    /// Trains to the last epoch and gives the model of the epoch with the best score on the validation data.
+    /// Trains to the last epoch and gives the model of the best epoch.
     ///
     /// Beside the score, cost, firing rate, silent and active share are recorded, the last three on validation data alone.
     ///
@@ -76,7 +87,8 @@ impl Training<'_> {
         Outcome: Adaptor<S::Input>,
     {
         let run = self.folder.path();
-        let judge = judged_by(&score);
+        let judge = judged_by(self.best, &score);
+        let score_name = score.name().to_string();
         let mut from = if self.resumed { checkpoint::newest(run, &self.model, usize::MAX)? } else { None };
         let mut history = History::open(run, from.unwrap_or(0))?;
         // An epoch without its line in the history is trained again.
@@ -98,7 +110,7 @@ impl Training<'_> {
                 run: run.to_path_buf(),
                 history: history.clone(),
                 judge: judge.clone(),
-                metrics: [names(&["Loss", &judge.metric]), names(&["Loss", &judge.metric, "Rate", "Silent", "Active"])],
+                metrics: [names(&["Loss", &score_name]), names(&["Loss", &score_name, "Rate", "Silent", "Active"])],
                 interrupter: interrupter.clone(),
             };
             let [model, optim, scheduler] = PARTS.map(|part| WholeFiles::new(run, part));
@@ -139,7 +151,10 @@ impl Training<'_> {
     }
 }
 
-fn judged_by<S: Metric>(score: &S) -> Judge {
+fn judged_by<S: Metric>(best: Best, score: &S) -> Judge {
+    if best == Best::Cost {
+        return Judge { metric: "Loss".into(), higher_is_better: false };
+    }
     let higher_is_better = match score.attributes() {
         burn::train::metric::MetricAttributes::Numeric(attributes) => attributes.higher_is_better,
         burn::train::metric::MetricAttributes::None => true,

@@ -82,6 +82,7 @@ where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     DB::ErrorType: 'static,
 {
+    let (_, height) = chart.plotting_area().dim_in_pixel();
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -92,6 +93,8 @@ where
         .y_desc(y)
         .x_label_formatter(x_ticks)
         .y_label_formatter(y_ticks)
+        // Numbers at the side should not touch each other in a low chart.
+        .y_labels((height as usize / 24).clamp(2, 10))
         .draw()?;
     Ok(())
 }

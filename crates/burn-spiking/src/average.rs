@@ -54,7 +54,8 @@ struct Parameters(HashMap<ParamId, Tensor<1>>);
 
 impl ModuleVisitor for Parameters {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.insert(param.id, param.val().detach().reshape([-1]));
+        // A detached parameter still asks for its gradient.
+        self.0.insert(param.id, param.val().detach().set_require_grad(false).reshape([-1]));
     }
 }
 

@@ -9,7 +9,7 @@ use burn::optim::AdamConfig;
 use burn::tensor::Device;
 use burn_spiking::Averaged;
 use burn_spiking_examples::autoencoder::{
-    FastWeights, LONGEST, TAU, WIDTH, autoencoder, currents, evaluate, without_fast,
+    FastWeights, LONGEST, Recurrence, TAU, WIDTH, autoencoder, currents, evaluate, without_fast,
 };
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::figures::{self, Inside};
@@ -17,7 +17,7 @@ use burn_spiking_examples::network::ReadoutNetwork;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_examples::run::{Place, Run, seeded};
 use burn_spiking_examples::seeds::Seeds;
-use burn_spiking_examples::training::{Training, batches};
+use burn_spiking_examples::training::{Best, Training, batches};
 use burn_spiking_plot::{
     PlotError, Readout, Scale, Scatter, Trace, Traces, Weights, readout, scatter, traces, weights,
 };
@@ -50,6 +50,9 @@ struct Options {
     /// Seed of the initial parameters and of all trials
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What the readout should follow
+    #[arg(long, value_enum, default_value_t = SystemName::AutoEncoding)]
+    system: SystemName,
     /// Epochs of 50 iterations; trials grow during the first half of them
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
@@ -61,6 +64,42 @@ struct Options {
     plain: bool,
 }
 
+/// A linear system that the input drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SystemName {
+    /// The low-pass filtered input.
+    AutoEncoding,
+    /// A damped oscillator, which takes slow recurrent synapses too.
+    Oscillator,
+}
+
+impl SystemName {
+    fn task(self) -> Coding {
+        match self {
+            SystemName::AutoEncoding => Coding::auto_encoding(CHANNELS, TAU, NEURONS),
+            SystemName::Oscillator => Coding::oscillator(OSCILLATOR_TAU, OSCILLATOR_PERIOD, NEURONS),
+        }
+    }
+
+    fn recurrence(self) -> Recurrence {
+        match self {
+            SystemName::AutoEncoding => Recurrence::Fast,
+            SystemName::Oscillator => Recurrence::FastAndSlow,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            SystemName::AutoEncoding => "Auto-encoding",
+            SystemName::Oscillator => "Damped oscillator",
+        }
+    }
+}
+
+/// The oscillator's decay and period, ms.
+const OSCILLATOR_TAU: f64 = 30.0;
+const OSCILLATOR_PERIOD: f64 = 100.0;
 /// Iterations over which parameters are averaged: c = 0.99.
 const AVERAGE: f64 = 0.99;
 const BATCH: usize = 50;
@@ -75,6 +114,7 @@ const LONG: usize = 800;
 #[derive(Serialize)]
 struct Report {
     seed: u64,
+    system: SystemName,
     epochs: u32,
     best_epoch: usize,
     trials: usize,
@@ -110,7 +150,7 @@ fn rates(iterations: usize) -> Result<ModuleLrScheduler, String> {
     let cosine = |rate: f64| CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.05 * rate);
     ModuleLrSchedulerConfig::new(cosine(0.02).into())
         .with_group(ParamGroup::from_predicate("readout"), cosine(0.002))
-        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.03))
+        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.02))
         .init()
 }
 
@@ -126,9 +166,9 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();
     device.seed(options.seed);
-    let task = Coding { v0_below: 1.0 - WIDTH, ..Coding::auto_encoding(CHANNELS, TAU, NEURONS) };
+    let task = Coding { v0_below: 1.0 - WIDTH, ..options.system.task() };
     task.check().map_err(|error| error.to_string())?;
-    let model = autoencoder(&task, &training_device).map_err(|error| error.to_string())?;
+    let model = autoencoder(&task, options.system.recurrence(), &training_device).map_err(|error| error.to_string())?;
     println!("{}", model.network.layer);
     let model = Averaged::new(model, AVERAGE).map_err(|error| error.to_string())?;
 
@@ -151,6 +191,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         model,
         optimizer,
         rates: rates(epochs * ITERATIONS_PER_EPOCH)?,
+        best: Best::Cost,
         epochs,
         training: EpochLoader::new(training_data, TrialBatcher, BATCH, &training_device),
         validation: Arc::new(unseen(&task, seeded(options.seed, 1), VALIDATION_TRIALS, &device)?),
@@ -164,6 +205,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let (corr_wf_uo, corr_u_o) = FastWeights::of(&model).correlations();
     let report = Report {
         seed: options.seed,
+        system: options.system,
         epochs: options.epochs,
         best_epoch: trained.best_epoch,
         trials: TEST_TRIALS,
@@ -179,15 +221,16 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let picture = folder.file("readout.png");
     folder.write_json("report.json", &report)?;
     let shown = Readout {
-        title: &format!("Auto-encoding by {NEURONS} spiking neurons: normalised error {:.4}", report.nmse),
+        title: &format!("{} by {NEURONS} spiking neurons: normalised error {:.4}", options.system.title(), report.nmse),
         dt: task.dt,
         output: &evaluation.output,
         target: &evaluation.target,
         width: CHANNELS,
     };
     readout(&picture, &shown).map_err(|error| error.to_string())?;
-    draw(folder, &model, &test[0]).map_err(|error| error.to_string())?;
-    figures::training(&folder.file("training.png"), "Auto-encoding: training", &trained.history, ("Nmse", Scale::Log))?;
+    draw(folder, options.system.title(), &model, &test[0])?;
+    let title = format!("{}: training", options.system.title());
+    figures::training(&folder.file("training.png"), &title, &trained.history, ("Nmse", Scale::Log))?;
 
     println!("normalised error on {TEST_TRIALS} fresh trials  {:.4}", report.nmse);
     println!("  with the fast synapses W_f deleted    {:.4}", report.nmse_without_fast);
@@ -203,10 +246,10 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
 }
 
 /// Draws one trial from within, and the weights.
-fn draw(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
+fn draw(folder: &Folder, title: &str, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
     let failed = |error: PlotError| error.to_string();
     let inside = Inside::of(model, batch, 0);
-    inside.raster(&folder.file("raster.png"), "Auto-encoding: input, spikes, readout", model)?;
+    inside.raster(&folder.file("raster.png"), &format!("{title}: input, spikes, readout"), model)?;
 
     // The neuron that spikes most has the most to balance.
     let sent = |j: usize| Inside::column(&inside.charge, NEURONS, j).iter().sum::<f32>();
@@ -249,8 +292,15 @@ fn draw(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(
     traces(folder.file("balance.png"), &title, dt, &panels).map_err(failed)?;
 
     let found = FastWeights::of(model);
-    let matrix = |name, values| Weights { name, values, columns: NEURONS, across: "to neuron" };
-    let matrices = [matrix("W_f, from neuron", &found.trained), matrix("-U O, from neuron", &found.predicted)];
+    fn matrix<'a>(name: &'a str, values: &'a [f32]) -> Weights<'a> {
+        Weights { name, values, columns: NEURONS, across: "to neuron" }
+    }
+    // The analysis predicts W_f up to a factor.
+    let size = |values: &[f32]| values.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let factor = size(&found.trained) / size(&found.predicted).max(f32::MIN_POSITIVE);
+    let scaled: Vec<f32> = found.predicted.iter().map(|x| x * factor).collect();
+    let predicted = format!("-{factor:.1} U O, from neuron");
+    let matrices = [matrix("W_f, from neuron", &found.trained), matrix(&predicted, &scaled)];
     weights(folder.file("weights.png"), "Fast recurrent weights, trained and predicted", &matrices).map_err(failed)?;
     let panels = [
         Scatter { x: "-U O", y: "W_f (without autapses)", points: &found.pairs },

@@ -15,7 +15,7 @@ use burn_spiking_examples::network::{ReadoutNetwork, floats};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_examples::run::{Place, Run, seeded};
 use burn_spiking_examples::seeds::Seeds;
-use burn_spiking_examples::training::{Training, batches};
+use burn_spiking_examples::training::{Best, Training, batches};
 use burn_spiking_plot::{AnsweredTrial, Curve, Curves, Scale, curves};
 use burn_spiking_tasks::metric::answer_accuracy;
 use burn_spiking_tasks::{Answer, Answers, DelayedXor, EpochLoader, Gaps, Trial, TrialBatch, TrialBatcher};
@@ -189,6 +189,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         model,
         optimizer,
         rates: rates(epochs * options.iterations as usize)?,
+        best: Best::Score,
         epochs,
         training,
         validation: Arc::new(fixed(1, VALIDATION_TRIALS)?),
