@@ -251,8 +251,8 @@ impl<T: Real> Matrix<T> {
                 add_scaled(&mut acc[r], sent[r][j], weights);
             }
         }
-        for r in 0..R {
-            lanes_mut(out.row_mut(at + r))[first..first + B].copy_from_slice(&acc[r]);
+        for (r, acc) in acc.iter().enumerate() {
+            lanes_mut(out.row_mut(at + r))[first..first + B].copy_from_slice(acc);
         }
     }
 
@@ -385,17 +385,17 @@ impl<T: Real> Matrix<T> {
         let p = Strip::<S, T, B>::new(p, first);
         let zero = Lanes::<S, T>::of(0.0);
         let mut acc = [[zero; B]; R];
-        for r in 0..R {
-            acc[r] = *tile(self.row(j + r), first);
+        for (r, acc) in acc.iter_mut().enumerate() {
+            *acc = *tile(self.row(j + r), first);
         }
         for t in 0..length {
             let p = p.row(t);
-            for r in 0..R {
-                add_scaled(&mut acc[r], x.at(t, j + r), p);
+            for (r, acc) in acc.iter_mut().enumerate() {
+                add_scaled(acc, x.at(t, j + r), p);
             }
         }
-        for r in 0..R {
-            lanes_mut(self.row_mut(j + r))[first..first + B].copy_from_slice(&acc[r]);
+        for (r, acc) in acc.iter().enumerate() {
+            lanes_mut(self.row_mut(j + r))[first..first + B].copy_from_slice(acc);
         }
         B
     }
