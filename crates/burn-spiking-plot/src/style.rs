@@ -66,9 +66,9 @@ pub(crate) type Chart<'a, DB, X, Y> = ChartContext<'a, DB, Cartesian2d<X, Y>>;
 /// How numbers at ticks are written.
 pub(crate) type Ticks<'a> = &'a dyn Fn(&f64) -> String;
 
-/// A number at a tick, without the noise of its last digits.
+/// A number at a tick, without the noise of its last digits or a zero's sign.
 pub(crate) fn plain(x: &f64) -> String {
-    format!("{}", (x * 1e9).round() / 1e9)
+    format!("{}", (x * 1e9).round() / 1e9 + 0.0)
 }
 
 /// Draws a chart's axes and grid.

@@ -36,6 +36,8 @@ impl<M: Module> Averaged<M> {
     /// If `decay` is outside [0, 1).
     pub fn new(model: M, decay: f64) -> Result<Self, ConfigError> {
         within_below("average's decay", decay, 1.0, "use 0 for no mean, 0.99 for one over about 100 iterations")?;
+        // Parameters that are drawn when first asked for must be drawn before there are two of them.
+        model.visit(&mut Parameters::default());
         Ok(Self { average: model.clone().no_grad(), model, decay })
     }
 
@@ -112,6 +114,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let mut averaged = Averaged::new(LinearConfig::new(3, 2).init(&device), 0.75).unwrap();
         let mut expected = weights(&averaged.model);
+        assert_eq!(expected, weights(&averaged.average));
         let mut optimizer = SgdConfig::new().init();
         for _ in 0..4 {
             let cost = averaged.model.forward(Tensor::<2>::ones([1, 3], &device)).square().sum();
