@@ -56,7 +56,7 @@ impl Inside {
     /// Runs one trial of a batch.
     pub fn of(model: &ReadoutNetwork, batch: &TrialBatch, trial: usize) -> Self {
         let batch = batch.trial(trial);
-        let (output, trajectory) = model.trajectory(&batch);
+        let (run, trajectory) = model.recorded(&batch);
         let row = |tensor: Option<Tensor<3>>| floats(tensor.expect("a recording has potentials and charges"));
         Self {
             neurons: model.network.layer.config().n_neurons,
@@ -64,7 +64,7 @@ impl Inside {
             input: floats(batch.input.clone()),
             v: row(trajectory.v),
             charge: row(trajectory.charge),
-            output: floats(output),
+            output: floats(run.output),
         }
     }
 

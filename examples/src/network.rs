@@ -57,10 +57,10 @@ impl ReadoutNetwork {
         self.outcome(batch, run, None)
     }
 
-    /// The readout of a batch, and all that was recorded on the way.
-    pub fn trajectory(&self, batch: &TrialBatch) -> (Tensor<3>, Trajectory) {
+    /// What the network gives for a batch, and all that was recorded on the way.
+    pub fn recorded(&self, batch: &TrialBatch) -> (NetworkOutput, Trajectory) {
         let (run, trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(batch));
-        (run.output, trajectory)
+        (run, trajectory)
     }
 
     /// Runs a batch to learn from.
@@ -69,7 +69,7 @@ impl ReadoutNetwork {
         let Some(GrowingFloor { cost, .. }) = self.floor.filter(|floor| steps < floor.steps_below) else {
             return self.forward(batch);
         };
-        let (run, trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(&batch));
+        let (run, trajectory) = self.recorded(&batch);
         let floor = cost.forward(trajectory.v.expect("a recording has the potentials"));
         let outcome = self.outcome(batch, run, None);
         Outcome { cost: outcome.cost + floor, ..outcome }
@@ -77,7 +77,7 @@ impl ReadoutNetwork {
 
     /// The same with the network's firing.
     pub fn forward_recording(&self, batch: TrialBatch) -> Outcome {
-        let (run, trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(&batch));
+        let (run, trajectory) = self.recorded(&batch);
         let charge = trajectory.charge.expect("a recording has the charge");
         self.outcome(batch, run, Some(Firing::of(charge, self.network.layer.config().dt)))
     }

@@ -21,6 +21,13 @@ pub struct Place {
     pub resume: Option<PathBuf>,
 }
 
+impl Place {
+    /// The folder that a program's new run goes to.
+    pub fn folder(&self, program: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| Path::new("runs").join(program))
+    }
+}
+
 /// A run that is open; no other program can open it at the same time.
 #[derive(Debug)]
 pub struct Run<O> {
@@ -70,8 +77,7 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
             }
             None => {
                 check(&options)?;
-                let path = place.out.clone().unwrap_or_else(|| Path::new("runs").join(program));
-                Self::start(program, &path, options, place.overwrite)
+                Self::start(program, &place.folder(program), options, place.overwrite)
             }
         }
     }

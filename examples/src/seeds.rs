@@ -4,7 +4,7 @@ use crate::output::{Folder, Stop};
 use crate::run::Place;
 use serde::Serialize;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How many seeds.
 #[derive(clap::Args, Debug, Clone)]
@@ -36,7 +36,7 @@ impl Seeds {
         if self.seeds == 1 {
             return run(place, first);
         }
-        let root = Folder::make(place.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(program)))?;
+        let root = Folder::make(place.folder(program))?;
         let mut reports = Vec::new();
         for seed in first..first + self.seeds {
             let folder = root.file(&format!("seed-{seed}"));

@@ -46,6 +46,13 @@ impl Raster<'_> {
     }
 }
 
+/// A chart whose axis of time lines up with those above and below it.
+fn builder<'a, 'b, DB: DrawingBackend>(area: &'a DrawingArea<DB, Shift>, bottom: u32) -> ChartBuilder<'a, 'b, DB> {
+    let mut builder = ChartBuilder::on(area);
+    builder.margin_top(6).margin_left(12).margin_right(36).y_label_area_size(70).x_label_area_size(bottom);
+    builder
+}
+
 impl Drawing for Raster<'_> {
     fn size(&self) -> (u32, u32) {
         let strips = self.strips().iter().filter(|strip| !strip.is_empty()).count() as u32;
@@ -67,26 +74,14 @@ impl Drawing for Raster<'_> {
                 continue;
             }
             let largest = lines.iter().flat_map(|line| line.iter()).fold(1e-6_f32, |most, x| most.max(x.abs())) as f64;
-            let mut chart = ChartBuilder::on(area)
-                .margin_top(6)
-                .margin_left(12)
-                .margin_right(36)
-                .y_label_area_size(70)
-                .x_label_area_size(8)
-                .build_cartesian_2d(0.0..end, -1.1 * largest..1.1 * largest)?;
+            let mut chart = builder(area, 8).build_cartesian_2d(0.0..end, -1.1 * largest..1.1 * largest)?;
             axes(&mut chart, ("", label), (&|_| String::new(), &plain))?;
             for (values, colour) in lines.iter().zip(colours.into_iter().cycle()) {
                 let points = values.iter().enumerate().map(|(t, &x)| ((t + 1) as f64 * self.dt, x as f64));
                 line(&mut chart, "", points, (colour, 2), 0)?;
             }
         }
-        let mut chart = ChartBuilder::on(&middle)
-            .margin_top(6)
-            .margin_left(12)
-            .margin_right(36)
-            .y_label_area_size(70)
-            .x_label_area_size(44)
-            .build_cartesian_2d(0.0..end, 0.0..self.neurons as f64)?;
+        let mut chart = builder(&middle, 44).build_cartesian_2d(0.0..end, 0.0..self.neurons as f64)?;
         axes(&mut chart, ("time (ms)", "neuron"), (&plain, &plain))?;
         chart.draw_series(self.spikes.iter().map(|&(step, neuron)| {
             let (time, row) = ((step + 1) as f64 * self.dt, neuron as f64);

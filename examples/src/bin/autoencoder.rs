@@ -202,7 +202,8 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let model = trained.model;
     let test = batches(&unseen(&task, seeded(options.seed, 2), TEST_TRIALS, &device)?)?;
     let evaluation = evaluate(&model, test.clone());
-    let (corr_wf_uo, corr_u_o) = FastWeights::of(&model).correlations();
+    let found = FastWeights::of(&model);
+    let (corr_wf_uo, corr_u_o) = found.correlations();
     let report = Report {
         seed: options.seed,
         system: options.system,
@@ -228,7 +229,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         width: CHANNELS,
     };
     readout(&picture, &shown).map_err(|error| error.to_string())?;
-    draw(folder, options.system.title(), &model, &test[0])?;
+    draw(folder, options.system.title(), &model, &found, &test[0])?;
     let title = format!("{}: training", options.system.title());
     figures::training(&folder.file("training.png"), &title, &trained.history, ("Nmse", Scale::Log))?;
 
@@ -246,7 +247,13 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
 }
 
 /// Draws one trial from within, and the weights.
-fn draw(folder: &Folder, title: &str, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
+fn draw(
+    folder: &Folder,
+    title: &str,
+    model: &ReadoutNetwork,
+    found: &FastWeights,
+    batch: &TrialBatch,
+) -> Result<(), String> {
     let failed = |error: PlotError| error.to_string();
     let inside = Inside::of(model, batch, 0);
     inside.raster(&folder.file("raster.png"), &format!("{title}: input, spikes, readout"), model)?;
@@ -291,7 +298,6 @@ fn draw(folder: &Folder, title: &str, model: &ReadoutNetwork, batch: &TrialBatch
     let title = format!("Tight balance: currents into neuron {shown}, and their means over {TAU} ms");
     traces(folder.file("balance.png"), &title, dt, &panels).map_err(failed)?;
 
-    let found = FastWeights::of(model);
     fn matrix<'a>(name: &'a str, values: &'a [f32]) -> Weights<'a> {
         Weights { name, values, columns: NEURONS, across: "to neuron" }
     }

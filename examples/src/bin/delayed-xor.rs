@@ -295,23 +295,26 @@ fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> {
 
 /// Draws input, spikes and output of a trial for each answer.
 fn draw_spikes(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
-    for (name, answer) in [("plus", Answer::Plus), ("minus", Answer::Minus), ("none", Answer::None)] {
-        let Some(trial) = batch.rounds.iter().position(|rounds| rounds[0].answer == answer) else { continue };
+    for (name, trial) in first_of_each(["plus", "minus", "none"], batch) {
         let title = format!("Delayed exclusive or: the answer is {name}");
         Inside::of(model, batch, trial).raster(&folder.file(&format!("raster-{name}.png")), &title, model)?;
     }
     Ok(())
 }
 
+/// For each answer, in the order of [`Answer::ALL`], its name and the first trial of a batch whose first round wants it, if any does.
+fn first_of_each(names: [&'static str; 3], batch: &TrialBatch) -> impl Iterator<Item = (&'static str, usize)> {
+    let first = |answer: Answer| batch.rounds.iter().position(|rounds| rounds[0].answer == answer);
+    names.into_iter().zip(Answer::ALL.map(first)).filter_map(|(name, trial)| Some((name, trial?)))
+}
+
 /// The first trial of a batch for each answer of its first round.
 fn examples_of(model: &ReadoutNetwork, batch: &TrialBatch) -> Vec<AnsweredTrial> {
     let output = model.forward(batch.clone()).output;
-    let first = |answer: Answer| batch.rounds.iter().position(|rounds| rounds[0].answer == answer);
-    let found = ["answer +", "answer -", "no answer"].into_iter().zip(Answer::ALL.map(first));
-    let trial = |(label, at): (&str, Option<usize>)| {
-        let row = |tensor: &Tensor<3>| Some(floats(tensor.clone().narrow(0, at?, 1)));
+    let trial = |(label, at): (&str, usize)| {
+        let row = |tensor: &Tensor<3>| floats(tensor.clone().narrow(0, at, 1));
         let [input, output, target] = [&batch.input, &output, &batch.target].map(row);
-        Some(AnsweredTrial { label: label.into(), input: input?, output: output?, target: target? })
+        AnsweredTrial { label: label.into(), input, output, target }
     };
-    found.filter_map(trial).collect()
+    first_of_each(["answer +", "answer -", "no answer"], batch).map(trial).collect()
 }

@@ -1,8 +1,9 @@
 //! The scan's kernel for Burn's CPU backends, Flex and NdArray: one source for f32 and f64.
 //!
 //! It works on the backends' own storage without copying it. A sample is one unit of work, or where most neurons are active a few
-//! samples side by side; their states stay in cache, and only active neurons touch the weights. Gradients that samples share are summed in groups of samples that depend on the shape
-//! alone, and the groups in order, so results are bit-identical for any number of threads.
+//! samples side by side; their states stay in cache, and only active neurons touch the weights. Gradients that samples share are
+//! summed in groups of samples that depend on plan and shape alone, and the groups in order, so results are bit-identical for any
+//! number of threads.
 
 mod adjoint;
 mod forward;
