@@ -220,7 +220,6 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     };
     model.save(folder)?;
     let picture = folder.file("readout.png");
-    folder.write_json("report.json", &report)?;
     let shown = Readout {
         title: &format!("{} by {NEURONS} spiking neurons: normalised error {:.4}", options.system.title(), report.nmse),
         dt: task.dt,
@@ -232,6 +231,8 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     draw(folder, options.system.title(), &model, &found, &test[0])?;
     let title = format!("{}: training", options.system.title());
     figures::training(&folder.file("training.png"), &title, &trained.history, ("Nmse", Scale::Log))?;
+    // The last of all files: with it the run is done.
+    folder.write_json("report.json", &report)?;
 
     println!("normalised error on {TEST_TRIALS} fresh trials  {:.4}", report.nmse);
     println!("  with the fast synapses W_f deleted    {:.4}", report.nmse_without_fast);

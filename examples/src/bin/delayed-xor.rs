@@ -225,11 +225,12 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         accuracy_by_gap: by_gap,
     };
     draw_gaps(folder, &report)?;
-    folder.write_json("report.json", &report)?;
     let (picture, title) =
         (folder.file("answers.png"), format!("Delayed exclusive or: accuracy {:.3}", report.accuracy));
     burn_spiking_plot::answers(&picture, &title, task.dt, &shown).map_err(|error| error.to_string())?;
     trained.model.save(folder)?;
+    // The last of all files: with it the run is done.
+    folder.write_json("report.json", &report)?;
     let [plus, minus, none] = report.accuracy_by_answer;
     println!(
         "accuracy on {TEST_TRIALS} fresh trials    {:.3} (+ {plus:.3}, - {minus:.3}, none {none:.3})",
