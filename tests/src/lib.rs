@@ -14,7 +14,7 @@ use burn_spiking::scan::{
     Wanted,
 };
 use burn_spiking::scan::{reference, scan};
-use burn_spiking::{Body, Checkpoint, Gate, Neuron};
+use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron};
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -161,6 +161,7 @@ fn draws_of(
                 record_charge,
                 check_finite: false,
                 checkpoint,
+                adjoint: Adjoint::Exact,
                 body: Body::Kernel,
             };
             synapses(dt).prop_map(plan)

@@ -3,7 +3,7 @@
 //! `GRADIENT_DRAWS=n` changes the number of random networks of each test.
 
 use burn::tensor::DType;
-use burn_spiking::{Body, Checkpoint, Gate};
+use burn_spiking::{Adjoint, Body, Checkpoint, Gate};
 use burn_spiking_tests::{Draw, crowds, devices, draws};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -174,6 +174,34 @@ fn two_calls_are_one() {
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         }
     }
+}
+
+/// No longer the gradient, so tensor operations are all that the kernel can be held against; but restraint that restrains
+/// nothing is exact, and a limit keeps every sample's gradient within it.
+#[test]
+fn restrained_adjoints_agree_with_tensor_operations() {
+    let device = &devices()[0];
+    let mut restrained = 0;
+    for (at, draw) in sample(150).enumerate() {
+        let by = |limit: Option<f64>, keep: f64, body: Body| {
+            let adjoint = Adjoint::Restrained { limit, keep };
+            let plan = burn_spiking::scan::ScanPlan { adjoint, ..draw.plan.clone() };
+            Draw { plan, ..draw.clone() }.by_op(device, DType::F64, body)
+        };
+        let exact = draw.by_op(device, DType::F64, Body::Kernel);
+        assert_eq!(exact, by(None, 1.0, Body::Kernel), "draw {at}");
+        assert_eq!(exact, by(Some(1e300), 1.0, Body::Kernel), "draw {at}");
+        let limit = 0.5 * (draw.batch * draw.steps) as f64;
+        let kernel = by(Some(limit), 0.9, Body::Kernel);
+        let distance = kernel.distance(&by(Some(limit), 0.9, Body::TensorOps));
+        assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        for v0 in kernel.v0.chunks(draw.neurons) {
+            let norm = v0.iter().map(|x| x * x).sum::<f64>().sqrt();
+            assert!(norm <= 0.45 * (1.0 + 1e-12), "draw {at}: {norm}");
+        }
+        restrained += (kernel.distance(&exact) > 0.1) as usize;
+    }
+    assert!(restrained >= 100, "{restrained} draws of 150");
 }
 
 /// The check itself: an adjoint of a slightly different system must be told from the right one.

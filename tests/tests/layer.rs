@@ -3,8 +3,8 @@
 use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_spiking::{
-    Body, Gate, Neuron, RecordError, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingState,
-    Synapse, TrackingLossConfig,
+    Adjoint, Body, Checkpoint, Gate, Neuron, RecordError, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
+    SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
 };
 use burn_spiking_tests::{devices, relative_distance};
 
@@ -217,6 +217,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         check_finite: false,
         readout: None,
         checkpoint,
+        adjoint: Adjoint::Exact,
         body: Body::Kernel,
     };
     for device in devices() {
@@ -449,14 +450,19 @@ fn double_precision_is_kept_on_the_way_through_burn() {
     assert!(relative_distance(&found, &want) < 1e-15);
 }
 
-/// More neurons than a tile of registers or a word of bits holds, and more samples than partial sums.
+/// More neurons than a tile of registers or a word of bits holds, with more samples than partial sums, and with one sample, whose
+/// segments two threads share.
 #[test]
 fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
     let device = devices()[0].clone().autodiff();
-    for (width, dtype) in [(0.15, DType::F64), (1.0, DType::F64), (0.15, DType::F32), (1.0, DType::F32)] {
-        let layer = SpikingRnnConfig::new(9, 400).with_gate(Gate::Quintic { width });
+    let crowds = [(0.15, DType::F64), (1.0, DType::F64), (0.15, DType::F32), (1.0, DType::F32)];
+    let crowds = crowds.into_iter().map(|(width, dtype)| (width, dtype, [9, 6, 9]));
+    let alone = [(0.15, DType::F64, [1, 70, 9]), (1.0, DType::F64, [1, 70, 9])];
+    for (width, dtype, shape) in crowds.chain(alone) {
+        let layer =
+            SpikingRnnConfig::new(9, 400).with_gate(Gate::Quintic { width }).with_checkpoint(Checkpoint::Every(30));
         let network = SpikingNetworkConfig::new(layer, 3).init((&device, dtype)).unwrap();
-        let input = || noise([9, 6, 9], &device, dtype) * 2.0;
+        let input = || noise(shape, &device, dtype) * 2.0;
         let with = |threads: usize, fused: bool| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| of_network(&network, input(), fused))

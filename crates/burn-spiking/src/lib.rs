@@ -70,7 +70,7 @@ pub use loss::{PotentialFloor, TrackingLoss, TrackingLossConfig};
 pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::Neuron;
 pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory};
-pub use scan::{Body, Checkpoint};
+pub use scan::{Adjoint, Body, Checkpoint};
 pub use synapse::Synapse;
 
 /// The README's code compiles and runs.

@@ -10,7 +10,7 @@
 use crate::error::{ConfigError, RecordError, at_least_one, positive};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
-use crate::scan::{self, Arguments, Body, Checkpoint, Drive, Run, ScanPlan, ScanSynapse};
+use crate::scan::{self, Adjoint, Arguments, Body, Checkpoint, Drive, Run, ScanPlan, ScanSynapse};
 use crate::synapse::Synapse;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
@@ -92,6 +92,9 @@ pub struct SpikingRnnConfig {
     /// [`Checkpoint::Auto`].
     #[config(default = "Checkpoint::Auto")]
     pub checkpoint: Checkpoint,
+    /// What the gradient does with errors that grow on their way back. Default: [`Adjoint::Exact`].
+    #[config(default = "Adjoint::Exact")]
+    pub adjoint: Adjoint,
     /// The parameters to start with; [`Initial::of`] the neuron if not given.
     pub initial: Option<Initial>,
 }
@@ -108,6 +111,7 @@ impl SpikingRnnConfig {
         positive("dt", self.dt, "give the length of a time step in ms")?;
         self.neuron.check()?;
         self.gate.check()?;
+        self.adjoint.check()?;
         self.synapses.iter().try_for_each(Synapse::check)?;
         if let Checkpoint::Every(steps) = self.checkpoint {
             at_least_one("checkpoint", steps, "use Checkpoint::Auto to leave it to the kernel")?;
@@ -182,6 +186,7 @@ impl SpikingRnnConfig {
             check_finite: self.check_finite,
             readout: None,
             checkpoint: self.checkpoint,
+            adjoint: self.adjoint,
             body: Body::Kernel,
         }
     }
@@ -295,6 +300,17 @@ impl SpikingRnn {
     pub fn with_body(mut self, body: Body) -> Self {
         Arc::make_mut(&mut self.plan).body = body;
         self
+    }
+
+    /// The same layer, whose gradient does this with errors that grow.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the limit is not above 0 and finite, or the share that is kept not in (0, 1].
+    pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
+        adjoint.check()?;
+        Arc::make_mut(&mut self.plan).adjoint = adjoint;
+        self.config.adjoint = adjoint;
+        Ok(self)
     }
 
     /// The state of a layer at rest, for `batch` samples.

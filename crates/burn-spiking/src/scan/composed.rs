@@ -164,6 +164,13 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     }
 }
 
+/// keep · min(1, L/|λ|) of each sample, `[B, 1]`.
+fn left_of<B: Backend>(lambda: &Field<B>, limit: f64, keep: f64) -> Field<B> {
+    let norm = (lambda.clone() * lambda.clone()).summed_but_first().sqrt();
+    let left = if limit.is_finite() { norm.one().times(limit) / norm.within(limit, f64::MAX) } else { norm.one() };
+    left.times(keep).unsqueezed_after(1)
+}
+
 /// [`SpikingBackend::spiking_scan_adjoint`](super::SpikingBackend::spiking_scan_adjoint) in tensor operations.
 pub fn adjoint<B: Backend>(
     inputs: ScanInputs<B>,
@@ -199,6 +206,7 @@ pub fn adjoint<B: Backend>(
     let mut d = vec![zero.clone(); plan.synapses.len()];
     let mut p = vec![zero.clone(); plan.synapses.len()];
     let mut q = zero.clone();
+    let restraint = plan.adjoint.restraint(v0.0.shape()[0], steps);
     let mut d_drive = Vec::with_capacity(steps);
     let mut d_weights: Vec<Option<Field<B>>> = vec![None; weights.len()];
     let mut add_weights = |plane: usize, pre: Field<B>, post: Field<B>| {
@@ -238,9 +246,6 @@ pub fn adjoint<B: Backend>(
             if let Some(plane) = synapse.weights {
                 p[k] = q.clone() + p[k].clone().times(synapse.decay);
                 error = error + p[k].clone().product(weights[plane].clone().transposed());
-                if wanted.weights {
-                    add_weights(plane, charge.clone().times(synapse.jump), p[k].clone());
-                }
             }
             mu = mu + error.times(synapse.jump);
         }
@@ -248,6 +253,17 @@ pub fn adjoint<B: Backend>(
         let (dv, di) = plan.neuron.slopes(v.clone(), current, plan.dt);
         q = di * lambda_pre.clone();
         lambda = dv * lambda_pre - plan.gate.density(v) * mu;
+        if let Some((limit, keep)) = restraint {
+            let left = left_of(&lambda, limit, keep);
+            (lambda, q) = (lambda * left.clone(), q * left.clone());
+            p.iter_mut().for_each(|p| *p = p.clone() * left.clone());
+        }
+        let recurrent = plan.synapses.iter().zip(&p).filter(|_| wanted.weights);
+        for (synapse, p) in recurrent {
+            if let Some(plane) = synapse.weights {
+                add_weights(plane, charge.clone().times(synapse.jump), p.clone());
+            }
+        }
         d_drive.push(q.clone());
     }
     d_drive.reverse();

@@ -68,6 +68,7 @@ pub mod field;
 pub(crate) mod finite;
 pub mod reference;
 
+use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor};
@@ -118,6 +119,47 @@ pub enum Checkpoint {
     Every(usize),
 }
 
+/// What the adjoint does with errors that grow on their way back.
+///
+/// Strongly coupled networks are chaotic, and the exact gradient of a few trials may outweigh that of all others by orders of
+/// magnitude. Restraint keeps each sample's adjoint small inside the scan, where a cut of the whole gradient comes too late.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum Adjoint {
+    /// Nothing: the gradient is exact.
+    #[default]
+    Exact,
+    /// After each step back, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by keep · min(1, L/|λ_t|), L = limit/(B T),
+    /// before the parameters' gradients take them. What comes out is no longer the gradient of the cost.
+    Restrained {
+        /// The largest norm of a sample's λ_t over its neurons, in units of 1/(B T): costs are means over batch and time.
+        /// Above 0; `None` for no limit.
+        limit: Option<f64>,
+        /// What is left of the adjoint after each step, in (0, 1]; 1 leaves it alone.
+        keep: f64,
+    },
+}
+
+impl Adjoint {
+    /// Refuses numbers that restrain nothing or everything.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let Adjoint::Restrained { limit, keep } = *self else { return Ok(()) };
+        if let Some(limit) = limit {
+            positive("the adjoint's limit", limit, "use None for no limit")?;
+        }
+        positive_at_most("what is kept of the adjoint in a step", keep, 1.0, "use 1 to leave the adjoint alone")
+    }
+
+    /// L and the share that is kept, for a run of these sizes; `None` where the adjoint is exact.
+    pub(crate) fn restraint(&self, batch: usize, steps: usize) -> Option<(f64, f64)> {
+        match *self {
+            Adjoint::Exact => None,
+            Adjoint::Restrained { limit, keep } => {
+                Some((limit.map_or(f64::INFINITY, |limit| limit / (batch * steps) as f64), keep))
+            }
+        }
+    }
+}
+
 /// Everything about a scan but its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanPlan {
@@ -140,6 +182,8 @@ pub struct ScanPlan {
     pub readout: Option<usize>,
     /// What the CPU kernel keeps for the adjoint.
     pub checkpoint: Checkpoint,
+    /// What the adjoint does with errors that grow.
+    pub adjoint: Adjoint,
     /// Which program runs it.
     pub body: Body,
 }

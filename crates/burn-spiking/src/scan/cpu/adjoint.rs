@@ -1,15 +1,19 @@
 //! The adjoint kernel: the run of one sample, or of a few side by side, backwards, segment by segment.
 //!
 //! A segment is run again forwards, which leaves charges, slopes and gates of all its steps in cache; then the adjoint goes back
-//! through it; then the outer products of all its steps are added to the gradients of the weights at once.
+//! through it; then the outer products of all its steps are added to the gradients of the weights at once. Where there are
+//! threads to spare, the segment before is run again meanwhile.
 
 use super::matrix::{Factors, Matrix, Senders};
-use super::network::{Network, Sender, Space, State, Together, channels_of};
-use super::rows::{self, Chosen, Row, lanes, lanes_mut};
+use super::network::{Network, Together, channels_of};
+use super::replay::{Replay, ReplayTask, Segment};
+use super::rows::{self, Chosen, Row};
+use crate::lanes::{unserved, vectorize};
 use crate::neuron::Flow;
 use crate::number::Real;
-use macerator::Simd;
+use macerator::{Simd, WithSimd};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// How many steps before they are needed rows are asked for.
 const AHEAD: usize = 6;
@@ -62,186 +66,90 @@ pub(super) struct Outputs<'a, T> {
     pub(super) s0: Option<&'a mut [T]>,
 }
 
-/// Rows of all steps of a segment.
-struct Segment<T> {
-    /// ΔQ_t.
-    charge: Matrix<T>,
-    /// ΔQ_t/τ_k of one type at a time.
-    jumps: Matrix<T>,
-    /// ∂φ/∂v.
-    dv: Matrix<T>,
-    /// ∂φ/∂I.
-    di: Matrix<T>,
-    /// g(v_t), one more than steps.
-    density: Matrix<T>,
-    /// s_{t+1} of the type that is read out.
-    trace: Matrix<T>,
-    /// Pᵏ_{t+1} of the types that have weights, and Pᵏ_{t+2} of the last step.
-    p: Vec<Matrix<T>>,
-    /// q_t, and q_{t+1} of the last step.
-    q: Matrix<T>,
-    /// The active neurons of each step.
-    active: Lists,
-    /// The same by neuron.
-    senders: Senders,
-}
-
-/// A list of neurons for each step, one after another.
-struct Lists {
-    members: Vec<u32>,
-    /// Where each step's list ends; nothing is listed where all neurons are meant.
-    ends: Vec<(usize, Chosen)>,
-}
-
-impl Lists {
-    /// The list of a step.
-    #[inline(always)]
-    fn of<'a>(&'a self, at: usize, everyone: &'a [u32]) -> &'a [u32] {
-        let (end, chosen) = self.ends[at];
-        match chosen {
-            Chosen::Everyone => everyone,
-            Chosen::Listed => &self.members[if at == 0 { 0 } else { self.ends[at - 1].0 }..end],
-        }
-    }
-
-    /// Whether all neurons are meant in every step.
-    #[inline(always)]
-    fn always_everyone(&self) -> bool {
-        let mut always = true;
-        for &(_, chosen) in &self.ends {
-            always &= chosen == Chosen::Everyone;
-        }
-        always
-    }
-}
-
-impl<T: Real> Segment<T> {
-    fn new<F: Flow>(network: &Network<'_, T, F>, every: usize) -> Self {
-        let n = network.neurons;
-        let rows = |count: usize| Matrix::zeros(count, n);
-        Self {
-            charge: rows(every),
-            jumps: rows(if network.weights.is_empty() { 0 } else { every }),
-            dv: rows(every),
-            di: rows(every),
-            density: rows(every + 1),
-            trace: rows(if network.readout.is_some() { every } else { 0 }),
-            p: network.weights.iter().map(|_| rows(every + 1)).collect(),
-            q: rows(every + 1),
-            active: Lists { members: Vec::with_capacity(every * n), ends: Vec::with_capacity(every) },
-            senders: Senders::new(n, every),
-        }
-    }
-}
-
 /// One sample on its way back.
 struct Sample<'a, T> {
-    inputs: Inputs<'a, T>,
     outputs: Outputs<'a, T>,
-    state: State<T>,
-    space: Space<T>,
-    segment: Segment<T>,
-    /// The step of the segment that ran again last.
-    at: usize,
     /// λ.
     lambda: Row<T>,
     /// Dᵏ.
     d: Vec<Row<T>>,
+    /// q_t of the step that was gone through last.
+    q: Row<T>,
+    /// Pᵏ_{t+1} of that step, for the types that have weights.
+    p: Vec<Row<T>>,
     /// μ of all neurons in crowded steps, else of the active ones in order.
     mu: Row<T>,
     /// λpre, likewise.
     pre: Row<T>,
+    /// Input channels that are not 0.
+    open: Vec<u32>,
     /// ∂C/∂i_t.
     through_projection: Row<T>,
 }
 
-impl<T: Real> Sender<T> for Sample<'_, T> {
-    #[inline(always)]
-    fn sent<'a>(&'a mut self, everyone: &'a [u32]) -> (&'a mut State<T>, &'a [u32], &'a [T]) {
-        (&mut self.state, self.segment.active.of(self.at, everyone), self.segment.charge.row(self.at))
-    }
-}
-
-/// What all samples share on their way back.
-struct Shared<'a, T> {
-    steps: usize,
+/// What all samples of a run have in common.
+pub(super) struct Shared {
+    /// T.
+    pub(super) steps: usize,
+    /// Steps in a segment.
+    pub(super) every: usize,
     /// Length of a row of the drive.
-    channels: usize,
+    pub(super) channels: usize,
+    /// Whether the tape holds all currents.
+    pub(super) currents_kept: bool,
     all_channels: Vec<u32>,
     all_outputs: Vec<u32>,
-    /// For each input channel, the steps in which it was not 0.
-    active_channels: Senders,
-    sums: &'a mut Sums<T>,
 }
 
 impl<'a, T: Real> Sample<'a, T> {
     fn new<F: Flow>(
         network: &Network<'_, T, F>,
-        every: usize,
         channels: usize,
-        inputs: Inputs<'a, T>,
+        inputs: &Inputs<'a, T>,
         outputs: Outputs<'a, T>,
     ) -> Self {
         let n = network.neurons;
         Self {
-            state: State::zeros(network),
-            space: Space::new(n),
-            segment: Segment::new(network, every),
-            at: 0,
             lambda: inputs.last_v.map_or_else(|| Row::zeros(n), Row::of),
             d: vec![Row::zeros(n); network.synapses.len()],
+            q: Row::zeros(n),
+            p: vec![Row::zeros(n); network.weights.len()],
             mu: Row::zeros(n),
             pre: Row::zeros(n),
+            open: Vec::new(),
             through_projection: Row::zeros(channels),
-            inputs,
             outputs,
         }
     }
 
-    /// Makes ready to run a segment of `length` steps again, from the state that was kept before it.
-    #[inline(always)]
-    fn load<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, which: usize, length: usize) {
-        let segment = &mut self.segment;
-        // What the segment after this one ended with; at first, nothing.
-        segment.q.copy_row(0, length);
-        segment.p.iter_mut().for_each(|p| p.copy_row(0, length));
-        let state_size = network.state_rows(self.inputs.currents.is_some()) * network.neurons;
-        self.state.load::<S, F>(network, &self.inputs.states[which * state_size..][..state_size]);
-        segment.active.members.clear();
-        segment.active.ends.clear();
-        rows::density::<S, T>(&network.gate, &self.state.v, segment.density.row_mut(0));
+    /// Puts what the segment after this one ended with behind its last step.
+    fn enter(&self, segment: &mut Segment<T>, length: usize) {
+        segment.q.row_mut(length).copy_from_slice(&self.q);
+        for (rows, p) in segment.p.iter_mut().zip(&self.p) {
+            rows.row_mut(length).copy_from_slice(p);
+        }
     }
 
-    /// Runs step t again, the `at`-th of the segment, up to the charges sent.
-    #[inline(always)]
-    fn step<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, shared: &Shared<'_, T>, at: usize, t: usize) {
-        let Self { inputs, state, space, segment, .. } = self;
-        let (n, channels) = (network.neurons, shared.channels);
-        self.at = at;
-        match inputs.currents {
-            Some(currents) => space.i[..n].copy_from_slice(&currents[t * n..(t + 1) * n]),
-            None => state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space),
-        }
-        let slopes = (lanes_mut(segment.dv.row_mut(at)), lanes_mut(segment.di.row_mut(at)));
-        let vpre = lanes_mut(&mut space.vpre);
-        network.flow.phi_and_slopes_row((lanes::<S, T>(&state.v), lanes(&space.i)), vpre, slopes);
-        std::mem::swap(&mut state.v, &mut space.vpre);
-        let (charge, density) = (segment.charge.row_mut(at), segment.density.row_mut(at + 1));
-        rows::settle_with_density::<S, T>(&network.gate, &mut state.v, &mut state.sent, charge, density);
-        let charge = segment.charge.row(at);
-        let densities = (segment.density.row(at), segment.density.row(at + 1));
-        let chosen = rows::active(&mut segment.active.members, n, charge, densities.0, densities.1);
-        segment.active.ends.push((segment.active.members.len(), chosen));
-        if let Some((k, _)) = network.readout {
-            state.trace::<S, F>(network, charge);
-            segment.trace.row_mut(at).copy_from_slice(&state.s[k]);
+    /// Keeps what this segment ends with.
+    fn leave(&mut self, segment: &Segment<T>) {
+        self.q.copy_from_slice(segment.q.row(0));
+        for (p, rows) in self.p.iter_mut().zip(&segment.p) {
+            p.copy_from_slice(rows.row(0));
         }
     }
 
     /// The errors before step t: v′ onto λ, D_{t+1} and P_{t+1}.
     #[inline(always)]
-    fn errors<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, shared: &Shared<'_, T>, at: usize, t: usize) {
-        let Self { inputs, segment, d, .. } = self;
+    fn errors<S: Simd, F: Flow>(
+        &mut self,
+        network: &Network<'_, T, F>,
+        shared: &Shared,
+        inputs: &Inputs<'_, T>,
+        segment: &mut Segment<T>,
+        at: usize,
+        t: usize,
+    ) {
+        let d = &mut self.d;
         let n = network.neurons;
         let here = t * n..(t + 1) * n;
         let one = T::of(1.0);
@@ -283,16 +191,10 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Whether more than half of the neurons are active in a step of the segment: then μ is computed for all.
-    #[inline(always)]
-    fn crowded<F: Flow>(&self, network: &Network<'_, T, F>, at: usize) -> bool {
-        2 * self.segment.active.of(at, &network.everyone).len() > network.neurons
-    }
-
     /// The error current that the cost puts on the charges themselves.
     #[inline(always)]
-    fn start_crowded_errors(&mut self, n: usize, t: usize) {
-        match self.inputs.charge {
+    fn start_crowded_errors(&mut self, inputs: &Inputs<'_, T>, n: usize, t: usize) {
+        match inputs.charge {
             Some(d_charge) => self.mu[..n].copy_from_slice(&d_charge[t * n..(t + 1) * n]),
             None => self.mu.fill(T::default()),
         }
@@ -300,13 +202,20 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// μ_t, which is wanted only where the gate lets it through.
     #[inline(always)]
-    fn error_current<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, at: usize, t: usize) {
+    fn error_current<S: Simd, F: Flow>(
+        &mut self,
+        network: &Network<'_, T, F>,
+        inputs: &Inputs<'_, T>,
+        segment: &Segment<T>,
+        at: usize,
+        t: usize,
+    ) {
         let n = network.neurons;
-        let crowded = self.crowded(network, at);
+        let crowded = crowded(network, segment, at);
         if crowded {
-            self.start_crowded_errors(n, t);
+            self.start_crowded_errors(inputs, n, t);
         }
-        let Self { inputs, segment, d, mu, .. } = self;
+        let Self { d, mu, .. } = self;
         let active = segment.active.of(at, &network.everyone);
         if !crowded {
             for (mu, &j) in mu.iter_mut().zip(active) {
@@ -334,9 +243,16 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// λpre_t, q_t and λ_t, and the drive's gradient.
     #[inline(always)]
-    fn costate<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, shared: &Shared<'_, T>, at: usize, t: usize) {
-        let crowded = self.crowded(network, at);
-        let Self { outputs, segment, lambda, mu, pre, through_projection, .. } = self;
+    fn costate<S: Simd, F: Flow>(
+        &mut self,
+        network: &Network<'_, T, F>,
+        shared: &Shared,
+        segment: &mut Segment<T>,
+        at: usize,
+        t: usize,
+    ) {
+        let crowded = crowded(network, segment, at);
+        let Self { outputs, lambda, mu, pre, through_projection, .. } = self;
         let (n, channels) = (network.neurons, shared.channels);
         let (before, after) = (segment.density.row(at), segment.density.row(at + 1));
         let (dv, di) = (segment.dv.row(at), segment.di.row(at));
@@ -353,6 +269,14 @@ impl<'a, T: Real> Sample<'a, T> {
             for ((&mu, &pre), &j) in mu.iter().zip(pre.iter()).zip(active) {
                 let j = j as usize;
                 lambda[j] = dv[j].times_add(pre, -(before[j] * mu));
+            }
+        }
+        if let Some((limit, keep)) = network.restraint {
+            let left = T::of(keep * rows::share_within(&lambda[..n], limit));
+            rows::scale::<S, T>(lambda, left);
+            rows::scale::<S, T>(segment.q.row_mut(at), left);
+            for p in &mut segment.p {
+                rows::scale::<S, T>(p.row_mut(at), left);
             }
         }
         let q = segment.q.row(at);
@@ -372,12 +296,13 @@ impl<'a, T: Real> Sample<'a, T> {
     fn add_to_sums<S: Simd, F: Flow>(
         &mut self,
         network: &Network<'_, T, F>,
-        shared: &mut Shared<'_, T>,
-        steps: std::ops::Range<usize>,
+        channels: usize,
+        inputs: &Inputs<'_, T>,
+        segment: &mut Segment<T>,
+        (sums, active_channels): (&mut Sums<T>, &mut Senders),
+        steps: Range<usize>,
     ) {
-        let Self { inputs, segment, space, .. } = self;
-        let Shared { channels, active_channels, sums, .. } = shared;
-        let (channels, length, one) = (*channels, steps.len(), T::of(1.0));
+        let (length, one) = (steps.len(), T::of(1.0));
         let everyone_always = segment.active.always_everyone();
         if !(everyone_always || sums.weights.is_empty()) {
             segment.senders.clear();
@@ -402,8 +327,8 @@ impl<'a, T: Real> Sample<'a, T> {
             let input = &inputs.drive[steps.start * channels..steps.end * channels];
             active_channels.clear();
             for (at, input) in input.chunks_exact(channels).enumerate() {
-                channels_of(&mut space.channels, input);
-                active_channels.note(at, &space.channels);
+                channels_of(&mut self.open, input);
+                active_channels.note(at, &self.open);
             }
             gradient.add_outer::<S>(active_channels, Factors::new(input, channels), &segment.q);
         }
@@ -419,8 +344,14 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// The gradients of the start: of v_0, of s_0, and what the start adds to the weights' gradient.
     #[inline(always)]
-    fn finish<S: Simd, F: Flow>(mut self, network: &Network<'_, T, F>, sums: &mut Sums<T>) {
-        let Self { inputs, outputs, segment, lambda, d, .. } = &mut self;
+    fn finish<S: Simd, F: Flow>(
+        mut self,
+        network: &Network<'_, T, F>,
+        inputs: &Inputs<'_, T>,
+        segment: &mut Segment<T>,
+        sums: &mut Sums<T>,
+    ) {
+        let Self { outputs, lambda, d, q, p: before, .. } = &mut self;
         let n = network.neurons;
         outputs.v0.copy_from_slice(&lambda[..n]);
         for (k, synapse) in network.synapses.iter().enumerate() {
@@ -429,7 +360,7 @@ impl<'a, T: Real> Sample<'a, T> {
             if let Some(plane) = synapse.weights {
                 // P_0, one row before the first step's P_1.
                 let mut p = Row::zeros(n);
-                rows::decayed_sum::<S, T>(&mut p, decay, segment.p[plane].row(0), segment.q.row(0));
+                rows::decayed_sum::<S, T>(&mut p, decay, &before[plane], q);
                 if outputs.s0.is_some() {
                     network.weights[plane].rows.gather::<S>(&network.everyone, &p, T::of(1.0), &mut d[k]);
                 }
@@ -455,99 +386,189 @@ impl<'a, T: Real> Sample<'a, T> {
     }
 }
 
-/// μ_t of samples side by side.
+/// Whether more than half of the neurons are active in a step of a segment: then μ is computed for all.
 #[inline(always)]
-fn error_currents<S: Simd, T: Real, F: Flow>(
-    network: &Network<'_, T, F>,
-    together: &mut Together<T>,
-    samples: &mut [Sample<'_, T>],
-    at: usize,
-    t: usize,
-) {
-    let count = samples.len();
-    let mut crowded = count > 1;
-    for sample in samples.iter() {
-        crowded &= sample.crowded(network, at);
-    }
-    if !crowded {
-        for sample in samples {
-            sample.error_current::<S, F>(network, at, t);
+fn crowded<T: Real, F: Flow>(network: &Network<'_, T, F>, segment: &Segment<T>, at: usize) -> bool {
+    2 * segment.active.of(at, &network.everyone).len() > network.neurons
+}
+
+/// The way back through one segment, of samples side by side.
+struct BackTask<'a, 'n, 's, T, F> {
+    network: &'a Network<'n, T, F>,
+    shared: &'a Shared,
+    inputs: &'a [Inputs<'s, T>],
+    samples: &'a mut [Sample<'s, T>],
+    replays: &'a mut [Replay<T>],
+    together: &'a mut Together<T>,
+    sums: &'a mut Sums<T>,
+    /// For each input channel, the steps in which it was not 0.
+    active_channels: &'a mut Senders,
+    /// The segment's steps.
+    steps: Range<usize>,
+}
+
+impl<T: Real, F: Flow> WithSimd for BackTask<'_, '_, '_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self) {
+        if const { unserved::<S>() } {
+            unreachable!("this processor runs the tensor operations");
         }
-        return;
-    }
-    for sample in samples.iter_mut() {
-        sample.start_crowded_errors(network.neurons, t);
-    }
-    for (k, synapse) in network.synapses.iter().enumerate() {
-        let jump = T::of(synapse.jump);
-        for sample in samples.iter_mut() {
-            rows::add_scaled::<S, T>(&mut sample.mu, jump, &sample.d[k]);
+        let (first, length) = (self.steps.start, self.steps.len());
+        for (sample, replay) in self.samples.iter().zip(self.replays.iter_mut()) {
+            sample.enter(&mut replay.segment, length);
         }
-        if let Some(plane) = synapse.weights {
-            for (r, sample) in samples.iter().enumerate() {
-                rows::scaled::<S, T>(together.factors.row_mut(r), jump, sample.segment.p[plane].row(at));
-                together.sums.row_mut(r).copy_from_slice(&sample.mu);
+        for t in self.steps.clone().rev() {
+            let (network, shared, inputs, at) = (self.network, self.shared, self.inputs, t - first);
+            for (b, sample) in self.samples.iter_mut().enumerate() {
+                sample.errors::<S, F>(network, shared, &inputs[b], &mut self.replays[b].segment, at, t);
             }
-            network.weights[plane].transposed().send_together::<S>(count, &together.factors, &mut together.sums);
-            for (r, sample) in samples.iter_mut().enumerate() {
-                sample.mu.copy_from_slice(together.sums.row(r));
+            self.error_currents::<S>(at, t);
+            for (sample, replay) in self.samples.iter_mut().zip(self.replays.iter_mut()) {
+                sample.costate::<S, F>(network, shared, &mut replay.segment, at, t);
+            }
+        }
+        for (b, sample) in self.samples.iter_mut().enumerate() {
+            let segment = &mut self.replays[b].segment;
+            sample.leave(segment);
+            let (channels, sums) = (self.shared.channels, (&mut *self.sums, &mut *self.active_channels));
+            sample.add_to_sums::<S, F>(self.network, channels, &self.inputs[b], segment, sums, self.steps.clone());
+        }
+    }
+}
+
+impl<T: Real, F: Flow> BackTask<'_, '_, '_, T, F> {
+    /// μ_t of samples side by side.
+    #[inline(always)]
+    fn error_currents<S: Simd>(&mut self, at: usize, t: usize) {
+        let Self { network, inputs, samples, replays, together, .. } = self;
+        let count = samples.len();
+        let mut together_now = count > 1;
+        for replay in replays.iter() {
+            together_now &= crowded(network, &replay.segment, at);
+        }
+        if !together_now {
+            for (b, sample) in samples.iter_mut().enumerate() {
+                sample.error_current::<S, F>(network, &inputs[b], &replays[b].segment, at, t);
+            }
+            return;
+        }
+        for (sample, inputs) in samples.iter_mut().zip(*inputs) {
+            sample.start_crowded_errors(inputs, network.neurons, t);
+        }
+        for (k, synapse) in network.synapses.iter().enumerate() {
+            let jump = T::of(synapse.jump);
+            for sample in samples.iter_mut() {
+                rows::add_scaled::<S, T>(&mut sample.mu, jump, &sample.d[k]);
+            }
+            if let Some(plane) = synapse.weights {
+                for (r, (sample, replay)) in samples.iter().zip(replays.iter()).enumerate() {
+                    rows::scaled::<S, T>(together.factors.row_mut(r), jump, replay.segment.p[plane].row(at));
+                    together.sums.row_mut(r).copy_from_slice(&sample.mu);
+                }
+                let weights = network.weights[plane].transposed();
+                weights.send_together::<S>(count, &together.factors, &mut together.sums);
+                for (r, sample) in samples.iter_mut().enumerate() {
+                    sample.mu.copy_from_slice(together.sums.row(r));
+                }
             }
         }
     }
 }
 
-/// Runs the adjoint of samples side by side in segments of `every` steps; the equations are in [`scan`](crate::scan).
-#[inline(always)]
-pub(super) fn run<'a, S: Simd, T: Real, F: Flow>(
+/// The gradients of the start, of samples side by side.
+struct FinishTask<'a, 'n, 's, T, F> {
+    network: &'a Network<'n, T, F>,
+    inputs: &'a [Inputs<'s, T>],
+    samples: Vec<Sample<'s, T>>,
+    replays: &'a mut [Replay<T>],
+    sums: &'a mut Sums<T>,
+}
+
+impl<T: Real, F: Flow> WithSimd for FinishTask<'_, '_, '_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        if const { unserved::<S>() } {
+            unreachable!("this processor runs the tensor operations");
+        }
+        for (b, sample) in self.samples.into_iter().enumerate() {
+            sample.finish::<S, F>(self.network, &self.inputs[b], &mut self.replays[b].segment, self.sums);
+        }
+    }
+}
+
+/// Runs the adjoint of samples side by side in segments of `every` steps; the equations are in [`scan`](crate::scan). With
+/// threads to spare, one runs the next segment again while another goes back through this one: the same program on the same
+/// numbers, so nothing depends on it but time.
+pub(super) fn run<'a, T: Real, F: Flow>(
     network: &Network<'_, T, F>,
     steps: usize,
     every: usize,
     samples: Vec<(Inputs<'a, T>, Outputs<'a, T>)>,
     sums: &mut Sums<T>,
+    threads_to_spare: bool,
 ) {
     let channels = samples[0].0.drive.len() / steps;
-    let currents_kept = samples[0].0.currents.is_some();
+    let mut inputs = Vec::with_capacity(samples.len());
     let mut running = Vec::with_capacity(samples.len());
-    for (inputs, outputs) in samples {
-        running.push(Sample::new(network, every, channels, inputs, outputs));
+    for (input, outputs) in samples {
+        running.push(Sample::new(network, channels, &input, outputs));
+        inputs.push(input);
     }
-    let mut together = Together::new(running.len(), network.neurons);
-    let mut shared = Shared {
+    let (inputs, count) = (&*inputs, running.len());
+    let shared = &Shared {
         steps,
+        every,
         channels,
+        currents_kept: inputs[0].currents.is_some(),
         all_channels: (0..channels as u32).collect(),
         all_outputs: (0..network.readout.map_or(0, |(_, readout)| readout.rows()) as u32).collect(),
-        active_channels: Senders::new(channels, if sums.projection.is_some() { every } else { 0 }),
-        sums,
     };
+    let segment_at = |first: usize| first..(first + every).min(steps);
+    let replays = || -> Vec<Replay<T>> { (0..count).map(|_| Replay::new(network, every)).collect() };
+    let replay = |replays: &mut [Replay<T>], together: &mut Together<T>, first: usize| {
+        vectorize(ReplayTask { network, shared, inputs, replays, together, steps: segment_at(first) });
+    };
+    let active_channels = &mut Senders::new(channels, if sums.projection.is_some() { every } else { 0 });
+    let mut together = Together::new(count, network.neurons);
+    let mut here = replays();
+    let mut firsts = (0..steps).step_by(every).rev().peekable();
 
-    for first in (0..steps).step_by(every).rev() {
-        let last = (first + every).min(steps);
-        for sample in &mut running {
-            sample.load::<S, F>(network, first / every, last - first);
+    if threads_to_spare && steps > every {
+        let (mut before, mut beside) = (replays(), Together::new(count, network.neurons));
+        replay(&mut here, &mut together, (steps - 1) / every * every);
+        while let Some(first) = firsts.next() {
+            let next = firsts.peek().copied();
+            let (samples, replays, sums) = (&mut *running, &mut *here, &mut *sums);
+            let (together, active_channels, steps) = (&mut together, &mut *active_channels, segment_at(first));
+            rayon::join(
+                || {
+                    vectorize(BackTask {
+                        network,
+                        shared,
+                        inputs,
+                        samples,
+                        replays,
+                        together,
+                        sums,
+                        active_channels,
+                        steps,
+                    })
+                },
+                || next.into_iter().for_each(|next| replay(&mut before, &mut beside, next)),
+            );
+            std::mem::swap(&mut here, &mut before);
         }
-        for t in first..last {
-            for sample in &mut running {
-                sample.step::<S, F>(network, &shared, t - first, t);
-            }
-            if !currents_kept {
-                together.send::<S, F>(network, &mut running);
-            }
-        }
-        for t in (first..last).rev() {
-            for sample in &mut running {
-                sample.errors::<S, F>(network, &shared, t - first, t);
-            }
-            error_currents::<S, T, F>(network, &mut together, &mut running, t - first, t);
-            for sample in &mut running {
-                sample.costate::<S, F>(network, &shared, t - first, t);
-            }
-        }
-        for sample in &mut running {
-            sample.add_to_sums::<S, F>(network, &mut shared, first..last);
+    } else {
+        for first in firsts {
+            replay(&mut here, &mut together, first);
+            let (samples, replays, sums) = (&mut *running, &mut *here, &mut *sums);
+            let (together, active_channels, steps) = (&mut together, &mut *active_channels, segment_at(first));
+            vectorize(BackTask { network, shared, inputs, samples, replays, together, sums, active_channels, steps });
         }
     }
-    for sample in running {
-        sample.finish::<S, F>(network, shared.sums);
-    }
+    vectorize(FinishTask { network, inputs, samples: running, replays: &mut here, sums });
 }

@@ -166,12 +166,6 @@ impl<T: Real> Matrix<T> {
         (&mut head[j * self.stride..][..self.width], &tail[..self.width])
     }
 
-    /// Copies one row over another.
-    #[inline(always)]
-    pub(super) fn copy_row(&mut self, from: usize, to: usize) {
-        self.data.copy_within(from * self.stride..from * self.stride + self.width, to * self.stride);
-    }
-
     #[inline(always)]
     fn vectors<S: Simd>(&self) -> usize {
         self.width / Lanes::<S, T>::count()

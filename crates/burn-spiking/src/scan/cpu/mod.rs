@@ -9,6 +9,7 @@ mod adjoint;
 mod forward;
 mod matrix;
 mod network;
+mod replay;
 mod room;
 mod rows;
 mod storage;
@@ -94,6 +95,9 @@ const CROWDED_WIDTH: f64 = 0.6;
 
 /// Below this many neurons a product is short beside everything else.
 const FEW_NEURONS: usize = 32;
+
+/// Neurons times steps of a segment from which on another thread's help is worth waking it for.
+const LONG_SEGMENT: usize = 8192;
 
 /// Bytes of a segment's rows that stay in a core's cache.
 const SEGMENT_BYTES: usize = 256 << 10;
@@ -216,7 +220,8 @@ impl<T: Real> Parameters<T> {
         }
     }
 
-    fn network<'a, F: Flow>(&'a self, flow: F, plan: &'a ScanPlan, neurons: usize) -> Network<'a, T, F> {
+    fn network<'a, F: Flow>(&'a self, flow: F, plan: &'a ScanPlan, sizes: Sizes) -> Network<'a, T, F> {
+        let Sizes { batch, steps, neurons, .. } = sizes;
         Network {
             flow,
             gate: plan.gate,
@@ -224,6 +229,7 @@ impl<T: Real> Parameters<T> {
             weights: &self.weights,
             projection: self.projection.as_ref(),
             readout: plan.readout.zip(self.readout.as_ref()),
+            restraint: plan.adjoint.restraint(batch, steps),
             neurons,
             silence: Row::zeros(neurons),
             everyone: (0..neurons as u32).collect(),
@@ -248,7 +254,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     let row = steps * neurons;
     sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
-    let network = parameters.network(flow, plan, neurons);
+    let network = parameters.network(flow, plan, sizes);
     let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
     let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(synapses * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
@@ -384,7 +390,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     let row = steps * neurons;
     sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
-    let network = parameters.network(flow, plan, neurons);
+    let network = parameters.network(flow, plan, sizes);
     let state_size = segments.count * network.state_rows(segments.currents) * neurons;
 
     let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
@@ -430,13 +436,14 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         .map(|(b, v0)| (inputs_of(b), adjoint::Outputs { drive: drive_rows.next(), v0, s0: s0_rows.next() }));
     let tiled = shared_out(samples, batch, tiles);
     let groups = shared_out(tiled.into_iter(), tiles, group_count(sizes, planes, tiles));
+    let long = segments.every * neurons >= LONG_SEGMENT;
+    let threads_to_spare = long && groups.len() < rayon::current_num_threads();
     let partial: Vec<Sums<T>> = groups
         .into_par_iter()
         .map(|tiles| {
             let mut sums = no_sums();
             for samples in tiles {
-                let (network, every, sums) = (&network, segments.every, &mut sums);
-                vectorize(AdjointTask { network, steps, every, samples, sums });
+                adjoint::run(&network, steps, segments.every, samples, &mut sums, threads_to_spare);
             }
             sums
         })
@@ -482,26 +489,6 @@ fn total_of<T: Real>(
         }
     });
     total
-}
-
-struct AdjointTask<'a, 'n, T, F> {
-    network: &'a Network<'n, T, F>,
-    steps: usize,
-    every: usize,
-    samples: Vec<(adjoint::Inputs<'a, T>, adjoint::Outputs<'a, T>)>,
-    sums: &'a mut Sums<T>,
-}
-
-impl<T: Real, F: Flow> WithSimd for AdjointTask<'_, '_, T, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        if const { unserved::<S>() } {
-            unreachable!("this processor runs the tensor operations");
-        }
-        adjoint::run::<S, T, F>(self.network, self.steps, self.every, self.samples, self.sums);
-    }
 }
 
 /// The program that runs a plan: the kernel wants a processor with vectors.

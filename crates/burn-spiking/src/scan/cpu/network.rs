@@ -25,6 +25,8 @@ pub(super) struct Network<'a, T, F> {
     pub(super) projection: Option<&'a Projection<T>>,
     /// The readout and the synapse type that it sees.
     pub(super) readout: Option<(usize, &'a Matrix<T>)>,
+    /// L and the share that is kept, where the adjoint is restrained.
+    pub(super) restraint: Option<(f64, f64)>,
     /// N.
     pub(super) neurons: usize,
     /// Zeros, `[N]`: the current where there are no recurrent weights.

@@ -340,6 +340,19 @@ fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) -> Cho
     Chosen::Everyone
 }
 
+/// min(1, limit/|row|). A row that is not finite is left as it is, to be found out.
+#[inline(always)]
+pub(super) fn share_within<T: Real>(row: &[T], limit: f64) -> f64 {
+    // One by one in double precision: the same on every processor, and no square is too large.
+    let mut squares = 0.0;
+    for x in row {
+        let x = x.to_f64();
+        squares += x * x;
+    }
+    let norm = squares.sqrt();
+    if norm.is_finite() && norm > limit { limit / norm } else { 1.0 }
+}
+
 /// λpre in `lambda` to q = ∂φ/∂I λpre and λ = ∂φ/∂v λpre; slopes are (∂φ/∂v, ∂φ/∂I).
 #[inline(always)]
 pub(super) fn costate<S: Simd, T: Real>(lambda: &mut [T], q: &mut [T], (dv, di): (&[T], &[T])) {

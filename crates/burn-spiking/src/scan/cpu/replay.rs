@@ -1,0 +1,189 @@
+//! A segment's second run: forwards, from the state that was kept before it. It leaves the charges, slopes and gates of all its
+//! steps for the adjoint, which then goes back through them.
+
+use super::adjoint::{Inputs, Shared};
+use super::matrix::{Matrix, Senders};
+use super::network::{Network, Sender, Space, State, Together};
+use super::rows::{self, Chosen, lanes, lanes_mut};
+use crate::lanes::unserved;
+use crate::neuron::Flow;
+use crate::number::Real;
+use macerator::{Simd, WithSimd};
+use std::ops::Range;
+
+/// Rows of all steps of a segment.
+pub(super) struct Segment<T> {
+    /// ΔQ_t.
+    pub(super) charge: Matrix<T>,
+    /// ΔQ_t/τ_k of one type at a time.
+    pub(super) jumps: Matrix<T>,
+    /// ∂φ/∂v.
+    pub(super) dv: Matrix<T>,
+    /// ∂φ/∂I.
+    pub(super) di: Matrix<T>,
+    /// g(v_t), one more than steps.
+    pub(super) density: Matrix<T>,
+    /// s_{t+1} of the type that is read out.
+    pub(super) trace: Matrix<T>,
+    /// Pᵏ_{t+1} of the types that have weights, and Pᵏ_{t+2} of the last step.
+    pub(super) p: Vec<Matrix<T>>,
+    /// q_t, and q_{t+1} of the last step.
+    pub(super) q: Matrix<T>,
+    /// The active neurons of each step.
+    pub(super) active: Lists,
+    /// The same by neuron.
+    pub(super) senders: Senders,
+}
+
+/// A list of neurons for each step, one after another.
+pub(super) struct Lists {
+    members: Vec<u32>,
+    /// Where each step's list ends; nothing is listed where all neurons are meant.
+    ends: Vec<(usize, Chosen)>,
+}
+
+impl Lists {
+    /// The list of a step.
+    #[inline(always)]
+    pub(super) fn of<'a>(&'a self, at: usize, everyone: &'a [u32]) -> &'a [u32] {
+        let (end, chosen) = self.ends[at];
+        match chosen {
+            Chosen::Everyone => everyone,
+            Chosen::Listed => &self.members[if at == 0 { 0 } else { self.ends[at - 1].0 }..end],
+        }
+    }
+
+    /// Whether all neurons are meant in every step.
+    #[inline(always)]
+    pub(super) fn always_everyone(&self) -> bool {
+        let mut always = true;
+        for &(_, chosen) in &self.ends {
+            always &= chosen == Chosen::Everyone;
+        }
+        always
+    }
+}
+
+impl<T: Real> Segment<T> {
+    fn new<F: Flow>(network: &Network<'_, T, F>, every: usize) -> Self {
+        let n = network.neurons;
+        let rows = |count: usize| Matrix::zeros(count, n);
+        Self {
+            charge: rows(every),
+            jumps: rows(if network.weights.is_empty() { 0 } else { every }),
+            dv: rows(every),
+            di: rows(every),
+            density: rows(every + 1),
+            trace: rows(if network.readout.is_some() { every } else { 0 }),
+            p: network.weights.iter().map(|_| rows(every + 1)).collect(),
+            q: rows(every + 1),
+            active: Lists { members: Vec::with_capacity(every * n), ends: Vec::with_capacity(every) },
+            senders: Senders::new(n, every),
+        }
+    }
+}
+
+/// One sample's second run of a segment, and what it leaves.
+pub(super) struct Replay<T> {
+    state: State<T>,
+    space: Space<T>,
+    /// The step of the segment that ran last.
+    at: usize,
+    pub(super) segment: Segment<T>,
+}
+
+impl<T: Real> Sender<T> for Replay<T> {
+    #[inline(always)]
+    fn sent<'a>(&'a mut self, everyone: &'a [u32]) -> (&'a mut State<T>, &'a [u32], &'a [T]) {
+        (&mut self.state, self.segment.active.of(self.at, everyone), self.segment.charge.row(self.at))
+    }
+}
+
+impl<T: Real> Replay<T> {
+    pub(super) fn new<F: Flow>(network: &Network<'_, T, F>, every: usize) -> Self {
+        Self {
+            state: State::zeros(network),
+            space: Space::new(network.neurons),
+            at: 0,
+            segment: Segment::new(network, every),
+        }
+    }
+
+    /// Takes the state that was kept before a segment.
+    #[inline(always)]
+    fn load<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, inputs: &Inputs<'_, T>, which: usize) {
+        let segment = &mut self.segment;
+        let state_size = network.state_rows(inputs.currents.is_some()) * network.neurons;
+        self.state.load::<S, F>(network, &inputs.states[which * state_size..][..state_size]);
+        segment.active.members.clear();
+        segment.active.ends.clear();
+        rows::density::<S, T>(&network.gate, &self.state.v, segment.density.row_mut(0));
+    }
+
+    /// Runs step t again, the `at`-th of the segment, up to the charges sent.
+    #[inline(always)]
+    fn step<S: Simd, F: Flow>(
+        &mut self,
+        network: &Network<'_, T, F>,
+        inputs: &Inputs<'_, T>,
+        channels: usize,
+        at: usize,
+        t: usize,
+    ) {
+        let Self { state, space, segment, .. } = self;
+        let n = network.neurons;
+        self.at = at;
+        match inputs.currents {
+            Some(currents) => space.i[..n].copy_from_slice(&currents[t * n..(t + 1) * n]),
+            None => state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space),
+        }
+        let slopes = (lanes_mut(segment.dv.row_mut(at)), lanes_mut(segment.di.row_mut(at)));
+        let vpre = lanes_mut(&mut space.vpre);
+        network.flow.phi_and_slopes_row((lanes::<S, T>(&state.v), lanes(&space.i)), vpre, slopes);
+        std::mem::swap(&mut state.v, &mut space.vpre);
+        let (charge, density) = (segment.charge.row_mut(at), segment.density.row_mut(at + 1));
+        rows::settle_with_density::<S, T>(&network.gate, &mut state.v, &mut state.sent, charge, density);
+        let charge = segment.charge.row(at);
+        let densities = (segment.density.row(at), segment.density.row(at + 1));
+        let chosen = rows::active(&mut segment.active.members, n, charge, densities.0, densities.1);
+        segment.active.ends.push((segment.active.members.len(), chosen));
+        if let Some((k, _)) = network.readout {
+            state.trace::<S, F>(network, charge);
+            segment.trace.row_mut(at).copy_from_slice(&state.s[k]);
+        }
+    }
+}
+
+/// Runs a segment of samples side by side again.
+pub(super) struct ReplayTask<'a, 'n, T, F> {
+    pub(super) network: &'a Network<'n, T, F>,
+    pub(super) shared: &'a Shared,
+    pub(super) inputs: &'a [Inputs<'a, T>],
+    pub(super) replays: &'a mut [Replay<T>],
+    pub(super) together: &'a mut Together<T>,
+    /// The segment's steps.
+    pub(super) steps: Range<usize>,
+}
+
+impl<T: Real, F: Flow> WithSimd for ReplayTask<'_, '_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        if const { unserved::<S>() } {
+            unreachable!("this processor runs the tensor operations");
+        }
+        let Self { network, shared, inputs, replays, together, steps } = self;
+        for (replay, inputs) in replays.iter_mut().zip(inputs) {
+            replay.load::<S, F>(network, inputs, steps.start / shared.every);
+        }
+        for t in steps.clone() {
+            for (replay, inputs) in replays.iter_mut().zip(inputs) {
+                replay.step::<S, F>(network, inputs, shared.channels, t - steps.start, t);
+            }
+            if !shared.currents_kept {
+                together.send::<S, F>(network, replays);
+            }
+        }
+    }
+}
