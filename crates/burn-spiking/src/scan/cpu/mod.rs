@@ -436,7 +436,8 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         .map(|(b, v0)| (inputs_of(b), adjoint::Outputs { drive: drive_rows.next(), v0, s0: s0_rows.next() }));
     let tiled = shared_out(samples, batch, tiles);
     let groups = shared_out(tiled.into_iter(), tiles, group_count(sizes, planes, tiles));
-    let long = segments.every * neurons >= LONG_SEGMENT;
+    // With all currents at hand a segment runs again too fast for help to pay.
+    let long = !segments.currents && segments.every * neurons >= LONG_SEGMENT;
     let threads_to_spare = long && groups.len() < rayon::current_num_threads();
     let partial: Vec<Sums<T>> = groups
         .into_par_iter()
