@@ -9,8 +9,8 @@
     C         = mean over batch and time of sum over outputs (o - o_d)^2 / 2
 
 Parameters are the layer's: U, I_o and W count in units of 1/tau_m, and self-connections as 0.
-The QIF flow is the series for |z| <= 1, z = 4 pi^2 dt^2 I / tau_v, which holds for all currents that these networks reach; `check`
-makes sure of it after a run.
+The QIF flow is the series for |z| <= 1, z = 4 pi^2 dt^2 I / tau_v, the LIF flow that with at most one spike in a step. Both hold for
+all currents that these networks reach; `check` makes sure of it after a run.
 """
 
 import json
@@ -51,6 +51,11 @@ class System:
         if self.neuron == "nif":
             return v + self.dt * i
         xp = self.xp
+        if self.neuron == "lif":
+            left, target = math.exp(-self.dt / self.tau_v), self.tau_v * i
+            quiet = left * v - math.expm1(-self.dt / self.tau_v) * target
+            excess = xp.clip(target - 1, 1e-12, None)
+            return xp.where(quiet < 1, quiet, 1 + target * (quiet - 1) / excess)
         angle = math.pi * (v - 0.5)
         sin, cos = xp.sin(angle), xp.cos(angle)
         z = i * (4 * math.pi**2 * self.dt**2 / self.tau_v)
@@ -88,6 +93,11 @@ class System:
         return p["U"] / self.tau_m, p["I_o"] / self.tau_m, weights
 
     def check(self, largest_current):
-        limit = self.tau_v / (4 * math.pi**2 * self.dt**2)
-        if self.neuron == "qif" and not largest_current <= limit:
-            raise SystemExit(f"a current of {largest_current} is beyond the series' {limit} 1/ms")
+        limits = {
+            "nif": math.inf,
+            "lif": -1 / (self.tau_v * math.expm1(-self.dt / self.tau_v)),
+            "qif": self.tau_v / (4 * math.pi**2 * self.dt**2),
+        }
+        limit = limits[self.neuron]
+        if not largest_current <= limit:
+            raise SystemExit(f"a current of {largest_current} 1/ms is beyond the {limit} up to which this flow holds")

@@ -74,6 +74,8 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 pub enum NeuronName {
     /// Non-leaky, in units of 25 ms.
     Nif,
+    /// Leaky, tau_v 25 ms.
+    Lif,
     /// Quadratic, tau_v 25 ms.
     Qif,
 }
@@ -149,6 +151,7 @@ impl Problem {
         device.seed(0);
         let (neuron, tau_m) = match system.neuron {
             NeuronName::Nif => (Neuron::Nif, Some(TAU_V)),
+            NeuronName::Lif => (Neuron::Lif { tau_v: TAU_V }, None),
             NeuronName::Qif => (Neuron::Qif { tau_v: TAU_V }, None),
         };
         let slowest = if system.feed_forward { Synapse::read_only(20.0) } else { Synapse::new(20.0) };
@@ -159,12 +162,7 @@ impl Problem {
             .with_gate(Gate::Quintic { width: system.width })
             .with_synapses(std::iter::once(slowest).chain(faster).collect())
             .with_dt(DT);
-        // Spikes per tau_m; a QIF neuron under a steady current I fires √(4 I/τ_v) times a ms.
-        let spikes = 1e-3 * system.rate * TAU_V;
-        let tonic = match neuron {
-            Neuron::Nif => spikes,
-            Neuron::Qif { .. } => (0.5 * spikes).powi(2),
-        };
+        let tonic = neuron.steady_current(1e-3 * system.rate * TAU_V);
         let initial = Initial { tonic, ..Initial::of(&neuron, TAU_V) };
         let layer = layer.with_initial(Some(initial));
         let options = (&device.clone().autodiff(), dtype);

@@ -148,9 +148,9 @@ fn draws_of(
     neurons: impl Strategy<Value = usize>,
 ) -> impl Strategy<Value = Draw> {
     let options = (any::<[bool; 2]>(), checkpoints(), any::<Option<prop::sample::Index>>());
-    let plan = (any::<bool>(), 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
-        .prop_flat_map(|(nif, tau_v, gate, dt, ([record_v, record_charge], checkpoint, readout))| {
-            let neuron = if nif { Neuron::Nif } else { Neuron::Qif { tau_v } };
+    let plan = (0_usize..3, 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
+        .prop_flat_map(|(model, tau_v, gate, dt, ([record_v, record_charge], checkpoint, readout))| {
+            let neuron = [Neuron::Nif, Neuron::Lif { tau_v }, Neuron::Qif { tau_v }][model];
             let plan = move |synapses: Vec<ScanSynapse>| ScanPlan {
                 neuron,
                 gate,

@@ -19,8 +19,8 @@ fn noise<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Te
     Tensor::from_data(TensorData::new(data, shape), (device, dtype))
 }
 
-fn neurons() -> [Neuron; 2] {
-    [Neuron::Nif, Neuron::Qif { tau_v: 25.0 }]
+fn neurons() -> [Neuron; 3] {
+    [Neuron::Nif, Neuron::Lif { tau_v: 25.0 }, Neuron::Qif { tau_v: 25.0 }]
 }
 
 /// A run under a steady current, dt and neuron as given: total charge and number of resets of one neuron.

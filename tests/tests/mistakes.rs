@@ -161,7 +161,7 @@ fn with<const D: usize>(tensor: Tensor<D>, at: usize, value: f32) -> Tensor<D> {
 #[test]
 fn values_that_are_not_finite() {
     for device in devices() {
-        for neuron in [Neuron::Nif, Neuron::Qif { tau_v: 25.0 }] {
+        for neuron in [Neuron::Nif, Neuron::Lif { tau_v: 25.0 }, Neuron::Qif { tau_v: 25.0 }] {
             for body in [Body::Kernel, Body::TensorOps] {
                 let config = SpikingRnnConfig::new(2, 5).with_neuron(neuron).with_check_finite(body == Body::TensorOps);
                 let layer = || config.init(&device).unwrap().with_body(body);

@@ -222,6 +222,14 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
         self.each(T::exp)
     }
     #[inline(always)]
+    fn exp_m1(self) -> Self {
+        self.each(T::exp_m1)
+    }
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        self.each(T::ln_1p)
+    }
+    #[inline(always)]
     fn sin_cos_pi(self) -> (Self, Self) {
         number::sin_cos_pi(self)
     }
@@ -345,7 +353,10 @@ mod tests {
         };
     }
     function!(Arithmetic, |x| (x * x - x.times(0.5)) / x.plus(7.0) + (-x).within(-1.0, 2.0));
-    function!(Roots, |x| x.magnitude().sqrt() + (x.floor() - x.round()).times(0.25) + x.times(0.1).exp());
+    function!(Roots, |x| x.magnitude().sqrt()
+        + (x.floor() - x.round()).times(0.25)
+        + x.times(0.1).exp()
+        + x.magnitude().ln_1p() * x.times(-0.1).exp_m1());
     function!(Waves, |x| x.sin_cos_pi().0 + x.half_turn_sin_cos_pi().1);
     function!(Angles, |x| x.atan2_pi(x.plus(1.0)) + (-x).plus(0.3).atan2_pi(x.times(-0.1)));
     function!(Choices, |x| X::select(&x.below(0.25), x.signed_as(x.plus(1.0)), x.plus(3.0)));

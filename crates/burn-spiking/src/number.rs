@@ -35,6 +35,10 @@ pub trait Number:
     fn sqrt(self) -> Self;
     /// Exponential.
     fn exp(self) -> Self;
+    /// e^x − 1, with all its digits where x is small.
+    fn exp_m1(self) -> Self;
+    /// ln(1 + x), with all its digits where x is small.
+    fn ln_1p(self) -> Self;
     /// (sin πx, cos πx).
     fn sin_cos_pi(self) -> (Self, Self);
     /// atan2(self, x)/π, in (−1, 1].
@@ -280,6 +284,14 @@ macro_rules! real {
             #[inline(always)]
             fn exp(self) -> Self {
                 <$real>::exp(self)
+            }
+            #[inline(always)]
+            fn exp_m1(self) -> Self {
+                <$real>::exp_m1(self)
+            }
+            #[inline(always)]
+            fn ln_1p(self) -> Self {
+                <$real>::ln_1p(self)
             }
             #[inline(always)]
             fn sin_cos_pi(self) -> (Self, Self) {

@@ -4,7 +4,7 @@
 //! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_m        ŝᵏ = τ_k sᵏ: one spike adds 1
 //! ```
 //!
-//! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF;
+//! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF and LIF;
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
 
 use crate::error::{ConfigError, RecordError, at_least_one, positive};
@@ -37,13 +37,9 @@ impl Initial {
     /// A start from which every neuron fires at about 20 Hz without input, and input of unit variance moves its spikes:
     /// no neuron is dead, and none is driven by its tonic current alone.
     pub fn of(neuron: &Neuron, tau_m: f64) -> Self {
+        let input = if *neuron == Neuron::Nif { 0.3 } else { 0.5 };
         // Spikes per τ_m at 20 Hz.
-        let spikes = 0.02 * tau_m;
-        match neuron {
-            Neuron::Nif => Self { input: 0.3, recurrent: 0.1, tonic: spikes },
-            // A QIF neuron under a steady current I fires √(4 I/τ_v) times a ms.
-            Neuron::Qif { .. } => Self { input: 0.5, recurrent: 0.1, tonic: (0.5 * spikes).powi(2) },
-        }
+        Self { input, recurrent: 0.1, tonic: neuron.steady_current(0.02 * tau_m) }
     }
 }
 
@@ -70,7 +66,7 @@ pub struct SpikingRnnConfig {
     /// Length of a time step, ms. Default: 1.
     #[config(default = 1.0)]
     pub dt: f64,
-    /// τ_m of a NIF layer, ms; the first synapse's τ if not given. A QIF layer's τ_m is its τ_v, so it takes none.
+    /// τ_m of a NIF layer, ms; the first synapse's τ if not given. A neuron with a τ_v has that for its τ_m, so it takes none.
     pub tau_m: Option<f64>,
     /// Whether each neuron has a tonic current I_o. Default: yes.
     #[config(default = true)]

@@ -3,9 +3,11 @@
 //! A step follows the neuron's *exact flow* φ(v, I), the solution of dv/dt = f(v, I) after dt. The threshold is
 //! v = 1, the reset v = 0. φ is *unwrapped*: n spikes in the step leave it n higher than the potential after the reset.
 
+pub mod lif;
 pub mod nif;
 pub mod qif;
 
+pub use lif::Lif;
 pub use nif::Nif;
 pub use qif::Qif;
 
@@ -52,6 +54,11 @@ pub trait Flow: Copy + Send + Sync + 'static {
 pub enum Neuron {
     /// Non-leaky integrate-and-fire, dv/dt = I. See [`Nif`].
     Nif,
+    /// Leaky integrate-and-fire, dv/dt = −v/τ_v + I. See [`Lif`].
+    Lif {
+        /// Membrane time constant τ_v, ms.
+        tau_v: f64,
+    },
     /// Quadratic integrate-and-fire in its phase form (theta neuron). See [`Qif`].
     Qif {
         /// Membrane time constant τ_v, ms.
@@ -59,12 +66,86 @@ pub enum Neuron {
     },
 }
 
+/// The one place where a neuron becomes its flow over a step: each model gets a program of its own.
+macro_rules! with_flow {
+    ($neuron:expr, $dt:expr, |$flow:ident| $body:expr) => {
+        match $neuron {
+            $crate::neuron::Neuron::Nif => {
+                let $flow = $crate::neuron::Nif.over($dt);
+                $body
+            }
+            $crate::neuron::Neuron::Lif { tau_v } => {
+                let $flow = $crate::neuron::Lif { tau_v }.over($dt);
+                $body
+            }
+            $crate::neuron::Neuron::Qif { tau_v } => {
+                let $flow = $crate::neuron::Qif { tau_v }.over($dt);
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_flow;
+
+/// Whether every |i| is below `limit`.
+#[inline(always)]
+fn all_within<X: Float>(i: &[X], limit: f64) -> bool {
+    let mut all = i[0].magnitude().below(limit);
+    for &i in &i[1..] {
+        all = X::both(&all, &i.magnitude().below(limit));
+    }
+    X::all(&all)
+}
+
+/// [`Flow::phi_row`] by the cheaper flow where every current of the row allows it.
+#[inline(always)]
+fn phi_row_by_currents<F: Flow, X: Float>(flow: &F, (v, i): (&[X], &[X]), vpre: &mut [X]) {
+    let (limit, near) = flow.near();
+    if all_within(i, limit) {
+        return near.phi_row((v, i), vpre);
+    }
+    let flow = *flow;
+    for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
+        *vpre = flow.phi(v, i);
+    }
+}
+
+/// [`Flow::phi_and_slopes_row`], likewise.
+#[inline(always)]
+fn phi_and_slopes_row_by_currents<F: Flow, X: Float>(
+    flow: &F,
+    (v, i): (&[X], &[X]),
+    vpre: &mut [X],
+    (dv, di): (&mut [X], &mut [X]),
+) {
+    let (limit, near) = flow.near();
+    if all_within(i, limit) {
+        return near.phi_and_slopes_row((v, i), vpre, (dv, di));
+    }
+    let flow = *flow;
+    for (((&v, &i), vpre), (dv, di)) in v.iter().zip(i).zip(vpre).zip(dv.iter_mut().zip(di)) {
+        *vpre = flow.phi(v, i);
+        (*dv, *di) = flow.slopes(v, i);
+    }
+}
+
 impl Neuron {
-    /// Where a neuron starts when no state is given: 0 for NIF, 1/2 for QIF.
+    /// Where a neuron starts when no state is given: 0 for NIF and LIF, 1/2 for QIF.
     pub fn resting_potential(&self) -> f64 {
         match self {
-            Neuron::Nif => 0.0,
+            Neuron::Nif | Neuron::Lif { .. } => 0.0,
             Neuron::Qif { .. } => 0.5,
+        }
+    }
+
+    /// The steady current, in units of 1/τ_m, under which a neuron spikes `spikes` times in τ_m.
+    pub fn steady_current(&self, spikes: f64) -> f64 {
+        match self {
+            Neuron::Nif => spikes,
+            // Every τ_v ln(V/(V − 1)), V = τ_v I.
+            Neuron::Lif { .. } => 1.0 / -(-1.0 / spikes).exp_m1(),
+            // √(4 I/τ_v) times a ms.
+            Neuron::Qif { .. } => (0.5 * spikes).powi(2),
         }
     }
 
@@ -72,31 +153,27 @@ impl Neuron {
     pub fn tau(&self) -> Option<f64> {
         match *self {
             Neuron::Nif => None,
-            Neuron::Qif { tau_v } => Some(tau_v),
+            Neuron::Lif { tau_v } | Neuron::Qif { tau_v } => Some(tau_v),
         }
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match *self {
             Neuron::Nif => Ok(()),
-            Neuron::Qif { tau_v } => positive("tau_v", tau_v, "give the membrane time constant in ms"),
+            Neuron::Lif { tau_v } | Neuron::Qif { tau_v } => {
+                positive("tau_v", tau_v, "give the membrane time constant in ms")
+            }
         }
     }
 
     /// φ over `dt` ms; see [`Flow::phi`].
     pub fn phi<X: Number>(&self, v: X, i: X, dt: f64) -> X {
-        match *self {
-            Neuron::Nif => Nif.over(dt).phi(v, i),
-            Neuron::Qif { tau_v } => Qif { tau_v }.over(dt).phi(v, i),
-        }
+        with_flow!(*self, dt, |flow| flow.phi(v, i))
     }
 
     /// The derivatives of φ over `dt` ms; see [`Flow::slopes`].
     pub fn slopes<X: Number>(&self, v: X, i: X, dt: f64) -> (X, X) {
-        match *self {
-            Neuron::Nif => Nif.over(dt).slopes(v, i),
-            Neuron::Qif { tau_v } => Qif { tau_v }.over(dt).slopes(v, i),
-        }
+        with_flow!(*self, dt, |flow| flow.slopes(v, i))
     }
 }
 
@@ -104,6 +181,7 @@ impl std::fmt::Display for Neuron {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Neuron::Nif => write!(f, "NIF"),
+            Neuron::Lif { tau_v } => write!(f, "LIF, tau_v {tau_v} ms"),
             Neuron::Qif { tau_v } => write!(f, "QIF, tau_v {tau_v} ms"),
         }
     }

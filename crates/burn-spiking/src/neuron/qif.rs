@@ -22,7 +22,7 @@
 //!
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
-use super::Flow;
+use super::{Flow, phi_and_slopes_row_by_currents, phi_row_by_currents};
 use crate::number::{Float, Number, is_slight_turn, slight_atan2_pi};
 use std::f64::consts::PI;
 use std::mem::MaybeUninit;
@@ -324,39 +324,19 @@ impl Flow for QifFlow {
     }
 
     #[inline(always)]
-    fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
-        let (limit, near) = self.near();
-        if all_within(i, limit) {
-            return near.phi_row((v, i), vpre);
-        }
-        let flow = *self;
-        for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
-            *vpre = flow.phi(v, i);
-        }
+    fn phi_row<X: Float>(&self, potentials_and_currents: (&[X], &[X]), vpre: &mut [X]) {
+        phi_row_by_currents(self, potentials_and_currents, vpre);
     }
 
     #[inline(always)]
-    fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
-        let (limit, near) = self.near();
-        if all_within(i, limit) {
-            return near.phi_and_slopes_row((v, i), vpre, (dv, di));
-        }
-        let flow = *self;
-        for (((&v, &i), vpre), (dv, di)) in v.iter().zip(i).zip(vpre).zip(dv.iter_mut().zip(di)) {
-            *vpre = flow.phi(v, i);
-            (*dv, *di) = flow.slopes(v, i);
-        }
+    fn phi_and_slopes_row<X: Float>(
+        &self,
+        potentials_and_currents: (&[X], &[X]),
+        vpre: &mut [X],
+        slopes: (&mut [X], &mut [X]),
+    ) {
+        phi_and_slopes_row_by_currents(self, potentials_and_currents, vpre, slopes);
     }
-}
-
-/// Whether every |i| is below `limit`.
-#[inline(always)]
-fn all_within<X: Float>(i: &[X], limit: f64) -> bool {
-    let mut all = i[0].magnitude().below(limit);
-    for &i in &i[1..] {
-        all = X::both(&all, &i.magnitude().below(limit));
-    }
-    X::all(&all)
 }
 
 #[cfg(test)]

@@ -65,6 +65,16 @@ impl<B: Backend> Number for Field<B> {
     fn exp(self) -> Self {
         Self(B::float_exp(self.0))
     }
+    fn exp_m1(self) -> Self {
+        // From the tangent while that has digits to give.
+        let large = self.clone().plus(-1.0).within(0.0, f64::MAX);
+        let half = Self(B::float_tanh(self.clone().within(-f64::MAX, 1.0).times(0.5).0));
+        let small = half.clone().times(2.0) / (-half).plus(1.0);
+        Self::select(&self.below(1.0), small, (large.plus(1.0)).exp().plus(-1.0))
+    }
+    fn ln_1p(self) -> Self {
+        Self(B::float_log1p(self.0))
+    }
     fn sin_cos_pi(self) -> (Self, Self) {
         let angle = self.times(PI).0;
         (Self(B::float_sin(angle.clone())), Self(B::float_cos(angle)))

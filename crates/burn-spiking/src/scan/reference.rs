@@ -8,7 +8,7 @@
 use super::composed::{Recorder, Recording, State};
 use super::field::Field;
 use super::{Run, ScanPlan};
-use crate::neuron::{Flow, Neuron, Nif, Qif};
+use crate::neuron::{Flow, with_flow};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
@@ -33,10 +33,7 @@ pub fn run(
     let mut recorder = Recorder::<Dispatch>::new(plan);
     for t in 0..steps {
         let x = Field(drive(t).into_dispatch());
-        let step = state.advance(x, &weights, plan, |v, i| match plan.neuron {
-            Neuron::Nif => Nif.over(plan.dt).phi(v, i),
-            Neuron::Qif { tau_v } => phi(Qif { tau_v }.over(plan.dt), v, i),
-        });
+        let step = state.advance(x, &weights, plan, |v, i| with_flow!(plan.neuron, plan.dt, |flow| phi(flow, v, i)));
         recorder.record(&state, &step.charge, plan);
     }
     let Recording { traces, v, charge } = recorder.finish();
@@ -57,6 +54,9 @@ fn tensor<const D: usize>(field: Field<Dispatch>) -> Tensor<D> {
 
 fn phi<F: Flow>(flow: F, v: Field<Dispatch>, i: Field<Dispatch>) -> Field<Dispatch> {
     let (limit, near) = flow.near();
+    if limit.is_infinite() {
+        return flow.phi(v, i);
+    }
     let largest = tensor::<2>(i.clone()).detach().abs().max().into_scalar::<f64>();
     if largest <= limit { near.phi(v, i) } else { flow.phi(v, i) }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use super::{composed, finite};
 use crate::lanes::{unserved, vectorize, vectors_found};
-use crate::neuron::{Flow, Neuron, Nif, Qif};
+use crate::neuron::{Flow, with_flow};
 use crate::number::Real;
 use adjoint::Sums;
 use burn::backend::TensorMetadata;
@@ -136,22 +136,6 @@ impl Segments {
     }
 }
 
-/// One program for each neuron.
-macro_rules! by_neuron {
-    ($plan:expr, |$flow:ident| $body:expr) => {
-        match $plan.neuron {
-            Neuron::Nif => {
-                let $flow = Nif.over($plan.dt);
-                $body
-            }
-            Neuron::Qif { tau_v } => {
-                let $flow = Qif { tau_v }.over($plan.dt);
-                $body
-            }
-        }
-    };
-}
-
 /// One program for each precision.
 macro_rules! by_dtype {
     ($tensor:expr, |$real:ident| $body:expr) => {
@@ -170,7 +154,9 @@ macro_rules! by_dtype {
 }
 
 fn forward_on<B: Storage>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
-    by_dtype!(inputs.drive, |T| by_neuron!(plan, |flow| forward_with::<B, T, _>(flow, inputs, plan, keep_tape)))
+    by_dtype!(inputs.drive, |T| with_flow!(plan.neuron, plan.dt, |flow| forward_with::<B, T, _>(
+        flow, inputs, plan, keep_tape
+    )))
 }
 
 fn adjoint_on<B: Storage>(
@@ -180,7 +166,7 @@ fn adjoint_on<B: Storage>(
     plan: &ScanPlan,
     wanted: Wanted,
 ) -> InputGradients<B> {
-    by_dtype!(inputs.drive, |T| by_neuron!(plan, |flow| adjoint_with::<B, T, _>(
+    by_dtype!(inputs.drive, |T| with_flow!(plan.neuron, plan.dt, |flow| adjoint_with::<B, T, _>(
         flow, inputs, tape, gradients, plan, wanted
     )))
 }

@@ -1,0 +1,340 @@
+//! Leaky integrate-and-fire neuron.
+//!
+//! ```text
+//! dv/dt = f(v, I) = −v/τ_v + I        spike at v = 1, reset to 0
+//! ```
+//!
+//! The potential relaxes towards V = τ_v I and spikes again and again if V > 1.
+//!
+//! **Flow.** With a = e^(−dt/τ_v), and while the threshold is not reached, φ = φ₀ = a v + (1 − a) V. Where φ₀ is 1 or more, the
+//! neuron crossed within the step, and what is left of the distance to V is known without asking when: the flow multiplies
+//! V − v by e^(−time/τ_v), and a reset turns V − 1 into V. So with k spikes after the first,
+//!
+//! ```text
+//! E = e^(−rest of the step/τ_v) = E₀ ρᵏ       E₀ = a (V − v)/(V − 1) = 1 − (φ₀ − 1)/(V − 1)
+//! φ = 1 + k + V (1 − E)                       ρ = V/(V − 1) = e^(period/τ_v),  k = ⌊−ln E₀/ln ρ⌋
+//! ```
+//!
+//! 1 − E₀ is taken from φ₀, which loses no digits where V is far away.
+//!
+//! **Jump.** f differs on the two sides of the reset, so a spike that comes earlier leaves more than it takes: the derivatives
+//! carry the *saltation* of the continuous system, f(0)/f(1) = ρ for each spike,
+//!
+//! ```text
+//! no spike   ∂φ/∂v = a           ∂φ/∂I = τ_v (1 − a)
+//! spikes     ∂φ/∂v = a ρ^(k+1)   ∂φ/∂I = τ_v (1 − E + (V ρᵏ (E₀ − a) + k E)/(V − 1))
+//! ```
+//!
+//! A plain subtraction of 1 or a jump to 0 at the end of the step has another gradient, however small dt is.
+//!
+//! "Near" are currents |I| ≤ 1/(τ_v (1 − a)), which leave no time for a second spike in a step: k = 0, and no logarithm.
+//!
+//! A path that grazes the threshold and falls back takes its charge back, one that crosses is reset: the cost jumps there, and
+//! the derivatives grow without bound as f(1, I) → 0. The gradient is exact on each side.
+//!
+//! Source: Huh & Sejnowski 2017 (the neuron's equation); the saltation of a reset: Aizerman & Gantmakher 1958.
+
+use super::{Flow, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use crate::number::{Float, Number};
+
+/// Leaky integrate-and-fire neuron, v_th = 1, v_reset = 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lif {
+    /// Membrane time constant τ_v, ms.
+    pub tau_v: f64,
+}
+
+impl Lif {
+    /// The flow over `dt` ms.
+    pub fn over(&self, dt: f64) -> LifFlow {
+        // 1 − a is taken in a form that keeps its digits where dt is short.
+        LifFlow {
+            near: LifNearFlow { tau_v: self.tau_v, left: (-dt / self.tau_v).exp(), gone: -(-dt / self.tau_v).exp_m1() },
+        }
+    }
+}
+
+/// [`Lif`] over one step, for any current.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LifFlow {
+    near: LifNearFlow,
+}
+
+/// [`Lif`] over one step with at most one spike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LifNearFlow {
+    tau_v: f64,
+    /// a.
+    left: f64,
+    /// 1 − a.
+    gone: f64,
+}
+
+/// The least V − 1 that is divided by, for the sake of neurons that do not spike. Those that do have more, but for rounding.
+const LEAST_EXCESS: f64 = 1e-12;
+
+/// The largest V for which a number of spikes is counted.
+const LARGEST_TARGET: f64 = 1e12;
+
+/// What a step would come to without and with a spike.
+struct Ways<X> {
+    /// V.
+    target: X,
+    /// V − 1, where a neuron spikes.
+    excess: X,
+    /// φ₀.
+    quiet: X,
+    /// 1 − E₀.
+    late: X,
+}
+
+impl LifNearFlow {
+    #[inline(always)]
+    fn ways<X: Number>(&self, v: X, i: X) -> Ways<X> {
+        let target = i.times(self.tau_v);
+        let excess = target.clone().plus(-1.0).within(LEAST_EXCESS, f32::MAX as f64);
+        let quiet = v.times(self.left) + target.clone().times(self.gone);
+        let late = quiet.clone().plus(-1.0) / excess.clone();
+        Ways { target, excess, quiet, late }
+    }
+}
+
+impl Flow for LifNearFlow {
+    type Near = Self;
+
+    #[inline(always)]
+    fn near(&self) -> (f64, Self) {
+        (f64::INFINITY, *self)
+    }
+
+    #[inline(always)]
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        let Ways { target, quiet, late, .. } = self.ways(v, i);
+        X::select(&quiet.below(1.0), quiet, (target * late).plus(1.0))
+    }
+
+    #[inline(always)]
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        let Ways { target, excess, quiet, late } = self.ways(v, i);
+        let ratio = target / excess;
+        let (zero, below) = (late.zero(), quiet.below(1.0));
+        let gain = late.clone() + ratio.clone() * (-late).plus(self.gone);
+        let di = X::select(&below, zero.clone().plus(self.gone), gain).times(self.tau_v);
+        (X::select(&below, zero.plus(self.left), ratio.times(self.left)), di)
+    }
+}
+
+/// What spikes after the first make of a step.
+struct More<X> {
+    /// k.
+    spikes: X,
+    /// ρᵏ.
+    growth: X,
+    /// 1 − E.
+    late: X,
+}
+
+impl LifFlow {
+    #[inline(always)]
+    fn more<X: Number>(&self, target: &X, late: X) -> More<X> {
+        let (zero, one) = (target.zero(), target.one());
+        // Where more than one spike fits into a step; others count none, so any number will do for them.
+        let many = (-target.clone()).below(-1.0 / self.near.gone);
+        let safe = target.clone().within(1.0 / self.near.gone, LARGEST_TARGET);
+        // ln ρ and −ln E₀, and ρᵏ − 1: small numbers where steps are short, whose digits count.
+        let period = (one / safe.plus(-1.0)).ln_1p();
+        let rest = -(-X::select(&many, late.clone(), zero.clone())).within(LEAST_EXCESS - 1.0, 0.0).ln_1p();
+        let spikes = X::select(&many, (rest / period.clone()).floor(), zero);
+        let grown = (spikes.clone() * period).exp_m1();
+        More { late: late.clone() + late * grown.clone() - grown.clone(), growth: grown.plus(1.0), spikes }
+    }
+}
+
+impl Flow for LifFlow {
+    type Near = LifNearFlow;
+
+    #[inline(always)]
+    fn near(&self) -> (f64, LifNearFlow) {
+        // A little inside, so that rounding finds no second spike there.
+        (0.999 / (self.near.tau_v * self.near.gone), self.near)
+    }
+
+    #[inline(always)]
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        let Ways { target, quiet, late, .. } = self.near.ways(v, i);
+        let More { spikes, late, .. } = self.more(&target, late);
+        // In this order the near flow's sum comes out to the last bit.
+        X::select(&quiet.below(1.0), quiet, spikes + (target * late).plus(1.0))
+    }
+
+    #[inline(always)]
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        let Ways { target, excess, quiet, late: first } = self.near.ways(v, i);
+        let More { spikes, growth, late } = self.more(&target, first.clone());
+        let ratio = target / excess.clone();
+        let (zero, below) = (late.zero(), quiet.below(1.0));
+        let gain = late.clone()
+            + growth.clone() * (ratio.clone() * (-first).plus(self.near.gone))
+            + spikes * (-late).plus(1.0) / excess;
+        let di = X::select(&below, zero.clone().plus(self.near.gone), gain).times(self.near.tau_v);
+        (X::select(&below, zero.plus(self.near.left), growth * ratio.times(self.near.left)), di)
+    }
+
+    #[inline(always)]
+    fn phi_row<X: Float>(&self, potentials_and_currents: (&[X], &[X]), vpre: &mut [X]) {
+        phi_row_by_currents(self, potentials_and_currents, vpre);
+    }
+
+    #[inline(always)]
+    fn phi_and_slopes_row<X: Float>(
+        &self,
+        potentials_and_currents: (&[X], &[X]),
+        vpre: &mut [X],
+        slopes: (&mut [X], &mut [X]),
+    ) {
+        phi_and_slopes_row_by_currents(self, potentials_and_currents, vpre, slopes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAU_V: f64 = 20.0;
+
+    /// The equation itself: Runge-Kutta from event to event, each crossing found by bisection. Unwrapped.
+    fn event_by_event(v: f64, current: impl Fn(f64) -> f64, time: f64, step: f64) -> f64 {
+        let advanced = |v: f64, t: f64, h: f64| {
+            let f = |v: f64, t: f64| -v / TAU_V + current(t);
+            let k1 = f(v, t);
+            let k2 = f(v + 0.5 * h * k1, t + 0.5 * h);
+            let k3 = f(v + 0.5 * h * k2, t + 0.5 * h);
+            let k4 = f(v + h * k3, t + h);
+            v + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+        };
+        let (mut v, mut t, mut spikes) = (v, 0.0, 0.0);
+        while t < time {
+            let h = step.min(time - t);
+            let next = advanced(v, t, h);
+            if next < 1.0 {
+                (v, t) = (next, if h < step { time } else { t + h });
+                continue;
+            }
+            let (mut low, mut high) = (0.0, h);
+            for _ in 0..80 {
+                let middle = 0.5 * (low + high);
+                if advanced(v, t, middle) < 1.0 { low = middle } else { high = middle }
+            }
+            (v, t, spikes) = (0.0, t + high, spikes + 1.0);
+        }
+        v + spikes
+    }
+
+    /// Potentials, currents and steps from inhibition to several spikes a step.
+    fn grid() -> impl Iterator<Item = (f64, f64, LifFlow, f64)> {
+        let vs = [-2.0, 0.0, 0.013, 0.5, 0.93, 0.999];
+        let is = [-3.0, -0.01, 0.0, 0.049, 0.0507, 0.08, 0.3, 0.97, 2.2, 7.0];
+        let dts = [0.01, 0.5, 1.0, 5.0];
+        vs.into_iter().flat_map(move |v| {
+            is.into_iter().flat_map(move |i| dts.into_iter().map(move |dt| (v, i, Lif { tau_v: TAU_V }.over(dt), dt)))
+        })
+    }
+
+    #[test]
+    fn flow_solves_the_equation() {
+        let mut several = 0;
+        for (v, i, flow, dt) in grid() {
+            let want = event_by_event(v, |_| i, dt, dt / 200.0);
+            let got = flow.phi(v, i);
+            several += (got > 2.0) as usize;
+            assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "v {v} I {i} dt {dt}: {got} against {want}");
+            let single = flow.phi(v as f32, i as f32) as f64;
+            let (dv, di) = flow.slopes(v, i);
+            // Where V is far away, the way there takes its rounding along.
+            let allowed = 1e-6 * (1.0 + want.abs() + dv + (di * i).abs() + 0.2 * (TAU_V * i).abs());
+            assert!((single - want).abs() < allowed, "f32, v {v} I {i} dt {dt}: {single} against {want}");
+        }
+        assert!(several > 20, "{several}");
+    }
+
+    #[test]
+    fn slopes_match_central_differences() {
+        let mut checked = 0;
+        for (v, i, flow, dt) in grid() {
+            let h = 1e-7;
+            let around = [flow.phi(v + h, i), flow.phi(v - h, i), flow.phi(v, i + h), flow.phi(v, i - h)];
+            let spikes = |phi: f64| phi.floor().max(0.0);
+            if around.iter().any(|&phi| spikes(phi) != spikes(flow.phi(v, i))) {
+                continue;
+            }
+            checked += 1;
+            let (dv, di) = flow.slopes(v, i);
+            let want_v = (around[0] - around[1]) / (2.0 * h);
+            let want_i = (around[2] - around[3]) / (2.0 * h);
+            assert!((dv - want_v).abs() < 1e-6 * (1.0 + dv.abs()), "v {v} I {i} dt {dt}: dv {dv} against {want_v}");
+            assert!((di - want_i).abs() < 1e-6 * (1.0 + di.abs()), "v {v} I {i} dt {dt}: di {di} against {want_i}");
+        }
+        assert!(checked > 200, "{checked}");
+    }
+
+    #[test]
+    fn near_flow_is_the_flow() {
+        for (v, _, flow, dt) in grid() {
+            let (limit, near) = flow.near();
+            for share in [-1.0, -0.3, 0.0, 1e-3, 0.2, 0.5, 1.0] {
+                let i = share * limit;
+                assert_eq!(near.phi(v, i), flow.phi(v, i), "v {v} I {i} dt {dt}");
+                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "v {v} I {i} dt {dt}");
+                let (v, i) = (v as f32, i as f32);
+                assert_eq!(near.phi(v, i), flow.phi(v, i), "f32, v {v} I {i} dt {dt}");
+                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "f32, v {v} I {i} dt {dt}");
+            }
+        }
+    }
+
+    /// A current that moves, with its value in the middle of each step.
+    fn current(t: f64) -> f64 {
+        0.075 + 0.02 * (0.11 * t).sin()
+    }
+
+    /// ∂v(T)/∂v_0 over T = 64 ms by a rule for one step: (v, I) to (v after it, ∂/∂v).
+    fn slope_over(dt: f64, step: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+        let (mut v, mut slope) = (0.3, 1.0);
+        for t in 0..(64.0 / dt).round() as usize {
+            let (after, d) = step(v, current((t as f64 + 0.5) * dt));
+            (v, slope) = (after, slope * d);
+        }
+        slope
+    }
+
+    #[test]
+    fn gradient_converges_to_the_continuous_one_and_plain_resets_do_not() {
+        let h = 1e-5;
+        let at = |v: f64| event_by_event(v, current, 64.0, 0.01);
+        let truth = (at(0.3 + h) - at(0.3 - h)) / (2.0 * h);
+        let exact = |dt: f64| {
+            let flow = Lif { tau_v: TAU_V }.over(dt);
+            slope_over(dt, |v, i| {
+                let phi = flow.phi(v, i);
+                (phi - phi.floor().max(0.0), flow.slopes(v, i).0)
+            })
+        };
+        let plain = |dt: f64, reset: fn(f64) -> f64| {
+            let (a, target) = ((-dt / TAU_V).exp(), TAU_V);
+            slope_over(dt, move |v, i| {
+                let v = target * i - a * (target * i - v);
+                (if v < 1.0 { v } else { reset(v) }, a)
+            })
+        };
+        // First order, with a factor that depends on where in their steps the spikes fall.
+        for dt in [0.4, 0.2, 0.1, 0.05, 0.01] {
+            let error = (exact(dt) / truth - 1.0).abs();
+            assert!(error < 0.04 * dt, "dt {dt}: {error} of {truth}");
+        }
+        for dt in [0.4, 0.05, 0.005] {
+            let subtracted = plain(dt, |v| v - 1.0) / truth;
+            let cleared = plain(dt, |_| 0.0) / truth;
+            assert!(subtracted < 0.5 && cleared < 0.5, "dt {dt}: {subtracted}, {cleared} of the true slope");
+        }
+    }
+}
