@@ -157,7 +157,7 @@ impl Problem {
         let slowest = if system.feed_forward { Synapse::read_only(20.0) } else { Synapse::new(20.0) };
         let faster = (1..system.synapses).map(|k| Synapse::recurrent_only(20.0 * 0.5_f64.powi(k as i32)));
         let layer = SpikingRnnConfig::new(system.channels, system.neurons)
-            .with_neuron(neuron)
+            .with_neuron(neuron.clone())
             .with_tau_m(tau_m)
             .with_gate(Gate::Quintic { width: system.width })
             .with_synapses(std::iter::once(slowest).chain(faster).collect())

@@ -2,9 +2,12 @@
 //!
 //! `GRADIENT_DRAWS=n` changes the number of random networks of each test.
 
-use burn::tensor::DType;
-use burn_spiking::{Adjoint, Body, Checkpoint, Gate};
-use burn_spiking_tests::{Draw, crowds, devices, draws};
+use burn::tensor::{DType, Distribution, Tensor};
+use burn_spiking::gradcheck::gradcheck;
+use burn_spiking::neuron::Flow;
+use burn_spiking::number::Number;
+use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, SpikingRnnConfig};
+use burn_spiking_tests::{Draw, OwnQif, OwnQifFlow, crowds, devices, draws};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -202,6 +205,64 @@ fn restrained_adjoints_agree_with_tensor_operations() {
         restrained += (kernel.distance(&exact) > 0.1) as usize;
     }
     assert!(restrained >= 100, "{restrained} draws of 150");
+}
+
+/// Flows of one's own go through the same programs: the kernel, compiled with the flow, and tensor operations, which run its record.
+#[test]
+fn own_neurons_run_on_every_program() {
+    let neurons: Vec<String> = sample(60).map(|draw| draw.plan.neuron.to_string()).collect();
+    assert!(neurons.iter().filter(|name| name.starts_with("theta neuron")).count() >= 5, "{neurons:?}");
+}
+
+/// A flow whose slopes are wrong by a thousandth.
+#[derive(Debug, Clone, Copy)]
+struct Wrong(OwnQif);
+
+#[derive(Debug, Clone, Copy)]
+struct WrongFlow(OwnQifFlow);
+
+impl NeuronModel for Wrong {
+    type Flow = WrongFlow;
+
+    fn over(&self, dt: f64) -> WrongFlow {
+        WrongFlow(self.0.over(dt))
+    }
+
+    fn name(&self) -> String {
+        "wrong".into()
+    }
+}
+
+impl Flow for WrongFlow {
+    type Near = Self;
+
+    fn near(&self) -> (f64, Self) {
+        (f64::INFINITY, *self)
+    }
+
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        self.0.phi(v, i)
+    }
+
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        let (dv, di) = self.0.slopes(v, i);
+        (dv, di.times(1.001))
+    }
+}
+
+#[test]
+fn gradient_check_passes_what_is_right_and_names_what_is_wrong() {
+    let options = (&devices()[0], DType::F64);
+    let input = Tensor::<3>::random([2, 8, 2], Distribution::Normal(0.0, 2.0), options);
+    let layer = |neuron| SpikingRnnConfig::new(2, 4).with_neuron(neuron).init(options).unwrap();
+    let right = gradcheck(&layer(Neuron::own(OwnQif { tau_v: 20.0 })), input.clone(), None, 3);
+    right.check(1e-9, 1e-6).unwrap();
+    assert!(right.differences.len() == 6 && right.worst().1.is_some(), "{right:?}");
+    let wrong = gradcheck(&layer(Neuron::own(Wrong(OwnQif { tau_v: 20.0 }))), input, None, 3);
+    let message = wrong.check(1e-9, 1e-6).unwrap_err().to_string();
+    assert!(message.contains("gradient of U") && message.contains("automatic differentiation"), "{message}");
+    let central = wrong.differences.iter().filter_map(|found| found.central).fold(0.0, f64::max);
+    assert!(central > 1e-4, "{central:e}");
 }
 
 /// The check itself: an adjoint of a slightly different system must be told from the right one.

@@ -163,7 +163,8 @@ fn values_that_are_not_finite() {
     for device in devices() {
         for neuron in [Neuron::Nif, Neuron::Lif { tau_v: 25.0 }, Neuron::Qif { tau_v: 25.0 }] {
             for body in [Body::Kernel, Body::TensorOps] {
-                let config = SpikingRnnConfig::new(2, 5).with_neuron(neuron).with_check_finite(body == Body::TensorOps);
+                let config =
+                    SpikingRnnConfig::new(2, 5).with_neuron(neuron.clone()).with_check_finite(body == Body::TensorOps);
                 let layer = || config.init(&device).unwrap().with_body(body);
                 // Longer than any neuron stays inactive, so that each weight is read.
                 let input = numbers([3, 400, 2], &device) + 2.0;

@@ -8,6 +8,7 @@
 //! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
 //! - [`SpikingNetwork`]: the layer with a linear readout in the same operation, for little memory.
 //! - [`Neuron`], [`Gate`], [`Synapse`]: what it is made of.
+//! - [`NeuronModel`]: a neuron of your own; [`gradcheck`]: whether its gradient is one.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target.
 //! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same as metrics of Burn's learner.
 //! - [`scan`]: the operation, its equations and its adjoint.
@@ -47,9 +48,11 @@
 
 #[cfg(feature = "train")]
 pub mod average;
+pub mod dual;
 pub mod error;
 pub mod firing;
 pub mod gate;
+pub mod gradcheck;
 pub mod lanes;
 pub mod loss;
 #[cfg(feature = "train")]
@@ -68,7 +71,7 @@ pub use firing::{Firing, spikes};
 pub use gate::Gate;
 pub use loss::{PotentialFloor, TrackingLoss, TrackingLossConfig};
 pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
-pub use neuron::Neuron;
+pub use neuron::{Neuron, NeuronModel};
 pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory};
 pub use scan::{Adjoint, Body, Checkpoint};
 pub use synapse::Synapse;

@@ -173,7 +173,7 @@ impl SpikingRnnConfig {
             read: synapse.read,
         });
         ScanPlan {
-            neuron: self.neuron,
+            neuron: self.neuron.clone(),
             gate: self.gate,
             dt: self.dt,
             synapses: synapses.collect(),
@@ -295,6 +295,13 @@ impl SpikingRnn {
     /// The same layer, run by another program.
     pub fn with_body(mut self, body: Body) -> Self {
         Arc::make_mut(&mut self.plan).body = body;
+        self
+    }
+
+    /// The same layer, whose trajectories have potentials and charges.
+    pub(crate) fn recording(mut self) -> Self {
+        let plan = Arc::make_mut(&mut self.plan);
+        (plan.record_v, plan.record_charge) = (true, true);
         self
     }
 

@@ -34,7 +34,8 @@
 //!
 //! Source: Huh & Sejnowski 2017 (the neuron's equation); the saltation of a reset: Aizerman & Gantmakher 1958.
 
-use super::{Flow, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::{Flow, NeuronModel, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use crate::error::{ConfigError, positive};
 use crate::number::{Float, Number};
 
 /// Leaky integrate-and-fire neuron, v_th = 1, v_reset = 0.
@@ -44,9 +45,27 @@ pub struct Lif {
     pub tau_v: f64,
 }
 
-impl Lif {
-    /// The flow over `dt` ms.
-    pub fn over(&self, dt: f64) -> LifFlow {
+impl NeuronModel for Lif {
+    type Flow = LifFlow;
+
+    fn name(&self) -> String {
+        format!("LIF, tau_v {} ms", self.tau_v)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        positive("tau_v", self.tau_v, "give the membrane time constant in ms")
+    }
+
+    fn tau(&self) -> Option<f64> {
+        Some(self.tau_v)
+    }
+
+    fn steady_current(&self, spikes: f64) -> f64 {
+        // A spike every τ_v ln ρ.
+        1.0 / -(-1.0 / spikes).exp_m1()
+    }
+
+    fn over(&self, dt: f64) -> LifFlow {
         // 1 − a is taken in a form that keeps its digits where dt is short.
         LifFlow {
             near: LifNearFlow { tau_v: self.tau_v, left: (-dt / self.tau_v).exp(), gone: -(-dt / self.tau_v).exp_m1() },

@@ -1,21 +1,78 @@
 //! Neuron models: what the membrane potential does while the current is held for one step.
 //!
-//! A step follows the neuron's *exact flow* φ(v, I), the solution of dv/dt = f(v, I) after dt. The threshold is
-//! v = 1, the reset v = 0. φ is *unwrapped*: n spikes in the step leave it n higher than the potential after the reset.
+//! A step follows the neuron's *exact flow* φ(v, I), the solution of dv/dt = f(v, I) after dt, or a map that approximates it. The
+//! threshold is v = 1, the reset v = 0. φ is *unwrapped*: n spikes in the step leave it n higher than the potential after the
+//! reset.
+//!
+//! | model | equation | flow | spikes in a step |
+//! | --- | --- | --- | --- |
+//! | [`nif`] | dv/dt = I | exact | any number |
+//! | [`lif`] | dv/dt = −v/τ_v + I | exact, with the saltation of each reset | any number |
+//! | [`qif`] | dv/dt = (1 + cos 2πv)/τ_v + (1 − cos 2πv) I | exact | any number |
+//! | [`eif`] | dv/dt = (−v + Δ e^((v − v_T)/Δ))/τ_v + I | Runge-Kutta of order 4, exactly differentiated | one |
+//! | [`own`] | yours | yours | yours |
+//!
+//! A model is a [`NeuronModel`]; its flow over a step of fixed length is a [`Flow`], written once, generic over the numbers that
+//! it runs on.
 
+pub mod eif;
 pub mod lif;
 pub mod nif;
+pub mod own;
+pub mod program;
 pub mod qif;
 
+pub use eif::Eif;
 pub use lif::Lif;
 pub use nif::Nif;
+pub use own::OwnNeuron;
 pub use qif::Qif;
 
-use crate::error::{ConfigError, positive};
+use crate::dual::Dual;
+use crate::error::ConfigError;
 use crate::number::{Float, Number};
 use serde::{Deserialize, Serialize};
 
+/// A neuron model: its constants, and the flow that follows from them and the length of a step.
+pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// The flow over one step.
+    type Flow: Flow;
+
+    /// The flow over `dt` ms.
+    fn over(&self, dt: f64) -> Self::Flow;
+
+    /// What the model is called, with every constant: two models of one name are taken for the same.
+    fn name(&self) -> String;
+
+    /// Refuses constants that describe no neuron.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value, its limit and the remedy.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Where a neuron starts when no state is given, in [0, 1).
+    fn resting_potential(&self) -> f64 {
+        0.0
+    }
+
+    /// Membrane time constant τ_v, ms, which is then the unit of the layer's parameters; `None` if there is none.
+    fn tau(&self) -> Option<f64> {
+        None
+    }
+
+    /// About the steady current, in units of 1/τ_m, under which a neuron spikes `spikes` times in τ_m. Fresh layers start
+    /// from it.
+    fn steady_current(&self, spikes: f64) -> f64 {
+        spikes
+    }
+}
+
 /// The flow of a neuron over one step of fixed length, and its two partial derivatives.
+///
+/// It is written with arithmetic and selects instead of branches, so that it holds for many neurons at once; both sides of a
+/// select must be finite. A flow without a cheaper form has `type Near = Self` and `near` returning `(f64::INFINITY, *self)`.
 pub trait Flow: Copy + Send + Sync + 'static {
     /// The same flow for small currents, where it may be cheaper.
     type Near: Flow;
@@ -27,8 +84,12 @@ pub trait Flow: Copy + Send + Sync + 'static {
     /// φ(v, I), unwrapped, for v after its reset and I in 1/ms.
     fn phi<X: Number>(&self, v: X, i: X) -> X;
 
-    /// (∂φ/∂v, ∂φ/∂I); the second in ms.
-    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X);
+    /// (∂φ/∂v, ∂φ/∂I); the second in ms. By default from [`Dual`] numbers.
+    #[inline(always)]
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        let [dv, di] = self.phi(Dual::potential(v), Dual::current(i)).slopes;
+        (dv, di)
+    }
 
     /// φ of a row of neurons. A cheaper way may be taken where the row allows it, if the numbers come out the same to the last
     /// bit.
@@ -50,7 +111,7 @@ pub trait Flow: Copy + Send + Sync + 'static {
 }
 
 /// Which neuron a layer is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Neuron {
     /// Non-leaky integrate-and-fire, dv/dt = I. See [`Nif`].
     Nif,
@@ -64,28 +125,34 @@ pub enum Neuron {
         /// Membrane time constant τ_v, ms.
         tau_v: f64,
     },
+    /// Exponential integrate-and-fire. See [`Eif`].
+    Eif(Eif),
+    /// A model of one's own. See [`own`].
+    Own(OwnNeuron),
 }
 
-/// The one place where a neuron becomes its flow over a step: each model gets a program of its own.
-macro_rules! with_flow {
-    ($neuron:expr, $dt:expr, |$flow:ident| $body:expr) => {
+/// The one place where a neuron becomes its model: each of the built-in ones gets a program of its own.
+macro_rules! with_model {
+    ($neuron:expr, |$model:ident| $body:expr, |$own:ident| $own_body:expr) => {
         match $neuron {
             $crate::neuron::Neuron::Nif => {
-                let $flow = $crate::neuron::Nif.over($dt);
+                let $model = $crate::neuron::Nif;
                 $body
             }
-            $crate::neuron::Neuron::Lif { tau_v } => {
-                let $flow = $crate::neuron::Lif { tau_v }.over($dt);
+            &$crate::neuron::Neuron::Lif { tau_v } => {
+                let $model = $crate::neuron::Lif { tau_v };
                 $body
             }
-            $crate::neuron::Neuron::Qif { tau_v } => {
-                let $flow = $crate::neuron::Qif { tau_v }.over($dt);
+            &$crate::neuron::Neuron::Qif { tau_v } => {
+                let $model = $crate::neuron::Qif { tau_v };
                 $body
             }
+            &$crate::neuron::Neuron::Eif($model) => $body,
+            $crate::neuron::Neuron::Own($crate::neuron::OwnNeuron($own)) => $own_body,
         }
     };
 }
-pub(crate) use with_flow;
+pub(crate) use with_model;
 
 /// Whether every |i| is below `limit`.
 #[inline(always)]
@@ -130,59 +197,46 @@ fn phi_and_slopes_row_by_currents<F: Flow, X: Float>(
 }
 
 impl Neuron {
-    /// Where a neuron starts when no state is given: 0 for NIF and LIF, 1/2 for QIF.
+    /// A neuron of one's own model.
+    pub fn own(model: impl NeuronModel) -> Self {
+        Neuron::Own(OwnNeuron::new(model))
+    }
+
+    /// Where a neuron starts when no state is given: 1/2 for QIF, 0 for the others.
     pub fn resting_potential(&self) -> f64 {
-        match self {
-            Neuron::Nif | Neuron::Lif { .. } => 0.0,
-            Neuron::Qif { .. } => 0.5,
-        }
+        with_model!(self, |model| model.resting_potential(), |own| own.resting_potential())
     }
 
     /// The steady current, in units of 1/τ_m, under which a neuron spikes `spikes` times in τ_m.
     pub fn steady_current(&self, spikes: f64) -> f64 {
-        match self {
-            Neuron::Nif => spikes,
-            // Every τ_v ln(V/(V − 1)), V = τ_v I.
-            Neuron::Lif { .. } => 1.0 / -(-1.0 / spikes).exp_m1(),
-            // √(4 I/τ_v) times a ms.
-            Neuron::Qif { .. } => (0.5 * spikes).powi(2),
-        }
+        with_model!(self, |model| model.steady_current(spikes), |own| own.steady_current(spikes))
     }
 
     /// Membrane time constant, ms; `None` for NIF, which has none.
     pub fn tau(&self) -> Option<f64> {
-        match *self {
-            Neuron::Nif => None,
-            Neuron::Lif { tau_v } | Neuron::Qif { tau_v } => Some(tau_v),
-        }
+        with_model!(self, |model| model.tau(), |own| own.tau())
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        match *self {
-            Neuron::Nif => Ok(()),
-            Neuron::Lif { tau_v } | Neuron::Qif { tau_v } => {
-                positive("tau_v", tau_v, "give the membrane time constant in ms")
-            }
-        }
+        with_model!(self, |model| model.check(), |own| own.check())
     }
 
     /// φ over `dt` ms; see [`Flow::phi`].
     pub fn phi<X: Number>(&self, v: X, i: X, dt: f64) -> X {
-        with_flow!(*self, dt, |flow| flow.phi(v, i))
+        with_model!(self, |model| model.over(dt).phi(v, i), |own| {
+            let [phi] = own.phi(dt, v.is_double()).run(v, i);
+            phi
+        })
     }
 
     /// The derivatives of φ over `dt` ms; see [`Flow::slopes`].
     pub fn slopes<X: Number>(&self, v: X, i: X, dt: f64) -> (X, X) {
-        with_flow!(*self, dt, |flow| flow.slopes(v, i))
+        with_model!(self, |model| model.over(dt).slopes(v, i), |own| own.slopes(dt, v.is_double()).run(v, i).into())
     }
 }
 
 impl std::fmt::Display for Neuron {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Neuron::Nif => write!(f, "NIF"),
-            Neuron::Lif { tau_v } => write!(f, "LIF, tau_v {tau_v} ms"),
-            Neuron::Qif { tau_v } => write!(f, "QIF, tau_v {tau_v} ms"),
-        }
+        f.write_str(&with_model!(self, |model| model.name(), |own| own.name()))
     }
 }

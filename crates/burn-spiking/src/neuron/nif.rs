@@ -14,17 +14,22 @@
 //!
 //! Source: Huh & Sejnowski 2017, first task.
 
-use super::Flow;
+use super::{Flow, NeuronModel};
 use crate::number::Number;
 
 /// Non-leaky integrate-and-fire neuron, v_th = 1 ≡ v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nif;
 
-impl Nif {
-    /// The flow over `dt` ms.
-    pub fn over(&self, dt: f64) -> NifFlow {
+impl NeuronModel for Nif {
+    type Flow = NifFlow;
+
+    fn over(&self, dt: f64) -> NifFlow {
         NifFlow { dt }
+    }
+
+    fn name(&self) -> String {
+        "NIF".into()
     }
 }
 

@@ -22,7 +22,8 @@
 //!
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
-use super::{Flow, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::{Flow, NeuronModel, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use crate::error::{ConfigError, positive};
 use crate::number::{Float, Number, is_slight_turn, slight_atan2_pi};
 use std::f64::consts::PI;
 use std::mem::MaybeUninit;
@@ -34,9 +35,31 @@ pub struct Qif {
     pub tau_v: f64,
 }
 
-impl Qif {
-    /// The flow over `dt` ms.
-    pub fn over(&self, dt: f64) -> QifFlow {
+impl NeuronModel for Qif {
+    type Flow = QifFlow;
+
+    fn name(&self) -> String {
+        format!("QIF, tau_v {} ms", self.tau_v)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        positive("tau_v", self.tau_v, "give the membrane time constant in ms")
+    }
+
+    fn resting_potential(&self) -> f64 {
+        0.5
+    }
+
+    fn tau(&self) -> Option<f64> {
+        Some(self.tau_v)
+    }
+
+    fn steady_current(&self, spikes: f64) -> f64 {
+        // √(4 I/τ_v) spikes a ms.
+        (0.5 * spikes).powi(2)
+    }
+
+    fn over(&self, dt: f64) -> QifFlow {
         QifFlow { near: QifNearFlow { tau_v: self.tau_v, dt } }
     }
 }

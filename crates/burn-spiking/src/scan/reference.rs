@@ -8,7 +8,7 @@
 use super::composed::{Recorder, Recording, State};
 use super::field::Field;
 use super::{Run, ScanPlan};
-use crate::neuron::{Flow, with_flow};
+use crate::neuron::{Flow, NeuronModel, with_model};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
@@ -33,7 +33,9 @@ pub fn run(
     let mut recorder = Recorder::<Dispatch>::new(plan);
     for t in 0..steps {
         let x = Field(drive(t).into_dispatch());
-        let step = state.advance(x, &weights, plan, |v, i| with_flow!(plan.neuron, plan.dt, |flow| phi(flow, v, i)));
+        let step = state.advance(x, &weights, plan, |v, i| {
+            with_model!(&plan.neuron, |model| phi(model.over(plan.dt), v, i), |_own| plan.neuron.phi(v, i, plan.dt))
+        });
         recorder.record(&state, &step.charge, plan);
     }
     let Recording { traces, v, charge } = recorder.finish();

@@ -12,7 +12,7 @@ mod network;
 mod replay;
 mod room;
 mod rows;
-mod storage;
+pub(crate) mod storage;
 
 use super::{
     Body, Checkpoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot,
@@ -20,7 +20,7 @@ use super::{
 };
 use super::{composed, finite};
 use crate::lanes::{unserved, vectorize, vectors_found};
-use crate::neuron::{Flow, with_flow};
+use crate::neuron::{Flow, NeuronModel, with_model};
 use crate::number::Real;
 use adjoint::Sums;
 use burn::backend::TensorMetadata;
@@ -154,9 +154,9 @@ macro_rules! by_dtype {
 }
 
 fn forward_on<B: Storage>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
-    by_dtype!(inputs.drive, |T| with_flow!(plan.neuron, plan.dt, |flow| forward_with::<B, T, _>(
-        flow, inputs, plan, keep_tape
-    )))
+    with_model!(&plan.neuron, |model| forward_along(model.over(plan.dt), inputs, plan, keep_tape), |own| {
+        B::forward_by(&**own, inputs, plan, keep_tape)
+    })
 }
 
 fn adjoint_on<B: Storage>(
@@ -166,9 +166,33 @@ fn adjoint_on<B: Storage>(
     plan: &ScanPlan,
     wanted: Wanted,
 ) -> InputGradients<B> {
-    by_dtype!(inputs.drive, |T| with_flow!(plan.neuron, plan.dt, |flow| adjoint_with::<B, T, _>(
-        flow, inputs, tape, gradients, plan, wanted
-    )))
+    with_model!(
+        &plan.neuron,
+        |model| adjoint_along(model.over(plan.dt), inputs, tape, gradients, plan, wanted),
+        |own| B::adjoint_by(&**own, inputs, tape, gradients, plan, wanted)
+    )
+}
+
+/// The forward kernel of one flow.
+pub(crate) fn forward_along<B: Storage, F: Flow>(
+    flow: F,
+    inputs: ScanInputs<B>,
+    plan: &ScanPlan,
+    keep_tape: bool,
+) -> ScanOutput<B> {
+    by_dtype!(inputs.drive, |T| forward_with::<B, T, F>(flow, inputs, plan, keep_tape))
+}
+
+/// The adjoint kernel of one flow.
+pub(crate) fn adjoint_along<B: Storage, F: Flow>(
+    flow: F,
+    inputs: ScanInputs<B>,
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    by_dtype!(inputs.drive, |T| adjoint_with::<B, T, F>(flow, inputs, tape, gradients, plan, wanted))
 }
 
 /// The network's parameters as the kernel reads them.

@@ -1,0 +1,208 @@
+//! Dual numbers: a value with its derivatives by v and by I, so that a flow which gives no slopes gets exact ones.
+//!
+//! ```text
+//! (x, x′) (y, y′) = (x y, x′ y + x y′)        h((x, x′)) = (h(x), h′(x) x′)
+//! ```
+//!
+//! [`Flow::slopes`](crate::neuron::Flow::slopes) runs φ on them by default. Selects take the side that the values take, and
+//! ⌊·⌋ has the derivative 0, as in automatic differentiation.
+
+use crate::number::Number;
+use std::f64::consts::PI;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A value and its two derivatives.
+#[derive(Debug, Clone)]
+pub struct Dual<X> {
+    /// The value.
+    pub value: X,
+    /// ∂/∂v and ∂/∂I.
+    pub slopes: [X; 2],
+}
+
+impl<X: Number> Dual<X> {
+    /// The potential: ∂v/∂v = 1.
+    #[inline(always)]
+    pub fn potential(v: X) -> Self {
+        Self { slopes: [v.one(), v.zero()], value: v }
+    }
+
+    /// The current: ∂I/∂I = 1.
+    #[inline(always)]
+    pub fn current(i: X) -> Self {
+        Self { slopes: [i.zero(), i.one()], value: i }
+    }
+
+    /// A function's value, with its derivative there.
+    #[inline(always)]
+    fn mapped(self, value: X, derivative: X) -> Self {
+        let [v, i] = self.slopes;
+        Self { value, slopes: [v * derivative.clone(), i * derivative] }
+    }
+
+    /// The same function of each part.
+    #[inline(always)]
+    fn each(self, f: impl Fn(X) -> X) -> Self {
+        let [v, i] = self.slopes;
+        Self { value: f(self.value), slopes: [f(v), f(i)] }
+    }
+
+    /// The same function of the parts of two.
+    #[inline(always)]
+    fn both(self, other: Self, f: impl Fn(X, X) -> X) -> Self {
+        let ([v, i], [other_v, other_i]) = (self.slopes, other.slopes);
+        Self { value: f(self.value, other.value), slopes: [f(v, other_v), f(i, other_i)] }
+    }
+}
+
+impl<X: Number> Add for Dual<X> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.both(other, |a, b| a + b)
+    }
+}
+
+impl<X: Number> Sub for Dual<X> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.both(other, |a, b| a - b)
+    }
+}
+
+impl<X: Number> Mul for Dual<X> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        let (x, y) = (self.value, other.value);
+        let ([xv, xi], [yv, yi]) = (self.slopes, other.slopes);
+        Self { slopes: [xv * y.clone() + x.clone() * yv, xi * y.clone() + x.clone() * yi], value: x * y }
+    }
+}
+
+impl<X: Number> Div for Dual<X> {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        let inverse = other.value.one() / other.value;
+        let ratio = self.value * inverse.clone();
+        let ([xv, xi], [yv, yi]) = (self.slopes, other.slopes);
+        let slopes = [(xv - ratio.clone() * yv) * inverse.clone(), (xi - ratio.clone() * yi) * inverse];
+        Self { value: ratio, slopes }
+    }
+}
+
+impl<X: Number> Neg for Dual<X> {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        self.each(|x| -x)
+    }
+}
+
+impl<X: Number> Number for Dual<X> {
+    type Mask = X::Mask;
+
+    #[inline(always)]
+    fn is_double(&self) -> bool {
+        self.value.is_double()
+    }
+    #[inline(always)]
+    fn plus(self, c: f64) -> Self {
+        Self { value: self.value.plus(c), slopes: self.slopes }
+    }
+    #[inline(always)]
+    fn times(self, c: f64) -> Self {
+        self.each(|x| x.times(c))
+    }
+    #[inline(always)]
+    fn within(self, low: f64, high: f64) -> Self {
+        let (under, over) = (self.value.below(low), (-self.value.clone()).below(-high));
+        let inside = |slope: X| X::select(&under, slope.zero(), X::select(&over, slope.zero(), slope));
+        let [v, i] = self.slopes;
+        Self { value: self.value.within(low, high), slopes: [inside(v), inside(i)] }
+    }
+    #[inline(always)]
+    fn below(&self, c: f64) -> Self::Mask {
+        self.value.below(c)
+    }
+    #[inline(always)]
+    fn select(mask: &Self::Mask, then: Self, otherwise: Self) -> Self {
+        then.both(otherwise, |a, b| X::select(mask, a, b))
+    }
+    #[inline(always)]
+    fn floor(self) -> Self {
+        let zero = self.value.zero();
+        Self { value: self.value.floor(), slopes: [zero.clone(), zero] }
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        let root = self.value.clone().sqrt();
+        let derivative = root.one().times(0.5) / root.clone();
+        self.mapped(root, derivative)
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        let value = self.value.clone().exp();
+        self.mapped(value.clone(), value)
+    }
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        let value = self.value.clone().exp_m1();
+        self.mapped(value.clone(), value.plus(1.0))
+    }
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        let derivative = self.value.one() / self.value.clone().plus(1.0);
+        let value = self.value.clone().ln_1p();
+        self.mapped(value, derivative)
+    }
+    #[inline(always)]
+    fn sin_cos_pi(self) -> (Self, Self) {
+        let (sin, cos) = self.value.clone().sin_cos_pi();
+        (self.clone().mapped(sin.clone(), cos.clone().times(PI)), self.mapped(cos, sin.times(-PI)))
+    }
+    #[inline(always)]
+    fn atan2_pi(self, x: Self) -> Self {
+        let (b, a) = (self.value, x.value);
+        let inverse = (a.clone() * a.clone() + b.clone() * b.clone()).times(PI);
+        let ([bv, bi], [av, ai]) = (self.slopes, x.slopes);
+        let slope = |db: X, da: X| (a.clone() * db - b.clone() * da) / inverse.clone();
+        Self { slopes: [slope(bv, av), slope(bi, ai)], value: b.clone().atan2_pi(a.clone()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each operation once or more, with values away from its edges.
+    fn everything<X: Number>(v: X, i: X) -> X {
+        let (sin, cos) = (v.clone() * i.clone()).sin_cos_pi();
+        let root = (v.clone() * v.clone()).plus(0.3).sqrt();
+        let cut = i.clone().within(-0.25, 0.25) + v.clone().within(0.0, 5.0);
+        let picked = X::select(&v.below(0.4), sin.clone() / root.clone(), cos.clone() - i.clone());
+        let angle = (sin + cos).atan2_pi(v.clone().plus(-0.45) - i.clone().times(0.3));
+        let grown = v.clone().times(0.4).exp_m1() * i.clone().times(0.2).exp() + (v.clone() * v.clone()).ln_1p();
+        picked + angle * cut - grown + root.floor() + v.polynomial(&[0.1, -0.3, 0.7]) * -i
+    }
+
+    #[test]
+    fn slopes_match_central_differences() {
+        for v in [0.05_f64, 0.33, 0.71, 0.98] {
+            for i in [-1.3_f64, -0.2, 0.11, 0.9] {
+                let found = everything(Dual::potential(v), Dual::current(i));
+                assert_eq!(found.value, everything(v, i));
+                let h = 1e-6;
+                let wanted = [
+                    (everything(v + h, i) - everything(v - h, i)) / (2.0 * h),
+                    (everything(v, i + h) - everything(v, i - h)) / (2.0 * h),
+                ];
+                for (found, wanted) in found.slopes.into_iter().zip(wanted) {
+                    assert!((found - wanted).abs() < 1e-8 * (1.0 + wanted.abs()), "v {v} I {i}: {found}, not {wanted}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A check of a layer's gradient: against Burn's automatic differentiation of the same system, and against central differences.
+//!
+//! It is meant for neurons of one's own, and for doubts. The cost touches every output, C = Σ (c + 0.3 y) y over traces,
+//! potentials, charges and the final state, with random c, so that no error can hide. Strongly coupled networks magnify
+//! rounding from step to step: check short runs (some ten steps) of a few neurons.
+
+use crate::rnn::{SpikingRnn, SpikingState};
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use thiserror::Error;
+
+/// How far one gradient is from the others, in norms: |a − b|/max(|a|, |b|).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Of what: "U", "I_o", "W_0", "input", "v_0", "s_0".
+    pub name: String,
+    /// From automatic differentiation of the same system.
+    pub automatic: f64,
+    /// From central differences; `None` where a change of h moves a spike to another step, or is magnified so much that
+    /// differences say nothing.
+    pub central: Option<f64>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GradientReport {
+    /// One for each parameter and input.
+    pub differences: Vec<Difference>,
+}
+
+/// A gradient that is not one.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error(
+    "the gradient of {name} differs by {difference:e} from {from}, but may by {tolerance:e}; look at the slopes of the neuron's flow"
+)]
+pub struct GradientError {
+    /// Of what.
+    pub name: String,
+    /// By how much.
+    pub difference: f64,
+    /// From what.
+    pub from: &'static str,
+    /// What was allowed.
+    pub tolerance: f64,
+}
+
+impl GradientReport {
+    /// The largest difference from automatic differentiation, and from central differences where these say something.
+    pub fn worst(&self) -> (f64, Option<f64>) {
+        let automatic = self.differences.iter().map(|found| found.automatic).fold(0.0, f64::max);
+        let central = self.differences.iter().filter_map(|found| found.central).reduce(f64::max);
+        (automatic, central)
+    }
+
+    /// Refuses differences above a tolerance from automatic differentiation (1e-9 is a good one) or from central differences
+    /// (1e-6).
+    ///
+    /// # Errors
+    /// [`GradientError`] for the first.
+    pub fn check(&self, automatic: f64, central: f64) -> Result<(), GradientError> {
+        for found in &self.differences {
+            let pairs = [
+                (Some(found.automatic), "automatic differentiation", automatic),
+                (found.central, "central differences", central),
+            ];
+            for (difference, from, tolerance) in pairs {
+                if let Some(difference) = difference
+                    && difference > tolerance
+                {
+                    return Err(GradientError { name: found.name.clone(), difference, from, tolerance });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Step of the central differences; they are taken at h and h/2 and extrapolated to 0.
+const H: f64 = 1e-5;
+
+/// A layer's numbers and those of its inputs.
+#[derive(Clone)]
+struct Point<'a> {
+    layer: &'a SpikingRnn,
+    names: Vec<String>,
+    values: Vec<Vec<f64>>,
+    shapes: Vec<Vec<usize>>,
+    seed: u64,
+}
+
+/// Tensors to differentiate by, in the order of the names.
+struct Leaves {
+    layer: SpikingRnn,
+    input: Tensor<3>,
+    state: SpikingState,
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// |a − b|/max(|a|, |b|); infinite where a number is not finite.
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    if !a.iter().chain(b).all(|x| x.is_finite()) {
+        return f64::INFINITY;
+    }
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    let scale = norm(&mut a.iter().copied()).max(norm(&mut b.iter().copied()));
+    if scale == 0.0 { 0.0 } else { norm(&mut a.iter().zip(b).map(|(a, b)| a - b)) / scale }
+}
+
+impl<'a> Point<'a> {
+    fn new(layer: &'a SpikingRnn, input: Tensor<3>, state: SpikingState, seed: u64) -> Self {
+        let mut point = Self { layer, names: Vec::new(), values: Vec::new(), shapes: Vec::new(), seed };
+        fn add<const D: usize>(point: &mut Point, name: String, tensor: Tensor<D>) {
+            point.names.push(name);
+            point.shapes.push(tensor.dims().to_vec());
+            point.values.push(numbers(tensor));
+        }
+        add(&mut point, "U".into(), layer.input.val());
+        if let Some(tonic) = &layer.tonic {
+            add(&mut point, "I_o".into(), tonic.val());
+        }
+        for (k, weights) in layer.recurrent.iter().enumerate() {
+            add(&mut point, format!("W_{k}"), weights.val());
+        }
+        add(&mut point, "input".into(), input);
+        add(&mut point, "v_0".into(), state.v);
+        add(&mut point, "s_0".into(), state.s);
+        point
+    }
+
+    /// The tensors on a device, with gradients if it has them.
+    fn leaves(&self, device: &Device, track: bool) -> Leaves {
+        let mut at = 0..;
+        let mut next = || at.next().expect("endless");
+        fn leaf<const D: usize>(point: &Point, at: usize, device: &Device, track: bool) -> Tensor<D> {
+            let data = TensorData::new(point.values[at].clone(), point.shapes[at].clone());
+            let tensor = Tensor::from_data(data, (device, DType::F64));
+            if track { tensor.require_grad() } else { tensor }
+        }
+        let mut layer = self.layer.clone().recording().to_device(device);
+        layer.input = Param::from_tensor(leaf(self, next(), device, track));
+        if layer.tonic.is_some() {
+            layer.tonic = Some(Param::from_tensor(leaf(self, next(), device, track)));
+        }
+        for k in 0..layer.recurrent.len() {
+            layer.recurrent[k] = Param::from_tensor(leaf(self, next(), device, track));
+        }
+        let input = leaf(self, next(), device, track);
+        let state = SpikingState { v: leaf(self, next(), device, track), s: leaf(self, next(), device, track) };
+        Leaves { layer, input, state }
+    }
+
+    /// C, and all potentials.
+    fn cost(&self, leaves: &Leaves, reference: bool) -> (Tensor<1>, Tensor<3>) {
+        let (input, state) = (leaves.input.clone(), Some(leaves.state.clone()));
+        let (trajectory, last) = match reference {
+            true => leaves.layer.forward_reference(input, state),
+            false => leaves.layer.forward(input, state),
+        };
+        let v = trajectory.v.expect("the layer records");
+        let charge = trajectory.charge.expect("the layer records");
+        let mut outputs: Vec<Tensor<1>> = trajectory.traces.into_iter().map(|trace| trace.flatten(0, 2)).collect();
+        outputs.extend([v.clone().flatten(0, 2), charge.flatten(0, 2), last.v.flatten(0, 1), last.s.flatten(0, 2)]);
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let costs = outputs.into_iter().map(|y| {
+            let c: Vec<f64> = (0..y.dims()[0]).map(|_| random.random_range(-1.0..1.0)).collect();
+            let c = Tensor::<1>::from_data(TensorData::from(c.as_slice()), (&y.device(), DType::F64));
+            ((c + y.clone() * 0.3) * y).sum()
+        });
+        (costs.reduce(|a, b| a + b).expect("there are outputs"), v)
+    }
+
+    /// All gradients, by the op or by automatic differentiation.
+    fn gradients(&self, reference: bool) -> Vec<Vec<f64>> {
+        let device = self.layer.device().inner().autodiff();
+        let leaves = self.leaves(&device, true);
+        let gradients = self.cost(&leaves, reference).0.backward();
+        fn of<const D: usize>(leaf: &Tensor<D>, gradients: &Gradients) -> Vec<f64> {
+            numbers(leaf.grad(gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like()))
+        }
+        let Leaves { layer, input, state } = &leaves;
+        let mut found = vec![of(&layer.input.val(), &gradients)];
+        found.extend(layer.tonic.iter().map(|tonic| of(&tonic.val(), &gradients)));
+        found.extend(layer.recurrent.iter().map(|weights| of(&weights.val(), &gradients)));
+        found.extend([of(input, &gradients), of(&state.v, &gradients), of(&state.s, &gradients)]);
+        found
+    }
+
+    /// The gradient of one of the inputs by central differences.
+    fn central(&self, which: usize) -> Option<Vec<f64>> {
+        let device = self.layer.device().inner();
+        let run = |point: &Point| {
+            let (cost, v) = point.cost(&point.leaves(&device, false), false);
+            (cost.into_scalar::<f64>(), numbers(v))
+        };
+        let (_, potentials) = run(self);
+        let mut point = self.clone();
+        let mut slope_at = |at: usize, h: f64| {
+            let x = self.values[which][at];
+            let mut cost_at = |x: f64| {
+                point.values[which][at] = x;
+                let (cost, v) = run(&point);
+                // A reset moves v by 1; nothing else does within h.
+                v.iter().zip(&potentials).all(|(a, b)| (a - b).abs() < 0.5).then_some(cost)
+            };
+            let slope = cost_at(x + h).zip(cost_at(x - h)).map(|(above, below)| (above - below) / (2.0 * h));
+            point.values[which][at] = x;
+            slope
+        };
+        let pairs: Option<Vec<(f64, f64)>> =
+            (0..self.values[which].len()).map(|at| Some((slope_at(at, H)?, slope_at(at, 0.5 * H)?))).collect();
+        let (coarse, fine): (Vec<f64>, Vec<f64>) = pairs?.into_iter().unzip();
+        let settled = distance(&coarse, &fine) < 1e-4;
+        settled.then(|| fine.iter().zip(coarse).map(|(fine, coarse)| (4.0 * fine - coarse) / 3.0).collect())
+    }
+}
+
+/// Checks a layer's gradient on one input.
+///
+/// - `input`: `[B, T, C]`.
+/// - `state`: the state to start from; drawn from `seed` in [0, 1) if `None`.
+/// - `seed`: of the cost's coefficients.
+///
+/// # Panics
+/// If the layer is not in double precision; otherwise as [`SpikingRnn::forward`].
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{DType, Device, Distribution, Tensor};
+/// use burn_spiking::{SpikingRnnConfig, gradcheck::gradcheck};
+///
+/// let options = (&Device::flex(), DType::F64);
+/// let layer = SpikingRnnConfig::new(2, 5).init(options)?;
+/// let input = Tensor::random([2, 10, 2], Distribution::Normal(0.0, 1.0), options);
+/// gradcheck(&layer, input, None, 0).check(1e-9, 1e-6).expect("the gradient is exact");
+/// # }
+/// # Ok::<(), burn_spiking::ConfigError>(())
+/// ```
+pub fn gradcheck(layer: &SpikingRnn, input: Tensor<3>, state: Option<SpikingState>, seed: u64) -> GradientReport {
+    let dtype = layer.input.val().dtype();
+    assert_eq!(
+        dtype,
+        DType::F64,
+        "a gradient is checked in double precision, but the layer is {dtype:?}; initialise it with (&device, DType::F64)"
+    );
+    let state = state.unwrap_or_else(|| layer.random_state(input.dims()[0], 0.0, 1.0, seed));
+    let point = Point::new(layer, input, state, seed);
+    let (op, automatic) = (point.gradients(false), point.gradients(true));
+    let differences = (0..point.names.len()).map(|at| Difference {
+        name: point.names[at].clone(),
+        automatic: distance(&op[at], &automatic[at]),
+        central: point.central(at).map(|central| distance(&op[at], &central)),
+    });
+    GradientReport { differences: differences.collect() }
+}

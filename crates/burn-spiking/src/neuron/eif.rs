@@ -1,0 +1,263 @@
+//! Exponential integrate-and-fire neuron.
+//!
+//! ```text
+//! dv/dt = f(v, I) = (−v + Δ e^((v − v_T)/Δ))/τ_v + I        spike at v = 1, reset to 0
+//! ```
+//!
+//! Above the onset v_T the exponential takes over and carries the potential to the threshold by itself.
+//!
+//! **Flow.** It has no closed form. A step is one step of the classical Runge-Kutta rule of order 4, φ₀ = R(v, I, dt). Where that
+//! is 1 or more, the time of the crossing t* is the solution of R(v, I, t*) = 1 by [`NEWTON`] of Newton's steps from the chord,
+//!
+//! ```text
+//! φ = 1 + R(0, I, dt − t*)        t ← t − (R(v, I, t) − 1)/f(R(v, I, t), I)
+//! ```
+//!
+//! so that what is left of the step follows from the reset. Above v = 1, which no neuron keeps, the exponential is held at its
+//! value there.
+//!
+//! **Slopes** are those of this very map, by dual numbers; the saltation of the reset comes with them, since t* depends on v
+//! and I. There is one exact spike in a step: steps should be shorter than the shortest interval between spikes.
+//!
+//! Source: Fourcaud-Trocmé, Hansel, van Vreeswijk & Brunel 2003.
+
+use super::{Flow, NeuronModel};
+use crate::error::{ConfigError, positive};
+use crate::number::{Float, Number};
+use serde::{Deserialize, Serialize};
+
+/// Newton's steps towards a crossing. Each about doubles its digits; the last also gives it its derivatives.
+pub const NEWTON: usize = 5;
+
+/// Exponential integrate-and-fire neuron, v_th = 1, v_reset = 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Eif {
+    /// Membrane time constant τ_v, ms.
+    pub tau_v: f64,
+    /// Sharpness Δ of the spike's onset, in units of the potential from reset (0) to threshold (1).
+    pub delta: f64,
+    /// Onset v_T of the spike, below 1.
+    pub onset: f64,
+}
+
+impl NeuronModel for Eif {
+    type Flow = EifFlow;
+
+    fn over(&self, dt: f64) -> EifFlow {
+        EifFlow { model: *self, dt }
+    }
+
+    fn name(&self) -> String {
+        format!("EIF, tau_v {} ms, delta {}, onset {}", self.tau_v, self.delta, self.onset)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        positive("tau_v", self.tau_v, "give the membrane time constant in ms")?;
+        positive("delta", self.delta, "give the sharpness of the spike's onset, such as 0.1")?;
+        if self.onset < 1.0 && self.onset.is_finite() {
+            return Ok(());
+        }
+        Err(ConfigError::OutOfRange {
+            name: "onset".into(),
+            value: self.onset,
+            limit: "below 1, the threshold, and finite".into(),
+            remedy: "give the potential at which the spike begins, such as 0.7".into(),
+        })
+    }
+
+    fn tau(&self) -> Option<f64> {
+        Some(self.tau_v)
+    }
+
+    fn steady_current(&self, spikes: f64) -> f64 {
+        // The interval is ∫ dv/f from 0 to 1, and falls as the current grows: halve the range of the current.
+        let per_tau = |current: f64| {
+            let steps = 400;
+            let times = (0..steps).map(|at| {
+                let v = (at as f64 + 0.5) / steps as f64;
+                let speed = -v + self.delta * ((v - self.onset) / self.delta).exp() + current;
+                if speed > 0.0 { 1.0 / (speed * steps as f64) } else { f64::INFINITY }
+            });
+            1.0 / times.sum::<f64>()
+        };
+        let (mut low, mut high) = (-1.0, 2.0 * spikes + 2.0);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if per_tau(middle) < spikes { low = middle } else { high = middle }
+        }
+        high
+    }
+}
+
+/// [`Eif`] over one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EifFlow {
+    model: Eif,
+    dt: f64,
+}
+
+impl EifFlow {
+    /// f(v, I).
+    #[inline(always)]
+    fn drift<X: Number>(&self, v: X, i: X) -> X {
+        let Eif { tau_v, delta, onset } = self.model;
+        let upswing = v.clone().within(-f32::MAX as f64, 1.0).plus(-onset).times(1.0 / delta).exp();
+        (upswing.times(delta) - v).times(1.0 / tau_v) + i
+    }
+
+    /// R(v, I, t).
+    #[inline(always)]
+    fn runge_kutta<X: Number>(&self, v: X, i: X, t: X) -> X {
+        let half = t.clone().times(0.5);
+        let k1 = self.drift(v.clone(), i.clone());
+        let k2 = self.drift(v.clone() + half.clone() * k1.clone(), i.clone());
+        let k3 = self.drift(v.clone() + half * k2.clone(), i.clone());
+        let k4 = self.drift(v.clone() + t.clone() * k3.clone(), i);
+        v + t.times(1.0 / 6.0) * (k1 + (k2 + k3).times(2.0) + k4)
+    }
+
+    /// φ₀.
+    #[inline(always)]
+    fn quiet<X: Number>(&self, v: X, i: X) -> X {
+        let dt = v.zero().plus(self.dt);
+        self.runge_kutta(v, i, dt)
+    }
+
+    /// φ where the threshold is crossed.
+    #[inline(always)]
+    fn spiked<X: Number>(&self, v: X, i: X, quiet: X) -> X {
+        let crossed = quiet.below(1.0);
+        // Where nothing crosses, any time will do.
+        let rise = X::select(&crossed, quiet.one(), quiet - v.clone());
+        let way = X::select(&crossed, rise.one(), (-v.clone()).plus(1.0));
+        let mut time = (way / rise).within(0.0, 1.0).times(self.dt);
+        for _ in 0..NEWTON {
+            let here = self.runge_kutta(v.clone(), i.clone(), time.clone());
+            let speed = X::select(&crossed, here.one(), self.drift(here.clone(), i.clone()));
+            time = time - X::select(&crossed, here.zero(), here.plus(-1.0) / speed);
+        }
+        let zero = v.zero();
+        self.runge_kutta(zero, i, (-time).plus(self.dt)).plus(1.0)
+    }
+}
+
+impl Flow for EifFlow {
+    type Near = Self;
+
+    #[inline(always)]
+    fn near(&self) -> (f64, Self) {
+        (f64::INFINITY, *self)
+    }
+
+    #[inline(always)]
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        let quiet = self.quiet(v.clone(), i.clone());
+        X::select(&quiet.below(1.0), quiet.clone(), self.spiked(v, i, quiet))
+    }
+
+    #[inline(always)]
+    fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
+        for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
+            // Few neurons cross in a step: the others are spared the search for a time.
+            *vpre = self.quiet(v, i);
+            let below = vpre.below(1.0);
+            if !X::all(&below) {
+                *vpre = X::select(&below, *vpre, self.spiked(v, i, *vpre));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODEL: Eif = Eif { tau_v: 20.0, delta: 0.1, onset: 0.7 };
+
+    /// The equation itself in short steps, each crossing found by bisection. Unwrapped.
+    fn event_by_event(v: f64, i: f64, time: f64) -> f64 {
+        let flow = MODEL.over(1.0);
+        let (mut v, mut left, mut spikes) = (v, time, 0.0);
+        while left > 0.0 {
+            let h = left.min(time / 1000.0);
+            let next = flow.runge_kutta(v, i, h);
+            if next < 1.0 {
+                (v, left) = (next, left - h);
+                continue;
+            }
+            let (mut low, mut high) = (0.0, h);
+            for _ in 0..80 {
+                let middle = 0.5 * (low + high);
+                if flow.runge_kutta(v, i, middle) < 1.0 { low = middle } else { high = middle }
+            }
+            (v, left, spikes) = (0.0, left - high, spikes + 1.0);
+        }
+        v + spikes
+    }
+
+    fn grid() -> impl Iterator<Item = (f64, f64)> {
+        let vs = [-0.5, 0.0, 0.4, 0.7, 0.85, 0.93, 0.97, 0.995];
+        vs.into_iter().flat_map(|v| [-0.2, 0.0, 0.02, 0.05, 0.15].into_iter().map(move |i| (v, i)))
+    }
+
+    #[test]
+    fn flow_approaches_the_equation_at_fourth_order() {
+        let (mut spiked, mut orders) = (0, Vec::new());
+        for (v, i) in grid() {
+            let error = |dt: f64| (MODEL.over(dt).phi(v, i) - event_by_event(v, i, dt)).abs();
+            let [coarse, fine] = [0.4, 0.1].map(error);
+            spiked += (MODEL.over(0.4).phi(v, i) >= 1.0) as usize;
+            assert!(fine < 1e-4, "v {v} I {i}: {fine:e}");
+            if coarse > 1e-7 && fine > 1e-11 {
+                orders.push((coarse / fine).log2() / 2.0);
+            }
+        }
+        orders.sort_by(f64::total_cmp);
+        // A single step errs as dt⁵.
+        assert!(spiked >= 5 && orders[orders.len() / 2] > 4.0, "{spiked} spikes, orders {orders:?}");
+    }
+
+    #[test]
+    fn slopes_match_central_differences() {
+        for (v, i) in grid() {
+            for dt in [0.1, 1.0] {
+                let flow = MODEL.over(dt);
+                let h = 1e-6;
+                let (dv, di) = flow.slopes(v, i);
+                let around = [flow.phi(v + h, i), flow.phi(v - h, i), flow.phi(v, i + h), flow.phi(v, i - h)];
+                if around.iter().any(|phi| phi.floor() != flow.phi(v, i).floor()) {
+                    continue;
+                }
+                let want_v = (around[0] - around[1]) / (2.0 * h);
+                let want_i = (around[2] - around[3]) / (2.0 * h);
+                assert!((dv - want_v).abs() < 1e-6 * (1.0 + dv.abs()), "v {v} I {i} dt {dt}: {dv}, not {want_v}");
+                assert!((di - want_i).abs() < 1e-6 * (1.0 + di.abs()), "v {v} I {i} dt {dt}: {di}, not {want_i}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_the_flow() {
+        let flow = MODEL.over(0.5);
+        let (v, i): (Vec<f64>, Vec<f64>) = grid().unzip();
+        let mut vpre = v.clone();
+        flow.phi_row((&v, &i), &mut vpre);
+        for (at, vpre) in vpre.into_iter().enumerate() {
+            assert_eq!(vpre, flow.phi(v[at], i[at]));
+        }
+    }
+
+    #[test]
+    fn a_steady_current_gives_its_rate() {
+        let current = MODEL.steady_current(0.4) / MODEL.tau_v;
+        let flow = MODEL.over(0.05);
+        let (mut v, mut spikes) = (0.0, 0.0);
+        for _ in 0..100_000 {
+            let phi: f64 = flow.phi(v, current);
+            let n = phi.floor().max(0.0);
+            (v, spikes) = (phi - n, spikes + n);
+        }
+        let per_tau: f64 = spikes * MODEL.tau_v / 5000.0;
+        assert!((per_tau - 0.4).abs() < 0.01, "{per_tau}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Neurons of one's own: a model that implements [`NeuronModel`], and its [`Flow`](super::Flow), runs everywhere the built-in ones do.
+//!
+//! [`Neuron::own`](super::Neuron::own) takes a model into a layer. The CPU kernel is then compiled with its flow inlined, in the
+//! crate that calls it; other backends run the flow's record in tensor operations ([`program`](super::program)). Write flows
+//! with `#[inline(always)]`, so that the kernel's vectors reach them, and give the crate the optimisation that you want to run
+//! with.
+
+use super::NeuronModel;
+use super::program::{Program, phi_of, slopes_of};
+use crate::error::ConfigError;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Wanted, cpu};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Gives an object the kernel's two programs on a backend.
+macro_rules! kernel {
+    ($feature:literal, $backend:ty, $forward:ident, $adjoint:ident) => {
+        #[cfg(feature = $feature)]
+        fn $forward(&self, _: ScanInputs<$backend>, _: &ScanPlan, _: bool) -> ScanOutput<$backend> {
+            panic!("{}", self.unknown())
+        }
+        #[cfg(feature = $feature)]
+        fn $adjoint(
+            &self,
+            _: ScanInputs<$backend>,
+            _: ScanTape<$backend>,
+            _: OutputGradients<$backend>,
+            _: &ScanPlan,
+            _: Wanted,
+        ) -> InputGradients<$backend> {
+            panic!("{}", self.unknown())
+        }
+    };
+    ($feature:literal, $backend:ty, $forward:ident, $adjoint:ident, model) => {
+        #[cfg(feature = $feature)]
+        fn $forward(&self, inputs: ScanInputs<$backend>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<$backend> {
+            cpu::forward_along(self.over(plan.dt), inputs, plan, keep_tape)
+        }
+        #[cfg(feature = $feature)]
+        fn $adjoint(
+            &self,
+            inputs: ScanInputs<$backend>,
+            tape: ScanTape<$backend>,
+            gradients: OutputGradients<$backend>,
+            plan: &ScanPlan,
+            wanted: Wanted,
+        ) -> InputGradients<$backend> {
+            cpu::adjoint_along(self.over(plan.dt), inputs, tape, gradients, plan, wanted)
+        }
+    };
+}
+
+/// A model whose type is forgotten. Without a model, only its name is known.
+pub(crate) trait Erased: Debug + Send + Sync {
+    fn name(&self) -> String;
+    fn unknown(&self) -> ConfigError {
+        ConfigError::Mismatch(format!(
+            "the neuron \"{}\" is known by its name alone; give its model with `with_neuron(Neuron::own(..))`",
+            self.name()
+        ))
+    }
+    fn check(&self) -> Result<(), ConfigError> {
+        Err(self.unknown())
+    }
+    fn resting_potential(&self) -> f64 {
+        0.0
+    }
+    fn tau(&self) -> Option<f64> {
+        None
+    }
+    fn steady_current(&self, spikes: f64) -> f64 {
+        spikes
+    }
+    fn phi(&self, _dt: f64, _double: bool) -> Program<1> {
+        panic!("{}", self.unknown())
+    }
+    fn slopes(&self, _dt: f64, _double: bool) -> Program<2> {
+        panic!("{}", self.unknown())
+    }
+    kernel!("flex", burn::backend::Flex, forward_on_flex, adjoint_on_flex);
+    kernel!("ndarray", burn::backend::NdArray, forward_on_ndarray, adjoint_on_ndarray);
+}
+
+impl<M: NeuronModel> Erased for M {
+    fn name(&self) -> String {
+        NeuronModel::name(self)
+    }
+    fn check(&self) -> Result<(), ConfigError> {
+        NeuronModel::check(self)
+    }
+    fn resting_potential(&self) -> f64 {
+        NeuronModel::resting_potential(self)
+    }
+    fn tau(&self) -> Option<f64> {
+        NeuronModel::tau(self)
+    }
+    fn steady_current(&self, spikes: f64) -> f64 {
+        NeuronModel::steady_current(self, spikes)
+    }
+    fn phi(&self, dt: f64, double: bool) -> Program<1> {
+        phi_of(&self.over(dt), double)
+    }
+    fn slopes(&self, dt: f64, double: bool) -> Program<2> {
+        slopes_of(&self.over(dt), double)
+    }
+    kernel!("flex", burn::backend::Flex, forward_on_flex, adjoint_on_flex, model);
+    kernel!("ndarray", burn::backend::NdArray, forward_on_ndarray, adjoint_on_ndarray, model);
+}
+
+/// A neuron that was read from a file: its model is not in the file.
+#[derive(Debug)]
+struct Named(String);
+
+impl Erased for Named {
+    fn name(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// A neuron of one's own. Two are equal if their names are, which contain their constants.
+///
+/// It is written as its name alone; a configuration that is read back wants its model again, with
+/// [`with_neuron`](crate::SpikingRnnConfig::with_neuron).
+#[derive(Debug, Clone)]
+pub struct OwnNeuron(pub(crate) Arc<dyn Erased>);
+
+impl OwnNeuron {
+    /// A neuron of this model.
+    pub fn new(model: impl NeuronModel) -> Self {
+        Self(Arc::new(model))
+    }
+}
+
+impl PartialEq for OwnNeuron {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Serialize for OwnNeuron {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.name().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for OwnNeuron {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::new(Named(String::deserialize(deserializer)?))))
+    }
+}
