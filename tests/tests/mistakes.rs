@@ -4,10 +4,11 @@
 
 use burn::module::{Module, Param};
 use burn::nn::LinearConfig;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_spiking::{
-    Body, Checkpoint, Gate, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingState,
-    Synapse, TrackingLossConfig,
+    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Neuron, RateBoundsConfig, Scores, SpikingNetwork,
+    SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig,
+    Wiring,
 };
 use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
 use burn_spiking_tests::devices;
@@ -48,6 +49,18 @@ fn configurations() {
     let foreign_readout = SpikingNetwork::new(base().init(&devices()[0]).unwrap(), foreign).unwrap_err().to_string();
     let with_gate = |gate| told(base().with_gate(gate));
     let loss = |lambda| TrackingLossConfig::new().with_lambda(lambda).init().unwrap_err().to_string();
+    let base_of = |channels: usize| SpikingRnnConfig::new(channels, 5);
+    let stack =
+        |layers: Vec<SpikingRnnConfig>| SpikingStackConfig::new(layers).init(&devices()[0]).unwrap_err().to_string();
+    let restrained = |limit, keep| Adjoint::Restrained { limit, keep };
+    let connections = |k: usize, shape: [usize; 2]| {
+        let all = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; shape[0] * shape[1]], shape), &devices()[0]);
+        base().init(&devices()[0]).unwrap().with_connections(k, all).unwrap_err().to_string()
+    };
+    let rates = |lower: f64, upper: f64, weight: f64| {
+        let bounds = RateBoundsConfig::new().with_lower_hz(lower).with_upper_hz(upper).with_weight(weight);
+        bounds.init().unwrap_err().to_string()
+    };
     hold(vec![
         ("no step", &["dt is 0", "above 0", "in ms"], told(base().with_dt(0.0))),
         ("a step backwards", &["dt is -0.5", "above 0", "in ms"], told(base().with_dt(-0.5))),
@@ -76,6 +89,47 @@ fn configurations() {
             network_told(base().with_synapses(vec![Synapse::new(5.0), Synapse::read_only(9.0)]), 1),
         ),
         ("a foreign readout", &["4 inputs", "5 neurons", "LinearConfig::new(5"], foreign_readout),
+        (
+            "groups that do not add up",
+            &["groups have 6 neurons", "layer has 5"],
+            told(base().with_wiring(Wiring::chain([3, 3]))),
+        ),
+        ("an empty group", &["size of a group is 0", "leave empty"], told(base().with_wiring(Wiring::chain([5, 0])))),
+        (
+            "a group that is not there",
+            &["names group 2", "2 groups"],
+            told(base().with_wiring(Wiring::Groups { sizes: vec![2, 3], connections: vec![(0, 2)], inputs: vec![0] })),
+        ),
+        (
+            "no connections",
+            &["share of connections is 0", "(0, 1]", "read_only"],
+            told(base().with_wiring(Wiring::Sparse { share: 0.0, seed: 0 })),
+        ),
+        ("more excitation than neurons", &["dale", "is 1.2", "[0, 1]"], told(base().with_dale(Some(1.2)))),
+        ("no adjoint", &["adjoint in a step is 0", "(0, 1]"], told(base().with_adjoint(restrained(None, 0.0)))),
+        ("an adjoint of 0", &["adjoint's limit is 0", "None"], told(base().with_adjoint(restrained(Some(0.0), 1.0)))),
+        (
+            "a neuron from a file",
+            &["\"mine\"", "its name alone", "Neuron::own"],
+            told(base().with_neuron(serde_json::from_str(r#"{"Own":"mine"}"#).unwrap())),
+        ),
+        ("no layers", &["number of layers is 0", "at least 1"], stack(vec![])),
+        ("layers that do not fit", &["layer 1 has d_input 4", "layer 0 has 5"], stack(vec![base(), base_of(4)])),
+        (
+            "a layer that reads nothing",
+            &["layer 0 reads 0", "layer 1 wants 1"],
+            stack(vec![base().with_synapses(vec![Synapse::recurrent_only(5.0)]), base_of(5)]),
+        ),
+        (
+            "layers of two layouts",
+            &["layer 0 has batch_first true", "layer 1 has false"],
+            stack(vec![base(), base_of(5).with_batch_first(false)]),
+        ),
+        ("connections of another size", &["[4, 4]", "[5, 5]", "5 neurons"], connections(0, [4, 4])),
+        ("connections of a type that is not there", &["type 1", "there are 1"], connections(1, [5, 5])),
+        ("a rate below 0", &["lower_hz is -1", "at least 0"], rates(-1.0, 5.0, 1.0)),
+        ("bounds that cross", &["upper_hz is 5", "above lower_hz = 10"], rates(10.0, 5.0, 1.0)),
+        ("a weight of NaN", &["weight is NaN", "at least 0"], rates(1.0, 5.0, f64::NAN)),
         ("a negative cost", &["lambda is -1", "at least 0", "use 0"], loss(-1.0)),
         ("a cost of NaN", &["lambda is NaN", "at least 0"], loss(f64::NAN)),
     ]);
@@ -117,6 +171,8 @@ fn calls() {
         let of_f64 = SpikingState { v: resting(3).v.cast(DType::F64), s: resting(3).s.cast(DType::F64) };
         let hard = SpikingRnnConfig::new(2, 5).with_gate(Gate::Threshold).init(&device).unwrap();
         let loss = TrackingLossConfig::new().init().unwrap();
+        let layers = vec![SpikingRnnConfig::new(2, 5), SpikingRnnConfig::new(5, 5)];
+        let stack = SpikingStackConfig::new(layers).init(&device).unwrap();
         let (output, trace) = (numbers([3, 10, 1], &device), numbers([3, 10, 5], &device));
         hold(vec![
             ("channels", &["2", "4"], run(numbers([3, 10, 4], &device), None)),
@@ -126,6 +182,34 @@ fn calls() {
             ("a state of other synapses", &["1", "2"], run(input(), Some(SpikingState::at(resting(3).v, 2)))),
             ("an input of other dtype", &["input is F64", "F32", "cast"], run(input().cast(DType::F64), None)),
             ("a state of other dtype", &["state's v is F64", "F32", "cast"], run(input(), Some(of_f64))),
+            (
+                "a length too few",
+                &["2 lengths", "3 samples"],
+                panic_of(|| drop(layer.forward_lengths(input(), &[10, 5], None))),
+            ),
+            (
+                "a length beyond the input",
+                &["sample 1 is 11", "1..=10"],
+                panic_of(|| drop(layer.forward_lengths(input(), &[10, 11, 5], None))),
+            ),
+            (
+                "a sample without steps",
+                &["sample 2 is 0", "1..=10"],
+                panic_of(|| drop(layer.forward_lengths(input(), &[10, 10, 0], None))),
+            ),
+            (
+                "states of another stack",
+                &["1 states", "2 layers"],
+                panic_of(|| drop(stack.forward(input(), Some(vec![resting(3)])))),
+            ),
+            (
+                "targets of another batch",
+                &["3", "2"],
+                panic_of(|| {
+                    let targets = Tensor::<1, Int>::from_data([0, 1], &device);
+                    drop(ClassificationLoss::new(Scores::Mean).forward(output.clone(), targets))
+                }),
+            ),
             ("an empty range", &["[1, 0)", "lower bound"], panic_of(|| drop(layer.random_state(1, 1.0, 0.0, 0)))),
             (
                 "a gradient of the threshold gate",

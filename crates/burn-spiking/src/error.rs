@@ -72,6 +72,14 @@ pub(crate) fn within_below(name: &str, value: f64, limit: f64, remedy: &str) -> 
     Err(out_of_range(name, value, &format!("in [0, {limit})"), remedy))
 }
 
+/// Refuses a value outside [0, 1].
+pub(crate) fn share(name: &str, value: f64, remedy: &str) -> Result<(), ConfigError> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(out_of_range(name, value, "in [0, 1]", remedy))
+}
+
 /// Refuses a count of zero.
 pub(crate) fn at_least_one(name: &str, value: usize, remedy: &str) -> Result<(), ConfigError> {
     if value > 0 {

@@ -4,7 +4,8 @@
 //! potentials, charges and the final state, with random c, so that no error can hide. Strongly coupled networks magnify
 //! rounding from step to step: check short runs (some ten steps) of a few neurons.
 
-use crate::rnn::{SpikingRnn, SpikingState};
+use crate::rnn::SpikingRnn;
+use crate::state::SpikingState;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -14,12 +15,12 @@ use thiserror::Error;
 /// How far one gradient is from the others, in norms: |a − b|/max(|a|, |b|).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Of what: "U", "I_o", "W_0", "input", "v_0", "s_0".
+    /// Of what: "U", "I_o", "W_0", "input", "v_0", "s_0"; "start v" and "start s" where the layer learns its start.
     pub name: String,
     /// From automatic differentiation of the same system.
     pub automatic: f64,
-    /// From central differences; `None` where a change of h moves a spike to another step, or is magnified so much that
-    /// differences say nothing.
+    /// From central differences; `None` where they say nothing: a change of h moves a spike to another step or is magnified
+    /// so much that they do not settle, or the gradient is so small that they drown in rounding.
     pub central: Option<f64>,
 }
 
@@ -77,8 +78,10 @@ impl GradientReport {
     }
 }
 
-/// Step of the central differences; they are taken at h and h/2 and extrapolated to 0.
+/// Step of the central differences, in units of the membrane potential; they are taken at h and h/2 and extrapolated to 0.
 const H: f64 = 1e-5;
+/// How far the differences at h and h/2 may be apart. Those that are farther say little: rounding, or a kink between.
+const SETTLED: f64 = 1e-6;
 
 /// A layer's numbers and those of its inputs.
 #[derive(Clone)]
@@ -94,7 +97,8 @@ struct Point<'a> {
 struct Leaves {
     layer: SpikingRnn,
     input: Tensor<3>,
-    state: SpikingState,
+    /// `None` where the layer has its own.
+    state: Option<SpikingState>,
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -112,7 +116,7 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl<'a> Point<'a> {
-    fn new(layer: &'a SpikingRnn, input: Tensor<3>, state: SpikingState, seed: u64) -> Self {
+    fn new(layer: &'a SpikingRnn, input: Tensor<3>, state: Option<SpikingState>, seed: u64) -> Self {
         let mut point = Self { layer, names: Vec::new(), values: Vec::new(), shapes: Vec::new(), seed };
         fn add<const D: usize>(point: &mut Point, name: String, tensor: Tensor<D>) {
             point.names.push(name);
@@ -127,8 +131,17 @@ impl<'a> Point<'a> {
             add(&mut point, format!("W_{k}"), weights.val());
         }
         add(&mut point, "input".into(), input);
-        add(&mut point, "v_0".into(), state.v);
-        add(&mut point, "s_0".into(), state.s);
+        match (state, &layer.start_v, &layer.start_s) {
+            (Some(state), ..) => {
+                add(&mut point, "v_0".into(), state.v);
+                add(&mut point, "s_0".into(), state.s);
+            }
+            (None, Some(v), Some(s)) => {
+                add(&mut point, "start v".into(), v.val());
+                add(&mut point, "start s".into(), s.val());
+            }
+            _ => unreachable!("a state is drawn for a layer that learns none"),
+        }
         point
     }
 
@@ -150,13 +163,20 @@ impl<'a> Point<'a> {
             layer.recurrent[k] = Param::from_tensor(leaf(self, next(), device, track));
         }
         let input = leaf(self, next(), device, track);
-        let state = SpikingState { v: leaf(self, next(), device, track), s: leaf(self, next(), device, track) };
+        let state = match self.names.iter().any(|name| name == "start v") {
+            true => {
+                layer.start_v = Some(Param::from_tensor(leaf(self, next(), device, track)));
+                layer.start_s = Some(Param::from_tensor(leaf(self, next(), device, track)));
+                None
+            }
+            false => Some(SpikingState { v: leaf(self, next(), device, track), s: leaf(self, next(), device, track) }),
+        };
         Leaves { layer, input, state }
     }
 
     /// C, and all potentials.
     fn cost(&self, leaves: &Leaves, reference: bool) -> (Tensor<1>, Tensor<3>) {
-        let (input, state) = (leaves.input.clone(), Some(leaves.state.clone()));
+        let (input, state) = (leaves.input.clone(), leaves.state.clone());
         let (trajectory, last) = match reference {
             true => leaves.layer.forward_reference(input, state),
             false => leaves.layer.forward(input, state),
@@ -186,7 +206,14 @@ impl<'a> Point<'a> {
         let mut found = vec![of(&layer.input.val(), &gradients)];
         found.extend(layer.tonic.iter().map(|tonic| of(&tonic.val(), &gradients)));
         found.extend(layer.recurrent.iter().map(|weights| of(&weights.val(), &gradients)));
-        found.extend([of(input, &gradients), of(&state.v, &gradients), of(&state.s, &gradients)]);
+        found.push(of(input, &gradients));
+        match state {
+            Some(state) => found.extend([of(&state.v, &gradients), of(&state.s, &gradients)]),
+            None => {
+                found.extend(layer.start_v.iter().map(|v| of(&v.val(), &gradients)));
+                found.extend(layer.start_s.iter().map(|s| of(&s.val(), &gradients)));
+            }
+        }
         found
     }
 
@@ -198,6 +225,10 @@ impl<'a> Point<'a> {
             (cost.into_scalar::<f64>(), numbers(v))
         };
         let (_, potentials) = run(self);
+        // A parameter of 1 moves the potential by dt/τ_m in a step.
+        let config = self.layer.config();
+        let of_parameter = matches!(self.names[which].as_str(), "U" | "I_o") || self.names[which].starts_with("W_");
+        let h = if of_parameter { H * config.membrane_tau() / config.dt } else { H };
         let mut point = self.clone();
         let mut slope_at = |at: usize, h: f64| {
             let x = self.values[which][at];
@@ -212,17 +243,17 @@ impl<'a> Point<'a> {
             slope
         };
         let pairs: Option<Vec<(f64, f64)>> =
-            (0..self.values[which].len()).map(|at| Some((slope_at(at, H)?, slope_at(at, 0.5 * H)?))).collect();
+            (0..self.values[which].len()).map(|at| Some((slope_at(at, h)?, slope_at(at, 0.5 * h)?))).collect();
         let (coarse, fine): (Vec<f64>, Vec<f64>) = pairs?.into_iter().unzip();
-        let settled = distance(&coarse, &fine) < 1e-4;
+        let settled = distance(&coarse, &fine) < SETTLED;
         settled.then(|| fine.iter().zip(coarse).map(|(fine, coarse)| (4.0 * fine - coarse) / 3.0).collect())
     }
 }
 
 /// Checks a layer's gradient on one input.
 ///
-/// - `input`: `[B, T, C]`.
-/// - `state`: the state to start from; drawn from `seed` in [0, 1) if `None`.
+/// - `input`: `[B, T, C]`, or `[T, B, C]` if the layer is not `batch_first`.
+/// - `state`: the state to start from; if `None`, that of a layer which learns its start, otherwise drawn from `seed` in [0, 1).
 /// - `seed`: of the cost's coefficients.
 ///
 /// # Panics
@@ -247,7 +278,9 @@ pub fn gradcheck(layer: &SpikingRnn, input: Tensor<3>, state: Option<SpikingStat
         DType::F64,
         "a gradient is checked in double precision, but the layer is {dtype:?}; initialise it with (&device, DType::F64)"
     );
-    let state = state.unwrap_or_else(|| layer.random_state(input.dims()[0], 0.0, 1.0, seed));
+    let [batch, ..] = layer.config().turned(input.clone()).dims();
+    let drawn = || layer.start_v.is_none().then(|| layer.random_state(batch, 0.0, 1.0, seed));
+    let state = state.or_else(drawn);
     let point = Point::new(layer, input, state, seed);
     let (op, automatic) = (point.gradients(false), point.gradients(true));
     let differences = (0..point.names.len()).map(|at| Difference {

@@ -60,21 +60,31 @@ pub mod metric;
 pub mod network;
 pub mod neuron;
 pub mod number;
+pub mod readout;
 pub mod rnn;
 pub mod scan;
+pub mod sequence;
+pub mod stack;
+pub mod state;
 pub mod synapse;
+pub mod wiring;
 
 #[cfg(feature = "train")]
 pub use average::Averaged;
 pub use error::{ConfigError, RecordError};
 pub use firing::{Firing, spikes};
 pub use gate::Gate;
-pub use loss::{PotentialFloor, TrackingLoss, TrackingLossConfig};
+pub use loss::{PotentialFloor, RateBounds, RateBoundsConfig, TrackingLoss, TrackingLossConfig};
 pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::{Neuron, NeuronModel};
-pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory};
+pub use readout::{ClassificationLoss, Scores, rates_hz, spike_counts};
+pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, Trajectory};
 pub use scan::{Adjoint, Body, Checkpoint};
+pub use sequence::{Step, step_mask};
+pub use stack::{SpikingStack, SpikingStackConfig};
+pub use state::SpikingState;
 pub use synapse::Synapse;
+pub use wiring::Wiring;
 
 /// The README's code compiles and runs.
 #[cfg(all(doctest, feature = "flex"))]

@@ -1,4 +1,4 @@
-//! The cost of a readout that should follow a target.
+//! The cost of a readout that should follow a target, and costs on what neurons do.
 //!
 //! ```text
 //! C = mean over batch and time of (m Σ_outputs |o − o_d|² + λ Σ_neurons |ŝ|²)/2
@@ -10,6 +10,7 @@
 
 use crate::error::ConfigError;
 use crate::network::NetworkOutput;
+use crate::readout::rates_hz;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
@@ -150,6 +151,80 @@ impl PotentialFloor {
     }
 }
 
+/// Configuration of [`RateBounds`].
+#[derive(Config, Debug, PartialEq)]
+pub struct RateBoundsConfig {
+    /// Rate below which a neuron should not fall in the mean of a batch, Hz. Default: 0, no bound.
+    #[config(default = 0.0)]
+    pub lower_hz: f64,
+    /// Rate that a neuron should exceed in no sample, Hz. Default: infinite, no bound.
+    #[config(default = "f64::INFINITY")]
+    pub upper_hz: f64,
+    /// κ, the cost of 1 Hz². Default: 1e-4.
+    #[config(default = 1e-4)]
+    pub weight: f64,
+}
+
+impl RateBoundsConfig {
+    /// Initialises the cost.
+    ///
+    /// # Errors
+    /// If a bound or the weight is negative or NaN, or the upper bound is not above the lower.
+    pub fn init(&self) -> Result<RateBounds, ConfigError> {
+        let &Self { lower_hz, upper_hz, weight } = self;
+        let told = |name: &str, value: f64, limit: String, remedy: &str| {
+            Err(ConfigError::OutOfRange { name: name.into(), value, limit, remedy: remedy.into() })
+        };
+        if !(lower_hz.is_finite() && lower_hz >= 0.0) {
+            return told("lower_hz", lower_hz, "at least 0 and finite".into(), "use 0 for no lower bound");
+        }
+        if upper_hz.is_nan() || upper_hz <= lower_hz {
+            return told(
+                "upper_hz",
+                upper_hz,
+                format!("above lower_hz = {lower_hz}"),
+                "use infinity for no upper bound",
+            );
+        }
+        if !(weight.is_finite() && weight >= 0.0) {
+            return told("weight", weight, "at least 0 and finite".into(), "use 0 for no cost");
+        }
+        Ok(RateBounds { lower_hz, upper_hz, weight })
+    }
+}
+
+/// A cost on firing rates out of bounds. Should be created with [`RateBoundsConfig`].
+///
+/// ```text
+/// C = κ/2 · mean over neurons of (max(lower − r̄_j, 0)² + mean over the batch of max(r_bj − upper, 0)²)
+/// ```
+///
+/// r_bj is a neuron's rate in a sample, r̄_j its mean over the batch. The lower bound reaches a neuron through the gate, so only one
+/// whose potential enters the active zone now and then; for those that never do, see [`PotentialFloor`]. Source of the form,
+/// with a lower bound on the batch and an upper on each sample: Zenke & Vogels, Neural Comput. 2021.
+#[derive(Module, Debug)]
+pub struct RateBounds {
+    /// Lower bound, Hz.
+    pub lower_hz: f64,
+    /// Upper bound, Hz.
+    pub upper_hz: f64,
+    /// κ, 1/Hz².
+    pub weight: f64,
+}
+
+impl RateBounds {
+    /// The cost, `[1]`, of charges `[B, T, N]` in steps of `dt` ms.
+    pub fn forward(&self, charge: Tensor<3>, dt: f64) -> Tensor<1> {
+        let rates = rates_hz(charge, dt);
+        let [batch, neurons] = rates.dims();
+        let mut cost = (-rates.clone().mean_dim(0) + self.lower_hz).clamp_min(0.0).square().sum();
+        if self.upper_hz.is_finite() {
+            cost = cost + (rates - self.upper_hz).clamp_min(0.0).square().sum() * (1.0 / batch as f64);
+        }
+        cost * (0.5 * self.weight / neurons as f64)
+    }
+}
+
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
@@ -174,6 +249,22 @@ mod tests {
         let v = Tensor::<3>::from_data([[[1.0, -2.0], [-0.5, -1.5]]], &Device::flex());
         let cost = PotentialFloor { floor: -0.5, weight: 0.2 }.forward(v).into_scalar::<f64>();
         assert!((cost - 0.1 * (1.5 * 1.5 + 1.0) / 2.0).abs() < 1e-6, "{cost}");
+    }
+
+    #[test]
+    fn rate_bounds_are_their_equation() {
+        // Two samples of four steps of 5 ms: 1 spike is 50 Hz.
+        let charge = Tensor::<3>::from_data(
+            [[[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.5, 0.0], [0.5, 0.2], [0.0, 0.0]]],
+            &Device::flex(),
+        );
+        let bounds = RateBoundsConfig::new().with_lower_hz(15.0).with_upper_hz(80.0).with_weight(0.1).init().unwrap();
+        let cost = bounds.forward(charge.clone(), 5.0).into_scalar::<f64>();
+        // Neuron 0 fires at 150 and 50 Hz, neuron 1 at 0 and 10.
+        let wanted = 0.05 * ((150.0 - 80.0_f64).powi(2) / 2.0 + (15.0 - 5.0_f64).powi(2)) / 2.0;
+        assert!((cost - wanted).abs() < 1e-3, "{cost}, {wanted}");
+        let free = RateBoundsConfig::new().init().unwrap().forward(charge, 5.0).into_scalar::<f64>();
+        assert_eq!(free, 0.0);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! of an epoch is that of all its trials together, not a mean of the batches' scores.
 
 use crate::firing::Firing;
-use burn::tensor::TensorReadError;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Tensor, TensorReadError};
 use burn::train::metric::{
     Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry, SerializedEntry,
     format_float,
@@ -117,11 +119,67 @@ pub fn active_share() -> ScoreMetric<Firing> {
     ScoreMetric::lower_is_better("Active", Firing::active_share)
 }
 
+/// Norms of the gradients of some iterations.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GradientNorm {
+    norms: f64,
+    iterations: usize,
+}
+
+impl GradientNorm {
+    /// The norm over all parameters of a module, for the output of its training step. Waits for the device.
+    pub fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
+        struct Squares<'a>(&'a GradientsParams, f64);
+        impl ModuleVisitor for Squares<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                if let Some(gradient) = self.0.get::<D>(param.id) {
+                    self.1 += gradient.square().sum().into_data().iter::<f64>().sum::<f64>();
+                }
+            }
+        }
+        let mut squares = Squares(gradients, 0.0);
+        module.visit(&mut squares);
+        Self { norms: squares.1.sqrt(), iterations: 1 }
+    }
+
+    /// Their mean.
+    pub fn mean(&self) -> f64 {
+        self.norms / self.iterations as f64
+    }
+}
+
+impl Accumulate for GradientNorm {
+    fn merge(&mut self, other: &Self) {
+        self.norms += other.norms;
+        self.iterations += other.iterations;
+    }
+}
+
+/// Mean norm of the gradient.
+pub fn gradient_norm() -> ScoreMetric<GradientNorm> {
+    ScoreMetric::lower_is_better("Gradient norm", GradientNorm::mean)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use burn::data::dataloader::Progress;
-    use burn::tensor::{Device, Tensor};
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    #[test]
+    fn the_norm_of_a_gradient_is_over_all_parameters() {
+        let device = Device::default().autodiff();
+        let linear: Linear = LinearConfig::new(2, 1).init(&device);
+        let input = Tensor::<2>::from_data([[3.0, 0.0], [0.0, -4.0]], &device);
+        // ∂/∂weights (3, -4), ∂/∂bias 2.
+        let gradients = linear.forward(input).sum().backward();
+        let gradients = GradientsParams::from_grads(gradients, &linear);
+        let mut norm = GradientNorm::of(&linear, &gradients);
+        assert!((norm.mean() - 29.0_f64.sqrt()).abs() < 1e-6, "{norm:?}");
+        norm.merge(&GradientNorm::of(&linear, &GradientsParams::new()));
+        assert!((norm.mean() - 0.5 * 29.0_f64.sqrt()).abs() < 1e-6, "{norm:?}");
+    }
 
     #[test]
     fn an_epoch_is_scored_as_a_whole() {

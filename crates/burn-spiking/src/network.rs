@@ -11,8 +11,10 @@
 //! taken along as A.
 
 use crate::error::{ConfigError, at_least_one};
-use crate::rnn::{SpikingRnn, SpikingRnnConfig, SpikingState, Trajectory, outcome};
-use crate::scan::{Body, Run, ScanPlan};
+use crate::rnn::{SpikingRnn, SpikingRnnConfig, Trajectory, outcome};
+use crate::scan::{Body, ScanPlan};
+use crate::sequence::run_lengths;
+use crate::state::SpikingState;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
@@ -130,30 +132,80 @@ impl SpikingNetwork {
         self.run(input, state, true)
     }
 
+    /// As [`forward`](Self::forward), for samples that end at different steps; see
+    /// [`SpikingRnn::forward_lengths`]. After a sample's end its output is 0, also of a network whose outputs have a constant b; its
+    /// activity is that up to its end.
+    ///
+    /// - `input`: `[B, T, C]`.
+    /// - `lengths`: number of steps of each sample.
+    /// - `state`: the state to start from; at rest if `None`.
+    ///
+    /// # Panics
+    /// As [`SpikingRnn::forward_lengths`].
+    pub fn forward_lengths(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        state: Option<SpikingState>,
+    ) -> (NetworkOutput, SpikingState) {
+        let layer = &self.layer;
+        let input = layer.config().turned(input);
+        let state = state.unwrap_or_else(|| layer.resting_state(input.dims()[0]));
+        let plan = Arc::new(self.plan(false));
+        let mut run = run_lengths(input, lengths, state, |input, state| {
+            let mut run = layer.run(input, Some(state), Some(self.readout.weight.val()), plan.clone());
+            run.output = run.output.map(|output| self.with_bias(output));
+            run
+        });
+        let output = NetworkOutput {
+            output: layer.config().turned(run.output.take().expect("a plan with a readout gives its output")),
+            activity: run.activity.take().expect("a plan with a readout gives its activity"),
+        };
+        (output, outcome(run, layer.config()).1)
+    }
+
+    /// One time step, for use online: output `[B, O]` of input `[B, C]`, and the state after it.
+    ///
+    /// # Panics
+    /// As [`SpikingRnn::forward`].
+    pub fn step(&self, input: Tensor<2>, state: Option<SpikingState>) -> (Tensor<2>, SpikingState) {
+        let input = self.layer.config().turned(input.unsqueeze_dim(1));
+        let (run, state) = self.forward(input, state);
+        (self.layer.config().turned(run.output).squeeze_dim(1), state)
+    }
+
+    /// The layer's plan with a readout.
+    fn plan(&self, record: bool) -> ScanPlan {
+        let mut plan = ScanPlan::clone(self.layer.plan());
+        plan.readout = plan.synapses.iter().position(|synapse| synapse.read);
+        plan.synapses.iter_mut().for_each(|synapse| synapse.read &= record);
+        (plan.record_v, plan.record_charge) = (record, record);
+        plan
+    }
+
     fn run(
         &self,
         input: Tensor<3>,
         state: Option<SpikingState>,
         record: bool,
     ) -> (NetworkOutput, Trajectory, SpikingState) {
-        let mut plan = ScanPlan::clone(self.layer.plan());
-        plan.readout = plan.synapses.iter().position(|synapse| synapse.read);
-        plan.synapses.iter_mut().for_each(|synapse| synapse.read &= record);
-        (plan.record_v, plan.record_charge) = (record, record);
-        let mut run = self.layer.run(input, state, Some(self.readout.weight.val()), Arc::new(plan));
-        let output = self.output_of(&mut run);
-        let (trajectory, state) = outcome(run);
+        let config = self.layer.config();
+        let plan = Arc::new(self.plan(record));
+        let mut run = self.layer.run(config.turned(input), state, Some(self.readout.weight.val()), plan);
+        let output = run.output.take().expect("a plan with a readout gives its output");
+        let output = NetworkOutput {
+            output: config.turned(self.with_bias(output)),
+            activity: run.activity.take().expect("a plan with a readout gives its activity"),
+        };
+        let (trajectory, state) = outcome(run, config);
         (output, trajectory, state)
     }
 
-    fn output_of(&self, run: &mut Run) -> NetworkOutput {
-        let output = run.output.take().expect("a plan with a readout gives its output");
-        NetworkOutput {
-            output: match &self.readout.bias {
-                Some(bias) => output + bias.val().unsqueeze(),
-                None => output,
-            },
-            activity: run.activity.take().expect("a plan with a readout gives its activity"),
+    /// o + b.
+    fn with_bias(&self, output: Tensor<3>) -> Tensor<3> {
+        match &self.readout.bias {
+            Some(bias) => output + bias.val().unsqueeze(),
+            None => output,
         }
     }
 }

@@ -4,17 +4,23 @@
 //! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_m        ŝᵏ = τ_k sᵏ: one spike adds 1
 //! ```
 //!
+//! [`Wiring`] and Dale's law say what W_k is of the parameters; see [`wiring`](crate::wiring).
+//!
 //! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF and LIF;
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
 
-use crate::error::{ConfigError, RecordError, at_least_one, positive};
+use crate::error::{ConfigError, RecordError, at_least_one, positive, share};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
 use crate::scan::{self, Adjoint, Arguments, Body, Checkpoint, Drive, Run, ScanPlan, ScanSynapse};
+use crate::sequence::{Step, run_lengths};
+use crate::state::SpikingState;
 use crate::synapse::Synapse;
+use crate::wiring::{Wiring, signs};
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::store::ModuleRecord;
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Bool, Device, Distribution, Tensor, TensorCreationOptions, TensorData, assert_shape};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -27,7 +33,8 @@ use std::sync::Arc;
 pub struct Initial {
     /// U ~ N(0, `input`/√C).
     pub input: f64,
-    /// W_k ~ N(0, `recurrent`/√N), less each neuron's mean incoming weight: where all fire alike, they leave each other alone.
+    /// W_k ~ N(0, `recurrent`/√(N p)), where p of all connections exist, less each neuron's mean incoming weight: where all fire
+    /// alike, they leave each other alone. Under Dale's law inhibition is scaled so that it cancels excitation in the mean instead.
     pub recurrent: f64,
     /// I_o, the same for every neuron.
     pub tonic: f64,
@@ -74,6 +81,19 @@ pub struct SpikingRnnConfig {
     /// Whether neurons may be connected to themselves. Default: no; the diagonals of W_k count as 0.
     #[config(default = false)]
     pub autapses: bool,
+    /// Which neurons are connected. Default: all to all.
+    #[config(default = "Wiring::Full")]
+    pub wiring: Wiring,
+    /// Dale's law: this share of the neurons, the first ones, only excites, and the others only inhibit; in [0, 1]. Default: each
+    /// neuron may do both.
+    pub dale: Option<f64>,
+    /// Whether the state that a run starts from, when none is given, is learned: a potential and traces for each neuron. Default:
+    /// no, runs start at rest.
+    #[config(default = false)]
+    pub learned_start: bool,
+    /// Whether inputs and trajectories are `[batch, time, ·]`; `[time, batch, ·]` if not. Default: yes.
+    #[config(default = true)]
+    pub batch_first: bool,
     /// Whether trajectories give the membrane potential. Default: no.
     #[config(default = false)]
     pub record_v: bool,
@@ -109,6 +129,10 @@ impl SpikingRnnConfig {
         self.gate.check()?;
         self.adjoint.check()?;
         self.synapses.iter().try_for_each(Synapse::check)?;
+        self.wiring.check(self.n_neurons)?;
+        if let Some(excitatory) = self.dale {
+            share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;
+        }
         if let Checkpoint::Every(steps) = self.checkpoint {
             at_least_one("checkpoint", steps, "use Checkpoint::Auto to leave it to the kernel")?;
         }
@@ -122,6 +146,11 @@ impl SpikingRnnConfig {
             }
         }
         Ok(())
+    }
+
+    /// A series `[B, T, ·]` from one as the configuration has it, or the other way round.
+    pub(crate) fn turned(&self, series: Tensor<3>) -> Tensor<3> {
+        if self.batch_first { series } else { series.swap_dims(0, 1) }
     }
 
     /// The time constant τ_m of the parameters' units, ms.
@@ -142,26 +171,63 @@ impl SpikingRnnConfig {
             let spread = Distribution::Normal(0.0, gain / (shape[0] as f64).sqrt());
             Tensor::<2>::random(shape, spread, options.clone())
         };
-        let autapses = Tensor::<2, Bool>::diag_mask([n, n], 0, &options.device).bool_not();
-        let without_autapses = |weights: Tensor<2>| match self.autapses {
-            true => weights,
-            false => weights.mask_fill(autapses.clone(), 0.0),
-        };
-        let senders = if self.autapses { n } else { (n - 1).max(1) };
-        let balanced = || {
-            let weights = without_autapses(normal([n, n], initial.recurrent));
-            let mean = weights.clone().sum_dim(0) / senders as f64;
-            Param::from_tensor(without_autapses(weights - mean))
-        };
-        let recurrent = self.synapses.iter().filter(|synapse| synapse.recurrent);
+        let device = options.device.clone();
+        let planes = self.synapses.iter().filter(|synapse| synapse.recurrent).count();
+        let missing = (0..planes).map(|k| Missing::of(&self.wiring.connected(n, k, self.autapses), [n, n], &device));
+        let missing: Vec<Option<Missing>> = missing.collect();
+        let recurrent = (0..planes).map(|k| Param::from_tensor(self.initial_weights(k, initial.recurrent, &options)));
+        let unreached = self.wiring.reached().and_then(|reached| {
+            let reached = std::iter::repeat_n(reached, self.d_input).flatten().collect::<Vec<_>>();
+            Missing::of(&reached, [self.d_input, n], &device)
+        });
+        // The sigmoid never gets to the resting potential 0.
+        let resting = self.neuron.resting_potential().max(0.02);
+        let start = self.learned_start.then(|| {
+            let v = Tensor::<1>::full([n], (resting / (1.0 - resting)).ln(), options.clone());
+            let s = Tensor::<2>::zeros([self.synapses.len(), n], options.clone());
+            (Param::from_tensor(v), Param::from_tensor(s))
+        });
+        let (start_v, start_s) = start.unzip();
         Ok(SpikingRnn {
             input: Param::from_tensor(normal([self.d_input, n], initial.input)),
             tonic: self.tonic.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.tonic, options.clone()))),
-            recurrent: recurrent.map(|_| balanced()).collect(),
-            autapses,
+            recurrent: recurrent.collect(),
+            start_v,
+            start_s,
+            missing,
+            unreached,
+            signs: self
+                .dale
+                .map(|excitatory| Tensor::from_data(TensorData::new(signs(n, excitatory), [n, 1]), options.clone())),
             plan: Arc::new(self.plan()),
             config: self.clone(),
         })
+    }
+
+    /// What the weights of the k-th recurrent synapse type start from.
+    fn initial_weights(&self, k: usize, gain: f64, options: &TensorCreationOptions) -> Tensor<2> {
+        let n = self.n_neurons;
+        let connected = self.wiring.connected(n, k, true);
+        let density = connected.iter().filter(|&&there| there).count().max(1) as f64 / (n * n) as f64;
+        let spread = Distribution::Normal(0.0, gain / (n as f64 * density).sqrt());
+        let weights = Tensor::<2>::random([n, n], spread, options.clone());
+        if let Some(excitatory) = self.dale {
+            let signs = signs(n, excitatory);
+            let exciting = signs.iter().filter(|&&sign| sign > 0.0).count();
+            let inhibition = if exciting == 0 || exciting == n { 1.0 } else { exciting as f64 / (n - exciting) as f64 };
+            let scale: Vec<f64> = signs.iter().map(|&sign| if sign > 0.0 { 1.0 } else { inhibition }).collect();
+            return weights * Tensor::<2>::from_data(TensorData::new(scale, [n, 1]), options.clone());
+        }
+        let connected = self.wiring.connected(n, k, self.autapses);
+        let erase = |weights: Tensor<2>| match Missing::of(&connected, [n, n], &options.device) {
+            Some(missing) => missing.erase(weights),
+            None => weights,
+        };
+        let senders = |post: usize| (0..n).filter(|pre| connected[pre * n + post]).count().max(1) as f64;
+        let senders = TensorData::new((0..n).map(senders).collect::<Vec<_>>(), [1, n]);
+        let weights = erase(weights);
+        let mean = weights.clone().sum_dim(0) / Tensor::from_data(senders, options.clone());
+        erase(weights - mean)
     }
 
     fn plan(&self) -> ScanPlan {
@@ -199,15 +265,42 @@ pub struct SpikingRnn {
     pub input: Param<Tensor<2>>,
     /// I_o, `[N]`, if the configuration has one.
     pub tonic: Option<Param<Tensor<1>>>,
-    /// W_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order. Unless autapses are asked for, the
-    /// diagonals have no effect and no gradient.
+    /// w_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order; see [`weights`](Self::weights). Where neurons
+    /// are not connected, such as on the diagonals unless autapses are asked for, they have no effect and no gradient.
     pub recurrent: Vec<Param<Tensor<2>>>,
-    /// True on the diagonal.
-    autapses: Tensor<2, Bool>,
+    /// The logit of the potential that runs start from, `[N]`, if it is learned.
+    pub start_v: Option<Param<Tensor<1>>>,
+    /// The traces ŝ that runs start from, `[K, N]`, if they are learned.
+    pub start_s: Option<Param<Tensor<2>>>,
+    /// For each recurrent synapse type; `None` where all are connected.
+    missing: Vec<Option<Missing>>,
+    /// Where the input does not reach, `[C, N]`.
+    unreached: Option<Missing>,
+    /// ±1 for each sending neuron, `[N, 1]`, under Dale's law.
+    signs: Option<Tensor<2>>,
     #[module(skip)]
     plan: Arc<ScanPlan>,
     #[module(skip)]
     config: SpikingRnnConfig,
+}
+
+/// Pairs that are not connected.
+#[derive(Module, Debug)]
+struct Missing {
+    /// True where there is no connection, `[pre, post]`.
+    pairs: Tensor<2, Bool>,
+}
+
+impl Missing {
+    /// `None` if nothing is missing.
+    fn of(connected: &[bool], shape: [usize; 2], device: &Device) -> Option<Self> {
+        let missing: Vec<bool> = connected.iter().map(|there| !there).collect();
+        missing.contains(&true).then(|| Self { pairs: Tensor::from_data(TensorData::new(missing, shape), device) })
+    }
+
+    fn erase(&self, weights: Tensor<2>) -> Tensor<2> {
+        weights.mask_fill(self.pairs.clone(), 0.0)
+    }
 }
 
 impl ModuleDisplay for SpikingRnn {
@@ -247,32 +340,14 @@ impl Trajectory {
     }
 }
 
-/// State of a layer between two calls.
-#[derive(Debug, Clone)]
-pub struct SpikingState {
-    /// Membrane potentials, `[B, N]`, in [0, 1) (NIF also below 0).
-    pub v: Tensor<2>,
-    /// Synaptic traces ŝ, `[B, K, N]`, of all synapse types.
-    pub s: Tensor<3>,
-}
-
-impl SpikingState {
-    /// A state of given membrane potentials `[B, N]` in which no synapse is active.
-    pub fn at(v: Tensor<2>, synapses: usize) -> Self {
-        let [batch, neurons] = v.dims();
-        let s = Tensor::zeros([batch, synapses, neurons], (&v.device(), v.dtype()));
-        Self { v, s }
-    }
-
-    /// The same values, cut from the graph.
-    pub fn detach(self) -> Self {
-        Self { v: self.v.detach(), s: self.s.detach() }
-    }
-}
-
 /// A run's parts as the layer gives them.
-pub(crate) fn outcome(run: Run) -> (Trajectory, SpikingState) {
-    let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
+pub(crate) fn outcome(run: Run, config: &SpikingRnnConfig) -> (Trajectory, SpikingState) {
+    let turned = |x: Tensor<3>| config.turned(x);
+    let trajectory = Trajectory {
+        traces: run.traces.into_iter().map(turned).collect(),
+        v: run.v.map(turned),
+        charge: run.charge.map(turned),
+    };
     (trajectory, SpikingState { v: run.last_v, s: run.last_s })
 }
 
@@ -316,11 +391,55 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The state of a layer at rest, for `batch` samples.
+    /// The state of a layer at rest, for `batch` samples; the one that is learned, if it is.
     pub fn resting_state(&self, batch: usize) -> SpikingState {
+        let (n, synapses) = (self.config.n_neurons, self.config.synapses.len());
+        if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
+            let v = sigmoid(v.val()).unsqueeze::<2>().expand([batch, n]);
+            return SpikingState { v, s: s.val().unsqueeze::<3>().expand([batch, synapses, n]) };
+        }
         let v = self.config.neuron.resting_potential();
-        let v = Tensor::full([batch, self.config.n_neurons], v, self.options());
-        SpikingState::at(v, self.config.synapses.len())
+        SpikingState::at(Tensor::full([batch, n], v, self.options()), synapses)
+    }
+
+    /// W_k of the k-th recurrent synapse type as the neurons meet it, `[pre, post]`, with its signs and without what is not
+    /// connected.
+    ///
+    /// # Panics
+    /// If there are not so many recurrent synapse types.
+    pub fn weights(&self, k: usize) -> Tensor<2> {
+        let weights = self.recurrent[k].val();
+        let weights = match &self.signs {
+            Some(signs) => weights.abs() * signs.clone(),
+            None => weights,
+        };
+        match &self.missing[k] {
+            Some(missing) => missing.erase(weights),
+            None => weights,
+        }
+    }
+
+    /// The same layer with other connections for the k-th recurrent synapse type. They are not part of a record: give them again
+    /// after loading one.
+    ///
+    /// - `connected`: `[pre, post]`, true where neurons are connected, also on the diagonal.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if there are not so many recurrent synapse types, or the shape is not `[N, N]`.
+    pub fn with_connections(mut self, k: usize, connected: Tensor<2, Bool>) -> Result<Self, ConfigError> {
+        let (types, n, dims) = (self.recurrent.len(), self.config.n_neurons, connected.dims());
+        if k >= types {
+            return Err(ConfigError::Mismatch(format!(
+                "connections are given for recurrent synapse type {k}, but there are {types}, counted from 0"
+            )));
+        }
+        if dims != [n, n] {
+            return Err(ConfigError::Mismatch(format!(
+                "connections are {dims:?}, but must be [{n}, {n}] for {n} neurons; give one for each pair [pre, post]"
+            )));
+        }
+        self.missing[k] = Some(Missing { pairs: connected.bool_not().to_device(&self.device().inner()) });
+        Ok(self)
     }
 
     /// A state whose membrane potentials are drawn evenly from [low, high), from a seed; no synapse is active.
@@ -346,7 +465,7 @@ impl SpikingRnn {
 
     /// Runs the layer over an input.
     ///
-    /// - `input`: `[B, T, C]`.
+    /// - `input`: `[B, T, C]`, or `[T, B, C]` if the configuration is not `batch_first`.
     /// - `state`: the state to start from; at rest if `None`.
     ///
     /// Returns the trajectory, whose row t is the state after step t, and the final state. Fed to the next call, that state
@@ -357,13 +476,48 @@ impl SpikingRnn {
     /// asked of [`Gate::Threshold`], and if a value becomes infinite or NaN (in the CPU kernel; elsewhere if the configuration
     /// has `check_finite`).
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        outcome(self.run(input, state, None, self.plan.clone()))
+        outcome(self.run(self.config.turned(input), state, None, self.plan.clone()), &self.config)
+    }
+
+    /// As [`forward`](Self::forward), for samples that end at different steps. Nothing is computed after a sample's end: its
+    /// trajectory is 0 there, and its final state is that after its last step. The gradients are those of each sample run alone.
+    ///
+    /// - `input`: `[B, T, C]`; what stands after a sample's end does not count.
+    /// - `lengths`: number of steps of each sample.
+    /// - `state`: the state to start from; at rest if `None`.
+    ///
+    /// # Panics
+    /// If there are not as many lengths as samples, or one is not in 1 ..= T; otherwise as [`forward`](Self::forward).
+    pub fn forward_lengths(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        state: Option<SpikingState>,
+    ) -> (Trajectory, SpikingState) {
+        let input = self.config.turned(input);
+        let state = state.unwrap_or_else(|| self.resting_state(input.dims()[0]));
+        let run =
+            run_lengths(input, lengths, state, |input, state| self.run(input, Some(state), None, self.plan.clone()));
+        outcome(run, &self.config)
+    }
+
+    /// One time step, for use online: the same as [`forward`](Self::forward) over one step.
+    ///
+    /// - `input`: `[B, C]`.
+    /// - `state`: the state to start from; at rest if `None`.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn step(&self, input: Tensor<2>, state: Option<SpikingState>) -> (Step, SpikingState) {
+        let run = self.run(input.unsqueeze_dim(1), state, None, self.plan.clone());
+        let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
+        (Step::of(trajectory), SpikingState { v: run.last_v, s: run.last_s })
     }
 
     /// As [`forward`](Self::forward), with membrane potentials and charges in the trajectory whatever the configuration says.
     pub fn forward_recording(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
         let plan = ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() };
-        outcome(self.run(input, state, None, Arc::new(plan)))
+        outcome(self.run(self.config.turned(input), state, None, Arc::new(plan)), &self.config)
     }
 
     /// Runs a plan of this layer, with a readout if the plan has one.
@@ -432,6 +586,7 @@ impl SpikingRnn {
 
     /// The same run in plain tensor operations, differentiated by Burn: see [`scan::reference`].
     pub fn forward_reference(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
+        let input = self.config.turned(input);
         let [batch, steps, channels] = input.dims();
         let state = state.unwrap_or_else(|| self.resting_state(batch));
         let (projection, tonic) = self.scaled_projection();
@@ -443,7 +598,8 @@ impl SpikingRnn {
                 None => x,
             }
         };
-        outcome(scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, &self.plan))
+        let run = scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, &self.plan);
+        outcome(run, &self.config)
     }
 
     /// 1/τ_m. To be multiplied by: Burn differentiates a division by a number in single precision.
@@ -454,20 +610,21 @@ impl SpikingRnn {
     /// U/τ_m and I_o/τ_m.
     fn scaled_projection(&self) -> (Tensor<2>, Option<Tensor<1>>) {
         let unit = self.unit();
-        (self.input.val() * unit, self.tonic.as_ref().map(|tonic| tonic.val() * unit))
+        let input = match &self.unreached {
+            Some(unreached) => unreached.erase(self.input.val()),
+            None => self.input.val(),
+        };
+        (input * unit, self.tonic.as_ref().map(|tonic| tonic.val() * unit))
     }
 
-    /// W/τ_m, `[M, N, N]`, without autapses unless they are asked for.
+    /// W/τ_m, `[M, N, N]`.
     fn scaled_weights(&self) -> Option<Tensor<3>> {
         let unit = self.unit();
-        let scaled = |weights: &Param<Tensor<2>>| {
-            let weights = weights.val() * unit;
-            if self.config.autapses { weights } else { weights.mask_fill(self.autapses.clone(), 0.0) }
-        };
-        match self.recurrent.as_slice() {
-            [] => None,
-            [weights] => Some(scaled(weights).unsqueeze()),
-            several => Some(Tensor::stack(several.iter().map(scaled).collect(), 0)),
+        let scaled = |k: usize| self.weights(k) * unit;
+        match self.recurrent.len() {
+            0 => None,
+            1 => Some(scaled(0).unsqueeze()),
+            planes => Some(Tensor::stack((0..planes).map(scaled).collect(), 0)),
         }
     }
 
@@ -521,7 +678,7 @@ impl SpikingRnnConfig {
     }
 
     /// Name and value of every constant that gives the parameters their meaning.
-    fn constants(&self) -> [(&'static str, String); 9] {
+    fn constants(&self) -> [(&'static str, String); 12] {
         let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
         [
             ("d_input", self.d_input.to_string()),
@@ -533,6 +690,9 @@ impl SpikingRnnConfig {
             ("tau_m", format!("{} ms", self.membrane_tau())),
             ("tonic", self.tonic.to_string()),
             ("autapses", self.autapses.to_string()),
+            ("wiring", self.wiring.to_string()),
+            ("dale", self.dale.map_or("none".into(), |share| share.to_string())),
+            ("learned_start", self.learned_start.to_string()),
         ]
     }
 }

@@ -1,0 +1,178 @@
+//! Readouts over time: from what happens in each step to one number for each sample, and the cost of a classification.
+//!
+//! ```text
+//! count      n_j = Σ_t ΔQ_jt                         spikes, and the part of one that has begun; differentiable through the gate
+//! rate       r_j = 1000 n_j/(T dt)                   Hz
+//! scores     y_c = mean, last or largest of o_ct over t, or log of the mean of softmax(o_t)_c
+//! C          = mean over the batch of −log softmax(y)_target
+//! ```
+//!
+//! A linear readout of counts, `Linear` of [`spike_counts`], is the field's "rate code"; scores of a linear readout of the trace
+//! are the others. Sources of the forms: the last and the largest potential, Cramer et al., IEEE TNNLS 2022; the sum of the softmax,
+//! Bittar & Garner, Front. Neurosci. 2022.
+
+use crate::sequence::{check_lengths, step_mask};
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Int, Tensor, TensorData, assert_shape};
+
+/// Charge that each neuron sends in a run, `[B, N]`: its spikes, and the part of one that has begun at the end, less the part that
+/// had begun at the start. Of charges `[B, T, N]`.
+pub fn spike_counts(charge: Tensor<3>) -> Tensor<2> {
+    charge.sum_dim(1).squeeze_dim(1)
+}
+
+/// Firing rate of each neuron in a run, Hz, `[B, N]`. Of charges `[B, T, N]` in steps of `dt` ms.
+pub fn rates_hz(charge: Tensor<3>, dt: f64) -> Tensor<2> {
+    let [_, steps, _] = charge.dims();
+    spike_counts(charge) * (1000.0 / (steps as f64 * dt))
+}
+
+/// How the outputs of all steps become one score for each class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scores {
+    /// Their mean.
+    #[default]
+    Mean,
+    /// Those of the last step.
+    Last,
+    /// The largest of each class.
+    Max,
+    /// The log of each class's mean probability.
+    MeanProbability,
+}
+
+impl Scores {
+    /// The scores, `[B, classes]`, of outputs `[B, T, classes]`.
+    pub fn forward(&self, output: Tensor<3>) -> Tensor<2> {
+        let [batch, steps, _] = output.dims();
+        self.forward_lengths(output, &vec![steps; batch])
+    }
+
+    /// The same of samples that end at different steps; `lengths` is their number of steps.
+    ///
+    /// # Panics
+    /// If there are not as many lengths as samples, or one is not in 1 ..= T.
+    pub fn forward_lengths(&self, output: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
+        let [batch, steps, classes] = output.dims();
+        check_lengths(lengths, [batch, steps]);
+        let options = (&output.device(), output.dtype());
+        // The mean over each sample's own steps, as a sum with weights.
+        let mean = |series: Tensor<3>| {
+            let share: Vec<f64> = lengths.iter().map(|&length| 1.0 / length as f64).collect();
+            let share = Tensor::<2>::from_data(TensorData::new(share, [batch, 1]), options);
+            let weight = step_mask(lengths, steps, options) * share;
+            (series * weight.unsqueeze_dim(2)).sum_dim(1).squeeze_dim(1)
+        };
+        match self {
+            Scores::Mean => mean(output),
+            Scores::Last => {
+                let last: Vec<i64> = lengths.iter().map(|&length| length as i64 - 1).collect();
+                let last = Tensor::<1, Int>::from_data(TensorData::from(last.as_slice()), options.0);
+                output.gather(1, last.unsqueeze_dims::<3>(&[1, 2]).expand([batch, 1, classes])).squeeze_dim(1)
+            }
+            Scores::Max => {
+                let after = step_mask(lengths, steps, options).equal_elem(0.0);
+                let after = after.unsqueeze_dim::<3>(2).expand([batch, steps, classes]);
+                output.mask_fill(after, f32::MIN).max_dim(1).squeeze_dim(1)
+            }
+            // No probability of single precision is 0 once this is added.
+            Scores::MeanProbability => (mean(softmax(output, 2)) + 1e-30).log(),
+        }
+    }
+}
+
+/// Cross-entropy of the scores of outputs over time.
+#[derive(Module, Debug, Default)]
+pub struct ClassificationLoss {
+    /// How outputs become scores.
+    #[module(skip)]
+    pub scores: Scores,
+}
+
+impl ClassificationLoss {
+    /// With scores of this kind.
+    pub fn new(scores: Scores) -> Self {
+        Self { scores }
+    }
+
+    /// The cost, `[1]`, and the scores, `[B, classes]`, for Burn's `ClassificationOutput`.
+    ///
+    /// - `output`: `[B, T, classes]`.
+    /// - `targets`: the class of each sample, `[B]`, counted from 0.
+    ///
+    /// # Panics
+    /// If there are not as many targets as samples.
+    pub fn forward(&self, output: Tensor<3>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<2>) {
+        let [batch, steps, _] = output.dims();
+        self.forward_lengths(output, &vec![steps; batch], targets)
+    }
+
+    /// The same of samples that end at different steps.
+    ///
+    /// # Panics
+    /// If there are not as many lengths and targets as samples, or a length is not in 1 ..= T.
+    pub fn forward_lengths(
+        &self,
+        output: Tensor<3>,
+        lengths: &[usize],
+        targets: Tensor<1, Int>,
+    ) -> (Tensor<1>, Tensor<2>) {
+        let [batch, ..] = output.dims();
+        assert_shape!(targets, [batch]);
+        let scores = self.scores.forward_lengths(output, lengths);
+        let loss = CrossEntropyLossConfig::new().init(&scores.device()).forward(scores.clone(), targets);
+        (loss, scores)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn output(device: &Device) -> Tensor<3> {
+        Tensor::from_data([[[1.0, 0.0], [3.0, -2.0], [-1.0, 5.0]], [[0.5, 1.0], [0.5, 2.0], [9.0, 9.0]]], device)
+    }
+
+    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+        tensor.into_data().iter::<f64>().collect()
+    }
+
+    #[test]
+    fn scores_are_their_equations() {
+        let device = Device::flex();
+        let of = |scores: Scores| numbers(scores.forward_lengths(output(&device), &[3, 2]));
+        assert_eq!(of(Scores::Mean), [1.0, 1.0, 0.5, 1.5]);
+        assert_eq!(of(Scores::Last), [-1.0, 5.0, 0.5, 2.0]);
+        assert_eq!(of(Scores::Max), [3.0, 5.0, 0.5, 2.0]);
+        let softmax = |a: f64, b: f64| a.exp() / (a.exp() + b.exp());
+        let first = (softmax(1.0, 0.0) + softmax(3.0, -2.0) + softmax(-1.0, 5.0)) / 3.0;
+        let second = (softmax(0.5, 1.0) + softmax(0.5, 2.0)) / 2.0;
+        let wanted = [first.ln(), (1.0 - first).ln(), second.ln(), (1.0 - second).ln()];
+        for (found, wanted) in of(Scores::MeanProbability).iter().zip(wanted) {
+            assert!((found - wanted).abs() < 1e-5, "{found}, {wanted}");
+        }
+        let whole = numbers(Scores::Last.forward(output(&device)));
+        assert_eq!(whole, [-1.0, 5.0, 9.0, 9.0]);
+    }
+
+    #[test]
+    fn cost_is_the_cross_entropy_of_the_scores() {
+        let device = Device::flex();
+        let targets = Tensor::<1, Int>::from_data([1, 0], &device);
+        let (cost, scores) = ClassificationLoss::new(Scores::Max).forward_lengths(output(&device), &[3, 2], targets);
+        let wanted = -0.5 * ((1.0 / (1.0 + f64::exp(-2.0))).ln() + (1.0 / (1.0 + f64::exp(1.5))).ln());
+        assert!((cost.into_scalar::<f64>() - wanted).abs() < 1e-6);
+        assert_eq!(scores.dims(), [2, 2]);
+    }
+
+    #[test]
+    fn counts_and_rates_are_sums_of_charges() {
+        let charge = Tensor::<3>::from_data([[[0.25, 0.0], [0.75, -0.5], [0.0, 2.5]]], &Device::flex());
+        assert_eq!(numbers(spike_counts(charge.clone())), [1.0, 2.0]);
+        let rates = numbers(rates_hz(charge, 2.0));
+        assert!((rates[0] - 1000.0 / 6.0).abs() < 1e-4 && (rates[1] - 2000.0 / 6.0).abs() < 1e-4, "{rates:?}");
+    }
+}

@@ -1,0 +1,136 @@
+//! Sequences: samples that end at different steps, and single steps.
+//!
+//! A batch of samples of different lengths is run in pieces, from one end of a sample to the next. After each piece the samples that
+//! have ended stay out: nothing is computed for padding, and the gradients are those of each sample run alone.
+
+use crate::rnn::Trajectory;
+use crate::scan::Run;
+use crate::state::SpikingState;
+use burn::tensor::{Device, Int, Tensor, TensorCreationOptions, TensorData};
+
+/// What a layer's neurons did in one step.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Synaptic traces ŝ of the synapse types that are read, each `[B, N]`.
+    pub traces: Vec<Tensor<2>>,
+    /// Membrane potentials after the reset, `[B, N]`, if asked for.
+    pub v: Option<Tensor<2>>,
+    /// Charges sent, `[B, N]`, if asked for.
+    pub charge: Option<Tensor<2>>,
+}
+
+impl Step {
+    /// The only step of a trajectory `[B, 1, N]`.
+    pub(crate) fn of(trajectory: Trajectory) -> Self {
+        let only = |x: Tensor<3>| x.squeeze_dim(1);
+        Self {
+            traces: trajectory.traces.into_iter().map(only).collect(),
+            v: trajectory.v.map(only),
+            charge: trajectory.charge.map(only),
+        }
+    }
+}
+
+/// 1 in the steps of each sample, 0 after its end, `[B, T]`: the weight of a step for
+/// [`TrackingLoss`](crate::TrackingLoss).
+///
+/// - `lengths`: number of steps of each sample.
+///
+/// # Panics
+/// If a length is not in 1 ..= `steps`.
+pub fn step_mask(lengths: &[usize], steps: usize, options: impl Into<TensorCreationOptions>) -> Tensor<2> {
+    check_lengths(lengths, [lengths.len(), steps]);
+    let mask = lengths.iter().flat_map(|&length| (0..steps).map(move |t| if t < length { 1.0 } else { 0.0 }));
+    Tensor::from_data(TensorData::new(mask.collect::<Vec<f64>>(), [lengths.len(), steps]), options)
+}
+
+pub(crate) fn check_lengths(lengths: &[usize], [batch, steps]: [usize; 2]) {
+    assert_eq!(lengths.len(), batch, "{} lengths are given, but the input has {batch} samples", lengths.len());
+    for (sample, &length) in lengths.iter().enumerate() {
+        assert!(
+            (1..=steps).contains(&length),
+            "the length of sample {sample} is {length}, but must be in 1..={steps}, the steps of the input"
+        );
+    }
+}
+
+/// Zeros behind a tensor along one dimension, up to `size`.
+fn padded<const D: usize>(tensor: Tensor<D>, dim: usize, size: usize) -> Tensor<D> {
+    let mut shape = tensor.dims();
+    if shape[dim] == size {
+        return tensor;
+    }
+    shape[dim] = size - shape[dim];
+    let zeros = Tensor::zeros(shape, (&tensor.device(), tensor.dtype()));
+    Tensor::cat(vec![tensor, zeros], dim)
+}
+
+/// The samples in an order.
+fn ordered<const D: usize>(tensor: Tensor<D>, order: &[usize], device: &Device) -> Tensor<D> {
+    let order: Vec<i64> = order.iter().map(|&b| b as i64).collect();
+    tensor.select(0, Tensor::<1, Int>::from_data(TensorData::from(order.as_slice()), device))
+}
+
+/// Runs samples of different lengths. What is after a sample's end is 0, and its final state is that after its last step.
+///
+/// - `input`: `[B, T, C]`.
+/// - `lengths`: number of steps of each sample.
+/// - `run`: runs a batch without padding.
+///
+/// # Panics
+/// If there are not as many lengths as samples, or one is not in 1 ..= T.
+pub(crate) fn run_lengths(
+    input: Tensor<3>,
+    lengths: &[usize],
+    state: SpikingState,
+    run: impl Fn(Tensor<3>, SpikingState) -> Run,
+) -> Run {
+    let [batch, steps, _] = input.dims();
+    check_lengths(lengths, [batch, steps]);
+    let device = input.device();
+    // The longest first: those that go on are always the first ones.
+    let mut order: Vec<usize> = (0..batch).collect();
+    order.sort_by_key(|&b| std::cmp::Reverse(lengths[b]));
+    let mut places = vec![0; batch];
+    order.iter().enumerate().for_each(|(place, &b)| places[b] = place);
+
+    let input = ordered(input, &order, &device);
+    let mut state = SpikingState { v: ordered(state.v, &order, &device), s: ordered(state.s, &order, &device) };
+    let (mut pieces, mut ended) = (Vec::new(), Vec::new());
+    let (mut from, mut going) = (0, batch);
+    while going > 0 {
+        let until = lengths[order[going - 1]];
+        let piece = input.clone().narrow(0, 0, going).narrow(1, from, until - from);
+        let piece = run(piece, state.clone());
+        let last = SpikingState { v: piece.last_v.clone(), s: piece.last_s.clone() };
+        let on = order.iter().take_while(|&&b| lengths[b] > until).count();
+        ended.push(last.narrow(on, going - on));
+        if on > 0 {
+            state = last.narrow(0, on);
+        }
+        pieces.push(piece);
+        (from, going) = (until, on);
+    }
+
+    let series = |of: &dyn Fn(&Run) -> Tensor<3>| {
+        let pieces = pieces.iter().map(|piece| padded(of(piece), 0, batch)).collect();
+        ordered(padded(Tensor::cat(pieces, 1), 1, steps), &places, &device)
+    };
+    let optional = |of: &dyn Fn(&Run) -> &Option<Tensor<3>>| {
+        of(&pieces[0]).is_some().then(|| series(&|run| of(run).clone().expect("all pieces give what one gives")))
+    };
+    let activity = pieces.iter().filter_map(|piece| piece.activity.clone()).map(|a| padded(a, 0, batch));
+    ended.reverse();
+    let ends = |of: &dyn Fn(&SpikingState) -> Tensor<3>| {
+        ordered(Tensor::cat(ended.iter().map(of).collect(), 0), &places, &device)
+    };
+    Run {
+        traces: (0..pieces[0].traces.len()).map(|k| series(&|run| run.traces[k].clone())).collect(),
+        v: optional(&|run| &run.v),
+        charge: optional(&|run| &run.charge),
+        output: optional(&|run| &run.output),
+        activity: activity.reduce(|a, b| a + b).map(|activity| ordered(activity, &places, &device)),
+        last_v: ends(&|state| state.v.clone().unsqueeze_dim(1)).squeeze_dim(1),
+        last_s: ends(&|state| state.s.clone()),
+    }
+}

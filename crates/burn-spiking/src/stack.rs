@@ -1,0 +1,94 @@
+//! Stacks: layers that run on each other's traces.
+//!
+//! [`SpikingStackConfig`] → [`SpikingStack`]. Each layer may have neurons, gates and synapses of its own. A layer's drive is the trace
+//! of the one before in the same step, so a spike passes through the whole stack within one.
+
+use crate::error::{ConfigError, at_least_one};
+use crate::rnn::{SpikingRnn, SpikingRnnConfig, Trajectory};
+use crate::state::SpikingState;
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorCreationOptions};
+
+/// Configuration of a [`SpikingStack`].
+#[derive(Config, Debug, PartialEq)]
+pub struct SpikingStackConfig {
+    /// The layers, from the input on.
+    pub layers: Vec<SpikingRnnConfig>,
+}
+
+impl SpikingStackConfig {
+    /// Initialises a stack on a device: `init(&device)`, or `init((&device, DType::F64))` for double precision.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`SpikingRnnConfig::check`]; and if there are no layers, or one does not fit the one before.
+    pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingStack, ConfigError> {
+        at_least_one("number of layers", self.layers.len(), "give the layers from the input on")?;
+        for (at, pair) in self.layers.windows(2).enumerate() {
+            let [below, above] = pair else { unreachable!("windows of two") };
+            let read = below.synapses.iter().filter(|synapse| synapse.read).count();
+            if read != 1 {
+                return Err(ConfigError::Mismatch(format!(
+                    "layer {at} reads {read} synapse types, but layer {} wants 1 trace; mark one synapse as read, and the others \
+                     as Synapse::recurrent_only",
+                    at + 1
+                )));
+            }
+            if above.d_input != below.n_neurons {
+                return Err(ConfigError::Mismatch(format!(
+                    "layer {} has d_input {}, but layer {at} has {} neurons; make them equal",
+                    at + 1,
+                    above.d_input,
+                    below.n_neurons
+                )));
+            }
+            if above.batch_first != below.batch_first {
+                return Err(ConfigError::Mismatch(format!(
+                    "layer {at} has batch_first {}, but layer {} has {}; make them equal",
+                    below.batch_first,
+                    at + 1,
+                    above.batch_first
+                )));
+            }
+        }
+        let options = options.into();
+        let layers: Result<Vec<_>, _> = self.layers.iter().map(|layer| layer.init(options.clone())).collect();
+        Ok(SpikingStack { layers: layers? })
+    }
+}
+
+/// Layers that run on each other's traces. Should be created with [`SpikingStackConfig`].
+#[derive(Module, Debug)]
+pub struct SpikingStack {
+    /// The layers, from the input on.
+    pub layers: Vec<SpikingRnn>,
+}
+
+impl SpikingStack {
+    /// Runs the stack over an input.
+    ///
+    /// - `input`: `[B, T, C]`.
+    /// - `states`: the state of each layer to start from; all at rest if `None`.
+    ///
+    /// Returns what each layer did, the last of which is the stack's output, and the final states, with which the next call
+    /// continues the run.
+    ///
+    /// # Panics
+    /// If there are not as many states as layers; otherwise as [`SpikingRnn::forward`].
+    pub fn forward(&self, input: Tensor<3>, states: Option<Vec<SpikingState>>) -> (Vec<Trajectory>, Vec<SpikingState>) {
+        let layers = self.layers.len();
+        let states = match states {
+            Some(states) => states.into_iter().map(Some).collect(),
+            None => vec![None; layers],
+        };
+        assert_eq!(states.len(), layers, "{} states are given, but the stack has {layers} layers", states.len());
+        let (mut trajectories, mut last) = (Vec::<Trajectory>::with_capacity(layers), Vec::with_capacity(layers));
+        for (layer, state) in self.layers.iter().zip(states) {
+            let input = trajectories.last().map_or_else(|| input.clone(), |below| below.clone().trace());
+            let (trajectory, state) = layer.forward(input, state);
+            trajectories.push(trajectory);
+            last.push(state);
+        }
+        (trajectories, last)
+    }
+}

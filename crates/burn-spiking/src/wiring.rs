@@ -1,0 +1,180 @@
+//! Wiring: which neurons are connected, and with which signs.
+//!
+//! ```text
+//! W_k = σ_pre |w_k|  where neurons are connected, 0 elsewhere        with Dale's law, σ = ±1
+//! W_k = w_k          where neurons are connected, 0 elsewhere        without
+//! ```
+//!
+//! w_k is the parameter that is trained. What is not connected has no effect and no gradient; what Dale's law gives a sign keeps it
+//! through any training, and its gradient is exact with respect to w_k. Masked weights are stored as zeros, not left out: a sparse
+//! network takes the memory and about the time of a full one.
+//!
+//! Source of the law's form, σ|w| with signs by sending neuron: Song, Yang & Wang, "Training Excitatory-Inhibitory Recurrent Neural
+//! Networks for Cognitive Tasks", PLoS Comput. Biol. 2016.
+
+use crate::error::{ConfigError, at_least_one, positive_at_most};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// Which neurons are connected to which. Whether a neuron is connected to itself is for
+/// [`autapses`](crate::SpikingRnnConfig::autapses) to say.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub enum Wiring {
+    /// All to all.
+    #[default]
+    Full,
+    /// Each connection exists with a probability of `share`, drawn from `seed` for each synapse type anew.
+    Sparse {
+        /// Probability of a connection, in (0, 1].
+        share: f64,
+        /// Seed of the draw.
+        seed: u64,
+    },
+    /// Groups of neurons, in order of their indices. All neurons of a group have the same partners.
+    Groups {
+        /// Number of neurons of each group; they add up to the layer's.
+        sizes: Vec<usize>,
+        /// (a, b) where group a sends to group b, counted from 0.
+        connections: Vec<(usize, usize)>,
+        /// The groups that the input reaches.
+        inputs: Vec<usize>,
+    },
+}
+
+impl Wiring {
+    /// A feed-forward network as one layer: the input reaches the first group, and each group sends to the next. W is
+    /// triangular. A spike takes one step from group to group.
+    pub fn chain(sizes: impl Into<Vec<usize>>) -> Self {
+        let sizes = sizes.into();
+        let connections = (1..sizes.len()).map(|group| (group - 1, group)).collect();
+        Wiring::Groups { sizes, connections, inputs: vec![0] }
+    }
+
+    /// Refuses what does not fit a layer of so many neurons.
+    pub(crate) fn check(&self, neurons: usize) -> Result<(), ConfigError> {
+        match self {
+            Wiring::Full => Ok(()),
+            Wiring::Sparse { share, .. } => {
+                positive_at_most("share of connections", *share, 1.0, "for no connections use Synapse::read_only")
+            }
+            Wiring::Groups { sizes, connections, inputs } => {
+                sizes.iter().try_for_each(|&size| at_least_one("size of a group", size, "leave empty groups out"))?;
+                let total: usize = sizes.iter().sum();
+                if total != neurons {
+                    return Err(ConfigError::Mismatch(format!(
+                        "the groups have {total} neurons together, but the layer has {neurons}; make sizes add up to n_neurons"
+                    )));
+                }
+                let named = connections.iter().flat_map(|&(a, b)| [a, b]).chain(inputs.iter().copied());
+                match named.into_iter().find(|&group| group >= sizes.len()) {
+                    None => Ok(()),
+                    Some(group) => Err(ConfigError::Mismatch(format!(
+                        "the wiring names group {group}, but there are {} groups, counted from 0",
+                        sizes.len()
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// The group of each neuron.
+    fn groups(sizes: &[usize]) -> Vec<usize> {
+        sizes.iter().enumerate().flat_map(|(group, &size)| std::iter::repeat_n(group, size)).collect()
+    }
+
+    /// Whether each connection of a synapse type exists, `[pre, post]`.
+    pub fn connected(&self, neurons: usize, synapse: usize, autapses: bool) -> Vec<bool> {
+        let mut connected = match self {
+            Wiring::Full => vec![true; neurons * neurons],
+            Wiring::Sparse { share, seed } => {
+                let mut random = ChaCha8Rng::seed_from_u64(*seed);
+                random.set_stream(synapse as u64);
+                (0..neurons * neurons).map(|_| random.random::<f64>() < *share).collect()
+            }
+            Wiring::Groups { sizes, connections, .. } => {
+                let group = Self::groups(sizes);
+                let mut partners = vec![false; sizes.len() * sizes.len()];
+                connections.iter().for_each(|&(a, b)| partners[a * sizes.len() + b] = true);
+                let pairs = group.iter().flat_map(|&a| group.iter().map(move |&b| (a, b)));
+                pairs.map(|(a, b)| partners[a * sizes.len() + b]).collect()
+            }
+        };
+        if !autapses {
+            (0..neurons).for_each(|j| connected[j * neurons + j] = false);
+        }
+        connected
+    }
+
+    /// Whether the input reaches each neuron; `None` if it reaches all.
+    pub fn reached(&self) -> Option<Vec<bool>> {
+        match self {
+            Wiring::Groups { sizes, inputs, .. } => {
+                Some(Self::groups(sizes).iter().map(|group| inputs.contains(group)).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Wiring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Wiring::Full => write!(f, "full"),
+            Wiring::Sparse { share, seed } => write!(f, "sparse, share {share}, seed {seed}"),
+            Wiring::Groups { sizes, connections, inputs } => {
+                write!(f, "groups of {sizes:?}, connections {connections:?}, inputs to {inputs:?}")
+            }
+        }
+    }
+}
+
+/// The sign of each sending neuron under Dale's law: the first share of them excites, the rest inhibits.
+pub(crate) fn signs(neurons: usize, excitatory: f64) -> Vec<f64> {
+    let exciting = (excitatory * neurons as f64).round() as usize;
+    (0..neurons).map(|j| if j < exciting { 1.0 } else { -1.0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_lacks_only_autapses() {
+        assert_eq!(Wiring::Full.connected(3, 0, true), [true; 9]);
+        let without = Wiring::Full.connected(3, 0, false);
+        assert_eq!(without.iter().filter(|&&there| !there).count(), 3);
+        assert!((0..3).all(|j| !without[4 * j]));
+    }
+
+    #[test]
+    fn a_sparse_share_is_kept_and_differs_between_synapse_types() {
+        let wiring = Wiring::Sparse { share: 0.3, seed: 5 };
+        let [a, b] = [0, 1].map(|k| wiring.connected(100, k, true));
+        assert_eq!(a, wiring.connected(100, 0, true));
+        assert_ne!(a, b);
+        let share = a.iter().filter(|&&there| there).count() as f64 / 1e4;
+        assert!((share - 0.3).abs() < 0.02, "{share}");
+    }
+
+    #[test]
+    fn a_chain_is_triangular() {
+        let wiring = Wiring::chain([2, 1, 2]);
+        let connected = wiring.connected(5, 0, false);
+        let expected = [
+            [false, false, true, false, false],
+            [false, false, true, false, false],
+            [false, false, false, true, true],
+            [false; 5],
+            [false; 5],
+        ];
+        assert_eq!(connected, expected.concat());
+        assert_eq!(wiring.reached().unwrap(), [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn signs_are_the_first_share() {
+        assert_eq!(signs(5, 0.8), [1.0, 1.0, 1.0, 1.0, -1.0]);
+        assert_eq!(signs(2, 0.0), [-1.0; 2]);
+    }
+}

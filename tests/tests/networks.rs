@@ -1,0 +1,104 @@
+//! The public gradient check on random layers of every kind: neurons, gates, synapses, wiring, Dale's law, starts, layouts.
+//!
+//! `GRADIENT_DRAWS=n` changes the number of random layers.
+
+use burn::tensor::{DType, Tensor, TensorData};
+use burn_spiking::gradcheck::gradcheck;
+use burn_spiking::neuron::Eif;
+use burn_spiking::{Gate, Initial, Neuron, SpikingRnnConfig, Synapse, Wiring};
+use burn_spiking_tests::{OwnQif, devices, normal};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+fn neurons() -> impl Strategy<Value = Neuron> {
+    (0_usize..5, 8.0_f64..40.0).prop_map(|(model, tau_v)| match model {
+        0 => Neuron::Nif,
+        1 => Neuron::Lif { tau_v },
+        2 => Neuron::Qif { tau_v },
+        3 => Neuron::Eif(Eif { tau_v, delta: 0.15, onset: 0.7 }),
+        _ => Neuron::own(OwnQif { tau_v }),
+    })
+}
+
+fn synapses() -> impl Strategy<Value = Vec<Synapse>> {
+    prop::collection::vec((1.0_f64..40.0, any::<[bool; 2]>()), 1..=3)
+        .prop_map(|types| types.into_iter().map(|(tau, [recurrent, read])| Synapse { tau, recurrent, read }).collect())
+}
+
+fn wirings(neurons: usize) -> impl Strategy<Value = Wiring> {
+    let groups = move |cut: prop::sample::Index| {
+        let first = 1 + cut.index(neurons.max(2) - 1);
+        if first >= neurons { Wiring::chain([neurons]) } else { Wiring::chain([first, neurons - first]) }
+    };
+    prop_oneof![
+        Just(Wiring::Full),
+        (0.1_f64..1.0, any::<u64>()).prop_map(|(share, seed)| Wiring::Sparse { share, seed }),
+        any::<prop::sample::Index>().prop_map(groups),
+    ]
+}
+
+/// A layer's configuration, the sizes of its input, and a seed for everything that is drawn.
+fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
+    (1_usize..=5, neurons(), (0.1_f64..=1.0, any::<bool>()), synapses(), 1_usize..=2).prop_flat_map(
+        |(n, neuron, (width, smooth), synapses, channels)| {
+            let gate = if smooth { Gate::RaisedCosine { width } } else { Gate::Quintic { width } };
+            let options = (any::<[bool; 4]>(), wirings(n), prop::option::of(0.0_f64..=1.0), 0.0_f64..0.6);
+            let sizes = (1_usize..=2, 2_usize..=10, any::<u64>(), prop::sample::select(vec![0.2, 0.5, 1.0]));
+            (options, sizes).prop_map(move |((flags, wiring, dale, pull), (batch, steps, seed, dt))| {
+                let [autapses, tonic, learned_start, batch_first] = flags;
+                let mut config = SpikingRnnConfig::new(channels, n)
+                    .with_neuron(neuron.clone())
+                    .with_gate(gate)
+                    .with_synapses(synapses.clone())
+                    .with_dt(dt)
+                    .with_autapses(autapses)
+                    .with_tonic(tonic)
+                    .with_wiring(wiring)
+                    .with_dale(dale)
+                    .with_learned_start(learned_start)
+                    .with_batch_first(batch_first);
+                // About a spike in three steps, and weights that move it.
+                let unit = 0.3 * config.membrane_tau() / dt;
+                config.initial = Some(Initial { input: unit, recurrent: pull * unit, tonic: 0.5 * unit });
+                (config, [batch, steps], seed)
+            })
+        },
+    )
+}
+
+#[test]
+fn gradients_of_layers_of_every_kind_are_exact() {
+    let draws = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(500);
+    let options = (&devices()[0], DType::F64);
+    let strategy = layers();
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let (mut compared, mut skipped, mut worst) = (0, 0, (0.0_f64, 0.0_f64));
+    for at in 0..draws {
+        let (config, [batch, steps], seed) = strategy.new_tree(&mut runner).expect("draws reject nothing").current();
+        options.0.seed(seed);
+        let layer = config.init(options).unwrap();
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let channels = config.d_input;
+        let input: Vec<f64> = (0..batch * steps * channels).map(|_| normal(&mut random)).collect();
+        let shape = if config.batch_first { [batch, steps, channels] } else { [steps, batch, channels] };
+        let report = gradcheck(&layer, Tensor::from_data(TensorData::new(input, shape), options), None, seed);
+        if let Err(error) = report.check(1e-9, 1e-6) {
+            panic!("draw {at}: {error}, for {config:?}");
+        }
+        compared += report.differences.iter().filter(|found| found.central.is_some()).count();
+        skipped += report.differences.iter().filter(|found| found.central.is_none()).count();
+        let (automatic, central) = report.worst();
+        worst = (worst.0.max(automatic), worst.1.max(central.unwrap_or(0.0)));
+    }
+    println!(
+        "{draws} layers: automatic differentiation within {:e}; of {} gradients {compared} compared with central differences, \
+         within {:e}, {skipped} skipped, since a spike changed its step or h was magnified",
+        worst.0,
+        compared + skipped,
+        worst.1
+    );
+    assert!(skipped * 5 <= compared, "{skipped} of {} gradients skipped", compared + skipped);
+}

@@ -1,0 +1,320 @@
+//! Sequences as users have them: of different lengths, time first, step by step, from a start that is learned, wired and stacked.
+
+use burn::module::Param;
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+use burn_spiking::{
+    Gate, NetworkOutput, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig,
+    SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring, step_mask,
+};
+use burn_spiking_tests::{devices, relative_distance};
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// Fixed numbers of about unit variance.
+fn noise<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    let count = shape.iter().product();
+    let data: Vec<f64> = (0..count).map(|at| 1.4 * (0.71 * at as f64 + (0.13 * at as f64).sin()).sin()).collect();
+    Tensor::from_data(TensorData::new(data, shape), (device, DType::F64))
+}
+
+fn device() -> Device {
+    devices()[0].clone().autodiff()
+}
+
+fn config() -> SpikingRnnConfig {
+    SpikingRnnConfig::new(2, 7)
+        .with_synapses(vec![Synapse::new(15.0), Synapse::recurrent_only(4.0)])
+        .with_record_v(true)
+        .with_record_charge(true)
+}
+
+/// A cost that touches everything that a run gives.
+fn cost(trajectory: Trajectory, state: SpikingState) -> Tensor<1> {
+    let weighed = |x: Tensor<3>| (x.clone().square() + x).sum();
+    weighed(trajectory.v.unwrap())
+        + weighed(trajectory.charge.unwrap())
+        + trajectory.traces.into_iter().map(weighed).reduce(|a, b| a + b).unwrap()
+        + state.v.square().sum()
+        + state.s.sum()
+}
+
+fn gradients(layer: &SpikingRnn, cost: Tensor<1>) -> Vec<Vec<f64>> {
+    let gradients = cost.backward();
+    let mut all = vec![numbers(layer.input.grad(&gradients).unwrap())];
+    all.extend(layer.recurrent.iter().map(|w| numbers(w.grad(&gradients).unwrap())));
+    all
+}
+
+fn sum(all: impl IntoIterator<Item = Vec<Vec<f64>>>) -> Vec<Vec<f64>> {
+    let add = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(b).map(|(a, b)| a + b).collect();
+    all.into_iter().reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| add(a, b)).collect()).unwrap()
+}
+
+#[test]
+fn samples_of_different_lengths_are_what_they_are_alone() {
+    let device = device();
+    let layer = config().init((&device, DType::F64)).unwrap();
+    let (input, lengths) = (noise([5, 40, 2], &device), [17, 40, 1, 17, 33]);
+    let start = layer.random_state(5, 0.0, 1.0, 3);
+    let (together, last) = layer.forward_lengths(input.clone(), &lengths, Some(start.clone()));
+    let v = together.v.clone().unwrap();
+    assert_eq!(v.dims(), [5, 40, 7]);
+    let mut alone = Vec::new();
+    for (b, length) in lengths.into_iter().enumerate() {
+        let one = |x: Tensor<3>| x.narrow(0, b, 1).narrow(1, 0, length);
+        let state = SpikingState { v: start.v.clone().narrow(0, b, 1), s: start.s.clone().narrow(0, b, 1) };
+        let (trajectory, state) = layer.forward(one(input.clone()), Some(state));
+        assert_eq!(numbers(one(v.clone())), numbers(trajectory.v.clone().unwrap()), "sample {b}");
+        assert_eq!(numbers(one(together.traces[0].clone())), numbers(trajectory.traces[0].clone()), "sample {b}");
+        assert_eq!(numbers(last.v.clone().narrow(0, b, 1)), numbers(state.v.clone()), "sample {b}");
+        assert_eq!(numbers(last.s.clone().narrow(0, b, 1)), numbers(state.s.clone()), "sample {b}");
+        if length < 40 {
+            let after = v.clone().narrow(0, b, 1).narrow(1, length, 40 - length);
+            assert!(numbers(after).iter().all(|&x| x == 0.0), "sample {b}");
+        }
+        alone.push(gradients(&layer, cost(trajectory, state)));
+    }
+    let alone = sum(alone);
+    for (together, alone) in gradients(&layer, cost(together, last)).iter().zip(&alone) {
+        assert!(relative_distance(together, alone) < 1e-11);
+    }
+}
+
+#[test]
+fn a_network_of_different_lengths_is_layer_and_readout() {
+    let device = device();
+    let layer = config().init((&device, DType::F64)).unwrap();
+    let readout = burn::nn::Linear {
+        weight: Param::from_tensor(noise([7, 2], &device)),
+        bias: Some(Param::from_tensor(noise([2], &device) + 0.3)),
+    };
+    let network = SpikingNetwork::new(layer, readout).unwrap();
+    let (input, lengths) = (noise([3, 30, 2], &device), [30, 9, 21]);
+    let mask = step_mask(&lengths, 30, (&device, DType::F64));
+    let (run, state) = network.forward_lengths(input.clone(), &lengths, None);
+    let (trajectory, last) = network.layer.forward_lengths(input, &lengths, None);
+    let trace = trajectory.trace();
+    let output = network.readout.forward(trace.clone()) * mask.clone().unsqueeze_dim(2);
+    assert!(relative_distance(&numbers(run.output.clone()), &numbers(output.clone())) < 1e-12);
+    assert_eq!(numbers(state.v), numbers(last.v));
+    let activity = trace.clone().square().sum_dim(2).sum_dim(1).flatten::<1>(0, 2);
+    assert!(relative_distance(&numbers(run.activity.clone()), &numbers(activity)) < 1e-12);
+    let loss = TrackingLossConfig::new().with_lambda(0.1).init().unwrap();
+    let target = noise([3, 30, 2], &device);
+    let fused = loss.forward_network(run, target.clone(), Some(mask.clone()));
+    let apart = loss.forward_weighted(output, target, mask, trace);
+    let (fused, apart) = (gradients(&network.layer, fused), gradients(&network.layer, apart));
+    for (fused, apart) in fused.iter().zip(&apart) {
+        assert!(relative_distance(fused, apart) < 1e-11);
+    }
+}
+
+#[test]
+fn steps_are_a_run() {
+    let device = device();
+    let layer = config().init((&device, DType::F64)).unwrap();
+    let network = SpikingNetworkConfig::new(config(), 2).init((&device, DType::F64)).unwrap();
+    let input = noise([3, 12, 2], &device);
+    let (trajectory, last) = layer.forward(input.clone(), None);
+    let (NetworkOutput { output, .. }, _) = network.forward(input.clone(), None);
+    let (mut state, mut of_network) = (None, None);
+    for t in 0..12 {
+        let now = input.clone().narrow(1, t, 1).squeeze_dim::<2>(1);
+        let (step, after) = layer.step(now.clone(), state.take());
+        let at = |x: &Tensor<3>| numbers(x.clone().narrow(1, t, 1));
+        assert_eq!(numbers(step.traces[0].clone()), at(&trajectory.traces[0]), "step {t}");
+        assert_eq!(numbers(step.v.unwrap()), at(trajectory.v.as_ref().unwrap()), "step {t}");
+        assert_eq!(numbers(step.charge.unwrap()), at(trajectory.charge.as_ref().unwrap()), "step {t}");
+        let (found, next) = network.step(now, of_network.take());
+        assert!(relative_distance(&numbers(found), &at(&output)) < 1e-14, "step {t}");
+        (state, of_network) = (Some(after), Some(next));
+    }
+    let state = state.unwrap();
+    assert_eq!(numbers(state.v.clone()), numbers(last.v));
+    // The gradient goes back through all steps, unless the state is cut from the graph.
+    let back = |state: SpikingState| layer.input.grad(&state.v.sum().backward()).map(numbers);
+    assert!(back(state.clone()).unwrap().iter().any(|g| *g != 0.0));
+}
+
+#[test]
+fn a_state_that_is_detached_sends_no_error_back() {
+    let device = device();
+    let layer = config().init((&device, DType::F64)).unwrap();
+    let input = noise([3, 24, 2], &device);
+    let (_, state) = layer.forward(input.clone().narrow(1, 0, 12), None);
+    let tracked = state.v.clone();
+    let of = |state: SpikingState| {
+        let (trajectory, last) = layer.forward(input.clone().narrow(1, 12, 12), Some(state));
+        gradients(&layer, cost(trajectory, last))
+    };
+    let copied = SpikingState {
+        v: Tensor::from_data(tracked.into_data(), (&device, DType::F64)),
+        s: Tensor::from_data(state.s.clone().into_data(), (&device, DType::F64)),
+    };
+    let truncated = of(state.clone().detach());
+    assert_eq!(truncated, of(copied));
+    assert_ne!(truncated, of(state));
+}
+
+#[test]
+fn time_first_is_batch_first_turned() {
+    let device = device();
+    let layer = config().init((&device, DType::F64)).unwrap();
+    let mut turned = config().with_batch_first(false).init((&device, DType::F64)).unwrap();
+    (turned.input, turned.recurrent) = (layer.input.clone(), layer.recurrent.clone());
+    let input = noise([3, 12, 2], &device);
+    let lengths = [12, 5, 9];
+    let runs = [
+        (layer.forward(input.clone(), None), turned.forward(input.clone().swap_dims(0, 1), None)),
+        (
+            layer.forward_lengths(input.clone(), &lengths, None),
+            turned.forward_lengths(input.clone().swap_dims(0, 1), &lengths, None),
+        ),
+    ];
+    for ((trajectory, state), (of_turned, state_of_turned)) in runs {
+        assert_eq!(of_turned.traces[0].dims(), [12, 3, 7]);
+        let [found, wanted] =
+            [of_turned.v.clone().unwrap().swap_dims(0, 1), trajectory.v.clone().unwrap()].map(numbers);
+        assert_eq!(found, wanted);
+        assert_eq!(numbers(state_of_turned.s.clone()), numbers(state.s.clone()));
+        let wanted = gradients(&layer, cost(trajectory, state));
+        for (found, wanted) in gradients(&turned, cost(of_turned, state_of_turned)).iter().zip(&wanted) {
+            assert!(relative_distance(found, wanted) < 1e-12);
+        }
+    }
+    let of_network = |batch_first: bool, input: Tensor<3>| {
+        let layer = if batch_first { layer.clone() } else { turned.clone() };
+        let readout = burn::nn::Linear { weight: Param::from_tensor(noise([7, 1], &device)), bias: None };
+        let (run, _) = SpikingNetwork::new(layer, readout).unwrap().forward(input, None);
+        run.output
+    };
+    let output = of_network(false, input.clone().swap_dims(0, 1));
+    assert_eq!(output.dims(), [12, 3, 1]);
+    assert_eq!(numbers(output.swap_dims(0, 1)), numbers(of_network(true, input)));
+}
+
+#[test]
+fn marked_samples_start_anew() {
+    let device = &devices()[0];
+    let layer = config().init((device, DType::F64)).unwrap();
+    let (_, state) = layer.forward(noise([3, 20, 2], device), None);
+    let marked = Tensor::<1, Bool>::from_data([false, true, false], device);
+    let reset = state.clone().reset(marked, layer.resting_state(3));
+    assert_eq!(numbers(reset.v.clone().narrow(0, 1, 1)), [0.5; 7]);
+    assert_eq!(numbers(reset.s.clone().narrow(0, 1, 1)), [0.0; 14]);
+    for b in [0, 2] {
+        assert_eq!(numbers(reset.v.clone().narrow(0, b, 1)), numbers(state.v.clone().narrow(0, b, 1)));
+        assert_eq!(numbers(reset.s.clone().narrow(0, b, 1)), numbers(state.s.clone().narrow(0, b, 1)));
+    }
+}
+
+#[test]
+fn a_learned_start_is_learned_and_recorded() {
+    let device = device();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.bpk");
+    let config = config().with_learned_start(true);
+    let mut layer = config.init((&device, DType::F64)).unwrap();
+    let input = noise([3, 20, 2], &device);
+    // Before anything is learned, runs start at rest.
+    assert!(relative_distance(&numbers(layer.resting_state(3).v), &[0.5; 21]) < 1e-15);
+    let (trajectory, last) = layer.forward(input, None);
+    let gradients = cost(trajectory, last).backward();
+    let [v, s] = [
+        numbers(layer.start_v.as_ref().unwrap().grad(&gradients).unwrap()),
+        numbers(layer.start_s.as_ref().unwrap().grad(&gradients).unwrap()),
+    ];
+    assert!(v.iter().chain(&s).all(|g| *g != 0.0));
+    layer.start_v = layer.start_v.map(|v| v.map(|v| v + 1.0));
+    layer.save(&path).unwrap();
+    let loaded = config.init((&device, DType::F64)).unwrap().load(&path).unwrap();
+    assert_eq!(numbers(loaded.resting_state(2).v), numbers(layer.resting_state(2).v));
+}
+
+#[test]
+fn what_is_not_connected_has_no_effect_and_no_gradient() {
+    let device = device();
+    let wiring = Wiring::chain([3, 2, 2]);
+    let layer = config().with_wiring(wiring.clone()).init((&device, DType::F64)).unwrap();
+    let connected = wiring.connected(7, 0, false);
+    let run = |layer: &SpikingRnn| {
+        let (trajectory, state) = layer.forward(noise([3, 30, 2], &device), None);
+        let v = numbers(trajectory.v.clone().unwrap());
+        (v, gradients(layer, cost(trajectory, state)))
+    };
+    let (v, found) = run(&layer);
+    for weights in &found[1..] {
+        assert!(weights.iter().zip(&connected).all(|(g, &there)| there || *g == 0.0));
+    }
+    // The input reaches the first group alone.
+    assert!(found[0].chunks(7).all(|row| row[..3].iter().all(|g| *g != 0.0) && row[3..].iter().all(|g| *g == 0.0)));
+    let mut other = layer.clone();
+    let elsewhere: Vec<f64> = connected.iter().map(|&there| if there { 0.0 } else { 5.0 }).collect();
+    let elsewhere = Tensor::<2>::from_data(TensorData::new(elsewhere, [7, 7]), (&device, DType::F64));
+    let moved = |w: &Param<Tensor<2>>| (w.val() + elsewhere.clone()).into_data();
+    let moved = layer.recurrent.iter().map(|w| Param::from_tensor(Tensor::from_data(moved(w), (&device, DType::F64))));
+    other.recurrent = moved.collect();
+    assert_eq!(run(&other).0, v);
+    // Connections given by hand take the place of the configuration's.
+    let all = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; 49], [7, 7]), &device);
+    assert_ne!(run(&other.with_connections(0, all).unwrap()).0, v);
+}
+
+#[test]
+fn dales_law_holds_through_training() {
+    let device = device();
+    let layer = config().with_dale(Some(0.6)).init((&device, DType::F64)).unwrap();
+    // As if training had pushed every parameter to the other side.
+    let mut pushed = layer.clone();
+    pushed.recurrent = pushed.recurrent.into_iter().map(|w| w.map(|w| -w)).collect();
+    for layer in [&layer, &pushed] {
+        for k in 0..2 {
+            for (j, row) in numbers(layer.weights(k)).chunks(7).enumerate() {
+                assert!(row.iter().all(|&w| if j < 4 { w >= 0.0 } else { w <= 0.0 }), "neuron {j}: {row:?}");
+                assert!(row.iter().filter(|&&w| w != 0.0).count() == 6, "neuron {j}: {row:?}");
+            }
+        }
+    }
+    let (trajectory, state) = layer.forward(noise([3, 30, 2], &device), None);
+    assert!(gradients(&layer, cost(trajectory, state))[1].iter().any(|g| *g != 0.0));
+}
+
+#[test]
+fn a_stack_is_its_layers_one_after_the_other() {
+    let device = device();
+    let layers = vec![
+        SpikingRnnConfig::new(2, 6)
+            .with_neuron(Neuron::Lif { tau_v: 12.0 })
+            .with_synapses(vec![Synapse::read_only(5.0)]),
+        config(),
+    ];
+    let layers = vec![layers[0].clone(), SpikingRnnConfig { d_input: 6, ..layers[1].clone() }];
+    let stack = SpikingStackConfig::new(layers).init((&device, DType::F64)).unwrap();
+    let input = noise([3, 24, 2], &device);
+    let (found, states) = stack.forward(input.clone(), None);
+    let (below, _) = stack.layers[0].forward(input.clone(), None);
+    let (above, last) = stack.layers[1].forward(below.trace(), None);
+    assert_eq!(numbers(found[1].v.clone().unwrap()), numbers(above.v.clone().unwrap()));
+    assert_eq!(numbers(states[1].v.clone()), numbers(last.v.clone()));
+    // Errors reach the first layer; two calls are one.
+    let back = |cost: Tensor<1>| numbers(stack.layers[0].input.grad(&cost.backward()).unwrap());
+    let whole = back(cost(found[1].clone(), states[1].clone()));
+    assert!(whole.iter().any(|g| *g != 0.0));
+    let (_, middle) = stack.forward(input.clone().narrow(1, 0, 10), None);
+    let (_, end) = stack.forward(input.clone().narrow(1, 10, 14), Some(middle));
+    assert_eq!(numbers(end[1].v.clone()), numbers(states[1].v.clone()));
+    let (_, once) = stack.forward(input, None);
+    let [one, two] = [once, end].map(|states| back(states[1].v.clone().square().sum()));
+    assert!(relative_distance(&one, &two) < 1e-11);
+}
+
+#[test]
+fn a_gate_that_differs_from_layer_to_layer_is_kept() {
+    let device = &devices()[0];
+    let layer = |channels, width| SpikingRnnConfig::new(channels, 4).with_gate(Gate::Quintic { width });
+    let stack = SpikingStackConfig::new(vec![layer(2, 0.2), layer(4, 0.9)]).init(device).unwrap();
+    let widths: Vec<f64> = stack.layers.iter().map(|layer| layer.config().gate.width()).collect();
+    assert_eq!(widths, [0.2, 0.9]);
+}
