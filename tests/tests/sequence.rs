@@ -284,13 +284,10 @@ fn dales_law_holds_through_training() {
 #[test]
 fn a_stack_is_its_layers_one_after_the_other() {
     let device = device();
-    let layers = vec![
-        SpikingRnnConfig::new(2, 6)
-            .with_neuron(Neuron::Lif { tau_v: 12.0 })
-            .with_synapses(vec![Synapse::read_only(5.0)]),
-        config(),
-    ];
-    let layers = vec![layers[0].clone(), SpikingRnnConfig { d_input: 6, ..layers[1].clone() }];
+    let below = SpikingRnnConfig::new(2, 6)
+        .with_neuron(Neuron::Lif { tau_v: 12.0 })
+        .with_synapses(vec![Synapse::read_only(5.0)]);
+    let layers = vec![below, SpikingRnnConfig { d_input: 6, ..config() }];
     let stack = SpikingStackConfig::new(layers).init((&device, DType::F64)).unwrap();
     let input = noise([3, 24, 2], &device);
     let (found, states) = stack.forward(input.clone(), None);
