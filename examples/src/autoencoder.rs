@@ -9,8 +9,12 @@
 //! already: the trained W_f is close to −U O.
 
 use crate::network::{GrowingFloor, ReadoutNetwork, floats};
-use burn::module::{Initializer, Param};
+use burn::grad_clipping::GradientClippingConfig;
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
+use burn::module::{Initializer, Param, ParamGroup};
 use burn::nn::LinearConfig;
+use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use burn_spiking::{
     ConfigError, Firing, Gate, Initial, Neuron, PotentialFloor, SpikingNetwork, SpikingRnnConfig, Synapse,
@@ -18,6 +22,7 @@ use burn_spiking::{
 };
 use burn_spiking_tasks::score::correlation;
 use burn_spiking_tasks::{Coding, Tracking, TrialBatch};
+use serde::{Deserialize, Serialize};
 
 /// Time constant of the readout trace, ms.
 pub const TAU: f64 = 10.0;
@@ -27,6 +32,73 @@ pub const TAU_FAST: f64 = 1.0;
 pub const WIDTH: f64 = 0.5;
 /// Steps of the longest trials that are trained on.
 pub const LONGEST: usize = 400;
+
+/// Steps of the trials that are not trained on.
+pub const LONG: usize = 800;
+/// Number of neurons.
+pub const NEURONS: usize = 30;
+/// Number of channels, in and out.
+pub const CHANNELS: usize = 2;
+
+/// A linear system that the input drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemName {
+    /// The low-pass filtered input.
+    AutoEncoding,
+    /// A damped oscillator, which takes slow recurrent synapses too.
+    Oscillator,
+}
+
+impl SystemName {
+    /// The task; neurons start below the gate.
+    pub fn task(self) -> Coding {
+        let task = match self {
+            SystemName::AutoEncoding => Coding::auto_encoding(CHANNELS, TAU, NEURONS),
+            SystemName::Oscillator => Coding::oscillator(OSCILLATOR_TAU, OSCILLATOR_PERIOD, NEURONS),
+        };
+        Coding { v0_below: 1.0 - WIDTH, ..task }
+    }
+
+    /// The synapses that it takes.
+    pub fn recurrence(self) -> Recurrence {
+        match self {
+            SystemName::AutoEncoding => Recurrence::Fast,
+            SystemName::Oscillator => Recurrence::FastAndSlow,
+        }
+    }
+
+    /// What it is called.
+    pub fn title(self) -> &'static str {
+        match self {
+            SystemName::AutoEncoding => "Auto-encoding",
+            SystemName::Oscillator => "Damped oscillator",
+        }
+    }
+}
+
+/// The oscillator's decay and period, ms.
+const OSCILLATOR_TAU: f64 = 30.0;
+const OSCILLATOR_PERIOD: f64 = 100.0;
+/// Each parameter's rate follows its natural size, and falls along a cosine to a twentieth.
+///
+/// - `share`: of the usual rates.
+///
+/// # Errors
+/// If Burn refuses the rates.
+pub fn rates(iterations: usize, share: f64) -> Result<ModuleLrScheduler, String> {
+    let cosine =
+        |rate: f64| CosineAnnealingLrSchedulerConfig::new(rate * share, iterations).with_min_lr(0.05 * rate * share);
+    ModuleLrSchedulerConfig::new(cosine(0.02).into())
+        .with_group(ParamGroup::from_predicate("readout"), cosine(0.002))
+        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.02))
+        .init()
+}
+
+/// The optimizer at its start.
+pub fn optimizer() -> ModuleOptimizer {
+    AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init()
+}
 
 /// The same directions, all of length 1. No neuron then hears so little that it never spikes and never learns. `[C, N]`.
 fn of_one_length(input: Tensor<2>) -> Tensor<2> {

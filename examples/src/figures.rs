@@ -36,6 +36,32 @@ pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale
     curves(path, title, &panels).map_err(|error| error.to_string())
 }
 
+/// Draws how cost and score on validation data changed from epoch to epoch, in several runs: each with its seed.
+///
+/// - `score`: the metric's name, and how its axis is divided.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn learning(path: &Path, title: &str, runs: &[(u64, History)], score: (&str, Scale)) -> Result<(), String> {
+    let panel = |metric: &str, y_scale: Scale| {
+        let lines = runs.iter().map(|(seed, history)| {
+            let point = |epoch: &crate::history::Epoch| {
+                let value = epoch.valid.get(metric).copied().flatten()?;
+                (y_scale == Scale::Linear || value > 0.0).then_some((epoch.epoch as f64, value))
+            };
+            let points = history.epochs().iter().filter_map(point).collect();
+            Curve { name: format!("seed {seed}"), points, reference: false }
+        });
+        let lines: Vec<_> = lines.filter(|line| !line.points.is_empty()).collect();
+        Curves { x: "epoch".into(), y: metric.to_lowercase(), x_scale: Scale::Linear, y_scale, lines }
+    };
+    let panels = [panel("Loss", Scale::Log), panel(score.0, score.1)];
+    if panels.iter().any(|panel| panel.lines.is_empty()) {
+        return Ok(());
+    }
+    curves(path, title, &panels).map_err(|error| error.to_string())
+}
+
 /// What one trial of a batch was, from within.
 pub struct Inside {
     /// N.

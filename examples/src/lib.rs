@@ -7,6 +7,7 @@ pub mod delayed_xor;
 pub mod device;
 pub mod figures;
 pub mod history;
+pub mod learned;
 pub mod measured;
 pub mod network;
 pub mod output;

@@ -1,7 +1,10 @@
 //! The same run with several seeds: each in a folder of its own, with a table of their reports at the end.
 
+use crate::figures;
+use crate::history::History;
 use crate::output::{Folder, Stop};
 use crate::run::Place;
+use burn_spiking_plot::Scale;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
@@ -21,9 +24,11 @@ impl Seeds {
     /// - `options`: what fixes the course of the run with a seed.
     /// - `run`: the program, in a place and with a seed.
     /// - `columns`: fields of the report that go into the table.
+    /// - `learning`: the metric whose course is drawn for all seeds, and how its axis is divided.
     ///
     /// # Errors
-    /// As the program; if a seed's folder holds a run with other options.
+    /// As the program; if a seed's folder holds a run with other options; if a file cannot be written.
+    #[allow(clippy::too_many_arguments)]
     pub fn run<O: Serialize>(
         &self,
         program: &str,
@@ -32,12 +37,13 @@ impl Seeds {
         options: impl Fn(u64) -> O,
         run: impl Fn(&Place, u64) -> Result<(), Stop>,
         columns: &[&str],
+        learning: (&str, Scale),
     ) -> Result<(), Stop> {
         if self.seeds == 1 {
             return run(place, first);
         }
         let root = Folder::make(place.folder(program))?;
-        let mut reports = Vec::new();
+        let (mut reports, mut histories) = (Vec::new(), Vec::new());
         for seed in first..first + self.seeds {
             let folder = root.file(&format!("seed-{seed}"));
             let report = folder.join("report.json");
@@ -58,9 +64,11 @@ impl Seeds {
                 run(&place, seed)?;
             }
             reports.push(json(&report)?);
+            histories.push((seed, History::open(&folder, usize::MAX)?));
         }
         println!("\n{}", table(&reports, columns));
         root.write_json("summary.json", &reports)?;
+        figures::learning(&root.file("learning.png"), &format!("{program}: all seeds"), &histories, learning)?;
         println!("summary {}", root.file("summary.json").display());
         Ok(())
     }
@@ -123,7 +131,7 @@ mod tests {
                 }
                 folder.write_json("report.json", &json!({ "seed": seed, "score": 0.5 })).map_err(Stop::from)
             };
-            seeds.run("test", &place(root.path()), 5, options, program, &["seed", "score"])
+            seeds.run("test", &place(root.path()), 5, options, program, &["seed", "score"], ("Score", Scale::Linear))
         };
         assert_eq!(run(0.1, true), Err(Stop::Interrupted("stopped".into())));
         run(0.1, false).unwrap();

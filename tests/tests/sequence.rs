@@ -66,10 +66,16 @@ fn samples_of_different_lengths_are_what_they_are_alone() {
         let one = |x: Tensor<3>| x.narrow(0, b, 1).narrow(1, 0, length);
         let state = SpikingState { v: start.v.clone().narrow(0, b, 1), s: start.s.clone().narrow(0, b, 1) };
         let (trajectory, state) = layer.forward(one(input.clone()), Some(state));
-        assert_eq!(numbers(one(v.clone())), numbers(trajectory.v.clone().unwrap()), "sample {b}");
-        assert_eq!(numbers(one(together.traces[0].clone())), numbers(trajectory.traces[0].clone()), "sample {b}");
-        assert_eq!(numbers(last.v.clone().narrow(0, b, 1)), numbers(state.v.clone()), "sample {b}");
-        assert_eq!(numbers(last.s.clone().narrow(0, b, 1)), numbers(state.s.clone()), "sample {b}");
+        // To rounding: a run's currents are summed up anew where a piece begins.
+        let pairs = [
+            (numbers(one(v.clone())), numbers(trajectory.v.clone().unwrap())),
+            (numbers(one(together.traces[0].clone())), numbers(trajectory.traces[0].clone())),
+            (numbers(last.v.clone().narrow(0, b, 1)), numbers(state.v.clone())),
+            (numbers(last.s.clone().narrow(0, b, 1)), numbers(state.s.clone())),
+        ];
+        for (found, wanted) in pairs {
+            assert!(relative_distance(&found, &wanted) < 1e-12, "sample {b}");
+        }
         if length < 40 {
             let after = v.clone().narrow(0, b, 1).narrow(1, length, 40 - length);
             assert!(numbers(after).iter().all(|&x| x == 0.0), "sample {b}");
@@ -98,7 +104,7 @@ fn a_network_of_different_lengths_is_layer_and_readout() {
     let trace = trajectory.trace();
     let output = network.readout.forward(trace.clone()) * mask.clone().unsqueeze_dim(2);
     assert!(relative_distance(&numbers(run.output.clone()), &numbers(output.clone())) < 1e-12);
-    assert_eq!(numbers(state.v), numbers(last.v));
+    assert!(relative_distance(&numbers(state.v), &numbers(last.v)) < 1e-12);
     let activity = trace.clone().square().sum_dim(2).sum_dim(1).flatten::<1>(0, 2);
     assert!(relative_distance(&numbers(run.activity.clone()), &numbers(activity)) < 1e-12);
     let loss = TrackingLossConfig::new().with_lambda(0.1).init().unwrap();
@@ -124,15 +130,20 @@ fn steps_are_a_run() {
         let now = input.clone().narrow(1, t, 1).squeeze_dim::<2>(1);
         let (step, after) = layer.step(now.clone(), state.take());
         let at = |x: &Tensor<3>| numbers(x.clone().narrow(1, t, 1));
-        assert_eq!(numbers(step.traces[0].clone()), at(&trajectory.traces[0]), "step {t}");
-        assert_eq!(numbers(step.v.unwrap()), at(trajectory.v.as_ref().unwrap()), "step {t}");
-        assert_eq!(numbers(step.charge.unwrap()), at(trajectory.charge.as_ref().unwrap()), "step {t}");
+        // To rounding: a run's currents are summed up anew where a call begins.
+        let near = |found: Tensor<2>, wanted: &Tensor<3>| {
+            let distance = relative_distance(&numbers(found), &at(wanted));
+            assert!(distance < 1e-12, "step {t}: {distance:e}");
+        };
+        near(step.traces[0].clone(), &trajectory.traces[0]);
+        near(step.v.unwrap(), trajectory.v.as_ref().unwrap());
+        near(step.charge.unwrap(), trajectory.charge.as_ref().unwrap());
         let (found, next) = network.step(now, of_network.take());
-        assert!(relative_distance(&numbers(found), &at(&output)) < 1e-14, "step {t}");
+        near(found, &output);
         (state, of_network) = (Some(after), Some(next));
     }
     let state = state.unwrap();
-    assert_eq!(numbers(state.v.clone()), numbers(last.v));
+    assert!(relative_distance(&numbers(state.v.clone()), &numbers(last.v)) < 1e-12);
     // The gradient goes back through all steps, unless the state is cut from the graph.
     let back = |state: SpikingState| layer.input.grad(&state.v.sum().backward()).map(numbers);
     assert!(back(state.clone()).unwrap().iter().any(|g| *g != 0.0));
@@ -301,7 +312,7 @@ fn a_stack_is_its_layers_one_after_the_other() {
     assert!(whole.iter().any(|g| *g != 0.0));
     let (_, middle) = stack.forward(input.clone().narrow(1, 0, 10), None);
     let (_, end) = stack.forward(input.clone().narrow(1, 10, 14), Some(middle));
-    assert_eq!(numbers(end[1].v.clone()), numbers(states[1].v.clone()));
+    assert!(relative_distance(&numbers(end[1].v.clone()), &numbers(states[1].v.clone())) < 1e-12);
     let (_, once) = stack.forward(input, None);
     let [one, two] = [once, end].map(|states| back(states[1].v.clone().square().sum()));
     assert!(relative_distance(&one, &two) < 1e-11);

@@ -7,11 +7,34 @@
 //!
 //! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
 //! - [`SpikingNetwork`]: the layer with a linear readout in the same operation, for little memory.
-//! - [`Neuron`], [`Gate`], [`Synapse`]: what it is made of.
+//! - [`SpikingStack`]: layers on each other's traces.
+//! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: what they are made of.
 //! - [`NeuronModel`]: a neuron of your own; [`gradcheck`]: whether its gradient is one.
-//! - [`TrackingLoss`]: the cost of a readout that should follow a target.
-//! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same as metrics of Burn's learner.
+//! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`] with its [`Scores`];
+//!   [`RateBounds`] and [`PotentialFloor`]: costs on what neurons do.
+//! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same, and the gradient's norm, as metrics of
+//!   Burn's learner.
 //! - [`scan`]: the operation, its equations and its adjoint.
+//!
+//! # What combines with what
+//!
+//! Everything with everything, in single and double precision, but for these; each is refused where the table of mistakes says.
+//!
+//! | part | with | what happens |
+//! | --- | --- | --- |
+//! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none |
+//! | `tau_m` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_v is the unit |
+//! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer that reads no synapse type, or several | refused by the configuration |
+//! | [`Wiring::Groups`] | [`Synapse::read_only`] | nothing to wire; `inputs` still counts |
+//! | a learned start | a state that is given | the state that is given counts |
+//! | [`Checkpoint`] | backends without the kernel | has no effect: they keep all steps |
+//! | [`Adjoint::Restrained`] | [`forward_reference`](SpikingRnn::forward_reference) | has no effect: automatic differentiation is exact |
+//! | EIF | steps longer than the shortest interval between spikes | one spike a step is exact; more are one late |
+//! | own neurons | a configuration read from a file | refused until the model is given again |
+//!
+//! There are no refractory periods: after a reset a neuron would be held for a time that is no multiple of the step, and how much of
+//! it is left would be a second state variable of every neuron. There are no transmission delays beyond the one step that a charge
+//! takes to arrive.
 //!
 //! # Mistakes
 //!
@@ -19,8 +42,8 @@
 //!
 //! | mistake | where | how |
 //! | --- | --- | --- |
-//! | dt, τ, τ_v, τ_m not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_m for a neuron with a time constant of its own; λ below 0 | [`SpikingRnnConfig::init`], [`TrackingLossConfig::init`] | [`ConfigError`] |
-//! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the layer's entry |
+//! | dt, τ, τ_v, τ_m not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_m for a neuron with a time constant of its own; groups that do not add up; a share outside its range; layers that do not fit each other; λ below 0, rate bounds that cross | `init` of the configuration | [`ConfigError`] |
+//! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; lengths that do not fit the input; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the layer's entry |
 //! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; by the CPU kernel always, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite) |
 //! | a record of other constants, or one that cannot be read or written | [`SpikingRnn::load`], [`SpikingRnn::save`] | [`RecordError`] |
 //! | a task that cannot be, such as gaps that do not fit the trial | the task's `dataset` in `burn-spiking-tasks` | its `TaskError` |

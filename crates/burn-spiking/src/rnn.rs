@@ -391,6 +391,29 @@ impl SpikingRnn {
         Ok(self)
     }
 
+    /// The same layer with another gate: the same parameters, as to see what becomes of a network without its gradual synapses.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the gate's width is out of range.
+    pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
+        gate.check()?;
+        Arc::make_mut(&mut self.plan).gate = gate;
+        self.config.gate = gate;
+        Ok(self)
+    }
+
+    /// The same layer in steps of `dt` ms. The parameters mean the same: currents are per ms, and a spike adds 1 to ŝ.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if `dt` is not above 0.
+    pub fn with_dt(mut self, dt: f64) -> Result<Self, ConfigError> {
+        self.config.dt = dt;
+        self.config.check()?;
+        let body = self.plan.body;
+        self.plan = Arc::new(ScanPlan { body, ..self.config.plan() });
+        Ok(self)
+    }
+
     /// The state of a layer at rest, for `batch` samples; the one that is learned, if it is.
     pub fn resting_state(&self, batch: usize) -> SpikingState {
         let (n, synapses) = (self.config.n_neurons, self.config.synapses.len());

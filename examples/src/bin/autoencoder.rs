@@ -1,15 +1,11 @@
 //! Trains a spiking network to predict its filtered input, and shows what it learned.
 
 use burn::data::dataset::Dataset;
-use burn::grad_clipping::GradientClippingConfig;
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
-use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
-use burn::module::ParamGroup;
-use burn::optim::AdamConfig;
 use burn::tensor::Device;
 use burn_spiking::Averaged;
 use burn_spiking_examples::autoencoder::{
-    FastWeights, LONGEST, Recurrence, TAU, WIDTH, autoencoder, currents, evaluate, without_fast,
+    CHANNELS, FastWeights, LONG, LONGEST, NEURONS, SystemName, TAU, autoencoder, currents, evaluate, optimizer, rates,
+    without_fast,
 };
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::figures::{self, Inside};
@@ -64,52 +60,12 @@ struct Options {
     plain: bool,
 }
 
-/// A linear system that the input drives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum SystemName {
-    /// The low-pass filtered input.
-    AutoEncoding,
-    /// A damped oscillator, which takes slow recurrent synapses too.
-    Oscillator,
-}
-
-impl SystemName {
-    fn task(self) -> Coding {
-        match self {
-            SystemName::AutoEncoding => Coding::auto_encoding(CHANNELS, TAU, NEURONS),
-            SystemName::Oscillator => Coding::oscillator(OSCILLATOR_TAU, OSCILLATOR_PERIOD, NEURONS),
-        }
-    }
-
-    fn recurrence(self) -> Recurrence {
-        match self {
-            SystemName::AutoEncoding => Recurrence::Fast,
-            SystemName::Oscillator => Recurrence::FastAndSlow,
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            SystemName::AutoEncoding => "Auto-encoding",
-            SystemName::Oscillator => "Damped oscillator",
-        }
-    }
-}
-
-/// The oscillator's decay and period, ms.
-const OSCILLATOR_TAU: f64 = 30.0;
-const OSCILLATOR_PERIOD: f64 = 100.0;
 /// Iterations over which parameters are averaged: c = 0.99.
 const AVERAGE: f64 = 0.99;
 const BATCH: usize = 50;
 const ITERATIONS_PER_EPOCH: usize = 50;
-const NEURONS: usize = 30;
-const CHANNELS: usize = 2;
 const VALIDATION_TRIALS: usize = 100;
 const TEST_TRIALS: usize = 200;
-/// Steps of the trials that are not trained on.
-const LONG: usize = 800;
 
 #[derive(Serialize)]
 struct Report {
@@ -132,7 +88,8 @@ fn main() -> ExitCode {
     let Args { place, seeds, options } = Args::parse();
     let with = |seed: u64| Options { seed, ..options.clone() };
     let columns = ["seed", "nmse", "nmse_without_fast", "corr_wf_uo", "corr_u_o", "silent", "rate_hz", "train_seconds"];
-    exit_code(seeds.run("autoencoder", &place, options.seed, with, |place, seed| run(place, with(seed)), &columns))
+    let program = |place: &Place, seed: u64| run(place, with(seed));
+    exit_code(seeds.run("autoencoder", &place, options.seed, with, program, &columns, ("Nmse", Scale::Log)))
 }
 
 /// Trials grow: a neuron that drifts away in a long trial before it has learned to fire never gets a gradient again.
@@ -143,15 +100,6 @@ fn steps_in(epoch: usize, epochs: usize) -> usize {
         2..4 => 200,
         _ => LONGEST,
     }
-}
-
-/// Each parameter's rate follows its natural size, and falls along a cosine to a twentieth.
-fn rates(iterations: usize) -> Result<ModuleLrScheduler, String> {
-    let cosine = |rate: f64| CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.05 * rate);
-    ModuleLrSchedulerConfig::new(cosine(0.02).into())
-        .with_group(ParamGroup::from_predicate("readout"), cosine(0.002))
-        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.02))
-        .init()
 }
 
 /// A loader of long trials that are not trained on.
@@ -166,7 +114,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();
     device.seed(options.seed);
-    let task = Coding { v0_below: 1.0 - WIDTH, ..options.system.task() };
+    let task = options.system.task();
     task.check().map_err(|error| error.to_string())?;
     let model = autoencoder(&task, options.system.recurrence(), &training_device).map_err(|error| error.to_string())?;
     println!("{}", model.network.layer);
@@ -181,16 +129,14 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
             Arc::new(task.dataset(seed, BATCH * ITERATIONS_PER_EPOCH).expect("the task was checked"))
         }
     };
-    let optimizer =
-        AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init();
     let started = Instant::now();
     let trained = Training {
         folder,
         resumed: run.resumed,
         plain: options.plain,
         model,
-        optimizer,
-        rates: rates(epochs * ITERATIONS_PER_EPOCH)?,
+        optimizer: optimizer(),
+        rates: rates(epochs * ITERATIONS_PER_EPOCH, 1.0)?,
         best: Best::Cost,
         epochs,
         training: EpochLoader::new(training_data, TrialBatcher, BATCH, &training_device),

@@ -1,14 +1,9 @@
 //! Trains a spiking network on the delayed-memory exclusive or.
 
 use burn::data::dataset::Dataset;
-use burn::grad_clipping::GradientClippingConfig;
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
-use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
-use burn::module::ParamGroup;
-use burn::optim::AdamConfig;
 use burn::tensor::Tensor;
 use burn_spiking::{Averaged, Firing};
-use burn_spiking_examples::delayed_xor::{Start, TAU, TAU_V, delayed_xor, layer};
+use burn_spiking_examples::delayed_xor::{Start, delayed_xor, layer, optimizer, rates};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::figures::{self, Inside};
 use burn_spiking_examples::network::{ReadoutNetwork, floats};
@@ -90,13 +85,6 @@ impl Options {
     }
 }
 
-/// The learning rate at the start, in the paper's units; each parameter's has a factor of its own.
-///
-/// With 0.01 every second seed loses what it knew when the gaps have grown (docs/delayed-xor.md).
-const RATE: f64 = 0.003;
-/// Norm to which each parameter's gradient is cut. Hardly a gradient is smaller, so that all iterations count alike: a few
-/// trials' gradients are larger by orders of magnitude, and would drown the rest.
-const NORM: f32 = 1e-3;
 /// Share of training during which the gaps grow.
 const GROWTH: f64 = 0.5;
 /// Iterations over which parameters are averaged: c = 0.99.
@@ -131,19 +119,9 @@ fn main() -> ExitCode {
     let with = |seed: u64| Options { seed, ..options.clone() };
     let columns =
         ["seed", "accuracy", "accuracy_by_answer", "leak", "rate_hz", "silent", "best_epoch", "train_seconds"];
-    exit_code(seeds.run("delayed-xor", &place, options.seed, with, |place, seed| run(place, with(seed)), &columns))
-}
-
-/// Each parameter's rate follows its natural size, and falls along a cosine to a fiftieth.
-fn rates(iterations: usize) -> Result<ModuleLrScheduler, String> {
-    let cosine =
-        |scale: f64| CosineAnnealingLrSchedulerConfig::new(RATE * scale, iterations).with_min_lr(0.02 * RATE * scale);
-    // In the paper's units: U 0.05, I_o 0.005, W 0.05, O 3.
-    ModuleLrSchedulerConfig::new(cosine(0.05 * TAU_V).into())
-        .with_group(ParamGroup::from_predicate("tonic"), cosine(0.005 * TAU_V))
-        .with_group(ParamGroup::from_predicate("recurrent"), cosine(0.05 * TAU_V / TAU))
-        .with_group(ParamGroup::from_predicate("readout"), cosine(3.0 / TAU))
-        .init()
+    let learning = ("Accuracy", Scale::Linear);
+    let program = |place: &Place, seed: u64| run(place, with(seed));
+    exit_code(seeds.run("delayed-xor", &place, options.seed, with, program, &columns, learning))
 }
 
 /// The longest gap of an epoch: from 30 ms it grows by the same factor each epoch.
@@ -179,16 +157,14 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         }
     };
     let training = EpochLoader::new(training_data, TrialBatcher, batch, &training_device);
-    let clipping = GradientClippingConfig::Norm(NORM);
-    let optimizer = AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_grad_clipping(Some(clipping)).init();
     let started = Instant::now();
     let trained = Training {
         folder,
         resumed: run.resumed,
         plain: options.plain,
         model,
-        optimizer,
-        rates: rates(epochs * options.iterations as usize)?,
+        optimizer: optimizer(),
+        rates: rates(epochs * options.iterations as usize, 1.0)?,
         best: Best::Score,
         epochs,
         training,

@@ -1,0 +1,158 @@
+//! How trained networks fare when something about them is changed, and after training on with a gate that narrows.
+
+use burn_spiking_examples::device::DeviceName;
+use burn_spiking_examples::learned::{Change, Learned};
+use burn_spiking_examples::output::{Folder, Stop, exit_code};
+use burn_spiking_plot::{Curve, Curves, Scale, curves};
+use clap::Parser;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Judges the networks of finished runs of autoencoder and delayed-xor in finer steps, with narrower gates down to threshold-triggered
+/// spikes, in double precision, and with noise in their initial potentials; then trains them on while the gate narrows, and judges
+/// them with threshold-triggered spikes again. Writes robustness.json and robustness.png into each run's folder. Ctrl-C stops in good
+/// order, and the same command goes on.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Args {
+    /// Folders of the runs
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// Iterations at each width
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..))]
+    iterations: u32,
+    /// Each width is this share of the one before
+    #[arg(long, default_value_t = 0.7, value_parser = share)]
+    narrower: f64,
+    /// The last width trained at, as a share of the first
+    #[arg(long, default_value_t = 0.03, value_parser = share)]
+    last: f64,
+    /// Share of the usual learning rates
+    #[arg(long, default_value_t = 0.3)]
+    rate: f64,
+    /// Only judge; train nothing
+    #[arg(long)]
+    no_training: bool,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
+    device: DeviceName,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        Ok(share) => Err(format!("{share} is not between 0 and 1")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The widths that are also looked at without training, as shares of the trained one.
+const SHARES: [f64; 5] = [0.7, 0.5, 0.25, 0.1, 0.05];
+
+#[derive(Serialize)]
+struct Report {
+    score: &'static str,
+    /// What was changed, and the score.
+    changes: Vec<(String, f64)>,
+    /// After training on: width, score at that width, score with threshold-triggered spikes.
+    narrowed: Vec<(f64, f64, f64)>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    exit_code(run(&args))
+}
+
+fn run(args: &Args) -> Result<(), Stop> {
+    let device = args.device.device()?;
+    // All folders before any work.
+    let learned: Result<Vec<_>, _> = args.runs.iter().map(|run| Learned::open(run, &device)).collect();
+    let mut reports = Vec::new();
+    for (run, learned) in args.runs.iter().zip(learned?) {
+        println!("\n== {}", run.display());
+        let report = judge(args, run, learned)?;
+        Folder::make(run)?.write_json("robustness.json", &report)?;
+        draw(run, &report)?;
+        reports.push(report);
+    }
+    print_table(args, &reports);
+    Ok(())
+}
+
+fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
+    let device = args.device.device()?;
+    let test = learned.test(&device)?;
+    let narrower = SHARES.map(Change::Narrower);
+    let changes = [Change::None, Change::Finer(2), Change::Finer(5), Change::Double].into_iter();
+    let changes = changes.chain([0.01, 0.03, 0.1].map(Change::Noise)).chain(narrower).chain([Change::Threshold]);
+    let mut report = Report { score: learned.score_name(), changes: Vec::new(), narrowed: Vec::new() };
+    for change in changes {
+        let score = learned.score(&test, change)?.value();
+        println!("{:<24} {} {score:.4}", change.to_string(), report.score);
+        report.changes.push((change.to_string(), score));
+    }
+    if args.no_training {
+        return Ok(report);
+    }
+    let first = learned.model.network.layer.config().gate.width();
+    let mut learned = learned;
+    let mut width = first * args.narrower;
+    while width > first * args.last {
+        let folder = run.join("narrowed").join(format!("width-{width:.4}"));
+        learned = learned.trained_on(&folder, width, args.iterations as usize, args.rate)?;
+        let [here, threshold] = [Change::None, Change::Threshold].map(|change| learned.score(&test, change));
+        let (here, threshold) = (here?.value(), threshold?.value());
+        println!("trained on at width {width:.4}: {} {here:.4}, threshold-triggered {threshold:.4}", report.score);
+        report.narrowed.push((width, here, threshold));
+        width *= args.narrower;
+    }
+    Ok(report)
+}
+
+/// Score against width: without training, and trained on.
+fn draw(run: &Path, report: &Report) -> Result<(), String> {
+    if report.narrowed.is_empty() {
+        return Ok(());
+    }
+    let line = |name: &str, points: Vec<(f64, f64)>| Curve { name: name.into(), points, reference: false };
+    let of = |pick: fn(&(f64, f64, f64)) -> f64| report.narrowed.iter().map(|at| (at.0, pick(at))).collect();
+    let threshold = report.changes.last().map_or(f64::NAN, |(_, score)| *score);
+    let ends = [report.narrowed[0].0, report.narrowed[report.narrowed.len() - 1].0];
+    let before = ends.map(|width| (width, threshold)).to_vec();
+    let panel = Curves {
+        x: "width of the gate trained at".into(),
+        y: report.score.into(),
+        x_scale: Scale::Log,
+        y_scale: if report.score == "accuracy" { Scale::Linear } else { Scale::Log },
+        lines: vec![
+            Curve { name: "threshold-triggered, not trained on".into(), points: before, reference: true },
+            line("at that width", of(|at| at.1)),
+            line("threshold-triggered", of(|at| at.2)),
+        ],
+    };
+    let title = "Trained on while the gate narrows";
+    curves(run.join("robustness.png"), title, &[panel]).map_err(|error| error.to_string())
+}
+
+/// A row for each change, a column for each run.
+fn print_table(args: &Args, reports: &[Report]) {
+    println!();
+    let Some(first) = reports.first() else { return };
+    for (row, (change, _)) in first.changes.iter().enumerate() {
+        let cells: Vec<String> = reports
+            .iter()
+            .map(|report| report.changes.get(row).map_or("-".into(), |at| format!("{:.4}", at.1)))
+            .collect();
+        println!("| {change} | {} |", cells.join(" | "));
+    }
+    if !args.no_training {
+        let last = |pick: fn(&(f64, f64, f64)) -> f64| -> String {
+            let cells =
+                reports.iter().map(|report| report.narrowed.last().map_or("-".into(), |at| format!("{:.4}", pick(at))));
+            cells.collect::<Vec<_>>().join(" | ")
+        };
+        println!("| trained on to width x {} | {} |", args.last, last(|at| at.1));
+        println!("| the same, threshold-triggered | {} |", last(|at| at.2));
+    }
+}

@@ -1,0 +1,303 @@
+//! A run's trained network, its task, and how well it does when something about it is changed.
+
+use crate::autoencoder::{self, LONG, LONGEST, SystemName, autoencoder};
+use crate::delayed_xor::{self, Start, delayed_xor};
+use crate::network::{Outcome, ReadoutNetwork};
+use crate::output::{Folder, Stop};
+use crate::run::seeded;
+use crate::training::{Best, Training, batches};
+use burn::data::dataset::Dataset;
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::store::ModuleRecord;
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use burn_spiking::{Averaged, Gate, SpikingNetwork, SpikingRnn, SpikingState};
+use burn_spiking_tasks::metric::{answer_accuracy, nmse};
+use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
+use serde::Deserialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What of a run's options says what was learned.
+#[derive(Deserialize)]
+#[serde(tag = "program", content = "options", rename_all = "kebab-case")]
+enum Started {
+    DelayedXor { seed: u64, rounds: usize, max_gap: f64, neurons: usize, width: f64, batch: u32 },
+    Autoencoder { seed: u64, system: SystemName },
+}
+
+/// A task with its sizes.
+#[derive(Debug, Clone)]
+enum Task {
+    Xor { task: DelayedXor, batch: usize },
+    Coding(Coding),
+}
+
+/// A trained network and its task.
+#[derive(Debug, Clone)]
+pub struct Learned {
+    /// The network.
+    pub model: ReadoutNetwork,
+    /// The run's seed.
+    pub seed: u64,
+    task: Task,
+}
+
+/// What is changed about a network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// Each step is this many.
+    Finer(usize),
+    /// The gate has this share of its width.
+    Narrower(f64),
+    /// Synapses are triggered by the threshold.
+    Threshold,
+    /// Double precision.
+    Double,
+    /// Initial potentials are off by normal numbers of this spread.
+    Noise(f64),
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Change::None => write!(f, "as trained"),
+            Change::Finer(parts) => write!(f, "dt/{parts}"),
+            Change::Narrower(share) => write!(f, "width x {share}"),
+            Change::Threshold => write!(f, "threshold-triggered"),
+            Change::Double => write!(f, "double precision"),
+            Change::Noise(spread) => write!(f, "noise {spread} in v_0"),
+        }
+    }
+}
+
+/// How well a network does.
+#[derive(Debug, Clone)]
+pub enum Score {
+    /// Of rounds.
+    Answers(Answers),
+    /// Of a target.
+    Tracking(Tracking),
+}
+
+impl Score {
+    /// Accuracy, or normalised error.
+    pub fn value(&self) -> f64 {
+        match self {
+            Score::Answers(answers) => answers.accuracy(),
+            Score::Tracking(tracking) => tracking.nmse(),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Score::Answers(own), Score::Answers(other)) => own.merge(other),
+            (Score::Tracking(own), Score::Tracking(other)) => own.merge(other),
+            _ => unreachable!("scores of one task"),
+        }
+    }
+}
+
+/// A layer's parameters under another layer's constants.
+fn with_parameters_of(mut layer: SpikingRnn, other: &SpikingRnn) -> SpikingRnn {
+    fn copied<const D: usize>(to: &Param<Tensor<D>>, from: &Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (device, dtype) = (to.val().device(), to.val().dtype());
+        Param::from_tensor(Tensor::from_data(from.val().into_data(), (&device, dtype)))
+    }
+    layer.input = copied(&layer.input, &other.input);
+    layer.tonic = layer.tonic.as_ref().zip(other.tonic.as_ref()).map(|(to, from)| copied(to, from));
+    layer.recurrent = layer.recurrent.iter().zip(&other.recurrent).map(|(to, from)| copied(to, from)).collect();
+    layer
+}
+
+impl Learned {
+    /// Reads the run in a folder.
+    ///
+    /// # Errors
+    /// If the folder holds no finished run of `autoencoder` or `delayed-xor`.
+    pub fn open(folder: &Path, device: &Device) -> Result<Self, String> {
+        let told = |path: &Path, error: &dyn std::fmt::Display| {
+            format!("{}: {error}; give the folder of a finished run of autoencoder or delayed-xor", path.display())
+        };
+        let file = folder.join("run.json");
+        let text = std::fs::read_to_string(&file).map_err(|error| told(&file, &error))?;
+        let started: Started = serde_json::from_str(&text).map_err(|error| told(&file, &error))?;
+        let (model, seed, task) = match started {
+            Started::DelayedXor { seed, rounds, max_gap, neurons, width, batch } => {
+                let task = DelayedXor::new(rounds, max_gap, neurons);
+                let model = delayed_xor(&task, Start { width, ..Start::default() }, device);
+                (model, seed, Task::Xor { task, batch: batch as usize })
+            }
+            Started::Autoencoder { seed, system } => {
+                let task = system.task();
+                (autoencoder(&task, system.recurrence(), device), seed, Task::Coding(task))
+            }
+        };
+        let file = folder.join("model.bpk");
+        let record = ModuleRecord::load(&file).map_err(|error| told(&file, &error))?;
+        let model = model.map_err(|error| told(folder, &error))?;
+        let model = model.try_load_record(record).map_err(|error| told(&file, &error))?;
+        Ok(Self { model, seed, task })
+    }
+
+    /// What [`Score::value`] is.
+    pub fn score_name(&self) -> &'static str {
+        match self.task {
+            Task::Xor { .. } => "accuracy",
+            Task::Coding(_) => "normalised error",
+        }
+    }
+
+    /// Trials of one stream of the run's seed; `steps` of those that have no length of their own.
+    fn data(&self, stream: u64, trials: usize, steps: usize) -> Result<Arc<dyn Dataset<Trial>>, String> {
+        let seed = seeded(self.seed, stream);
+        Ok(match &self.task {
+            Task::Xor { task, .. } => Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?),
+            Task::Coding(task) => {
+                let task = Coding { steps, ..task.clone() };
+                Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?)
+            }
+        })
+    }
+
+    /// Trials in a batch.
+    fn batch(&self) -> usize {
+        match self.task {
+            Task::Xor { batch, .. } => batch,
+            Task::Coding(_) => 50,
+        }
+    }
+
+    fn loader(&self, stream: u64, trials: usize, device: &Device) -> Result<EpochLoader<Trial, TrialBatch>, String> {
+        let data = self.data(stream, trials, LONG)?;
+        Ok(EpochLoader::new(move |_| data.clone(), TrialBatcher, self.batch(), device))
+    }
+
+    /// The trials that the run was judged on, which it was not trained on: 2000 of rounds, 200 of a target.
+    ///
+    /// # Errors
+    /// If the task cannot be.
+    pub fn test(&self, device: &Device) -> Result<Vec<TrialBatch>, String> {
+        let trials = match self.task {
+            Task::Xor { .. } => 2000,
+            Task::Coding(_) => 200,
+        };
+        batches(&self.loader(2, trials, device)?)
+    }
+
+    /// How well the network does on trials with something changed.
+    ///
+    /// # Errors
+    /// If the change describes no network.
+    pub fn score(&self, batches: &[TrialBatch], change: Change) -> Result<Score, String> {
+        let SpikingNetwork { layer, readout } = self.model.network.clone();
+        let config = layer.config().clone();
+        let width = config.gate.width();
+        let layer = match change {
+            Change::None | Change::Noise(_) => Ok(layer),
+            Change::Finer(parts) => layer.with_dt(config.dt / parts as f64),
+            Change::Narrower(share) => layer.with_gate(narrowed(config.gate, share * width)),
+            Change::Threshold => layer.with_gate(Gate::Threshold),
+            Change::Double => {
+                let fresh = config.init((&layer.device(), DType::F64));
+                fresh.map(|fresh| with_parameters_of(fresh, &layer))
+            }
+        };
+        let dtype = if change == Change::Double { DType::F64 } else { DType::F32 };
+        let readout = Linear { weight: readout.weight.map(|weight| weight.cast(dtype)), bias: readout.bias };
+        let network = layer.and_then(|layer| SpikingNetwork::new(layer, readout)).map_err(|error| error.to_string())?;
+        let device = network.layer.device();
+        device.seed(self.seed);
+        let parts = if let Change::Finer(parts) = change { parts } else { 1 };
+        let mut score: Option<Score> = None;
+        for batch in batches {
+            let [trials, steps, channels] = batch.input.dims();
+            let input = batch.input.clone().unsqueeze_dim::<4>(2).expand([trials, steps, parts, channels]);
+            let input = input.reshape([trials, steps * parts, channels]).cast(dtype);
+            let v0 = match change {
+                Change::Noise(spread) => {
+                    let noise = batch.v0.random_like(Distribution::Normal(0.0, spread));
+                    (batch.v0.clone() + noise).clamp(0.0, 0.999)
+                }
+                _ => batch.v0.clone(),
+            };
+            let state = SpikingState::at(v0.cast(dtype), config.synapses.len());
+            let (run, _) = network.forward(input, Some(state));
+            let [.., outputs] = run.output.dims();
+            let output = run.output.reshape([trials, steps, parts, outputs]).narrow(2, parts - 1, 1);
+            let output = output.squeeze_dim::<3>(2).cast(DType::F32);
+            let cost = Tensor::zeros([1], &device);
+            let outcome =
+                Outcome { cost, output, target: batch.target.clone(), rounds: batch.rounds.clone(), firing: None };
+            let found = match self.task {
+                Task::Xor { .. } => Score::Answers(outcome.answers()),
+                Task::Coding(_) => Score::Tracking(outcome.tracking()),
+            };
+            match &mut score {
+                Some(score) => score.merge(&found),
+                None => score = Some(found),
+            }
+        }
+        score.ok_or_else(|| "there are no trials".into())
+    }
+
+    /// The network after some more training with a gate of another width. Trials are those of the longest kind that the run
+    /// was trained on, drawn anew.
+    ///
+    /// - `folder`: keeps the training's checkpoints; a training that was stopped goes on.
+    /// - `share`: of the usual learning rates.
+    ///
+    /// # Errors
+    /// If it was stopped, or as [`Training::train`].
+    pub fn trained_on(&self, folder: &Path, width: f64, iterations: usize, share: f64) -> Result<Self, Stop> {
+        const EPOCH: usize = 50;
+        let device = self.model.network.layer.device().inner();
+        let training_device = device.clone().autodiff();
+        let mut model = self.model.clone().to_device(&device).train();
+        let gate = narrowed(model.network.layer.config().gate, width);
+        model.network.layer = model.network.layer.with_gate(gate).map_err(|error| error.to_string())?;
+        let resumed = folder.join("checkpoint").exists();
+        let folder = Folder::make(folder)?;
+        let epochs = iterations.div_ceil(EPOCH);
+        let batch = self.batch();
+        let (rates, optimizer, best, validation) = match &self.task {
+            Task::Xor { .. } => (delayed_xor::rates(iterations, share)?, delayed_xor::optimizer(), Best::Score, 480),
+            Task::Coding(_) => (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost, 100),
+        };
+        // Each epoch has trials of its own, and each width too.
+        let stream = move |epoch: usize| 1000 + (width * 1e6) as u64 + epoch as u64;
+        let learned = self.clone();
+        let data = move |epoch: usize| {
+            learned.data(stream(epoch), EPOCH * batch, LONGEST).expect("the run has had such trials before")
+        };
+        let validation = self.loader(1, validation, &device)?;
+        let training = Training {
+            folder: &folder,
+            resumed,
+            plain: true,
+            model: Averaged::new(model, 0.98).map_err(|error| error.to_string())?,
+            optimizer,
+            rates,
+            best,
+            epochs,
+            training: EpochLoader::new(data, TrialBatcher, batch, &training_device),
+            validation: Arc::new(validation),
+        };
+        let trained = match self.task {
+            Task::Xor { .. } => training.train(answer_accuracy())?,
+            Task::Coding(_) => training.train(nmse())?,
+        };
+        Ok(Self { model: trained.model, ..self.clone() })
+    }
+}
+
+/// A gate of the same shape and another width.
+fn narrowed(gate: Gate, width: f64) -> Gate {
+    match gate {
+        Gate::Quintic { .. } => Gate::Quintic { width },
+        Gate::RaisedCosine { .. } => Gate::RaisedCosine { width },
+        Gate::Threshold => Gate::Threshold,
+    }
+}
