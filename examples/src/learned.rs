@@ -11,7 +11,7 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use burn_spiking::{Averaged, Gate, SpikingNetwork, SpikingRnn, SpikingState};
+use burn_spiking::{Averaged, ConfigError, Gate, SpikingNetwork, SpikingRnn, SpikingState};
 use burn_spiking_tasks::metric::{answer_accuracy, nmse};
 use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
 use serde::Deserialize;
@@ -29,8 +29,18 @@ enum Started {
 /// A task with its sizes.
 #[derive(Debug, Clone)]
 enum Task {
-    Xor { task: DelayedXor, batch: usize },
-    Coding(Coding),
+    Xor { task: DelayedXor, width: f64, batch: usize },
+    Coding(SystemName),
+}
+
+impl Task {
+    /// A network for the task, not trained.
+    fn fresh(&self, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
+        match self {
+            Task::Xor { task, width, .. } => delayed_xor(task, Start { width: *width, ..Start::default() }, device),
+            Task::Coding(system) => autoencoder(&system.task(), system.recurrence(), device),
+        }
+    }
 }
 
 /// A trained network and its task.
@@ -100,12 +110,14 @@ impl Score {
     }
 }
 
+/// A parameter's numbers as a parameter of another's kind.
+fn copied<const D: usize>(to: &Param<Tensor<D>>, from: &Param<Tensor<D>>) -> Param<Tensor<D>> {
+    let (device, dtype) = (to.val().device(), to.val().dtype());
+    Param::from_tensor(Tensor::from_data(from.val().into_data(), (&device, dtype)))
+}
+
 /// A layer's parameters under another layer's constants.
 fn with_parameters_of(mut layer: SpikingRnn, other: &SpikingRnn) -> SpikingRnn {
-    fn copied<const D: usize>(to: &Param<Tensor<D>>, from: &Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (device, dtype) = (to.val().device(), to.val().dtype());
-        Param::from_tensor(Tensor::from_data(from.val().into_data(), (&device, dtype)))
-    }
     layer.input = copied(&layer.input, &other.input);
     layer.tonic = layer.tonic.as_ref().zip(other.tonic.as_ref()).map(|(to, from)| copied(to, from));
     layer.recurrent = layer.recurrent.iter().zip(&other.recurrent).map(|(to, from)| copied(to, from)).collect();
@@ -124,20 +136,16 @@ impl Learned {
         let file = folder.join("run.json");
         let text = std::fs::read_to_string(&file).map_err(|error| told(&file, &error))?;
         let started: Started = serde_json::from_str(&text).map_err(|error| told(&file, &error))?;
-        let (model, seed, task) = match started {
+        let (seed, task) = match started {
             Started::DelayedXor { seed, rounds, max_gap, neurons, width, batch } => {
                 let task = DelayedXor::new(rounds, max_gap, neurons);
-                let model = delayed_xor(&task, Start { width, ..Start::default() }, device);
-                (model, seed, Task::Xor { task, batch: batch as usize })
+                (seed, Task::Xor { task, width, batch: batch as usize })
             }
-            Started::Autoencoder { seed, system } => {
-                let task = system.task();
-                (autoencoder(&task, system.recurrence(), device), seed, Task::Coding(task))
-            }
+            Started::Autoencoder { seed, system } => (seed, Task::Coding(system)),
         };
         let file = folder.join("model.bpk");
         let record = ModuleRecord::load(&file).map_err(|error| told(&file, &error))?;
-        let model = model.map_err(|error| told(folder, &error))?;
+        let model = task.fresh(device).map_err(|error| told(folder, &error))?;
         let model = model.try_load_record(record).map_err(|error| told(&file, &error))?;
         Ok(Self { model, seed, task })
     }
@@ -155,8 +163,8 @@ impl Learned {
         let seed = seeded(self.seed, stream);
         Ok(match &self.task {
             Task::Xor { task, .. } => Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?),
-            Task::Coding(task) => {
-                let task = Coding { steps, ..task.clone() };
+            Task::Coding(system) => {
+                let task = Coding { steps, ..system.task() };
                 Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?)
             }
         })
@@ -187,6 +195,22 @@ impl Learned {
         batches(&self.loader(2, trials, device)?)
     }
 
+    /// The trials by which the run's best epoch was chosen: 480 of rounds, 100 of a target.
+    ///
+    /// # Errors
+    /// If the task cannot be.
+    pub fn validation(&self, device: &Device) -> Result<Vec<TrialBatch>, String> {
+        batches(&self.validation_loader(device)?)
+    }
+
+    fn validation_loader(&self, device: &Device) -> Result<EpochLoader<Trial, TrialBatch>, String> {
+        let trials = match self.task {
+            Task::Xor { .. } => 480,
+            Task::Coding(_) => 100,
+        };
+        self.loader(1, trials, device)
+    }
+
     /// How well the network does on trials with something changed.
     ///
     /// # Errors
@@ -198,7 +222,7 @@ impl Learned {
         let layer = match change {
             Change::None | Change::Noise(_) => Ok(layer),
             Change::Finer(parts) => layer.with_dt(config.dt / parts as f64),
-            Change::Narrower(share) => layer.with_gate(narrowed(config.gate, share * width)),
+            Change::Narrower(share) => layer.with_gate(config.gate.with_width(share * width)),
             Change::Threshold => layer.with_gate(Gate::Threshold),
             Change::Double => {
                 let fresh = config.init((&layer.device(), DType::F64));
@@ -255,16 +279,19 @@ impl Learned {
         const EPOCH: usize = 50;
         let device = self.model.network.layer.device().inner();
         let training_device = device.clone().autodiff();
-        let mut model = self.model.clone().to_device(&device).train();
-        let gate = narrowed(model.network.layer.config().gate, width);
-        model.network.layer = model.network.layer.with_gate(gate).map_err(|error| error.to_string())?;
+        let mut model = self.task.fresh(&training_device).map_err(|error| error.to_string())?;
+        let trained = &self.model.network;
+        let gate = trained.layer.config().gate.with_width(width);
+        let layer = with_parameters_of(model.network.layer, &trained.layer).with_gate(gate);
+        model.network.layer = layer.map_err(|error| error.to_string())?;
+        model.network.readout.weight = copied(&model.network.readout.weight, &trained.readout.weight);
         let resumed = folder.join("checkpoint").exists();
         let folder = Folder::make(folder)?;
         let epochs = iterations.div_ceil(EPOCH);
         let batch = self.batch();
-        let (rates, optimizer, best, validation) = match &self.task {
-            Task::Xor { .. } => (delayed_xor::rates(iterations, share)?, delayed_xor::optimizer(), Best::Score, 480),
-            Task::Coding(_) => (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost, 100),
+        let (rates, optimizer, best) = match &self.task {
+            Task::Xor { .. } => (delayed_xor::rates(iterations, share)?, delayed_xor::optimizer(), Best::Score),
+            Task::Coding(_) => (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost),
         };
         // Each epoch has trials of its own, and each width too.
         let stream = move |epoch: usize| 1000 + (width * 1e6) as u64 + epoch as u64;
@@ -272,7 +299,7 @@ impl Learned {
         let data = move |epoch: usize| {
             learned.data(stream(epoch), EPOCH * batch, LONGEST).expect("the run has had such trials before")
         };
-        let validation = self.loader(1, validation, &device)?;
+        let validation = self.validation_loader(&device)?;
         let training = Training {
             folder: &folder,
             resumed,
@@ -290,14 +317,5 @@ impl Learned {
             Task::Coding(_) => training.train(nmse())?,
         };
         Ok(Self { model: trained.model, ..self.clone() })
-    }
-}
-
-/// A gate of the same shape and another width.
-fn narrowed(gate: Gate, width: f64) -> Gate {
-    match gate {
-        Gate::Quintic { .. } => Gate::Quintic { width },
-        Gate::RaisedCosine { .. } => Gate::RaisedCosine { width },
-        Gate::Threshold => Gate::Threshold,
     }
 }

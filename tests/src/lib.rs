@@ -105,22 +105,28 @@ pub struct Values {
     pub s0: Vec<f64>,
     /// O, `[N, O]`.
     pub readout: Vec<f64>,
+    /// τ_v, w, α_1 … α_K. Automatic differentiation of the reference does not reach them.
+    pub constants: Vec<f64>,
 }
 
 impl Values {
     /// Each input in turn.
-    pub fn all(&self) -> [&Vec<f64>; 7] {
-        [&self.drive, &self.projection, &self.tonic, &self.weights, &self.v0, &self.s0, &self.readout]
+    pub fn all(&self) -> [&Vec<f64>; 8] {
+        let Self { drive, projection, tonic, weights, v0, s0, readout, constants } = self;
+        [drive, projection, tonic, weights, v0, s0, readout, constants]
     }
 
-    fn all_mut(&mut self) -> [&mut Vec<f64>; 7] {
-        let Self { drive, projection, tonic, weights, v0, s0, readout } = self;
-        [drive, projection, tonic, weights, v0, s0, readout]
+    fn all_mut(&mut self) -> [&mut Vec<f64>; 8] {
+        let Self { drive, projection, tonic, weights, v0, s0, readout, constants } = self;
+        [drive, projection, tonic, weights, v0, s0, readout, constants]
     }
 
     /// The largest relative distance of one input's values, in their norms.
     pub fn distance(&self, other: &Self) -> f64 {
-        self.all().into_iter().zip(other.all()).map(|(a, b)| relative_distance(a, b)).fold(0.0, f64::max)
+        let compared = self.all().into_iter().zip(other.all()).enumerate();
+        // The constants' gradients are not known to every way of differentiating.
+        let compared = compared.filter(|(at, (a, b))| *at < 7 || !(a.is_empty() || b.is_empty()));
+        compared.map(|(_, (a, b))| relative_distance(a, b)).fold(0.0, f64::max)
     }
 }
 
@@ -205,9 +211,9 @@ fn draws_of(
     steps: impl Strategy<Value = usize>,
     neurons: impl Strategy<Value = usize>,
 ) -> impl Strategy<Value = Draw> {
-    let options = (any::<[bool; 2]>(), checkpoints(), any::<Option<prop::sample::Index>>());
+    let options = (any::<[bool; 3]>(), checkpoints(), any::<Option<prop::sample::Index>>());
     let plan = (0_usize..5, 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
-        .prop_flat_map(|(model, tau_v, gate, dt, ([record_v, record_charge], checkpoint, readout))| {
+        .prop_flat_map(|(model, tau_v, gate, dt, ([record_v, record_charge, constants], checkpoint, readout))| {
             let neuron = match model {
                 0 => Neuron::Nif,
                 1 => Neuron::Lif { tau_v },
@@ -226,6 +232,7 @@ fn draws_of(
                 check_finite: false,
                 checkpoint,
                 adjoint: Adjoint::Exact,
+                constants,
                 body: Body::Kernel,
             };
             synapses(dt).prop_map(plan)
@@ -260,7 +267,13 @@ fn draws_of(
             }
             let v0 = (0..batch * neurons).map(|_| random.random_range(0.0..0.999)).collect();
             let s0 = (0..batch * plan.synapses.len() * neurons).map(|_| 0.3 * random.random::<f64>()).collect();
-            let inputs = Values { drive, projection, tonic, weights, v0, s0, readout };
+            let constants = if plan.constants {
+                let decays = plan.synapses.iter().map(|synapse| synapse.decay);
+                [plan.neuron.tau().unwrap_or(1.0), plan.gate.width()].into_iter().chain(decays).collect()
+            } else {
+                Vec::new()
+            };
+            let inputs = Values { drive, projection, tonic, weights, v0, s0, readout, constants };
             Draw { plan, batch, steps, neurons, channels, outputs, inputs, seed }
         },
     )
@@ -274,7 +287,7 @@ pub fn normal(random: &mut impl Rng) -> f64 {
 
 /// The same tensors with their gradients asked for.
 fn tracked(arguments: Arguments) -> Arguments {
-    let Arguments { drive, weights, v0, s0, readout } = arguments;
+    let Arguments { drive, weights, v0, s0, readout, constants } = arguments;
     Arguments {
         drive: match drive {
             Drive::Whole(drive) => Drive::Whole(drive.require_grad()),
@@ -288,6 +301,7 @@ fn tracked(arguments: Arguments) -> Arguments {
         v0: v0.require_grad(),
         s0: s0.require_grad(),
         readout: readout.map(Tensor::require_grad),
+        constants: constants.map(Tensor::require_grad),
     }
 }
 
@@ -323,7 +337,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 impl Draw {
     fn arguments(&self, device: &Device, dtype: DType) -> Arguments {
         let Self { batch, steps, neurons, outputs, .. } = *self;
-        let Values { drive, projection, tonic, weights, v0, s0, readout } = &self.inputs;
+        let Values { drive, projection, tonic, weights, v0, s0, readout, constants } = &self.inputs;
         fn tensor<const D: usize>(values: &[f64], shape: [usize; D], options: (&Device, DType)) -> Tensor<D> {
             Tensor::from_data(TensorData::new(values.to_vec(), shape), options)
         }
@@ -342,6 +356,7 @@ impl Draw {
             v0: tensor(v0, [batch, neurons], options),
             s0: tensor(s0, [batch, self.plan.synapses.len(), neurons], options),
             readout: self.plan.readout.map(|_| tensor(readout, [neurons, outputs], options)),
+            constants: self.plan.constants.then(|| tensor(constants, [constants.len()], options)),
         }
     }
 
@@ -385,6 +400,7 @@ impl Draw {
             v0: found(Some(&arguments.v0), &gradients),
             s0: found(Some(&arguments.s0), &gradients),
             readout: found(arguments.readout.as_ref(), &gradients),
+            constants: found(arguments.constants.as_ref(), &gradients),
         }
     }
 
@@ -402,7 +418,7 @@ impl Draw {
 
     /// By Burn's automatic differentiation of the reference.
     pub fn by_reference(&self, device: &Device, dtype: DType) -> Values {
-        self.differentiate(device, dtype, |Arguments { drive, weights, v0, s0, readout }| {
+        let found = self.differentiate(device, dtype, |Arguments { drive, weights, v0, s0, readout, .. }| {
             let mut plan = self.plan.clone();
             let mut also_read = None;
             if let Some(k) = plan.readout {
@@ -416,7 +432,8 @@ impl Draw {
                 run.activity = Some(trace.square().sum_dim(2).sum_dim(1).flatten(0, 2));
             }
             run
-        })
+        });
+        Values { constants: Vec::new(), ..found }
     }
 
     /// By the op in two calls, the second continuing from the first's final state. Needs two steps.
@@ -496,6 +513,7 @@ impl Draw {
             weights: present(&inputs.weights),
             s0: true,
             readout: present(&inputs.readout),
+            constants: present(&inputs.constants),
         };
         let plan = Arc::new(adjoint_plan.clone());
         let found: InputGradients<Dispatch> =
@@ -511,7 +529,23 @@ impl Draw {
             v0: list::<2>(Slot::Full(found.v0)),
             s0: list::<3>(found.s0),
             readout: list::<2>(found.readout),
+            constants: list::<1>(found.constants),
         }
+    }
+
+    /// The plan with the values that the constants have among the inputs.
+    fn plan_of_constants(&self) -> ScanPlan {
+        let mut plan = self.plan.clone();
+        if let [tau, width, decays @ ..] = &self.inputs.constants[..] {
+            plan.neuron = match plan.neuron {
+                Neuron::Lif { .. } => Neuron::Lif { tau_v: *tau },
+                Neuron::Qif { .. } => Neuron::Qif { tau_v: *tau },
+                other => other,
+            };
+            plan.gate = plan.gate.with_width(*width);
+            plan.synapses.iter_mut().zip(decays).for_each(|(synapse, &decay)| synapse.decay = decay);
+        }
+        plan
     }
 
     /// One sample of the batch.
@@ -541,8 +575,8 @@ impl Draw {
         let base = self.run(device);
         let spikes = |run: &Run| -> Vec<f64> { run.v.clone().expect("asked for").into_data().iter::<f64>().collect() };
         let potentials = spikes(&base);
-        let plan = Arc::new(ScanPlan { record_v: true, ..self.plan.clone() });
         let cost = |draw: &Draw| -> Option<f64> {
+            let plan = Arc::new(ScanPlan { record_v: true, ..draw.plan_of_constants() });
             let mut run = scan(draw.arguments(device, DType::F64), &plan);
             // A reset moves v by 1; nothing else does within h.
             if spikes(&run).iter().zip(&potentials).any(|(a, b)| (a - b).abs() > 0.5) {

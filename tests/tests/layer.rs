@@ -225,6 +225,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         readout: None,
         checkpoint,
         adjoint: Adjoint::Exact,
+        constants: false,
         body: Body::Kernel,
     };
     for device in devices() {
@@ -243,6 +244,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
                 v0: Tensor::<2>::zeros([2, 4], &device).into_dispatch(),
                 s0: zeros([2, 1, 4]),
                 readout: Slot::Empty,
+                constants: Slot::Empty,
             };
             let out = Dispatch::spiking_scan(inputs, std::sync::Arc::new(plan(checkpoint)), keep_tape);
             assert_eq!(matches!(out.tape.currents, Slot::Full(_)), currents, "{checkpoint:?}");

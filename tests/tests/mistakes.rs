@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::LinearConfig;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_spiking::{
-    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Neuron, RateBoundsConfig, Scores, SpikingNetwork,
+    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Learned, Neuron, RateBoundsConfig, Scores, SpikingNetwork,
     SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig,
     Wiring,
 };
@@ -52,6 +52,10 @@ fn configurations() {
     let base_of = |channels: usize| SpikingRnnConfig::new(channels, 5);
     let stack =
         |layers: Vec<SpikingRnnConfig>| SpikingStackConfig::new(layers).init(&devices()[0]).unwrap_err().to_string();
+    let learned = |neuron: Neuron, tau_v: bool, threshold: bool| {
+        let learned = Learned { tau_v, threshold, ..Learned::default() };
+        told(base().with_neuron(neuron).with_learned(learned))
+    };
     let restrained = |limit, keep| Adjoint::Restrained { limit, keep };
     let connections = |k: usize, shape: [usize; 2]| {
         let all = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; shape[0] * shape[1]], shape), &devices()[0]);
@@ -112,6 +116,17 @@ fn configurations() {
             "a neuron from a file",
             &["\"mine\"", "its name alone", "Neuron::own"],
             told(base().with_neuron(serde_json::from_str(r#"{"Own":"mine"}"#).unwrap())),
+        ),
+        ("a learned tau_v", &["tau_v cannot be learned", "LIF and QIF", "NIF"], learned(Neuron::Nif, true, false)),
+        (
+            "a learned threshold",
+            &["threshold cannot be learned", "NIF and LIF", "QIF"],
+            learned(Neuron::Qif { tau_v: 20.0 }, false, true),
+        ),
+        (
+            "a learned width of 0",
+            &["width cannot be learned", "Gate::Threshold"],
+            told(base().with_gate(Gate::Threshold).with_learned(Learned { width: true, ..Learned::default() })),
         ),
         ("no layers", &["number of layers is 0", "at least 1"], stack(vec![])),
         ("layers that do not fit", &["layer 1 has d_input 4", "layer 0 has 5"], stack(vec![base(), base_of(4)])),

@@ -13,6 +13,8 @@
 //! threshold      G = 0                          g = 0
 //! ```
 //!
+//! The width is a constant that can be learned: with u′ = ∂u/∂width = (1 − v)/width² inside the zone, ∂G/∂width = G′(u) u′.
+//!
 //! A step sends the charge ΔQ = G(after) − G(before), a reset counting 1, so a full crossing transmits 1 at any speed.
 //! Source: Huh & Sejnowski 2017, the gated synapse.
 
@@ -47,6 +49,15 @@ impl Gate {
         }
     }
 
+    /// A gate of the same shape and another width; the threshold has none.
+    pub fn with_width(&self, width: f64) -> Self {
+        match self {
+            Gate::Quintic { .. } => Gate::Quintic { width },
+            Gate::RaisedCosine { .. } => Gate::RaisedCosine { width },
+            Gate::Threshold => Gate::Threshold,
+        }
+    }
+
     /// Whether a network with this gate can be differentiated.
     pub fn is_differentiable(&self) -> bool {
         !matches!(self, Gate::Threshold)
@@ -77,6 +88,19 @@ impl Gate {
             Gate::Quintic { width } => quintic::density(v, width),
             Gate::RaisedCosine { width } => raised_cosine::density(v, width),
             Gate::Threshold => v.times(0.0),
+        }
+    }
+}
+
+impl Gate {
+    /// ∂G/∂width, for v < 1: what a wider zone would have sent more.
+    #[inline(always)]
+    pub fn charge_by_width<X: Number>(&self, v: X) -> X {
+        let width = self.width();
+        // g = G′(u)/width, and 1 − v is what is left to the threshold.
+        match self {
+            Gate::Threshold => v.times(0.0),
+            _ => self.density(v.clone()) * (-v).plus(1.0).times(1.0 / width),
         }
     }
 }
@@ -168,6 +192,19 @@ mod tests {
                 let slope = (gate.charge(v + h) - gate.charge(v - h)) / (2.0 * h);
                 assert!((gate.density(v) - slope).abs() < 1e-6 / gate.width().powi(2), "{gate} at {v}");
                 assert!(gate.density(v) >= -1e-14, "{gate} at {v}");
+            }
+        }
+    }
+
+    #[test]
+    fn charge_by_width_is_the_derivative_by_width() {
+        for gate in gates().filter(|gate| gate.width() < 1.0) {
+            let with = |width: f64| gate.with_width(width);
+            for i in 0..200 {
+                let v = -0.3 + i as f64 * 0.0065;
+                let h = 1e-6;
+                let slope = (with(gate.width() + h).charge(v) - with(gate.width() - h).charge(v)) / (2.0 * h);
+                assert!((gate.charge_by_width(v) - slope).abs() < 1e-6 / gate.width().powi(2), "{gate} at {v}");
             }
         }
     }

@@ -23,6 +23,10 @@
 //! | part | with | what happens |
 //! | --- | --- | --- |
 //! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none |
+//! | a learned τ_v | NIF, EIF, own neurons | refused by the configuration: only LIF and QIF have an exact flow with one |
+//! | learned thresholds | QIF, EIF, own neurons | refused by the configuration: only those of NIF and LIF can be moved |
+//! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has none |
+//! | learned constants | [`forward_reference`](SpikingRnn::forward_reference) | it runs their values, but automatic differentiation does not reach them |
 //! | `tau_m` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_v is the unit |
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer that reads no synapse type, or several | refused by the configuration |
 //! | [`Wiring::Groups`] | [`Synapse::read_only`] | nothing to wire; `inputs` still counts |
@@ -71,6 +75,7 @@
 
 #[cfg(feature = "train")]
 pub mod average;
+pub mod constants;
 pub mod dual;
 pub mod error;
 pub mod firing;
@@ -94,6 +99,7 @@ pub mod wiring;
 
 #[cfg(feature = "train")]
 pub use average::Averaged;
+pub use constants::Learned;
 pub use error::{ConfigError, RecordError};
 pub use firing::{Firing, spikes};
 pub use gate::Gate;

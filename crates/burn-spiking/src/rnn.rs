@@ -9,6 +9,7 @@
 //! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF and LIF;
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
 
+use crate::constants::{Constants, Learned};
 use crate::error::{ConfigError, RecordError, at_least_one, positive, share};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
@@ -91,6 +92,9 @@ pub struct SpikingRnnConfig {
     /// no, runs start at rest.
     #[config(default = false)]
     pub learned_start: bool,
+    /// Which constants are learned; they start from the values that the configuration gives. Default: none.
+    #[config(default = "Learned::default()")]
+    pub learned: Learned,
     /// Whether inputs and trajectories are `[batch, time, ·]`; `[time, batch, ·]` if not. Default: yes.
     #[config(default = true)]
     pub batch_first: bool,
@@ -130,6 +134,7 @@ impl SpikingRnnConfig {
         self.adjoint.check()?;
         self.synapses.iter().try_for_each(Synapse::check)?;
         self.wiring.check(self.n_neurons)?;
+        self.learned.check(&self.neuron, &self.gate)?;
         if let Some(excitatory) = self.dale {
             share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;
         }
@@ -194,6 +199,7 @@ impl SpikingRnnConfig {
             recurrent: recurrent.collect(),
             start_v,
             start_s,
+            constants: (self.learned != Learned::default()).then(|| Constants::new(self, &options)),
             missing,
             unreached,
             signs: self
@@ -249,6 +255,7 @@ impl SpikingRnnConfig {
             readout: None,
             checkpoint: self.checkpoint,
             adjoint: self.adjoint,
+            constants: self.learned.of_scan(),
             body: Body::Kernel,
         }
     }
@@ -272,6 +279,8 @@ pub struct SpikingRnn {
     pub start_v: Option<Param<Tensor<1>>>,
     /// The traces ŝ that runs start from, `[K, N]`, if they are learned.
     pub start_s: Option<Param<Tensor<2>>>,
+    /// The constants that are learned, if any is.
+    pub constants: Option<Constants>,
     /// For each recurrent synapse type; `None` where all are connected.
     missing: Vec<Option<Missing>>,
     /// Where the input does not reach, `[C, N]`.
@@ -357,7 +366,7 @@ impl SpikingRnn {
         &self.config
     }
 
-    /// What the layer lets [`scan`] run.
+    /// What the layer lets [`scan`] run; where constants are learned, with the values that they started from.
     pub fn plan(&self) -> &Arc<ScanPlan> {
         &self.plan
     }
@@ -391,14 +400,20 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The same layer with another gate: the same parameters, as to see what becomes of a network without its gradual synapses.
+    /// The same layer with another gate: the same parameters, as to see what becomes of a network without its gradual synapses. A
+    /// width that was learned is learned no longer.
     ///
     /// # Errors
     /// [`ConfigError`] if the gate's width is out of range.
     pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
         gate.check()?;
-        Arc::make_mut(&mut self.plan).gate = gate;
-        self.config.gate = gate;
+        let learned = Learned { width: false, ..self.config.learned };
+        if let Some(constants) = &mut self.constants {
+            constants.logit_width = None;
+        }
+        (self.config.gate, self.config.learned) = (gate, learned);
+        let plan = Arc::make_mut(&mut self.plan);
+        (plan.gate, plan.constants) = (gate, learned.of_scan());
         Ok(self)
     }
 
@@ -551,7 +566,11 @@ impl SpikingRnn {
         readout: Option<Tensor<2>>,
         plan: Arc<ScanPlan>,
     ) -> Run {
-        scan::scan(Arguments { readout, ..self.arguments(input, state) }, &plan)
+        let arguments = Arguments { readout, ..self.arguments(input, state) };
+        match &self.constants {
+            Some(constants) => scan::scan(arguments, &Arc::new(constants.plan(&plan))),
+            None => scan::scan(arguments, &plan),
+        }
     }
 
     /// What the layer lets [`scan`] run on: its parameters in units of 1/ms.
@@ -589,7 +608,9 @@ impl SpikingRnn {
                 Drive::Whole(drive.reshape([batch, steps, neurons]))
             }
         };
-        Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None }
+        let constants = self.constants.as_ref().filter(|_| self.plan.constants);
+        let constants = constants.map(|constants| constants.tensor(&constants.plan(&self.plan), &self.options()));
+        Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None, constants }
     }
 
     /// Refuses a tensor of another dtype or on another device than the parameters.
@@ -621,29 +642,34 @@ impl SpikingRnn {
                 None => x,
             }
         };
-        let run = scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, &self.plan);
+        let now = self.constants.as_ref().map(|constants| constants.plan(&self.plan));
+        let plan = now.as_ref().unwrap_or(&self.plan);
+        let run = scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, plan);
         outcome(run, &self.config)
     }
 
-    /// 1/τ_m. To be multiplied by: Burn differentiates a division by a number in single precision.
-    fn unit(&self) -> f64 {
-        1.0 / self.config.membrane_tau()
+    /// Parameters in units of 1/ms: times 1/τ_m, and for their last axis by 1/θ where thresholds are learned.
+    fn scaled<const D: usize>(&self, parameters: Tensor<D>) -> Tensor<D> {
+        // To be multiplied by: Burn differentiates a division by a number in single precision.
+        let unit = 1.0 / self.config.membrane_tau();
+        match &self.constants {
+            Some(constants) => constants.scaled(parameters, unit),
+            None => parameters * unit,
+        }
     }
 
     /// U/τ_m and I_o/τ_m.
     fn scaled_projection(&self) -> (Tensor<2>, Option<Tensor<1>>) {
-        let unit = self.unit();
         let input = match &self.unreached {
             Some(unreached) => unreached.erase(self.input.val()),
             None => self.input.val(),
         };
-        (input * unit, self.tonic.as_ref().map(|tonic| tonic.val() * unit))
+        (self.scaled(input), self.tonic.as_ref().map(|tonic| self.scaled(tonic.val())))
     }
 
     /// W/τ_m, `[M, N, N]`.
     fn scaled_weights(&self) -> Option<Tensor<3>> {
-        let unit = self.unit();
-        let scaled = |k: usize| self.weights(k) * unit;
+        let scaled = |k: usize| self.scaled(self.weights(k));
         match self.recurrent.len() {
             0 => None,
             1 => Some(scaled(0).unsqueeze()),
@@ -701,7 +727,7 @@ impl SpikingRnnConfig {
     }
 
     /// Name and value of every constant that gives the parameters their meaning.
-    fn constants(&self) -> [(&'static str, String); 12] {
+    fn constants(&self) -> [(&'static str, String); 13] {
         let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
         [
             ("d_input", self.d_input.to_string()),
@@ -716,6 +742,7 @@ impl SpikingRnnConfig {
             ("wiring", self.wiring.to_string()),
             ("dale", self.dale.map_or("none".into(), |share| share.to_string())),
             ("learned_start", self.learned_start.to_string()),
+            ("learned", self.learned.to_string()),
         ]
     }
 }

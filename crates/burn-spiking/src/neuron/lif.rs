@@ -179,6 +179,11 @@ impl Flow for LifFlow {
     }
 
     #[inline(always)]
+    fn field<X: Number>(&self, v: X, i: X) -> Option<X> {
+        Some(i - v.times(1.0 / self.near.tau_v))
+    }
+
+    #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         let Ways { target, quiet, late, .. } = self.near.ways(v, i);
         let More { spikes, late, .. } = self.more(&target, late);

@@ -91,6 +91,13 @@ pub trait Flow: Copy + Send + Sync + 'static {
         (dv, di)
     }
 
+    /// f(v, I) of a flow that is the exact solution of dv/dt = f(v, I) over the step, for a neuron that has a τ_v; `None` of others.
+    /// With it τ_v can be learned.
+    #[inline(always)]
+    fn field<X: Number>(&self, _v: X, _i: X) -> Option<X> {
+        None
+    }
+
     /// φ of a row of neurons. A cheaper way may be taken where the row allows it, if the numbers come out the same to the last
     /// bit.
     #[inline(always)]
@@ -196,6 +203,15 @@ fn phi_and_slopes_row_by_currents<F: Flow, X: Float>(
     }
 }
 
+/// (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_v; 0 where the flow has no field.
+#[inline(always)]
+pub(crate) fn slope_by_tau<X: Number, F: Flow>(flow: &F, (tau, dt): (Option<f64>, f64), after: X, i: X, di: X) -> X {
+    match (flow.field(after, i.clone()), tau) {
+        (Some(field), Some(tau)) => (i * di - field.times(dt)).times(1.0 / tau),
+        _ => i.zero(),
+    }
+}
+
 impl Neuron {
     /// A neuron of one's own model.
     pub fn own(model: impl NeuronModel) -> Self {
@@ -215,6 +231,26 @@ impl Neuron {
     /// Membrane time constant, ms; `None` for NIF, which has none.
     pub fn tau(&self) -> Option<f64> {
         with_model!(self, |model| model.tau(), |own| own.tau())
+    }
+
+    /// Whether τ_v can be learned: it can for LIF and QIF, whose flows are exact.
+    pub fn learns_tau(&self) -> bool {
+        with_model!(self, |model| model.over(1.0).field(0.5, 0.1).is_some(), |_own| false)
+    }
+
+    /// ∂φ/∂τ_v over `dt` ms from v after the step, I and ∂φ/∂I; 0 where τ_v cannot be learned. See [`scan`](crate::scan).
+    pub(crate) fn slope_by_tau<X: Number>(&self, after: X, i: X, di: X, dt: f64) -> X {
+        let zero = i.zero();
+        with_model!(self, |model| slope_by_tau(&model.over(dt), (model.tau(), dt), after, i, di), |_own| zero)
+    }
+
+    /// The same neuron with another τ_v, where it has one that can be learned.
+    pub(crate) fn with_tau(&self, tau: f64) -> Self {
+        match self {
+            Neuron::Lif { .. } => Neuron::Lif { tau_v: tau },
+            Neuron::Qif { .. } => Neuron::Qif { tau_v: tau },
+            other => other.clone(),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {

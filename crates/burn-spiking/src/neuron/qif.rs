@@ -324,6 +324,12 @@ impl Flow for QifFlow {
     }
 
     #[inline(always)]
+    fn field<X: Number>(&self, v: X, i: X) -> Option<X> {
+        let (half, _) = self.near.drift(&self.near.phase(v), i);
+        Some(half.times(2.0))
+    }
+
+    #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         let far = self.rotation(i.clone().times(self.near.z_slope()));
         let drift = self.near.drift(&self.near.phase(v.clone()), i);

@@ -44,10 +44,10 @@ struct AdjointState<B: Backend> {
     plan: Arc<ScanPlan>,
 }
 
-impl<B: SpikingBackend> Backward<B, 7> for AdjointStep {
+impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
     type State = AdjointState<B>;
 
-    fn backward(self, ops: Ops<Self::State, 7>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 8>, grads: &mut Gradients, _: &mut Checkpointer) {
         let _anchor = grads.consume::<B>(&ops.node);
         let AdjointState { inputs, tape, slots, plan } = ops.state;
         let mut slots = slots.lock().expect("no backward step panicked with the slots in hand");
@@ -61,7 +61,7 @@ impl<B: SpikingBackend> Backward<B, 7> for AdjointStep {
             last_v: take(Output::LastV),
             last_s: take(Output::LastS),
         };
-        let [drive, projection, tonic, weights, v0, s0, readout] = ops.parents;
+        let [drive, projection, tonic, weights, v0, s0, readout, constants] = ops.parents;
         let wanted = Wanted {
             drive: drive.is_some(),
             projection: projection.is_some(),
@@ -69,6 +69,7 @@ impl<B: SpikingBackend> Backward<B, 7> for AdjointStep {
             weights: weights.is_some(),
             s0: s0.is_some(),
             readout: readout.is_some(),
+            constants: constants.is_some(),
         };
         let found: InputGradients<B> = B::spiking_scan_adjoint(inputs, tape, gradients, plan, wanted);
         let found = [
@@ -79,6 +80,7 @@ impl<B: SpikingBackend> Backward<B, 7> for AdjointStep {
             (v0, Some(found.v0)),
             (s0, found.s0.into_option()),
             (readout, found.readout.into_option()),
+            (constants, found.constants.into_option()),
         ];
         for (parent, gradient) in found {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
@@ -134,6 +136,7 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
             inputs.v0.node(),
             inputs.s0.node(),
             node(&inputs.readout),
+            node(&inputs.constants),
         ];
         let inner = |slot: Slot<Self>| Slot::<B>::from(slot.into_option().map(|tensor| tensor.into_primitive()));
         let inputs = ScanInputs::<B> {
@@ -144,6 +147,7 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
             v0: inputs.v0.into_primitive(),
             s0: inputs.s0.into_primitive(),
             readout: inner(inputs.readout),
+            constants: inner(inputs.constants),
         };
         match AdjointStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::UnTracked(_) => {

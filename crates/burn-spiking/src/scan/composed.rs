@@ -202,6 +202,10 @@ pub fn adjoint<B: Backend>(
         }
     }
 
+    let states = if wanted.constants { states_of(&potentials, &v0, &s0, plan) } else { Vec::new() };
+    let mut d_tau = zero.clone();
+    let mut d_width = zero.clone();
+    let mut d_decays = vec![zero.clone(); plan.synapses.len()];
     let mut lambda = d_last_v.unwrap_or(zero.clone());
     let mut d = vec![zero.clone(); plan.synapses.len()];
     let mut p = vec![zero.clone(); plan.synapses.len()];
@@ -248,9 +252,23 @@ pub fn adjoint<B: Backend>(
                 error = error + p[k].clone().product(weights[plane].clone().transposed());
             }
             mu = mu + error.times(synapse.jump);
+            if let Some(s) = states.get(t) {
+                let s = s[k].clone();
+                let mut by_decay = d[k].clone() * s.clone();
+                if let Some(plane) = synapse.weights {
+                    by_decay = by_decay + p[k].clone() * s.product(weights[plane].clone());
+                }
+                d_decays[k] = d_decays[k].clone() + by_decay;
+            }
         }
-        let lambda_pre = lambda + plan.gate.density(v_after) * mu.clone();
-        let (dv, di) = plan.neuron.slopes(v.clone(), current, plan.dt);
+        let lambda_pre = lambda + plan.gate.density(v_after.clone()) * mu.clone();
+        let (dv, di) = plan.neuron.slopes(v.clone(), current.clone(), plan.dt);
+        if wanted.constants {
+            let by_tau = plan.neuron.slope_by_tau(v_after.clone(), current, di.clone(), plan.dt);
+            d_tau = d_tau + lambda_pre.clone() * by_tau;
+            let by_width = plan.gate.charge_by_width(v_after) - plan.gate.charge_by_width(v.clone());
+            d_width = d_width + mu.clone() * by_width;
+        }
         q = di * lambda_pre.clone();
         lambda = dv * lambda_pre - plan.gate.density(v) * mu;
         if let Some((limit, keep)) = restraint {
@@ -307,5 +325,29 @@ pub fn adjoint<B: Backend>(
             };
             Some(kept(&tape.trace).rows().transposed().product(d_output.rows()))
         }),
+        constants: asked(wanted.constants, &|| {
+            let sums = [&d_tau, &d_width].into_iter().chain(&d_decays).map(|by| by.clone().summed());
+            Some(Field::joined(sums.collect()))
+        }),
     }
+}
+
+/// sᵏ_t of all steps, from the potentials that the tape has.
+fn states_of<B: Backend>(potentials: &Field<B>, v0: &Field<B>, s0: &Field<B>, plan: &ScanPlan) -> Vec<Vec<Field<B>>> {
+    let mut s: Vec<Field<B>> = (0..plan.synapses.len()).map(|k| s0.index(1, k)).collect();
+    let mut sent = plan.gate.charge(v0.clone());
+    let steps = potentials.0.shape()[1];
+    let mut states = Vec::with_capacity(steps);
+    for t in 0..steps {
+        states.push(s.clone());
+        let vpre = potentials.index(1, t);
+        let n = vpre.spikes();
+        let after = plan.gate.charge(vpre - n.clone());
+        let charge = n + (after.clone() - sent);
+        sent = after;
+        for (synapse, s) in plan.synapses.iter().zip(&mut s) {
+            *s = s.clone().times(synapse.decay) + charge.clone().times(synapse.jump);
+        }
+    }
+    states
 }

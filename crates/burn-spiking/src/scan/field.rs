@@ -158,6 +158,16 @@ impl<B: Backend> Field<B> {
         Self(B::float_reshape(B::float_sum_dim(rows, 1), Shape::from([first])))
     }
 
+    /// The sum of all elements, `[1]`.
+    pub(crate) fn summed(self) -> Self {
+        Self(B::float_sum(self.0))
+    }
+
+    /// Fields one after the other along their only axis.
+    pub(crate) fn joined(fields: Vec<Self>) -> Self {
+        Self(B::float_cat(fields.into_iter().map(|Field(part)| part).collect(), 0))
+    }
+
     /// Transpose of the last two axes.
     pub(crate) fn transposed(self) -> Self {
         Self(B::float_transpose(self.0))

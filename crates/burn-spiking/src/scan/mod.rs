@@ -42,6 +42,15 @@
 //! ```
 //!
 //! and at the start Pᵏ_0 = q_0 + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ Pᵏ_0, ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0.
+//! The network's constants, those that all neurons share, have
+//!
+//! ```text
+//! ∂C/∂α_k  += Dᵏ_{t+1} · sᵏ_t + Pᵏ_{t+1} · Jᵏ_t             c_k held
+//! ∂C/∂τ_v  += λpre_t · ∂φ/∂τ_v                              with ∂φ/∂τ_v = (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_v
+//! ∂C/∂w    += μ_t · (∂G/∂w(v_{t+1}) − ∂G/∂w(v_t))           w, the gate's width
+//! ```
+//!
+//! the second because φ depends on dt/τ_v and τ_v I alone, and ∂φ/∂dt = f at the end of the step.
 //! A projection has ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t; a readout adds Oᵀ o′_t + 2 A′ s_{t+1} to s′_{t+1}
 //! and has ∂C/∂O += o′_t ⊗ s_{t+1}.
 //! Here W maps pre to post; it is stored `[pre, post]`, so one neuron's outgoing weights are one row.
@@ -184,6 +193,8 @@ pub struct ScanPlan {
     pub checkpoint: Checkpoint,
     /// What the adjoint does with errors that grow.
     pub adjoint: Adjoint,
+    /// Whether the network's constants may have gradients; then the run takes them as a tensor too.
+    pub constants: bool,
     /// Which program runs it.
     pub body: Body,
 }
@@ -260,6 +271,9 @@ pub struct ScanInputs<B: Backend> {
     /// O, `[N, O]`.
     #[extension_type]
     pub readout: Slot<B>,
+    /// τ_v, w, α_1 … α_K, `[2 + K]`: the plan's own numbers, to be differentiated by. Only if the plan says so.
+    #[extension_type]
+    pub constants: Slot<B>,
 }
 
 /// What a scan gives.
@@ -369,6 +383,8 @@ pub struct Wanted {
     pub s0: bool,
     /// ∂C/∂O.
     pub readout: bool,
+    /// ∂C/∂(τ_v, w, α_1 … α_K).
+    pub constants: bool,
 }
 
 impl Wanted {
@@ -383,6 +399,7 @@ impl Wanted {
             weights: given(&inputs.weights),
             s0: false,
             readout: given(&inputs.readout),
+            constants: given(&inputs.constants),
         }
     }
 }
@@ -410,6 +427,9 @@ pub struct InputGradients<B: Backend> {
     /// ∂C/∂O, `[N, O]`.
     #[extension_type]
     pub readout: Slot<B>,
+    /// ∂C/∂(τ_v, w, α_1 … α_K), `[2 + K]`.
+    #[extension_type]
+    pub constants: Slot<B>,
 }
 
 /// A backend that can run the scan. The default bodies are tensor operations.
@@ -486,11 +506,13 @@ pub struct Arguments {
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
+    /// τ_v, w, α_1 … α_K, `[2 + K]`, if the plan has constants with gradients: the same numbers as the plan's.
+    pub constants: Option<Tensor<1>>,
 }
 
 impl From<Arguments> for ScanInputs<Dispatch> {
     fn from(arguments: Arguments) -> Self {
-        let Arguments { drive, weights, v0, s0, readout } = arguments;
+        let Arguments { drive, weights, v0, s0, readout, constants } = arguments;
         let (drive, projection, tonic) = match drive {
             Drive::Whole(drive) => (drive, None, None),
             Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic),
@@ -503,6 +525,7 @@ impl From<Arguments> for ScanInputs<Dispatch> {
             v0: v0.into_dispatch(),
             s0: s0.into_dispatch(),
             readout: readout.map(Tensor::into_dispatch).into(),
+            constants: constants.map(Tensor::into_dispatch).into(),
         }
     }
 }
@@ -570,7 +593,7 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
 }
 
 fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
-    let Arguments { drive, weights, v0, s0, readout } = arguments;
+    let Arguments { drive, weights, v0, s0, readout, constants } = arguments;
     let (series, neurons) = (drive.series(), drive.neurons());
     let [batch, steps, channels] = series.dims();
     assert!(steps > 0, "the drive has 0 time steps, but a run needs at least 1");
@@ -609,6 +632,16 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
         assert!(synapse < types, "the readout sees synapse type {synapse}, but there are {types}, counted from 0");
         assert_eq!(readout.dims()[0], neurons, "the readout must be [neurons, outputs]");
         others.push(("readout", readout.dtype(), readout.device()));
+    }
+    assert_eq!(
+        constants.is_some(),
+        plan.constants,
+        "a plan with constants that have gradients, and no other, takes them"
+    );
+    if let Some(constants) = constants {
+        let types = plan.synapses.len();
+        assert_eq!(constants.dims(), [2 + types], "constants must be [2 + synapse types]: tau_v, width, decays");
+        others.push(("constants", constants.dtype(), constants.device()));
     }
     for (name, dtype, device) in others {
         assert_eq!(dtype, series.dtype(), "{name} and the drive differ in dtype; cast one of them");

@@ -54,6 +54,8 @@ pub(super) struct Sums<T> {
     pub(super) tonic: Option<Matrix<T>>,
     /// ∂C/∂O, transposed: `[O, N]`.
     pub(super) readout: Option<Matrix<T>>,
+    /// Each neuron's part of ∂C/∂(τ_v, w, α_1 … α_K), `[2 + K, N]`.
+    pub(super) constants: Option<Matrix<T>>,
 }
 
 /// Where one sample's gradients are written.
@@ -85,6 +87,8 @@ struct Sample<'a, T> {
     open: Vec<u32>,
     /// ∂C/∂i_t.
     through_projection: Row<T>,
+    /// Each neuron's part of the constants' gradients; none where they are not wanted.
+    constants: Vec<Row<T>>,
 }
 
 /// What all samples of a run have in common.
@@ -118,6 +122,10 @@ impl<'a, T: Real> Sample<'a, T> {
             pre: Row::zeros(n),
             open: Vec::new(),
             through_projection: Row::zeros(channels),
+            constants: match network.constants {
+                Some(_) => vec![Row::zeros(n); 2 + network.synapses.len()],
+                None => Vec::new(),
+            },
             outputs,
         }
     }
@@ -188,6 +196,13 @@ impl<'a, T: Real> Sample<'a, T> {
                 let (p, before) = segment.p[plane].row_and_next(at);
                 rows::decayed_sum::<S, T>(p, T::of(synapse.decay), before, segment.q.row(at + 1));
             }
+            if let Some(constants) = &segment.constants {
+                let sum = &mut self.constants[2 + k];
+                rows::add_product::<S, T>(sum, &d[k], constants.s[k].row(at));
+                if let Some(plane) = synapse.weights {
+                    rows::add_product::<S, T>(sum, segment.p[plane].row(at), constants.j[k].row(at));
+                }
+            }
         }
     }
 
@@ -252,11 +267,16 @@ impl<'a, T: Real> Sample<'a, T> {
         t: usize,
     ) {
         let crowded = crowded(network, segment, at);
-        let Self { outputs, lambda, mu, pre, through_projection, .. } = self;
+        let Self { outputs, lambda, mu, pre, through_projection, constants: sums, .. } = self;
         let (n, channels) = (network.neurons, shared.channels);
         let (before, after) = (segment.density.row(at), segment.density.row(at + 1));
         let (dv, di) = (segment.dv.row(at), segment.di.row(at));
         if crowded {
+            if let (Some(constants), [by_tau, by_width, ..]) = (&segment.constants, &mut sums[..]) {
+                rows::add_through_costate::<S, T>(by_tau, lambda, (after, mu), constants.by_tau.row(at));
+                let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
+                rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
+            }
             rows::crowded_costate::<S, T>(lambda, segment.q.row_mut(at), mu, (after, before), (dv, di));
         } else {
             let active = segment.active.of(at, &network.everyone);
@@ -264,6 +284,14 @@ impl<'a, T: Real> Sample<'a, T> {
                 let j = j as usize;
                 *pre = after[j].times_add(mu, lambda[j]);
                 lambda[j] = *pre;
+            }
+            if let (Some(constants), [by_tau, by_width, ..]) = (&segment.constants, &mut sums[..]) {
+                rows::add_product::<S, T>(by_tau, lambda, constants.by_tau.row(at));
+                let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
+                for (&mu, &j) in mu.iter().zip(active) {
+                    let j = j as usize;
+                    by_width[j] = mu.times_add(then[j] - now[j], by_width[j]);
+                }
             }
             rows::costate::<S, T>(lambda, segment.q.row_mut(at), (dv, di));
             for ((&mu, &pre), &j) in mu.iter().zip(pre.iter()).zip(active) {
@@ -351,8 +379,13 @@ impl<'a, T: Real> Sample<'a, T> {
         segment: &mut Segment<T>,
         sums: &mut Sums<T>,
     ) {
-        let Self { outputs, lambda, d, q, p: before, .. } = &mut self;
+        let Self { outputs, lambda, d, q, p: before, constants, .. } = &mut self;
         let n = network.neurons;
+        if let Some(total) = &mut sums.constants {
+            for (at, row) in constants.iter().enumerate() {
+                rows::add::<S, T>(total.row_mut(at), row);
+            }
+        }
         outputs.v0.copy_from_slice(&lambda[..n]);
         for (k, synapse) in network.synapses.iter().enumerate() {
             let decay = T::of(synapse.decay);

@@ -116,7 +116,8 @@ struct Segments {
 impl Segments {
     fn of<T>(plan: &ScanPlan, sizes: Sizes) -> Self {
         let Sizes { steps, neurons, .. } = sizes;
-        let rows_per_step = 5 + plan.weight_planes() + plan.readout.is_some() as usize;
+        let of_constants = if plan.constants { 2 + 2 * plan.synapses.len() } else { 0 };
+        let rows_per_step = 5 + plan.weight_planes() + plan.readout.is_some() as usize + of_constants;
         let in_cache = SEGMENT_BYTES / (rows_per_step * rows::padded(neurons) * size_of::<T>());
         let root = (steps as f64).sqrt().ceil() as usize;
         // Shorter segments would go through all gradients of the weights too often.
@@ -132,7 +133,8 @@ impl Segments {
             Checkpoint::States => (by_rule, false),
             Checkpoint::Every(every) => (every.min(steps), false),
         };
-        Self { every, count: steps.div_ceil(every), currents }
+        // The constants' gradients want Jᵏ of each step, not their sum.
+        Self { every, count: steps.div_ceil(every), currents: currents && !plan.constants }
     }
 }
 
@@ -240,6 +242,7 @@ impl<T: Real> Parameters<T> {
             projection: self.projection.as_ref(),
             readout: plan.readout.zip(self.readout.as_ref()),
             restraint: plan.adjoint.restraint(batch, steps),
+            constants: plan.constants.then(|| (plan.neuron.tau(), plan.dt)),
             neurons,
             silence: Row::zeros(neurons),
             everyone: (0..neurons as u32).collect(),
@@ -436,6 +439,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
         tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
         readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
+        constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
     };
     let mut drive_rows = drive.chunks_exact_mut(steps * channels);
     let mut s0_rows = d_s0.chunks_exact_mut(synapses * neurons);
@@ -473,6 +477,10 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         let columns = (0..neurons).flat_map(|j| (0..outputs).map(move |r| r * neurons + j));
         columns.map(|at| rows[at]).collect::<Vec<T>>()
     });
+    let constants = summed(|sums| sums.constants.as_ref()).map(|rows| {
+        let total = |row: &[T]| row.iter().map(|x| x.to_f64()).sum::<f64>();
+        rows.chunks_exact(neurons).map(|row| T::of(total(row))).collect::<Vec<T>>()
+    });
     let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
     InputGradients {
         // Each sample's adjoint wrote all its row.
@@ -483,6 +491,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         v0: B::from_vec(d_v0, &[batch, neurons]),
         s0: slot(wanted.s0.then_some(d_s0), &[batch, synapses, neurons]),
         readout: slot(readout, &[neurons, outputs]),
+        constants: slot(constants, &[2 + synapses]),
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Network<'a, T, F> {
     pub(super) readout: Option<(usize, &'a Matrix<T>)>,
     /// L and the share that is kept, where the adjoint is restrained.
     pub(super) restraint: Option<(f64, f64)>,
+    /// (τ_v, dt) where the constants' gradients are wanted.
+    pub(super) constants: Option<(Option<f64>, f64)>,
     /// N.
     pub(super) neurons: usize,
     /// Zeros, `[N]`: the current where there are no recurrent weights.
@@ -83,7 +85,7 @@ pub(super) struct State<T> {
     /// sᵏ_t.
     pub(super) s: Vec<Row<T>>,
     /// Jᵏ_t; zero for good where a type has no weights.
-    j: Vec<Row<T>>,
+    pub(super) j: Vec<Row<T>>,
 }
 
 /// Rows that a step works in, of no meaning between steps.

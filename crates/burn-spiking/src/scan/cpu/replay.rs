@@ -29,10 +29,24 @@ pub(super) struct Segment<T> {
     pub(super) p: Vec<Matrix<T>>,
     /// q_t, and q_{t+1} of the last step.
     pub(super) q: Matrix<T>,
+    /// What the constants' gradients want; nothing where they are not.
+    pub(super) constants: Option<ConstantRows<T>>,
     /// The active neurons of each step.
     pub(super) active: Lists,
     /// The same by neuron.
     pub(super) senders: Senders,
+}
+
+/// What the gradients of the network's constants want of all steps of a segment.
+pub(super) struct ConstantRows<T> {
+    /// ∂φ/∂τ_v.
+    pub(super) by_tau: Matrix<T>,
+    /// ∂G/∂w(v_t), one more than steps.
+    pub(super) by_width: Matrix<T>,
+    /// sᵏ_t.
+    pub(super) s: Vec<Matrix<T>>,
+    /// Jᵏ_t; zero where a type has no weights.
+    pub(super) j: Vec<Matrix<T>>,
 }
 
 /// A list of neurons for each step, one after another.
@@ -77,6 +91,12 @@ impl<T: Real> Segment<T> {
             trace: rows(if network.readout.is_some() { every } else { 0 }),
             p: network.weights.iter().map(|_| rows(every + 1)).collect(),
             q: rows(every + 1),
+            constants: network.constants.map(|_| ConstantRows {
+                by_tau: rows(every),
+                by_width: rows(every + 1),
+                s: network.synapses.iter().map(|_| rows(every)).collect(),
+                j: network.synapses.iter().map(|_| rows(every)).collect(),
+            }),
             active: Lists { members: Vec::with_capacity(every * n), ends: Vec::with_capacity(every) },
             senders: Senders::new(n, every),
         }
@@ -118,6 +138,9 @@ impl<T: Real> Replay<T> {
         segment.active.members.clear();
         segment.active.ends.clear();
         rows::density::<S, T>(&network.gate, &self.state.v, segment.density.row_mut(0));
+        if let Some(constants) = &mut segment.constants {
+            rows::charge_by_width::<S, T>(&network.gate, &self.state.v, constants.by_width.row_mut(0));
+        }
     }
 
     /// Runs step t again, the `at`-th of the segment, up to the charges sent.
@@ -137,6 +160,11 @@ impl<T: Real> Replay<T> {
             Some(currents) => space.i[..n].copy_from_slice(&currents[t * n..(t + 1) * n]),
             None => state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space),
         }
+        if let Some(constants) = &mut segment.constants {
+            for (rows, row) in constants.s.iter_mut().zip(&state.s).chain(constants.j.iter_mut().zip(&state.j)) {
+                rows.row_mut(at).copy_from_slice(row);
+            }
+        }
         let slopes = (lanes_mut(segment.dv.row_mut(at)), lanes_mut(segment.di.row_mut(at)));
         let vpre = lanes_mut(&mut space.vpre);
         network.flow.phi_and_slopes_row((lanes::<S, T>(&state.v), lanes(&space.i)), vpre, slopes);
@@ -147,8 +175,15 @@ impl<T: Real> Replay<T> {
         let densities = (segment.density.row(at), segment.density.row(at + 1));
         let chosen = rows::active(&mut segment.active.members, n, charge, densities.0, densities.1);
         segment.active.ends.push((segment.active.members.len(), chosen));
-        if let Some((k, _)) = network.readout {
+        if let (Some(constants), Some(of_flow)) = (&mut segment.constants, network.constants) {
+            let (after, di) = (&*state.v, segment.di.row(at));
+            rows::slope_by_tau::<S, T, F>(&network.flow, of_flow, (after, &space.i, di), constants.by_tau.row_mut(at));
+            rows::charge_by_width::<S, T>(&network.gate, after, constants.by_width.row_mut(at + 1));
+        }
+        if network.readout.is_some() || segment.constants.is_some() {
             state.trace::<S, F>(network, charge);
+        }
+        if let Some((k, _)) = network.readout {
             segment.trace.row_mut(at).copy_from_slice(&state.s[k]);
         }
     }

@@ -7,7 +7,7 @@
 use crate::gate::Gate;
 pub(super) use crate::lanes::BLOCK;
 use crate::lanes::Lanes;
-use crate::neuron::Flow;
+use crate::neuron::{Flow, slope_by_tau as slope_of_flow};
 use crate::number::{Number, Real};
 use macerator::Simd;
 use std::mem::MaybeUninit;
@@ -379,6 +379,64 @@ pub(super) fn crowded_costate<S: Simd, T: Real>(
         let pre = after.times_add(mu, *lambda);
         *q = di * pre;
         *lambda = dv.times_add(pre, -(before * mu));
+    }
+}
+
+/// ∂φ/∂τ_v from v_{t+1}, I_t and ∂φ/∂I; (τ_v, dt) are the flow's.
+#[inline(always)]
+pub(super) fn slope_by_tau<S: Simd, T: Real, F: Flow>(
+    flow: &F,
+    constants: (Option<f64>, f64),
+    (after, i, di): (&[T], &[T], &[T]),
+    out: &mut [T],
+) {
+    let flow = *flow;
+    let rows = lanes::<S, T>(after).iter().zip(lanes(i)).zip(lanes(di)).zip(lanes_mut(out));
+    for (((&after, &i), &di), out) in rows {
+        *out = slope_of_flow(&flow, constants, after, i, di);
+    }
+}
+
+/// ∂G/∂w at v.
+#[inline(always)]
+pub(super) fn charge_by_width<S: Simd, T: Real>(gate: &Gate, v: &[T], out: &mut [T]) {
+    by_gate!(gate, |shape| {
+        for (&v, out) in lanes::<S, T>(v).iter().zip(lanes_mut(out)) {
+            *out = shape.charge_by_width(v);
+        }
+    })
+}
+
+/// out += a b.
+#[inline(always)]
+pub(super) fn add_product<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T]) {
+    for (out, (&a, &b)) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(a).iter().zip(lanes(b))) {
+        *out = a.times_add(b, *out);
+    }
+}
+
+/// out += a (b − c).
+#[inline(always)]
+pub(super) fn add_product_of_difference<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T], c: &[T]) {
+    let rows = lanes_mut::<S, T>(out).iter_mut().zip(lanes(a)).zip(lanes(b).iter().zip(lanes(c)));
+    for ((out, &a), (&b, &c)) in rows {
+        *out = a.times_add(b - c, *out);
+    }
+}
+
+/// out += (λ + g(vpre) μ) slope.
+#[inline(always)]
+pub(super) fn add_through_costate<S: Simd, T: Real>(
+    out: &mut [T],
+    lambda: &[T],
+    (density_after, mu): (&[T], &[T]),
+    slope: &[T],
+) {
+    let errors = lanes::<S, T>(density_after).iter().zip(lanes(mu));
+    for ((out, &lambda), ((&after, &mu), &slope)) in
+        lanes_mut::<S, T>(out).iter_mut().zip(lanes(lambda)).zip(errors.zip(lanes(slope)))
+    {
+        *out = after.times_add(mu, lambda).times_add(slope, *out);
     }
 }
 
