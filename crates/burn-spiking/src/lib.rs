@@ -8,7 +8,7 @@
 //! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
 //! - [`SpikingNetwork`]: the layer with a linear readout in the same operation, for little memory.
 //! - [`SpikingStack`]: layers on each other's traces.
-//! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: what they are made of.
+//! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: what they are made of; [`Learned`]: which of their constants are learned.
 //! - [`NeuronModel`]: a neuron of your own; [`gradcheck`]: whether its gradient is one.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`] with its [`Scores`];
 //!   [`RateBounds`] and [`PotentialFloor`]: costs on what neurons do.
