@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use burn_spiking::{
-    Gate, NetworkOutput, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig,
+    Gate, Learned, NetworkOutput, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig,
     SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring, step_mask,
 };
 use burn_spiking_tests::{devices, relative_distance};
@@ -242,6 +242,56 @@ fn a_learned_start_is_learned_and_recorded() {
     layer.save(&path).unwrap();
     let loaded = config.init((&device, DType::F64)).unwrap().load(&path).unwrap();
     assert_eq!(numbers(loaded.resting_state(2).v), numbers(layer.resting_state(2).v));
+}
+
+#[test]
+fn learned_constants_are_run_and_recorded() {
+    let device = device();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.bpk");
+    let learned = Learned { tau_v: true, tau_s: true, width: true, threshold: false };
+    let config = config().with_learned(learned);
+    let mut layer = config.init((&device, DType::F64)).unwrap();
+    let run = |layer: &SpikingRnn| numbers(layer.forward(noise([3, 20, 2], &device), None).0.trace());
+    let moved = |param: &Option<Param<Tensor<1>>>, by: f64| {
+        let value = param.as_ref().unwrap().val() + by;
+        Some(Param::from_tensor(Tensor::from_data(value.into_data(), (&device, DType::F64))))
+    };
+    let constants = layer.constants.as_mut().unwrap();
+    constants.log_tau_v = moved(&constants.log_tau_v, 0.2);
+    constants.log_tau_s = moved(&constants.log_tau_s, -0.3);
+    constants.logit_width = moved(&constants.logit_width, 0.5);
+    // A layer whose configuration has these values from the start.
+    let width = 1.0 / (1.0 + f64::exp(-0.5));
+    let mut fixed = self::config()
+        .with_neuron(Neuron::Qif { tau_v: 25.0 * f64::exp(0.2) })
+        .with_gate(Gate::Quintic { width })
+        .with_synapses(vec![Synapse::new(15.0 * f64::exp(-0.3)), Synapse::recurrent_only(4.0 * f64::exp(-0.3))])
+        .init((&device, DType::F64))
+        .unwrap();
+    (fixed.input, fixed.recurrent, fixed.tonic) = (layer.input.clone(), layer.recurrent.clone(), layer.tonic.clone());
+    assert!(relative_distance(&run(&layer), &run(&fixed)) < 1e-11);
+    layer.save(&path).unwrap();
+    let loaded = config.init((&device, DType::F64)).unwrap().load(&path).unwrap();
+    assert_eq!(run(&loaded), run(&layer));
+    // Another gate takes the place of the one that was learned.
+    let narrow = layer.with_gate(Gate::Quintic { width: 0.1 }).unwrap();
+    let fixed = fixed.with_gate(Gate::Quintic { width: 0.1 }).unwrap();
+    assert!(relative_distance(&run(&narrow), &run(&fixed)) < 1e-11);
+}
+
+#[test]
+fn steps_of_another_length_mean_the_same_parameters() {
+    let device = device();
+    let layer = config().init((&device, DType::F64)).unwrap();
+    let count = |layer: SpikingRnn, parts: usize| {
+        let dt = layer.config().dt;
+        let input = Tensor::<3>::full([1, 200 * parts, 2], 1.0, (&device, DType::F64));
+        let charge = layer.with_dt(dt / parts as f64).unwrap().forward(input, None).0.charge.unwrap();
+        numbers(charge.sum())[0]
+    };
+    let (coarse, fine) = (count(layer.clone(), 1), count(layer, 10));
+    assert!(coarse > 10.0 && (coarse - fine).abs() < 0.1 * coarse, "{coarse}, {fine}");
 }
 
 #[test]
