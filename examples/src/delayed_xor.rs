@@ -88,7 +88,7 @@ pub fn delayed_xor(task: &DelayedXor, start: Start, device: &Device) -> Result<R
         .with_initializer(Initializer::Normal { mean: 0.0, std: start.readout })
         .init(device);
     let loss = TrackingLossConfig::new().with_lambda(LAMBDA).init()?;
-    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss, floor: None })
+    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss, floor: None, rest: None })
 }
 
 /// The learning rate at the start, in the paper's units; each parameter's has a factor of its own.

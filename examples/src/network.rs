@@ -3,7 +3,7 @@
 use crate::output::Folder;
 use burn::backend::ExecutionError;
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use burn_spiking::{Firing, NetworkOutput, PotentialFloor, SpikingNetwork, SpikingState, TrackingLoss, Trajectory};
@@ -19,6 +19,46 @@ pub struct ReadoutNetwork {
     /// What keeps potentials up while trials grow.
     #[module(skip)]
     pub floor: Option<GrowingFloor>,
+    /// What asks for silence between rounds.
+    #[module(skip)]
+    pub rest: Option<RestCost>,
+}
+
+/// A cost on the traces of all neurons after each answer, until the next input: the network should be back where it began.
+///
+/// ```text
+/// C = mean over batch and time of κ r_t Σ_neurons |ŝ|²/2        r_t = 1 at rest, else 0
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RestCost {
+    /// κ.
+    pub weight: f64,
+    /// Steps after an answer's window in which traces may fade.
+    pub grace: usize,
+}
+
+impl RestCost {
+    /// The cost, `[1]`, of traces `[B, T, N]`.
+    fn forward(&self, batch: &TrialBatch, trace: Tensor<3>) -> Tensor<1> {
+        let [trials, steps, channels] = batch.input.dims();
+        let input = floats(batch.input.clone());
+        let mut rest = vec![0.0_f32; trials * steps];
+        for (trial, rounds) in batch.rounds.iter().enumerate() {
+            for round in rounds {
+                let quiet = |t: &usize| {
+                    let at = (trial * steps + t) * channels;
+                    input[at..at + channels].iter().all(|&x| x == 0.0)
+                };
+                let from = round.window.end;
+                let until = (from..steps).take_while(quiet).count() + from;
+                for t in from + self.grace..until {
+                    rest[trial * steps + t] = 1.0;
+                }
+            }
+        }
+        let rest = Tensor::<3>::from_data(TensorData::new(rest, [trials, steps, 1]), &trace.device());
+        (trace.square() * rest).sum() * (0.5 * self.weight / (trials * steps) as f64)
+    }
 }
 
 /// A cost on low potentials in trials shorter than these: the first ones, while trials grow.
@@ -66,13 +106,16 @@ impl ReadoutNetwork {
     /// Runs a batch to learn from.
     fn forward_growing(&self, batch: TrialBatch) -> Outcome {
         let [_, steps, _] = batch.input.dims();
-        let Some(GrowingFloor { cost, .. }) = self.floor.filter(|floor| steps < floor.steps_below) else {
+        let floor = self.floor.filter(|floor| steps < floor.steps_below);
+        if floor.is_none() && self.rest.is_none() {
             return self.forward(batch);
-        };
+        }
         let (run, trajectory) = self.recorded(&batch);
-        let floor = cost.forward(trajectory.v.expect("a recording has the potentials"));
+        let floor = floor.map(|floor| floor.cost.forward(trajectory.v.expect("a recording has the potentials")));
+        let rest = self.rest.map(|rest| rest.forward(&batch, trajectory.traces[0].clone()));
         let outcome = self.outcome(batch, run, None);
-        Outcome { cost: outcome.cost + floor, ..outcome }
+        let cost = [floor, rest].into_iter().flatten().fold(outcome.cost.clone(), |sum, more| sum + more);
+        Outcome { cost, ..outcome }
     }
 
     /// The same with the network's firing.

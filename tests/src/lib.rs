@@ -16,7 +16,7 @@ use burn_spiking::scan::{
     Wanted,
 };
 use burn_spiking::scan::{reference, scan};
-use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel};
+use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, Scheme};
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -419,19 +419,8 @@ impl Draw {
     /// By Burn's automatic differentiation of the reference.
     pub fn by_reference(&self, device: &Device, dtype: DType) -> Values {
         let found = self.differentiate(device, dtype, |Arguments { drive, weights, v0, s0, readout, .. }| {
-            let mut plan = self.plan.clone();
-            let mut also_read = None;
-            if let Some(k) = plan.readout {
-                also_read = Some((plan.synapses[..k].iter().filter(|s| s.read).count(), plan.synapses[k].read));
-                plan.synapses[k].read = true;
-            }
-            let mut run = reference::run(self.steps, |t| drive_at(&drive, t), weights, v0, s0, &plan);
-            if let (Some((at, read)), Some(readout)) = (also_read, readout) {
-                let trace = if read { run.traces[at].clone() } else { run.traces.remove(at) };
-                run.output = Some(trace.clone().matmul(readout.unsqueeze()));
-                run.activity = Some(trace.square().sum_dim(2).sum_dim(1).flatten(0, 2));
-            }
-            run
+            let start = reference::Start { weights, v0, s0, readout };
+            reference::run(self.steps, |t| drive_at(&drive, t), start, &self.plan, Scheme::Held)
         });
         Values { constants: Vec::new(), ..found }
     }

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_spiking::neuron::Eif;
 use burn_spiking::{
-    Adjoint, Body, Checkpoint, Gate, Neuron, RecordError, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
+    Adjoint, Body, Checkpoint, Gate, Neuron, RecordError, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
     SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
 };
 use burn_spiking_tests::{OwnQif, devices, relative_distance};
@@ -79,12 +79,14 @@ fn threshold_gate_sends_whole_spikes() {
     }
 }
 
-/// Mean squared trace of a small network and its gradient with respect to W, for a signal fixed in time.
-fn gradient_at(dt: f64) -> Vec<f64> {
+/// The gradient with respect to W of the squared trace of a small network, summed over time (by trapezoids with Heun's scheme), for a
+/// signal fixed in time.
+fn gradient_at(dt: f64, scheme: Scheme) -> Vec<f64> {
     let device = devices()[0].clone().autodiff();
     let mut layer = SpikingRnnConfig::new(2, 6)
         .with_gate(Gate::Quintic { width: 1.0 })
         .with_dt(dt)
+        .with_scheme(scheme)
         .init((&device, DType::F64))
         .unwrap();
     // The same parameters for every dt, whatever the other tests have drawn from the device.
@@ -99,19 +101,43 @@ fn gradient_at(dt: f64) -> Vec<f64> {
         .collect();
     let input = Tensor::<3>::from_data(TensorData::new(signal, [1, steps, 2]), (&device, DType::F64));
     let (trajectory, _) = layer.forward(input, None);
-    let gradients = trajectory.trace().square().mean().backward();
-    numbers(layer.recurrent[0].grad(&gradients).unwrap())
+    let squares = trajectory.trace().square();
+    // Traces start at 0, so only the last one counts half.
+    let cost = match scheme {
+        Scheme::Held => squares.mean(),
+        Scheme::Heun => (squares.clone().sum() - squares.narrow(1, steps - 1, 1).sum() * 0.5) * (1.0 / steps as f64),
+    };
+    numbers(layer.recurrent[0].grad(&cost.backward()).unwrap())
 }
 
 #[test]
-fn gradient_converges_with_the_step_at_first_order() {
+fn gradient_converges_with_the_step_at_the_order_of_the_scheme() {
     let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-    let at: Vec<Vec<f64>> = [0.2, 0.1, 0.05, 0.025].into_iter().map(gradient_at).collect();
-    let gaps: Vec<f64> = at.windows(2).map(|pair| distance(&pair[0], &pair[1])).collect();
-    for pair in gaps.windows(2) {
-        let order = (pair[0] / pair[1]).log2();
-        assert!((order - 1.0).abs() < 0.2, "order {order} from gaps {gaps:?}");
+    for (scheme, wanted) in [(Scheme::Held, 1.0), (Scheme::Heun, 2.0)] {
+        let at: Vec<Vec<f64>> = [0.2, 0.1, 0.05, 0.025].into_iter().map(|dt| gradient_at(dt, scheme)).collect();
+        let gaps: Vec<f64> = at.windows(2).map(|pair| distance(&pair[0], &pair[1])).collect();
+        for pair in gaps.windows(2) {
+            let order = (pair[0] / pair[1]).log2();
+            assert!((order - wanted).abs() < 0.2, "{scheme:?}: order {order} from gaps {gaps:?}");
+        }
     }
+}
+
+#[test]
+fn heuns_scheme_goes_on_where_it_was_left_and_has_a_readout() {
+    let device = devices()[0].clone().autodiff();
+    let config = SpikingRnnConfig::new(2, 6).with_scheme(Scheme::Heun);
+    let network = SpikingNetworkConfig::new(config, 2).init((&device, DType::F64)).unwrap();
+    let input = noise([3, 20, 2], &device, DType::F64);
+    let (whole, _) = network.forward(input.clone(), None);
+    let (trajectory, _) = network.layer.forward(input.clone(), None);
+    let apart = network.readout.forward(trajectory.trace());
+    assert!(relative_distance(&numbers(whole.output.clone()), &numbers(apart)) < 1e-13);
+    let (early, state) = network.forward(input.clone().narrow(1, 0, 7), None);
+    let (late, _) = network.forward(input.narrow(1, 7, 13), Some(state));
+    let two = Tensor::cat(vec![early.output, late.output], 1);
+    assert!(relative_distance(&numbers(two), &numbers(whole.output)) < 1e-13);
+    assert!(relative_distance(&numbers(early.activity + late.activity), &numbers(whole.activity)) < 1e-13);
 }
 
 /// Every gradient of a layer on one batch.

@@ -6,9 +6,9 @@ use burn::module::{Module, Param};
 use burn::nn::LinearConfig;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_spiking::{
-    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Learned, Neuron, RateBoundsConfig, Scores, SpikingNetwork,
-    SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig,
-    Wiring,
+    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Learned, Neuron, RateBoundsConfig, Scheme, Scores,
+    SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse,
+    TrackingLossConfig, Wiring,
 };
 use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
 use burn_spiking_tests::devices;
@@ -127,6 +127,21 @@ fn configurations() {
             "a learned width of 0",
             &["width cannot be learned", "Gate::Threshold"],
             told(base().with_gate(Gate::Threshold).with_learned(Learned { width: true, ..Learned::default() })),
+        ),
+        (
+            "learned constants by Heun's scheme",
+            &["Scheme::Heun", "learned constants", "Scheme::Held"],
+            told(base().with_scheme(Scheme::Heun).with_learned(Learned { tau_s: true, ..Learned::default() })),
+        ),
+        (
+            "Heun's scheme without a gate",
+            &["Scheme::Heun", "Gate::Threshold", "Scheme::Held"],
+            told(base().with_scheme(Scheme::Heun).with_gate(Gate::Threshold)),
+        ),
+        (
+            "Heun's scheme restrained",
+            &["Scheme::Heun", "restrained adjoint", "Scheme::Held"],
+            told(base().with_scheme(Scheme::Heun).with_adjoint(restrained(None, 0.9))),
         ),
         ("no layers", &["number of layers is 0", "at least 1"], stack(vec![])),
         ("layers that do not fit", &["layer 1 has d_input 4", "layer 0 has 5"], stack(vec![base(), base_of(4)])),

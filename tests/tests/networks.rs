@@ -5,7 +5,7 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Eif;
-use burn_spiking::{Gate, Initial, Learned, Neuron, SpikingRnnConfig, Synapse, Wiring};
+use burn_spiking::{Gate, Initial, Learned, Neuron, Scheme, SpikingRnnConfig, Synapse, Wiring};
 use burn_spiking_tests::{OwnQif, devices, normal};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -45,9 +45,10 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
     (1_usize..=5, neurons(), (0.1_f64..=1.0, any::<bool>()), synapses(), 1_usize..=2).prop_flat_map(
         |(n, neuron, (width, smooth), synapses, channels)| {
             let gate = if smooth { Gate::RaisedCosine { width } } else { Gate::Quintic { width } };
-            let options = (any::<[bool; 8]>(), wirings(n), prop::option::of(0.0_f64..=1.0), 0.0_f64..0.6);
+            let options =
+                (any::<[bool; 8]>(), any::<Option<bool>>(), wirings(n), prop::option::of(0.0_f64..=1.0), 0.0_f64..0.6);
             let sizes = (1_usize..=2, 2_usize..=10, any::<u64>(), prop::sample::select(vec![0.2, 0.5, 1.0]));
-            (options, sizes).prop_map(move |((flags, wiring, dale, pull), (batch, steps, seed, dt))| {
+            (options, sizes).prop_map(move |((flags, heun, wiring, dale, pull), (batch, steps, seed, dt))| {
                 let [autapses, tonic, learned_start, batch_first, tau_v, tau_s, width, threshold] = flags;
                 let leaky = matches!(neuron, Neuron::Lif { .. });
                 let learned = Learned {
@@ -56,6 +57,9 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     width,
                     threshold: threshold && (leaky || neuron == Neuron::Nif),
                 };
+                // Some of those that it can be.
+                let held = learned.tau_v || learned.tau_s || learned.width;
+                let scheme = if heun == Some(true) && !held { Scheme::Heun } else { Scheme::Held };
                 let mut config = SpikingRnnConfig::new(channels, n)
                     .with_neuron(neuron.clone())
                     .with_gate(gate)
@@ -67,6 +71,7 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     .with_dale(dale)
                     .with_learned_start(learned_start)
                     .with_learned(learned)
+                    .with_scheme(scheme)
                     .with_batch_first(batch_first);
                 // About a spike in three steps, and weights that move it.
                 let unit = 0.3 * config.membrane_tau() / dt;

@@ -27,6 +27,9 @@
 //! | learned thresholds | QIF, EIF, own neurons | refused by the configuration: only those of NIF and LIF can be moved |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has none |
 //! | learned constants | [`forward_reference`](SpikingRnn::forward_reference) | it runs their values, but automatic differentiation does not reach them |
+//! | [`Scheme::Heun`] | learned τ_v, τ_k or width; [`Adjoint::Restrained`] | refused by the configuration: it is differentiated automatically |
+//! | [`Scheme::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
+//! | [`Scheme::Heun`] | [`Checkpoint`], [`Body`] | have no effect: it runs in tensor operations and keeps all steps |
 //! | `tau_m` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_v is the unit |
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer that reads no synapse type, or several | refused by the configuration |
 //! | [`Wiring::Groups`] | [`Synapse::read_only`] | nothing to wire; `inputs` still counts |
@@ -108,7 +111,7 @@ pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::{Neuron, NeuronModel};
 pub use readout::{ClassificationLoss, Scores, rates_hz, spike_counts};
 pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, Trajectory};
-pub use scan::{Adjoint, Body, Checkpoint};
+pub use scan::{Adjoint, Body, Checkpoint, Scheme};
 pub use sequence::{Step, step_mask};
 pub use stack::{SpikingStack, SpikingStackConfig};
 pub use state::SpikingState;

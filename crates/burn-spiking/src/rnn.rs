@@ -13,7 +13,8 @@ use crate::constants::{Constants, Learned};
 use crate::error::{ConfigError, RecordError, at_least_one, positive, share};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
-use crate::scan::{self, Adjoint, Arguments, Body, Checkpoint, Drive, Run, ScanPlan, ScanSynapse};
+use crate::scan::reference::Start;
+use crate::scan::{self, Adjoint, Arguments, Body, Checkpoint, Drive, Run, ScanPlan, ScanSynapse, Scheme};
 use crate::sequence::{Step, run_lengths};
 use crate::state::SpikingState;
 use crate::synapse::Synapse;
@@ -95,6 +96,9 @@ pub struct SpikingRnnConfig {
     /// Which constants are learned; they start from the values that the configuration gives. Default: none.
     #[config(default = "Learned::default()")]
     pub learned: Learned,
+    /// How a step treats the recurrent current. Default: [`Scheme::Held`].
+    #[config(default = "Scheme::Held")]
+    pub scheme: Scheme,
     /// Whether inputs and trajectories are `[batch, time, ·]`; `[time, batch, ·]` if not. Default: yes.
     #[config(default = true)]
     pub batch_first: bool,
@@ -135,6 +139,17 @@ impl SpikingRnnConfig {
         self.synapses.iter().try_for_each(Synapse::check)?;
         self.wiring.check(self.n_neurons)?;
         self.learned.check(&self.neuron, &self.gate)?;
+        if self.scheme == Scheme::Heun && (self.learned.of_scan() || self.adjoint != Adjoint::Exact) {
+            let part = if self.learned.of_scan() { "learned constants" } else { "a restrained adjoint" };
+            return Err(ConfigError::Mismatch(format!(
+                "Scheme::Heun is differentiated automatically, which knows no {part}; choose Scheme::Held"
+            )));
+        }
+        if self.scheme == Scheme::Heun && !self.gate.is_differentiable() {
+            return Err(ConfigError::Mismatch(
+                "Scheme::Heun would give Gate::Threshold a gradient of 0; choose Scheme::Held, or a gate of width above 0".into(),
+            ));
+        }
         if let Some(excitatory) = self.dale {
             share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;
         }
@@ -392,11 +407,12 @@ impl SpikingRnn {
     /// The same layer, whose gradient does this with errors that grow.
     ///
     /// # Errors
-    /// [`ConfigError`] if the limit is not above 0 and finite, or the share that is kept not in (0, 1].
+    /// [`ConfigError`] if the limit is not above 0 and finite, the share that is kept not in (0, 1], or the layer's scheme
+    /// [`Scheme::Heun`].
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
-        adjoint.check()?;
-        Arc::make_mut(&mut self.plan).adjoint = adjoint;
         self.config.adjoint = adjoint;
+        self.config.check()?;
+        Arc::make_mut(&mut self.plan).adjoint = adjoint;
         Ok(self)
     }
 
@@ -404,14 +420,14 @@ impl SpikingRnn {
     /// width that was learned is learned no longer.
     ///
     /// # Errors
-    /// [`ConfigError`] if the gate's width is out of range.
+    /// [`ConfigError`] if the gate's width is out of range, or the layer's scheme does not go with it.
     pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
-        gate.check()?;
         let learned = Learned { width: false, ..self.config.learned };
         if let Some(constants) = &mut self.constants {
             constants.logit_width = None;
         }
         (self.config.gate, self.config.learned) = (gate, learned);
+        self.config.check()?;
         let plan = Arc::make_mut(&mut self.plan);
         (plan.gate, plan.constants) = (gate, learned.of_scan());
         Ok(self)
@@ -566,6 +582,9 @@ impl SpikingRnn {
         readout: Option<Tensor<2>>,
         plan: Arc<ScanPlan>,
     ) -> Run {
+        if self.config.scheme == Scheme::Heun {
+            return self.run_reference(input, state, readout, &plan);
+        }
         let arguments = Arguments { readout, ..self.arguments(input, state) };
         match &self.constants {
             Some(constants) => scan::scan(arguments, &Arc::new(constants.plan(&plan))),
@@ -582,19 +601,9 @@ impl SpikingRnn {
     /// If the input's channels or the state's shape do not fit the layer, or if dtypes or devices differ.
     pub fn arguments(&self, input: Tensor<3>, state: Option<SpikingState>) -> Arguments {
         let [channels, neurons] = self.input.dims();
-        assert_shape!(input, [_, _, channels]);
         let [batch, steps, _] = input.dims();
-        assert!(
-            batch > 0 && steps > 0,
-            "the input has {batch} samples of {steps} time steps, but needs at least 1 of each"
-        );
-        self.check_kind(&input, "input");
         let state = state.unwrap_or_else(|| self.resting_state(batch));
-        let synapses = self.plan.synapses.len();
-        assert_shape!(state.v, [batch, neurons]);
-        assert_shape!(state.s, [batch, synapses, neurons]);
-        self.check_kind(&state.v, "state's v");
-        self.check_kind(&state.s, "state's s");
+        self.check_input(&input, &state);
 
         let (projection, tonic) = self.scaled_projection();
         let drive = match channels <= PROJECTED_CHANNELS {
@@ -611,6 +620,23 @@ impl SpikingRnn {
         let constants = self.constants.as_ref().filter(|_| self.plan.constants);
         let constants = constants.map(|constants| constants.tensor(&constants.plan(&self.plan), &self.options()));
         Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None, constants }
+    }
+
+    /// Refuses an input `[B, T, C]` or a state that does not fit the layer.
+    fn check_input(&self, input: &Tensor<3>, state: &SpikingState) {
+        let [channels, neurons] = self.input.dims();
+        assert_shape!(input, [_, _, channels]);
+        let [batch, steps, _] = input.dims();
+        assert!(
+            batch > 0 && steps > 0,
+            "the input has {batch} samples of {steps} time steps, but needs at least 1 of each"
+        );
+        self.check_kind(input, "input");
+        let synapses = self.plan.synapses.len();
+        assert_shape!(state.v, [batch, neurons]);
+        assert_shape!(state.s, [batch, synapses, neurons]);
+        self.check_kind(&state.v, "state's v");
+        self.check_kind(&state.s, "state's s");
     }
 
     /// Refuses a tensor of another dtype or on another device than the parameters.
@@ -630,9 +656,19 @@ impl SpikingRnn {
 
     /// The same run in plain tensor operations, differentiated by Burn: see [`scan::reference`].
     pub fn forward_reference(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        let input = self.config.turned(input);
+        outcome(self.run_reference(self.config.turned(input), state, None, &self.plan), &self.config)
+    }
+
+    fn run_reference(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+        readout: Option<Tensor<2>>,
+        plan: &ScanPlan,
+    ) -> Run {
         let [batch, steps, channels] = input.dims();
         let state = state.unwrap_or_else(|| self.resting_state(batch));
+        self.check_input(&input, &state);
         let (projection, tonic) = self.scaled_projection();
         let tonic = tonic.map(|tonic| tonic.unsqueeze());
         let drive = |t: usize| {
@@ -642,10 +678,10 @@ impl SpikingRnn {
                 None => x,
             }
         };
-        let now = self.constants.as_ref().map(|constants| constants.plan(&self.plan));
-        let plan = now.as_ref().unwrap_or(&self.plan);
-        let run = scan::reference::run(steps, drive, self.scaled_weights(), state.v, state.s, plan);
-        outcome(run, &self.config)
+        let now = self.constants.as_ref().map(|constants| constants.plan(plan));
+        let plan = now.as_ref().unwrap_or(plan);
+        let start = Start { weights: self.scaled_weights(), v0: state.v, s0: state.s, readout };
+        scan::reference::run(steps, drive, start, plan, self.config.scheme)
     }
 
     /// Parameters in units of 1/ms: times 1/τ_m, and for their last axis by 1/θ where thresholds are learned.
@@ -727,7 +763,7 @@ impl SpikingRnnConfig {
     }
 
     /// Name and value of every constant that gives the parameters their meaning.
-    fn constants(&self) -> [(&'static str, String); 13] {
+    fn constants(&self) -> [(&'static str, String); 14] {
         let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
         [
             ("d_input", self.d_input.to_string()),
@@ -743,6 +779,7 @@ impl SpikingRnnConfig {
             ("dale", self.dale.map_or("none".into(), |share| share.to_string())),
             ("learned_start", self.learned_start.to_string()),
             ("learned", self.learned.to_string()),
+            ("scheme", format!("{:?}", self.scheme)),
         ]
     }
 }

@@ -6,7 +6,8 @@ use burn_spiking::{Averaged, Firing};
 use burn_spiking_examples::delayed_xor::{Start, delayed_xor, layer, optimizer, rates};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::figures::{self, Inside};
-use burn_spiking_examples::network::{ReadoutNetwork, floats};
+use burn_spiking_examples::learned::Learned;
+use burn_spiking_examples::network::{ReadoutNetwork, RestCost, floats};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_examples::run::{Place, Run, seeded};
 use burn_spiking_examples::seeds::Seeds;
@@ -16,6 +17,7 @@ use burn_spiking_tasks::metric::answer_accuracy;
 use burn_spiking_tasks::{Answer, Answers, DelayedXor, EpochLoader, Gaps, Trial, TrialBatch, TrialBatcher};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,6 +54,18 @@ struct Options {
     /// Width of the gate, in (0, 1]; a wide gate shows the gradient more, a narrow one is faster
     #[arg(long, default_value_t = 1.0)]
     width: f64,
+    /// Cost of activity after each answer until the next round: 0.5 of it for a trace of 1 in one neuron
+    #[arg(long, default_value_t = 0.0)]
+    #[serde(default)]
+    rest: f64,
+    /// Share of the usual learning rates
+    #[arg(long, default_value_t = 1.0)]
+    #[serde(default = "all")]
+    rate: f64,
+    /// Start from the network of this finished run, with gaps of full length at once
+    #[arg(long)]
+    #[serde(default)]
+    from: Option<PathBuf>,
     /// Epochs
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
@@ -67,6 +81,10 @@ struct Options {
     /// Print a line for each epoch, even in a terminal
     #[arg(long)]
     plain: bool,
+}
+
+fn all() -> f64 {
+    1.0
 }
 
 impl Options {
@@ -87,6 +105,8 @@ impl Options {
 
 /// Share of training during which the gaps grow.
 const GROWTH: f64 = 0.5;
+/// Steps after an answer in which activity may fade before it costs: two time constants of its traces.
+const GRACE: usize = 40;
 /// Iterations over which parameters are averaged: c = 0.99.
 const AVERAGE: f64 = 0.99;
 const VALIDATION_TRIALS: usize = 480;
@@ -110,6 +130,8 @@ struct Report {
     epochs: u32,
     /// `None` of a run that was resumed, whose time is not one stretch.
     train_seconds: Option<f64>,
+    /// (rounds in a trial, accuracy), also of more rounds than were trained.
+    accuracy_by_rounds: Vec<(usize, f64)>,
     /// (gap in ms, accuracy) where both gaps of each round are that long.
     accuracy_by_gap: Vec<(f64, f64)>,
 }
@@ -138,7 +160,11 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let training_device = device.clone().autodiff();
     device.seed(options.seed);
     let task = options.task();
-    let model = delayed_xor(&task, options.start(), &training_device).map_err(|error| error.to_string())?;
+    let mut model = delayed_xor(&task, options.start(), &training_device).map_err(|error| error.to_string())?;
+    if let Some(from) = &options.from {
+        model = Learned::open(from, &device)?.into_start_of(model);
+    }
+    model.rest = (options.rest > 0.0).then_some(RestCost { weight: options.rest, grace: GRACE });
     println!("{}", model.network.layer);
     let model = Averaged::new(model, AVERAGE).map_err(|error| error.to_string())?;
 
@@ -150,9 +176,10 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     };
     let epochs = options.epochs as usize;
     let training_data = {
-        let (task, seed, max_gap) = (task.clone(), options.seed, options.max_gap);
+        let (task, seed, max_gap, grown_already) =
+            (task.clone(), options.seed, options.max_gap, options.from.is_some());
         move |epoch: usize| -> Arc<dyn Dataset<Trial>> {
-            let task = task.with_max_gap(grown(epoch, epochs, max_gap));
+            let task = if grown_already { task.clone() } else { task.with_max_gap(grown(epoch, epochs, max_gap)) };
             Arc::new(task.dataset(seeded(seed, 10 + epoch as u64), items).expect("the task was checked"))
         }
     };
@@ -164,7 +191,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         plain: options.plain,
         model,
         optimizer: optimizer(),
-        rates: rates(epochs * options.iterations as usize, 1.0)?,
+        rates: rates(epochs * options.iterations as usize, options.rate)?,
         best: Best::Score,
         epochs,
         training,
@@ -198,6 +225,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         best_epoch: trained.best_epoch,
         epochs: options.epochs,
         train_seconds: (!run.resumed).then_some(train_seconds),
+        accuracy_by_rounds: by_rounds(&trained.model, options)?,
         accuracy_by_gap: by_gap,
     };
     draw_gaps(folder, &report)?;
@@ -213,6 +241,8 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         report.accuracy
     );
     println!("mean |o| outside the windows   {:.3}", report.leak);
+    let by_rounds = report.accuracy_by_rounds.iter().map(|(rounds, accuracy)| format!("{rounds}: {accuracy:.3}"));
+    println!("accuracy by rounds in a trial  {}", by_rounds.collect::<Vec<_>>().join(", "));
     println!(
         "firing rate                    {:.1} Hz, {} of {} neurons silent",
         report.rate_hz, report.silent, options.neurons
@@ -248,6 +278,22 @@ fn by_gap(model: &ReadoutNetwork, task: &DelayedXor, options: &Options) -> Resul
             answers.merge(&model.forward(batch).answers());
         }
         points.push((gap, answers.accuracy()));
+    }
+    Ok(points)
+}
+
+/// The accuracy in trials of one to four rounds.
+fn by_rounds(model: &ReadoutNetwork, options: &Options) -> Result<Vec<(usize, f64)>, String> {
+    let device = options.device.device()?;
+    let mut points = Vec::new();
+    for rounds in 1..=4 {
+        let task = DelayedXor::new(rounds, options.max_gap, options.neurons);
+        let data = task.dataset(seeded(options.seed, 4), GAP_TRIALS).map_err(|error| error.to_string())?;
+        let mut answers = Answers::new();
+        for batch in batches(&EpochLoader::constant(data, TrialBatcher, options.batch as usize, &device))? {
+            answers.merge(&model.forward(batch).answers());
+        }
+        points.push((rounds, answers.accuracy()));
     }
     Ok(points)
 }

@@ -61,6 +61,8 @@ struct Report {
     changes: Vec<(String, f64)>,
     /// After training on: width, score at that width, score with threshold-triggered spikes.
     narrowed: Vec<(f64, f64, f64)>,
+    /// With threshold-triggered spikes and a readout fitted to them: of the network as trained, and of that trained on.
+    fitted: Vec<f64>,
 }
 
 fn main() -> ExitCode {
@@ -90,12 +92,19 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
     let narrower = SHARES.map(Change::Narrower);
     let changes = [Change::None, Change::Finer(2), Change::Finer(5), Change::Double].into_iter();
     let changes = changes.chain([0.01, 0.03, 0.1].map(Change::Noise)).chain(narrower).chain([Change::Threshold]);
-    let mut report = Report { score: learned.score_name(), changes: Vec::new(), narrowed: Vec::new() };
+    let mut report =
+        Report { score: learned.score_name(), changes: Vec::new(), narrowed: Vec::new(), fitted: Vec::new() };
     for change in changes {
         let score = learned.score(&test, change)?.value();
         println!("{:<24} {} {score:.4}", change.to_string(), report.score);
         report.changes.push((change.to_string(), score));
     }
+    let fitted = |learned: &Learned| -> Result<f64, String> {
+        let score = learned.with_fitted_readout(&device)?.score(&test, Change::None)?.value();
+        println!("threshold-triggered, readout fitted to it: {} {score:.4}", learned.score_name());
+        Ok(score)
+    };
+    report.fitted.push(fitted(&learned)?);
     if args.no_training {
         return Ok(report);
     }
@@ -127,6 +136,7 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
         width *= args.narrower;
     }
     report.narrowed = narrowed;
+    report.fitted.push(fitted(&learned)?);
     Ok(report)
 }
 
@@ -166,6 +176,12 @@ fn print_table(args: &Args, reports: &[Report]) {
             .collect();
         println!("| {change} | {} |", cells.join(" | "));
     }
+    let fitted = |at: usize| -> String {
+        let cells =
+            reports.iter().map(|report| report.fitted.get(at).map_or("-".into(), |score| format!("{score:.4}")));
+        cells.collect::<Vec<_>>().join(" | ")
+    };
+    println!("| threshold-triggered, readout fitted to it | {} |", fitted(0));
     if !args.no_training {
         let last = |pick: fn(&(f64, f64, f64)) -> f64| -> String {
             let cells =
@@ -174,5 +190,6 @@ fn print_table(args: &Args, reports: &[Report]) {
         };
         println!("| trained on to width x {} | {} |", args.last, last(|at| at.1));
         println!("| the same, threshold-triggered | {} |", last(|at| at.2));
+        println!("| the same, readout fitted to it | {} |", fitted(1));
     }
 }

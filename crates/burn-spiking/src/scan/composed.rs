@@ -4,7 +4,7 @@
 //! keeps every step's current and potential, whatever the plan says of checkpoints.
 
 use super::field::Field;
-use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, Wanted};
+use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted};
 use crate::number::Number;
 use burn::backend::{Backend, TensorMetadata};
 
@@ -59,6 +59,48 @@ impl<B: Backend> State<B> {
             let jump = if synapse.jump == 1.0 { charge.clone() } else { charge.clone().times(synapse.jump) };
             *s = s.clone().times(synapse.decay) + jump;
         }
+        Step { current, vpre, charge }
+    }
+
+    /// Advances by one step of [`Scheme::Heun`](super::Scheme::Heun).
+    pub(crate) fn advance_by_heun(
+        &mut self,
+        x: Field<B>,
+        weights: &[Field<B>],
+        plan: &ScanPlan,
+        phi: impl Fn(Field<B>, Field<B>) -> Field<B>,
+    ) -> Step<B> {
+        let recurrent = |s: &[Field<B>]| {
+            let connected = plan.synapses.iter().zip(s).filter_map(|(synapse, s)| Some((synapse.weights?, s)));
+            let currents = connected.map(|(plane, s)| s.clone().product(weights[plane].clone()));
+            currents.reduce(|a, b| a + b)
+        };
+        let traces = |charge: &Field<B>| -> Vec<Field<B>> {
+            let after = |(synapse, s): (&ScanSynapse, &Field<B>)| {
+                s.clone().times(synapse.decay) + charge.clone().times(synapse.jump * synapse.decay.sqrt())
+            };
+            plan.synapses.iter().zip(&self.s).map(after).collect()
+        };
+        let settled = |current: Field<B>| {
+            let vpre = phi(self.v.clone(), current);
+            let n = vpre.spikes();
+            let v = vpre.clone() - n.clone();
+            let sent = plan.gate.charge(v.clone());
+            let charge = n + (sent.clone() - self.sent.clone());
+            (vpre, v, sent, charge)
+        };
+        let Some(before) = recurrent(&self.s) else {
+            let (vpre, v, sent, charge) = settled(x.clone());
+            self.s = traces(&charge);
+            (self.v, self.sent) = (v, sent);
+            return Step { current: x, vpre, charge };
+        };
+        let (_, _, _, predicted) = settled(x.clone() + before.clone());
+        let after = recurrent(&traces(&predicted)).expect("there are weights");
+        let current = x + (before + after).times(0.5);
+        let (vpre, v, sent, charge) = settled(current.clone());
+        self.s = traces(&charge);
+        (self.v, self.sent) = (v, sent);
         Step { current, vpre, charge }
     }
 }

@@ -128,6 +128,27 @@ pub enum Checkpoint {
     Every(usize),
 }
 
+/// How a step treats the recurrent current, which changes while it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Scheme {
+    /// It is held at its value before the step, and a charge arrives at the step's end: first order in dt. The op with its
+    /// kernel and its adjoint.
+    #[default]
+    Held,
+    /// Heun's: the mean of the current before the step and that after a first try of it; a charge, sent in the middle of the step on
+    /// average, has decayed for half of it,
+    ///
+    /// ```text
+    /// I*        = x_t + Σ_k W_k sᵏ_t                         ΔQ* from φ(v_t, I*)
+    /// I_t       = x_t + Σ_k W_k (sᵏ_t + s*ᵏ_{t+1})/2         s*ᵏ_{t+1} = α_k sᵏ_t + √α_k c_k ΔQ*
+    /// sᵏ_{t+1}  = α_k sᵏ_t + √α_k c_k ΔQ_t                   ΔQ_t from φ(v_t, I_t)
+    /// ```
+    ///
+    /// Second order in dt, if the drive of a step is that of its middle and a cost over time is summed by trapezoids. It runs in tensor
+    /// operations, differentiated by Burn, so it takes the time and memory of automatic differentiation.
+    Heun,
+}
+
 /// What the adjoint does with errors that grow on their way back.
 ///
 /// Strongly coupled networks are chaotic, and the exact gradient of a few trials may outweigh that of all others by orders of

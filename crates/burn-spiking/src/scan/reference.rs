@@ -4,24 +4,43 @@
 //! It is written as well as tensor operations allow. The drive comes from a closure, step by step, so that a model can
 //! project its raw, untracked input there: slicing a tracked `[B, T, N]` tensor costs O(T²) in the backward pass. The
 //! currents come from one product W s a step. A flow's cheaper form is used where every current of the step allows it.
+//!
+//! It is also what runs [`Scheme::Heun`].
 
 use super::composed::{Recorder, Recording, State};
 use super::field::Field;
-use super::{Run, ScanPlan};
+use super::{Run, ScanPlan, Scheme};
 use crate::neuron::{Flow, NeuronModel, with_model};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-/// Runs a network step by step; see [`Arguments`](super::Arguments), of which `drive` gives x_t, `[B, N]`. It
-/// gives trajectories only; a readout is a product that follows.
+/// What a run starts from, beside its drive; see [`Arguments`](super::Arguments).
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// W, `[M, N, N]`.
+    pub weights: Option<Tensor<3>>,
+    /// v_0, `[B, N]`.
+    pub v0: Tensor<2>,
+    /// s_0, `[B, K, N]`.
+    pub s0: Tensor<3>,
+    /// O, `[N, O]`, if the plan has a readout.
+    pub readout: Option<Tensor<2>>,
+}
+
+/// Runs a network step by step. `drive` gives x_t, `[B, N]`.
 pub fn run(
     steps: usize,
     mut drive: impl FnMut(usize) -> Tensor<2>,
-    weights: Option<Tensor<3>>,
-    v0: Tensor<2>,
-    s0: Tensor<3>,
+    start: Start,
     plan: &ScanPlan,
+    scheme: Scheme,
 ) -> Run {
+    let Start { weights, v0, s0, readout } = start;
+    let asked = plan;
+    let mut plan = plan.clone();
+    // The readout's trace is a trajectory here.
+    plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.read |= asked.readout == Some(k));
+    let plan = &plan;
     let weights: Vec<Field<Dispatch>> = match weights {
         Some(weights) => {
             let weights = Field(weights.into_dispatch());
@@ -33,18 +52,30 @@ pub fn run(
     let mut recorder = Recorder::<Dispatch>::new(plan);
     for t in 0..steps {
         let x = Field(drive(t).into_dispatch());
-        let step = state.advance(x, &weights, plan, |v, i| {
+        let flow = |v, i| {
             with_model!(&plan.neuron, |model| phi(model.over(plan.dt), v, i), |_own| plan.neuron.phi(v, i, plan.dt))
-        });
+        };
+        let step = match scheme {
+            Scheme::Held => state.advance(x, &weights, plan, flow),
+            Scheme::Heun => state.advance_by_heun(x, &weights, plan, flow),
+        };
         recorder.record(&state, &step.charge, plan);
     }
     let Recording { traces, v, charge } = recorder.finish();
+    let mut traces: Vec<Tensor<3>> = traces.into_iter().map(tensor).collect();
+    let (mut output, mut activity) = (None, None);
+    if let (Some(k), Some(readout)) = (asked.readout, readout) {
+        let at = plan.synapses[..k].iter().filter(|synapse| synapse.read).count();
+        let trace = if asked.synapses[k].read { traces[at].clone() } else { traces.remove(at) };
+        output = Some(trace.clone().matmul(readout.unsqueeze()));
+        activity = Some(trace.square().sum_dim(2).sum_dim(1).flatten(0, 2));
+    }
     Run {
-        traces: traces.into_iter().map(tensor).collect(),
+        traces,
         v: v.map(tensor),
         charge: charge.map(tensor),
-        output: None,
-        activity: None,
+        output,
+        activity,
         last_v: tensor(state.v),
         last_s: tensor(Field::stack(state.s, 1)),
     }
