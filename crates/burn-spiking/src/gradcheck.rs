@@ -254,7 +254,7 @@ impl<'a> Point<'a> {
             let (cost, v) = point.cost(&point.leaves(&device, false), false);
             (cost.into_scalar::<f64>(), numbers(v))
         };
-        let (_, potentials) = run(self);
+        let (cost, potentials) = run(self);
         // A parameter of 1 moves the potential by dt/τ_m in a step.
         let config = self.layer.config();
         let of_parameter = matches!(self.names[which].as_str(), "U" | "I_o") || self.names[which].starts_with("W_");
@@ -279,7 +279,10 @@ impl<'a> Point<'a> {
         };
         let pairs: Option<Vec<(f64, f64)>> = (0..self.values[which].len()).map(&mut both).collect();
         let (coarse, fine): (Vec<f64>, Vec<f64>) = pairs?.into_iter().unzip();
-        (distance(&coarse, &fine) < SETTLED).then_some(fine)
+        // A gradient that drowns in the cost's rounding may seem settled by chance.
+        let rounding = 4.0 * f64::EPSILON * cost.abs().max(1.0) / (0.25 * h) * (fine.len() as f64).sqrt();
+        let heard = rounding < SETTLED * fine.iter().map(|x| x * x).sum::<f64>().sqrt();
+        (heard && distance(&coarse, &fine) < SETTLED).then_some(fine)
     }
 }
 
