@@ -37,6 +37,12 @@ pub const LONGEST: usize = 400;
 pub const LONG: usize = 800;
 /// Number of neurons.
 pub const NEURONS: usize = 30;
+/// Trials in a batch.
+pub const BATCH: usize = 50;
+/// Trials by which the best epoch is chosen.
+pub const VALIDATION_TRIALS: usize = 100;
+/// Fresh trials that a trained network is judged on.
+pub const TEST_TRIALS: usize = 200;
 /// Number of channels, in and out.
 pub const CHANNELS: usize = 2;
 

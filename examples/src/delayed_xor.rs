@@ -24,6 +24,10 @@ use burn_spiking_tasks::delayed_xor::CHANNELS;
 pub const TAU_V: f64 = 25.0;
 /// Time constant of the synapses, ms.
 pub const TAU: f64 = 20.0;
+/// Trials by which the best epoch is chosen.
+pub const VALIDATION_TRIALS: usize = 480;
+/// Fresh trials that a trained network is judged on.
+pub const TEST_TRIALS: usize = 2000;
 /// λ on the trace ŝ: 0.001 on the paper's s = ŝ/τ.
 const LAMBDA: f64 = 0.001 / (TAU * TAU);
 

@@ -1,12 +1,28 @@
 //! Figures that both tasks' programs draw.
 
-use crate::history::History;
+use crate::history::{Epoch, History};
 use crate::network::{ReadoutNetwork, floats};
 use burn::tensor::Tensor;
 use burn_spiking::spikes;
 use burn_spiking_plot::{Curve, Curves, Raster, Scale, curves, raster};
 use burn_spiking_tasks::TrialBatch;
+use std::collections::BTreeMap;
 use std::path::Path;
+
+/// A metric from epoch to epoch, where it is a number that its axis can show.
+fn course(
+    name: String,
+    history: &History,
+    values: fn(&Epoch) -> &BTreeMap<String, Option<f64>>,
+    metric: &str,
+    scale: Scale,
+) -> Curve {
+    let point = |epoch: &Epoch| {
+        let value = values(epoch).get(metric).copied().flatten()?;
+        (scale == Scale::Linear || value > 0.0).then_some((epoch.epoch as f64, value))
+    };
+    Curve { name, points: history.epochs().iter().filter_map(point).collect(), reference: false }
+}
 
 /// Draws how cost and score changed from epoch to epoch.
 ///
@@ -16,16 +32,10 @@ use std::path::Path;
 /// If the file cannot be written.
 pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale)) -> Result<(), String> {
     let panel = |metric: &str, y_scale: Scale| {
-        let line = |name: &str, valid: bool| {
-            let point = |epoch: &crate::history::Epoch| {
-                let values = if valid { &epoch.valid } else { &epoch.train };
-                let value = values.get(metric).copied().flatten()?;
-                (y_scale == Scale::Linear || value > 0.0).then_some((epoch.epoch as f64, value))
-            };
-            let points = history.epochs().iter().filter_map(point).collect();
-            Curve { name: name.into(), points, reference: false }
-        };
-        let lines = vec![line("training", false), line("validation", true)];
+        let lines = vec![
+            course("training".into(), history, |epoch| &epoch.train, metric, y_scale),
+            course("validation".into(), history, |epoch| &epoch.valid, metric, y_scale),
+        ];
         Curves { x: "epoch".into(), y: metric.to_lowercase(), x_scale: Scale::Linear, y_scale, lines }
     };
     let panels = [panel("Loss", Scale::Log), panel(score.0, score.1)];
@@ -44,14 +54,9 @@ pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale
 /// If the file cannot be written.
 pub fn learning(path: &Path, title: &str, runs: &[(u64, History)], score: (&str, Scale)) -> Result<(), String> {
     let panel = |metric: &str, y_scale: Scale| {
-        let lines = runs.iter().map(|(seed, history)| {
-            let point = |epoch: &crate::history::Epoch| {
-                let value = epoch.valid.get(metric).copied().flatten()?;
-                (y_scale == Scale::Linear || value > 0.0).then_some((epoch.epoch as f64, value))
-            };
-            let points = history.epochs().iter().filter_map(point).collect();
-            Curve { name: format!("seed {seed}"), points, reference: false }
-        });
+        let lines = runs
+            .iter()
+            .map(|(seed, history)| course(format!("seed {seed}"), history, |epoch| &epoch.valid, metric, y_scale));
         let lines: Vec<_> = lines.filter(|line| !line.points.is_empty()).collect();
         Curves { x: "epoch".into(), y: metric.to_lowercase(), x_scale: Scale::Linear, y_scale, lines }
     };

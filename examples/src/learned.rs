@@ -182,7 +182,7 @@ impl Learned {
     fn batch(&self) -> usize {
         match self.task {
             Task::Xor { batch, .. } => batch,
-            Task::Coding(_) => 50,
+            Task::Coding(_) => autoencoder::BATCH,
         }
     }
 
@@ -191,19 +191,19 @@ impl Learned {
         Ok(EpochLoader::new(move |_| data.clone(), TrialBatcher, self.batch(), device))
     }
 
-    /// The trials that the run was judged on, which it was not trained on: 2000 of rounds, 200 of a target.
+    /// The trials that the run was judged on, which it was not trained on.
     ///
     /// # Errors
     /// If the task cannot be.
     pub fn test(&self, device: &Device) -> Result<Vec<TrialBatch>, String> {
         let trials = match self.task {
-            Task::Xor { .. } => 2000,
-            Task::Coding(_) => 200,
+            Task::Xor { .. } => delayed_xor::TEST_TRIALS,
+            Task::Coding(_) => autoencoder::TEST_TRIALS,
         };
         batches(&self.loader(2, trials, device)?)
     }
 
-    /// The trials by which the run's best epoch was chosen: 480 of rounds, 100 of a target.
+    /// The trials by which the run's best epoch was chosen.
     ///
     /// # Errors
     /// If the task cannot be.
@@ -213,8 +213,8 @@ impl Learned {
 
     fn validation_loader(&self, device: &Device) -> Result<EpochLoader<Trial, TrialBatch>, String> {
         let trials = match self.task {
-            Task::Xor { .. } => 480,
-            Task::Coding(_) => 100,
+            Task::Xor { .. } => delayed_xor::VALIDATION_TRIALS,
+            Task::Coding(_) => autoencoder::VALIDATION_TRIALS,
         };
         self.loader(1, trials, device)
     }
@@ -287,12 +287,10 @@ impl Learned {
         const EPOCH: usize = 50;
         let device = self.model.network.layer.device().inner();
         let training_device = device.clone().autodiff();
-        let mut model = self.task.fresh(&training_device).map_err(|error| error.to_string())?;
-        let trained = &self.model.network;
-        let gate = trained.layer.config().gate.with_width(width);
-        let layer = with_parameters_of(model.network.layer, &trained.layer).with_gate(gate);
-        model.network.layer = layer.map_err(|error| error.to_string())?;
-        model.network.readout.weight = copied(&model.network.readout.weight, &trained.readout.weight);
+        let fresh = self.task.fresh(&training_device).map_err(|error| error.to_string())?;
+        let mut model = self.into_start_of(fresh);
+        let gate = model.network.layer.config().gate.with_width(width);
+        model.network.layer = model.network.layer.with_gate(gate).map_err(|error| error.to_string())?;
         let resumed = folder.join("checkpoint").exists();
         let folder = Folder::make(folder)?;
         let epochs = iterations.div_ceil(EPOCH);

@@ -126,7 +126,7 @@ impl Constants {
         plan
     }
 
-    /// τ_v, w, α_1 … α_K, `[2 + K]`, of a plan of these values.
+    /// τ_v, w, α_1 … α_K, `[2 + K]`; `plan` gives those that are not learned.
     pub(crate) fn tensor(&self, plan: &ScanPlan, options: &TensorCreationOptions) -> Tensor<1> {
         let fixed = |values: Vec<f64>| {
             let length = values.len();

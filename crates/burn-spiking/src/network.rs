@@ -12,7 +12,7 @@
 
 use crate::error::{ConfigError, at_least_one};
 use crate::rnn::{SpikingRnn, SpikingRnnConfig, Trajectory, outcome};
-use crate::scan::{Body, ScanPlan};
+use crate::scan::{Body, Run, ScanPlan};
 use crate::sequence::run_lengths;
 use crate::state::SpikingState;
 use burn::config::Config;
@@ -152,16 +152,9 @@ impl SpikingNetwork {
         let input = layer.config().turned(input);
         let state = state.unwrap_or_else(|| layer.resting_state(input.dims()[0]));
         let plan = Arc::new(self.plan(false));
-        let mut run = run_lengths(input, lengths, state, |input, state| {
-            let mut run = layer.run(input, Some(state), Some(self.readout.weight.val()), plan.clone());
-            run.output = run.output.map(|output| self.with_bias(output));
-            run
-        });
-        let output = NetworkOutput {
-            output: layer.config().turned(run.output.take().expect("a plan with a readout gives its output")),
-            activity: run.activity.take().expect("a plan with a readout gives its activity"),
-        };
-        (output, outcome(run, layer.config()).1)
+        let run = run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), plan.clone()));
+        let (output, _, state) = self.outcome(run);
+        (output, state)
     }
 
     /// One time step, for use online: output `[B, O]` of input `[B, C]`, and the state after it.
@@ -189,23 +182,27 @@ impl SpikingNetwork {
         state: Option<SpikingState>,
         record: bool,
     ) -> (NetworkOutput, Trajectory, SpikingState) {
-        let config = self.layer.config();
         let plan = Arc::new(self.plan(record));
-        let mut run = self.layer.run(config.turned(input), state, Some(self.readout.weight.val()), plan);
-        let output = run.output.take().expect("a plan with a readout gives its output");
+        self.outcome(self.run_plan(self.layer.config().turned(input), state, plan))
+    }
+
+    /// Runs a plan of this network; its output is o + b.
+    fn run_plan(&self, input: Tensor<3>, state: Option<SpikingState>, plan: Arc<ScanPlan>) -> Run {
+        let mut run = self.layer.run(input, state, Some(self.readout.weight.val()), plan);
+        if let Some(bias) = &self.readout.bias {
+            run.output = run.output.map(|output| output + bias.val().unsqueeze());
+        }
+        run
+    }
+
+    /// A run's parts as the network gives them.
+    fn outcome(&self, mut run: Run) -> (NetworkOutput, Trajectory, SpikingState) {
+        let config = self.layer.config();
         let output = NetworkOutput {
-            output: config.turned(self.with_bias(output)),
+            output: config.turned(run.output.take().expect("a plan with a readout gives its output")),
             activity: run.activity.take().expect("a plan with a readout gives its activity"),
         };
         let (trajectory, state) = outcome(run, config);
         (output, trajectory, state)
-    }
-
-    /// o + b.
-    fn with_bias(&self, output: Tensor<3>) -> Tensor<3> {
-        match &self.readout.bias {
-            Some(bias) => output + bias.val().unsqueeze(),
-            None => output,
-        }
     }
 }

@@ -618,7 +618,7 @@ impl SpikingRnn {
             }
         };
         let constants = self.constants.as_ref().filter(|_| self.plan.constants);
-        let constants = constants.map(|constants| constants.tensor(&constants.plan(&self.plan), &self.options()));
+        let constants = constants.map(|constants| constants.tensor(&self.plan, &self.options()));
         Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None, constants }
     }
 

@@ -4,8 +4,8 @@ use burn::data::dataset::Dataset;
 use burn::tensor::Device;
 use burn_spiking::Averaged;
 use burn_spiking_examples::autoencoder::{
-    CHANNELS, FastWeights, LONG, LONGEST, NEURONS, SystemName, TAU, autoencoder, currents, evaluate, optimizer, rates,
-    without_fast,
+    BATCH, CHANNELS, FastWeights, LONG, LONGEST, NEURONS, SystemName, TAU, TEST_TRIALS, VALIDATION_TRIALS, autoencoder,
+    currents, evaluate, optimizer, rates, without_fast,
 };
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::figures::{self, Inside};
@@ -62,10 +62,7 @@ struct Options {
 
 /// Iterations over which parameters are averaged: c = 0.99.
 const AVERAGE: f64 = 0.99;
-const BATCH: usize = 50;
 const ITERATIONS_PER_EPOCH: usize = 50;
-const VALIDATION_TRIALS: usize = 100;
-const TEST_TRIALS: usize = 200;
 
 #[derive(Serialize)]
 struct Report {

@@ -3,7 +3,7 @@
 use burn::data::dataset::Dataset;
 use burn::tensor::Tensor;
 use burn_spiking::{Averaged, Firing};
-use burn_spiking_examples::delayed_xor::{Start, delayed_xor, layer, optimizer, rates};
+use burn_spiking_examples::delayed_xor::{Start, TEST_TRIALS, VALIDATION_TRIALS, delayed_xor, layer, optimizer, rates};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::figures::{self, Inside};
 use burn_spiking_examples::learned::Learned;
@@ -109,10 +109,8 @@ const GROWTH: f64 = 0.5;
 const GRACE: usize = 40;
 /// Iterations over which parameters are averaged: c = 0.99.
 const AVERAGE: f64 = 0.99;
-const VALIDATION_TRIALS: usize = 480;
-const TEST_TRIALS: usize = 2000;
-/// Trials for each gap in the figure of accuracy against gap.
-const GAP_TRIALS: usize = 240;
+/// Trials for each gap in the figure of accuracy against gap, and for each number of rounds.
+const VARIANT_TRIALS: usize = 240;
 
 #[derive(Serialize)]
 struct Report {
@@ -262,38 +260,36 @@ fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> (Answers, Firin
     (answers, firing)
 }
 
+/// The accuracy in trials of a variant of the task, drawn from a stream of the run's seed.
+fn accuracy(model: &ReadoutNetwork, task: &DelayedXor, stream: u64, options: &Options) -> Result<f64, String> {
+    let data = task.dataset(seeded(options.seed, stream), VARIANT_TRIALS).map_err(|error| error.to_string())?;
+    let device = options.device.device()?;
+    let mut answers = Answers::new();
+    for batch in batches(&EpochLoader::constant(data, TrialBatcher, options.batch as usize, &device))? {
+        answers.merge(&model.forward(batch).answers());
+    }
+    Ok(answers.accuracy())
+}
+
 /// The accuracy where both gaps of each round are equally long, within the trained range and beyond it.
 fn by_gap(model: &ReadoutNetwork, task: &DelayedXor, options: &Options) -> Result<Vec<(f64, f64)>, String> {
-    let device = options.device.device()?;
     let shares = [0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0];
     let mut points = Vec::new();
     for share in shares {
         let gap = (share * options.max_gap).round();
         let gaps = Gaps::Even { min_ms: gap, max_ms: gap };
         let task = DelayedXor { gaps, ..task.clone() }.with_max_gap(gap);
-        let data = task.dataset(seeded(options.seed, 3), GAP_TRIALS).map_err(|error| error.to_string())?;
-        let loader = EpochLoader::constant(data, TrialBatcher, options.batch as usize, &device);
-        let mut answers = Answers::new();
-        for batch in batches(&loader)? {
-            answers.merge(&model.forward(batch).answers());
-        }
-        points.push((gap, answers.accuracy()));
+        points.push((gap, accuracy(model, &task, 3, options)?));
     }
     Ok(points)
 }
 
 /// The accuracy in trials of one to four rounds.
 fn by_rounds(model: &ReadoutNetwork, options: &Options) -> Result<Vec<(usize, f64)>, String> {
-    let device = options.device.device()?;
     let mut points = Vec::new();
     for rounds in 1..=4 {
         let task = DelayedXor::new(rounds, options.max_gap, options.neurons);
-        let data = task.dataset(seeded(options.seed, 4), GAP_TRIALS).map_err(|error| error.to_string())?;
-        let mut answers = Answers::new();
-        for batch in batches(&EpochLoader::constant(data, TrialBatcher, options.batch as usize, &device))? {
-            answers.merge(&model.forward(batch).answers());
-        }
-        points.push((rounds, answers.accuracy()));
+        points.push((rounds, accuracy(model, &task, 4, options)?));
     }
     Ok(points)
 }
