@@ -15,19 +15,34 @@ pub enum DeviceName {
     Flex,
     /// Burn's former CPU backend; needs the feature `ndarray`.
     Ndarray,
+    /// A GPU by Vulkan, Metal or DirectX; needs the feature `wgpu`.
+    Wgpu,
+    /// An NVIDIA GPU by CUDA; needs the feature `cuda`.
+    Cuda,
 }
 
 impl DeviceName {
     /// The device.
     ///
     /// # Errors
-    /// If the program was built without it.
+    /// If the program was built without it, or the machine has no such device.
     pub fn device(self) -> Result<Device, String> {
         match self {
             #[cfg(feature = "flex")]
             Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "ndarray")]
             Self::Ndarray => Ok(Device::ndarray()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => found(
+                || Device::wgpu(Default::default()),
+                "no adapter for wgpu was found: install a driver for Vulkan, Metal or DirectX 12 (a software one is \
+                 mesa-vulkan-drivers on Debian), or use --device flex",
+            ),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => found(
+                || Device::cuda(0),
+                "no CUDA device was found: install NVIDIA's driver and the CUDA toolkit 12 or newer, or use --device flex",
+            ),
             #[allow(unreachable_patterns)]
             other => {
                 let name = other.to_possible_value().expect("no device is hidden").get_name().to_string();
@@ -35,4 +50,18 @@ impl DeviceName {
             }
         }
     }
+}
+
+/// A device that works: Burn panics where it finds none, and only when it is first used.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn found(device: impl Fn() -> Device + std::panic::UnwindSafe, missing: &str) -> Result<Device, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let works = std::panic::catch_unwind(|| {
+        let device = device();
+        let one = burn::tensor::Tensor::<1>::ones([1], &device).into_scalar::<f32>();
+        (one == 1.0).then_some(device)
+    });
+    std::panic::set_hook(hook);
+    works.ok().flatten().ok_or_else(|| missing.to_string())
 }

@@ -88,6 +88,15 @@ pub fn devices() -> Vec<Device> {
     ]
 }
 
+/// The GPU that this build can test on.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub fn gpu() -> Device {
+    #[cfg(feature = "cuda")]
+    return Device::cuda(0);
+    #[cfg(not(feature = "cuda"))]
+    Device::wgpu(Default::default())
+}
+
 /// A network's inputs, or a cost's gradients with respect to them. Empty where the network has no such input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values {

@@ -306,6 +306,7 @@ pub fn vectors_found() -> bool {
 }
 
 /// Whether these vectors are of those that are not served, so that no program need be compiled for them.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) const fn unserved<S: Simd>() -> bool {
     cfg!(target_arch = "x86_64") && size_of::<S::Register>() < 32
 }

@@ -150,13 +150,18 @@ fn planes<B: Backend>(weights: &Slot<B>, plan: &ScanPlan) -> Vec<Field<B>> {
     (0..plan.weight_planes()).filter_map(|m| weights.as_ref().map(|w| w.index(0, m))).collect()
 }
 
+/// What the tape has.
+pub(super) fn kept<B: Backend>(slot: &Slot<B>) -> Field<B> {
+    field(slot).expect("the forward run kept its tape")
+}
+
 /// A slot's tensor.
-fn field<B: Backend>(slot: &Slot<B>) -> Option<Field<B>> {
+pub(super) fn field<B: Backend>(slot: &Slot<B>) -> Option<Field<B>> {
     slot.as_option().map(|tensor| Field(tensor.clone()))
 }
 
 /// x, `[B, T, N]`.
-fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> Field<B> {
+pub(super) fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> Field<B> {
     let drive = Field::<B>(inputs.drive.clone());
     let Some(projection) = field(&inputs.projection) else { return drive };
     let projected = drive.product_last(projection);
@@ -186,8 +191,7 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     let joined = |steps: Vec<Field<B>>| if steps.is_empty() { None } else { Some(Field::stack(steps, 1)) };
     let slot = |field: Option<Field<B>>| Slot::from(field.map(|field| field.0));
     let trace = joined(trace);
-    let output = field(&readout).zip(trace.clone()).map(|(readout, trace)| trace.product_last(readout));
-    let activity = trace.clone().map(|trace| (trace.clone() * trace).summed_but_first());
+    let (output, activity) = output_and_activity(field(&readout), trace.clone());
     let Recording { traces, v, charge } = recorder.finish();
     ScanOutput {
         traces: if traces.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(traces, 0).0) },
@@ -204,6 +208,15 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
             states: Slot::Empty,
         },
     }
+}
+
+/// o, `[B, T, O]`, and A, `[B]`, from the trace that is read out.
+pub(super) fn output_and_activity<B: Backend>(
+    readout: Option<Field<B>>,
+    trace: Option<Field<B>>,
+) -> (Option<Field<B>>, Option<Field<B>>) {
+    let output = readout.zip(trace.clone()).map(|(readout, trace)| trace.product_last(readout));
+    (output, trace.map(|trace| (trace.clone() * trace).summed_but_first()))
 }
 
 /// keep · min(1, L/|λ|) of each sample, `[B, 1]`.
@@ -223,26 +236,12 @@ pub fn adjoint<B: Backend>(
 ) -> InputGradients<B> {
     let weights = planes(&inputs.weights, plan);
     let (v0, s0) = (Field::<B>(inputs.v0.clone()), Field::<B>(inputs.s0.clone()));
-    let kept = |slot: &Slot<B>| field(slot).expect("the forward run kept its tape");
     let (currents, potentials) = (kept(&tape.currents), kept(&tape.potentials));
     let steps = currents.0.shape()[1];
     let zero = v0.zeros(v0.0.shape());
-    let (d_traces, d_v, d_charge) = (field(&gradients.traces), field(&gradients.v), field(&gradients.charge));
+    let (d_v, d_charge) = (field(&gradients.v), field(&gradients.charge));
     let (d_last_v, d_last_s) = (field(&gradients.last_v), field(&gradients.last_s));
-    let mut traces: Vec<Option<Field<B>>> =
-        plan.planes_read().map(|plane| Some(d_traces.as_ref()?.index(0, plane?))).collect();
-    let d_output = field(&gradients.readout);
-    if let (Some(k), Some(readout)) = (plan.readout, field(&inputs.readout)) {
-        let through_output = d_output.clone().map(|d_output| d_output.product_last(readout.transposed()));
-        let through_activity =
-            field(&gradients.activity).map(|d_activity| kept(&tape.trace).times(2.0) * d_activity.unsqueezed_after(2));
-        for more in [through_output, through_activity].into_iter().flatten() {
-            traces[k] = Some(match traces[k].take() {
-                Some(direct) => direct + more,
-                None => more,
-            });
-        }
-    }
+    let traces = direct_errors(&inputs, &tape, &gradients, plan);
 
     let states = if wanted.constants { states_of(&potentials, &v0, &s0, plan) } else { Vec::new() };
     let mut d_tau = zero.clone();
@@ -340,37 +339,92 @@ pub fn adjoint<B: Backend>(
         }
         d_s0.push(d_s);
     }
-    let d_weights: Vec<_> = d_weights.into_iter().flatten().collect();
-    let d_drive = Field::stack(d_drive, 1);
-    let input = Field::<B>(inputs.drive);
-    let projection = field(&inputs.projection);
-    let asked = |wanted: bool, gradient: &dyn Fn() -> Option<Field<B>>| {
-        Slot::from(if wanted { gradient().map(|field| field.0) } else { None })
+    let sums = [&d_tau, &d_width].into_iter().chain(&d_decays).map(|by| by.clone().summed());
+    let found = Found {
+        q: Field::stack(d_drive, 1),
+        weights: d_weights.into_iter().flatten().collect(),
+        v0: lambda,
+        s0: d_s0,
+        constants: if wanted.constants { Some(Field::joined(sums.collect())) } else { None },
     };
-    InputGradients {
-        drive: asked(wanted.drive, &|| {
-            Some(match &projection {
-                Some(projection) => d_drive.clone().product_last(projection.clone().transposed()),
-                None => d_drive.clone(),
-            })
-        }),
-        projection: asked(wanted.projection, &|| {
-            Some(input.clone().rows().transposed().product(d_drive.clone().rows()))
-        }),
-        tonic: asked(wanted.tonic, &|| Some(d_drive.clone().rows().summed_rows())),
-        weights: if d_weights.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(d_weights, 0).0) },
-        v0: lambda.0,
-        s0: if wanted.s0 { Slot::Full(Field::stack(d_s0, 1).0) } else { Slot::Empty },
-        readout: asked(wanted.readout, &|| {
-            let Some(d_output) = d_output.clone() else {
-                return field(&inputs.readout).map(|readout| readout.zeros(readout.0.shape()));
-            };
-            Some(kept(&tape.trace).rows().transposed().product(d_output.rows()))
-        }),
-        constants: asked(wanted.constants, &|| {
-            let sums = [&d_tau, &d_width].into_iter().chain(&d_decays).map(|by| by.clone().summed());
-            Some(Field::joined(sums.collect()))
-        }),
+    found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+}
+
+/// s′ of each synapse type, `[B, T, N]`, with what the readout and the activity add to it.
+pub(super) fn direct_errors<B: Backend>(
+    inputs: &ScanInputs<B>,
+    tape: &ScanTape<B>,
+    gradients: &OutputGradients<B>,
+    plan: &ScanPlan,
+) -> Vec<Option<Field<B>>> {
+    let d_traces = field(&gradients.traces);
+    let mut traces: Vec<Option<Field<B>>> =
+        plan.planes_read().map(|plane| Some(d_traces.as_ref()?.index(0, plane?))).collect();
+    if let (Some(k), Some(readout)) = (plan.readout, field(&inputs.readout)) {
+        let through_output = field(&gradients.readout).map(|d_output| d_output.product_last(readout.transposed()));
+        let through_activity =
+            field(&gradients.activity).map(|d_activity| kept(&tape.trace).times(2.0) * d_activity.unsqueezed_after(2));
+        for more in [through_output, through_activity].into_iter().flatten() {
+            traces[k] = Some(match traces[k].take() {
+                Some(direct) => direct + more,
+                None => more,
+            });
+        }
+    }
+    traces
+}
+
+/// What the way back found.
+pub(super) struct Found<B: Backend> {
+    /// q_t = ∂C/∂x_t, `[B, T, N]`.
+    pub(super) q: Field<B>,
+    /// ∂C/∂W of each plane, `[N, N]`; none if not wanted.
+    pub(super) weights: Vec<Field<B>>,
+    /// ∂C/∂v_0.
+    pub(super) v0: Field<B>,
+    /// ∂C/∂sᵏ_0, `[B, N]` each.
+    pub(super) s0: Vec<Field<B>>,
+    /// Those of the constants.
+    pub(super) constants: Option<Field<B>>,
+}
+
+impl<B: Backend> Found<B> {
+    /// The gradients that are wanted.
+    pub(super) fn gradients(
+        self,
+        inputs: ScanInputs<B>,
+        tape: &ScanTape<B>,
+        d_output: Option<Field<B>>,
+        wanted: Wanted,
+    ) -> InputGradients<B> {
+        let Self { q: d_drive, weights: d_weights, v0, s0: d_s0, constants } = self;
+        let input = Field::<B>(inputs.drive);
+        let projection = field(&inputs.projection);
+        let asked = |wanted: bool, gradient: &dyn Fn() -> Option<Field<B>>| {
+            Slot::from(if wanted { gradient().map(|field| field.0) } else { None })
+        };
+        InputGradients {
+            drive: asked(wanted.drive, &|| {
+                Some(match &projection {
+                    Some(projection) => d_drive.clone().product_last(projection.clone().transposed()),
+                    None => d_drive.clone(),
+                })
+            }),
+            projection: asked(wanted.projection, &|| {
+                Some(input.clone().rows().transposed().product(d_drive.clone().rows()))
+            }),
+            tonic: asked(wanted.tonic, &|| Some(d_drive.clone().rows().summed_rows())),
+            weights: if d_weights.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(d_weights, 0).0) },
+            v0: v0.0,
+            s0: if wanted.s0 { Slot::Full(Field::stack(d_s0, 1).0) } else { Slot::Empty },
+            readout: asked(wanted.readout, &|| {
+                let Some(d_output) = d_output.clone() else {
+                    return field(&inputs.readout).map(|readout| readout.zeros(readout.0.shape()));
+                };
+                Some(kept(&tape.trace).rows().transposed().product(d_output.rows()))
+            }),
+            constants: asked(wanted.constants, &|| constants.clone()),
+        }
     }
 }
 

@@ -73,9 +73,13 @@ pub mod autodiff;
 pub mod composed;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 pub mod field;
 pub(crate) mod finite;
 pub mod reference;
+#[cfg(feature = "cube")]
+mod shapes;
 
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
@@ -240,6 +244,7 @@ impl ScanPlan {
 
 /// A tensor that may be absent.
 #[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
 pub enum Slot<B: Backend> {
     /// Nothing here: not asked for, or zero.
     Empty,
@@ -273,6 +278,7 @@ impl<B: Backend> From<Option<FloatTensor<B>>> for Slot<B> {
 
 /// What a scan runs on. Every one of these has a gradient.
 #[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanInputs<B: Backend> {
     /// x, `[B, T, N]`; with a projection i, `[B, T, C]`.
     pub drive: FloatTensor<B>,
@@ -299,6 +305,7 @@ pub struct ScanInputs<B: Backend> {
 
 /// What a scan gives.
 #[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanOutput<B: Backend> {
     /// The traces read, `[R, B, T, N]`.
     #[extension_type]
@@ -326,6 +333,7 @@ pub struct ScanOutput<B: Backend> {
 
 /// The cost's direct gradients with respect to a scan's outputs; empty where zero.
 #[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
 pub struct OutputGradients<B: Backend> {
     /// s′, `[R, B, T, N]`.
     #[extension_type]
@@ -367,6 +375,7 @@ impl<B: Backend> OutputGradients<B> {
 
 /// What a forward run leaves for its adjoint; which parts is the program's own affair.
 #[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanTape<B: Backend> {
     /// I_t, `[B, T, N]`.
     #[extension_type]
@@ -427,6 +436,7 @@ impl Wanted {
 
 /// The gradients of a scan's inputs, those that are wanted.
 #[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
 pub struct InputGradients<B: Backend> {
     /// ∂C/∂x, `[B, T, N]`, or ∂C/∂i, `[B, T, C]`.
     #[extension_type]
@@ -454,9 +464,16 @@ pub struct InputGradients<B: Backend> {
 }
 
 /// A backend that can run the scan. The default bodies are tensor operations.
-#[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube"),
+    Autodiff
+)]
 pub trait SpikingBackend: Backend {
     /// Runs all steps; keeps the tape for the adjoint if asked to.
+    #[fusion(meta = shapes::of_run)]
     fn spiking_scan(
         #[extension_type] inputs: ScanInputs<Self>,
         plan: Arc<ScanPlan>,
@@ -467,6 +484,7 @@ pub trait SpikingBackend: Backend {
 
     /// Runs the adjoint over all steps, backwards. Where the tape holds the currents and there is no projection, the drive is
     /// not looked at.
+    #[fusion(meta = shapes::of_adjoint)]
     fn spiking_scan_adjoint(
         #[extension_type] inputs: ScanInputs<Self>,
         #[extension_type] tape: ScanTape<Self>,

@@ -1,0 +1,337 @@
+//! The adjoint kernel: all steps of a sample, backwards, in one cube, in one launch.
+//!
+//! The equations are those of [`scan`](crate::scan). A unit owns the λ, Dᵏ, Pᵏ and q of its neurons; the units share Pᵏ of the step
+//! and one bit for each active neuron. An error current Wᵀ P is a sum over a row of the weights for each active neuron: where
+//! few are active a plane of units takes a row, reads it side by side and adds it up; where many are, each unit adds up its own
+//! neuron's, down the columns of the transposed weights, again side by side. Which of the two is a matter of the data, so sums
+//! come out the same in every run.
+//!
+//! What is left to products of matrices, ∂C/∂W among them, is in the rows that the kernel writes: q_t, ΔQ_t and Pᵏ_{t+1}.
+
+use super::layout::Layout;
+use super::model::{Model, charge, constant, density, slopes, spikes};
+use cubecl::prelude::*;
+
+/// The largest share of active neurons, as 1/this, whose rows planes take one by one.
+const FEW: u32 = 4;
+
+/// What is launched for a run: B × cubes of a layout.
+#[cube(launch)]
+pub(super) fn run<F: Float>(
+    currents: &Tensor<F>,
+    potentials: &Tensor<F>,
+    v0: &Tensor<F>,
+    weights: &Tensor<F>,
+    transposed: &Tensor<F>,
+    d_traces: &Tensor<F>,
+    d_v: &Tensor<F>,
+    d_charge: &Tensor<F>,
+    d_last: &Tensor<F>,
+    q_out: &mut Tensor<F>,
+    charge_out: &mut Tensor<F>,
+    p_out: &mut Tensor<F>,
+    starts: &mut Tensor<F>,
+    steps: u32,
+    neurons: u32,
+    limit: InputScalar,
+    keep: InputScalar,
+    #[comptime] given: Given,
+    #[comptime] layout: Layout,
+    #[comptime] model: Model,
+    #[define(F)] _dtype: ElemType,
+) {
+    let n = neurons as usize;
+    let steps = steps as usize;
+    let sample = CUBE_POS_X as usize;
+    let first = CUBE_POS_Y as usize * comptime!(layout.row);
+    let unit = UNIT_POS_X as usize;
+    let batch = CUBE_COUNT_X as usize;
+
+    let row = comptime!(layout.row);
+    let words = comptime!(layout.words);
+    let units = comptime!(layout.units);
+    let per_unit = comptime!(layout.per_unit);
+    let types = comptime!(layout.types.len());
+    let planes = comptime!(layout.planes);
+    let recurrent = comptime!(planes > 0);
+    let zero = F::new(0.0_f32);
+
+    let mut lambda = Array::<F>::new(per_unit);
+    let mut q = Array::<F>::new(per_unit);
+    let mut mu = Array::<F>::new(per_unit);
+    let mut d = Array::<F>::new(comptime!(per_unit * types));
+    let mut p = Array::<F>::new(comptime!((per_unit * planes).max(1)));
+    let mut shared_p = Shared::<[F]>::new_slice(comptime!(if recurrent { planes * row } else { 1 }));
+    let mut shared_mu = Shared::<[F]>::new_slice(comptime!(if recurrent { row } else { 1 }));
+    let bits = Shared::<[Atomic<u32>]>::new_slice(comptime!(if recurrent { 2 * words } else { 1 }));
+    let mut squares = Shared::<[F]>::new_slice(comptime!(if given.restrained { units } else { 1 }));
+
+    for r in 0..per_unit {
+        let neuron = first + unit + r * units;
+        lambda[r] = zero;
+        q[r] = zero;
+        #[unroll]
+        for k in 0..types {
+            d[r * types + k] = zero;
+        }
+        #[unroll]
+        for m in 0..planes {
+            p[r * planes + m] = zero;
+        }
+        if neuron < n {
+            if comptime!(given.last) {
+                lambda[r] = d_last[sample * (types + 1) * n + neuron];
+            }
+        }
+    }
+    if recurrent {
+        let mut word = unit;
+        while word < comptime!(2 * words) {
+            bits[word].store(0u32);
+            word += units;
+        }
+        sync_cube();
+    }
+
+    for back in 0..steps {
+        let t = steps - 1 - back;
+        let now = (back % 2) * words;
+        for r in 0..per_unit {
+            let at = unit + r * units;
+            let neuron = first + at;
+            if neuron < n {
+                let place = (sample * steps + t) * n + neuron;
+                if comptime!(given.v) {
+                    lambda[r] += d_v[place];
+                }
+                let pre = potentials[place];
+                let n_spikes = spikes::<F>(pre);
+                let after = pre - n_spikes;
+                let mut before = v0[sample * n + neuron];
+                if t > 0 {
+                    let pre = potentials[place - n];
+                    before = pre - spikes::<F>(pre);
+                }
+                let gone = charge::<F>(after, comptime!(model.clone()));
+                let dq = n_spikes + (gone - charge::<F>(before, comptime!(model.clone())));
+                charge_out[place] = dq;
+
+                let mut direct = zero;
+                if comptime!(given.charge) {
+                    direct = d_charge[place];
+                }
+                #[unroll]
+                for k in 0..types {
+                    let kind = comptime!(layout.types[k]);
+                    let mut error = constant::<F>(comptime!(kind.decay())) * d[r * types + k];
+                    if comptime!(given.traces && kind.read.is_some()) {
+                        let plane = comptime!(kind.read.unwrap_or(0));
+                        error += d_traces[plane * batch * steps * n + place];
+                    }
+                    if comptime!(given.last) {
+                        if back == 0 {
+                            error += d_last[(sample * (types + 1) + k + 1) * n + neuron];
+                        }
+                    }
+                    d[r * types + k] = error;
+                    direct += constant::<F>(comptime!(kind.jump())) * error;
+                    if comptime!(kind.weights.is_some()) {
+                        let m = comptime!(kind.weights.unwrap_or(0));
+                        let next = q[r] + constant::<F>(comptime!(kind.decay())) * p[r * planes + m];
+                        p[r * planes + m] = next;
+                        shared_p[m * row + at] = next;
+                    }
+                }
+                mu[r] = direct;
+                if recurrent {
+                    let open = density::<F>(after, comptime!(model.clone())) != zero
+                        || density::<F>(before, comptime!(model.clone())) != zero;
+                    if open || dq != zero {
+                        bits[now + at / 32].fetch_or(1u32 << (at % 32) as u32);
+                    }
+                }
+            }
+        }
+        if recurrent {
+            sync_cube();
+            let other = ((back + 1) % 2) * words;
+            let mut word = unit;
+            while word < words {
+                bits[other + word].store(0u32);
+                word += units;
+            }
+            let mut active = 0u32;
+            for word in 0..words {
+                active += bits[now + word].load().count_ones();
+            }
+            let few = active * FEW <= neurons;
+            if comptime!(layout.plane_sums) {
+                if few {
+                    rows_by_planes::<F>(weights, &shared_p, &mut shared_mu, &bits, now, n, comptime!(layout.clone()));
+                }
+            }
+            for r in 0..per_unit {
+                let at = unit + r * units;
+                let word = bits[now + at / 32].load();
+                let open = (word >> (at % 32) as u32) & 1u32 != 0;
+                if open && (comptime!(!layout.plane_sums) || !few) {
+                    #[unroll]
+                    for k in 0..types {
+                        let kind = comptime!(layout.types[k]);
+                        if comptime!(kind.weights.is_some()) {
+                            let m = comptime!(kind.weights.unwrap_or(0));
+                            let mut sum = zero;
+                            for post in 0..n {
+                                sum += transposed[(m * n + post) * n + at] * shared_p[m * row + post];
+                            }
+                            mu[r] += constant::<F>(comptime!(kind.jump())) * sum;
+                        }
+                    }
+                }
+            }
+            // From here on Pᵏ of the step is not read again.
+            sync_cube();
+            if comptime!(layout.plane_sums) {
+                if few {
+                    for r in 0..per_unit {
+                        let at = unit + r * units;
+                        let word = bits[now + at / 32].load();
+                        if (word >> (at % 32) as u32) & 1u32 != 0 {
+                            mu[r] += shared_mu[at];
+                        }
+                    }
+                }
+            }
+        }
+        for r in 0..per_unit {
+            let neuron = first + unit + r * units;
+            if neuron < n {
+                let place = (sample * steps + t) * n + neuron;
+                let pre = potentials[place];
+                let after = pre - spikes::<F>(pre);
+                let mut before = v0[sample * n + neuron];
+                if t > 0 {
+                    let pre = potentials[place - n];
+                    before = pre - spikes::<F>(pre);
+                }
+                let (by_v, by_i) = slopes::<F>(before, currents[place], comptime!(model.clone()));
+                let lambda_pre = lambda[r] + density::<F>(after, comptime!(model.clone())) * mu[r];
+                q[r] = by_i * lambda_pre;
+                lambda[r] = by_v * lambda_pre - density::<F>(before, comptime!(model.clone())) * mu[r];
+            }
+        }
+        if comptime!(given.restrained) {
+            let mut sum = zero;
+            for r in 0..per_unit {
+                sum += lambda[r] * lambda[r];
+            }
+            squares[unit] = sum;
+            sync_cube();
+            let mut total = zero;
+            for other in 0..units {
+                total += squares[other];
+            }
+            let norm = total.sqrt();
+            let mut left = keep.get::<F>();
+            let limit = limit.get::<F>();
+            if norm > limit {
+                left = left * (limit / norm);
+            }
+            for r in 0..per_unit {
+                lambda[r] = lambda[r] * left;
+                q[r] = q[r] * left;
+                #[unroll]
+                for m in 0..planes {
+                    p[r * planes + m] = p[r * planes + m] * left;
+                }
+            }
+        }
+        for r in 0..per_unit {
+            let neuron = first + unit + r * units;
+            if neuron < n {
+                let place = (sample * steps + t) * n + neuron;
+                q_out[place] = q[r];
+                #[unroll]
+                for m in 0..planes {
+                    p_out[m * batch * steps * n + place] = p[r * planes + m];
+                }
+            }
+        }
+    }
+
+    for r in 0..per_unit {
+        let neuron = first + unit + r * units;
+        if neuron < n {
+            let rows = comptime!(1 + types + planes);
+            starts[sample * rows * n + neuron] = lambda[r];
+            #[unroll]
+            for k in 0..types {
+                let kind = comptime!(layout.types[k]);
+                let decay = constant::<F>(comptime!(kind.decay()));
+                starts[(sample * rows + 1 + k) * n + neuron] = decay * d[r * types + k];
+                if comptime!(kind.weights.is_some()) {
+                    let m = comptime!(kind.weights.unwrap_or(0));
+                    starts[(sample * rows + comptime!(1 + types) + m) * n + neuron] = q[r] + decay * p[r * planes + m];
+                }
+            }
+        }
+    }
+}
+
+/// Σ_k c_k W_kᵀ Pᵏ of the active neurons, a row of the weights by a plane of units.
+#[cube]
+fn rows_by_planes<F: Float>(
+    weights: &Tensor<F>,
+    shared_p: &Shared<[F]>,
+    shared_mu: &mut Shared<[F]>,
+    bits: &Shared<[Atomic<u32>]>,
+    now: usize,
+    n: usize,
+    #[comptime] layout: Layout,
+) {
+    let row = comptime!(layout.row);
+    let lanes = PLANE_DIM as usize;
+    let plane = UNIT_POS_X as usize / lanes;
+    let lane = UNIT_POS_X as usize % lanes;
+    let teams = comptime!(layout.units) / lanes;
+    let mut ordinal = 0usize;
+    for word in 0..comptime!(layout.words) {
+        let mut left = bits[now + word].load();
+        while left != 0 {
+            let neuron = word * 32 + left.trailing_zeros() as usize;
+            left &= left - 1;
+            if ordinal % teams == plane {
+                let mut sum = F::new(0.0_f32);
+                #[unroll]
+                for k in 0..comptime!(layout.types.len()) {
+                    let kind = comptime!(layout.types[k]);
+                    if comptime!(kind.weights.is_some()) {
+                        let m = comptime!(kind.weights.unwrap_or(0));
+                        let mut part = F::new(0.0_f32);
+                        let mut post = lane;
+                        while post < n {
+                            part += weights[(m * n + neuron) * n + post] * shared_p[m * row + post];
+                            post += lanes;
+                        }
+                        sum += constant::<F>(comptime!(kind.jump())) * part;
+                    }
+                }
+                let sum = plane_sum(sum);
+                if lane == 0 {
+                    shared_mu[neuron] = sum;
+                }
+            }
+            ordinal += 1;
+        }
+    }
+}
+
+/// Which of the cost's direct gradients are given, and whether the adjoint is restrained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Given {
+    pub(super) traces: bool,
+    pub(super) v: bool,
+    pub(super) charge: bool,
+    pub(super) last: bool,
+    pub(super) restrained: bool,
+}

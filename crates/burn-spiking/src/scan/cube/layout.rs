@@ -1,0 +1,116 @@
+//! How a run is laid over a device: cubes, units, and what a unit holds.
+
+use super::model::Model;
+use crate::scan::ScanPlan;
+use cubecl::ir::features::Plane;
+use cubecl::prelude::*;
+
+/// One synapse type, compiled into the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Type {
+    decay: u64,
+    jump: u64,
+    /// Its plane of the weights.
+    pub(super) weights: Option<usize>,
+    /// Its plane of the traces.
+    pub(super) read: Option<usize>,
+}
+
+impl Type {
+    /// α.
+    pub(super) fn decay(&self) -> f64 {
+        f64::from_bits(self.decay)
+    }
+
+    /// c.
+    pub(super) fn jump(&self) -> f64 {
+        f64::from_bits(self.jump)
+    }
+}
+
+/// What is compiled into a kernel beside the neuron.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Layout {
+    /// The synapse types.
+    pub(super) types: Vec<Type>,
+    /// Planes of weights, M.
+    pub(super) planes: usize,
+    /// Units of a cube.
+    pub(super) units: usize,
+    /// Neurons of a unit.
+    pub(super) per_unit: usize,
+    /// Neurons of a cube: what its shared rows hold.
+    pub(super) row: usize,
+    /// Words of one bit for each neuron of a cube.
+    pub(super) words: usize,
+    /// Whether the device sums over planes.
+    pub(super) plane_sums: bool,
+    pub(super) record_v: bool,
+    pub(super) record_charge: bool,
+    /// Whether the tape is kept.
+    pub(super) tape: bool,
+}
+
+/// Units of a cube at most: beyond, a unit has too few registers for a flow.
+const UNITS: u32 = 512;
+
+/// Bindings of the larger of the two kernels, and the two that launches add.
+const BINDINGS: u32 = 13 + 2;
+
+impl Layout {
+    /// A layout for this run; `None` where the device is too small for it.
+    pub(super) fn of(plan: &ScanPlan, neurons: usize, tape: bool, dtype: ElemType, client: &Client) -> Option<Self> {
+        let properties = client.properties();
+        let hardware = &properties.hardware;
+        let planes = plan.weight_planes();
+        let wide = hardware.plane_size_min.max(1);
+        let most = hardware.max_cube_dim.0.min(hardware.max_units_per_cube).min(UNITS);
+        // A feed-forward run needs no cube for all neurons of a sample: many small cubes keep a device busy.
+        let most = if planes == 0 { most.min(64) } else { most };
+        let units = (neurons as u32).next_multiple_of(wide).min(most).max(1) as usize;
+        let per_unit = if planes == 0 { 1 } else { neurons.div_ceil(units) };
+        let row = units * per_unit;
+        let words = row.div_ceil(32);
+        // The adjoint has the larger rows: Pᵏ and μ, two sets of words, and the sums of each unit.
+        let shared = ((planes + 1) * row + units) * dtype.size() + 3 * words * 4;
+        let fits = planes == 0 || shared <= hardware.max_shared_memory_size;
+        let even = hardware.plane_size_min == hardware.plane_size_max && units as u32 % wide == 0;
+        (fits && hardware.max_bindings >= BINDINGS).then(|| Self {
+            types: plan
+                .synapses
+                .iter()
+                .zip(plan.planes_read())
+                .map(|(synapse, read)| Type {
+                    decay: synapse.decay.to_bits(),
+                    jump: synapse.jump.to_bits(),
+                    weights: synapse.weights,
+                    read,
+                })
+                .collect(),
+            planes,
+            units,
+            per_unit,
+            row,
+            words,
+            plane_sums: even && wide > 1 && properties.features.plane.contains(Plane::Ops),
+            record_v: plan.record_v,
+            record_charge: plan.record_charge,
+            tape,
+        })
+    }
+
+    /// Cubes of a run: one for each sample, and for each part of a feed-forward layer.
+    pub(super) fn cubes(&self, batch: usize, neurons: usize) -> CubeCount {
+        CubeCount::Static(batch as u32, neurons.div_ceil(self.row) as u32, 1)
+    }
+
+    /// Units of a cube.
+    pub(super) fn cube(&self) -> CubeDim {
+        CubeDim::new_1d(self.units as u32)
+    }
+}
+
+/// The model of a plan.
+pub(super) fn model_of(plan: &ScanPlan) -> Model {
+    Model { neuron: plan.neuron.clone(), gate: plan.gate, dt: plan.dt }
+}

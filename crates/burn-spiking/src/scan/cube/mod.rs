@@ -1,0 +1,270 @@
+//! The scan on GPUs: all steps in one launch, forwards and backwards, for every CubeCL runtime from one source.
+//!
+//! [`forward`] and [`adjoint`] are the kernels, [`layout`] how a run is laid over a device, [`model`] flow and gate as a kernel's code,
+//! compiled from the same source as on the CPU by way of [`traced`] numbers. What is no recursion is left to Burn's products of
+//! matrices: the projection before a run, the readout after it, and the gradients of parameters.
+//!
+//! The tape is that of [`composed`], which takes over where the kernel does not serve: learned constants, a network whose rows
+//! outgrow a cube's shared memory, a restrained adjoint without recurrence.
+
+mod adjoint;
+mod forward;
+mod layout;
+mod model;
+mod traced;
+
+use super::composed::{self, Found, direct_errors, drive_of, field, kept, output_and_activity};
+use super::field::Field;
+use super::{
+    Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
+};
+use crate::number::Number;
+use burn::backend::TensorMetadata;
+use burn::backend::cubecl::dtype_to_storage_type;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+use layout::{Layout, model_of};
+use std::sync::Arc;
+
+type Tensors = Field<CubeBackend>;
+
+/// The plan that the kernel runs: it records the trace that is read out, too.
+fn recording(plan: &ScanPlan) -> ScanPlan {
+    let mut plan = plan.clone();
+    if let Some(k) = plan.readout {
+        plan.synapses[k].read = true;
+    }
+    plan
+}
+
+/// The layout of a run; `None` where tensor operations run it.
+fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
+    let neurons = v0.shape()[1];
+    let restrained_apart = plan.adjoint.restraint(1, 1).is_some() && plan.weight_planes() == 0;
+    if plan.body != Body::Kernel || plan.constants || restrained_apart {
+        return None;
+    }
+    assert!(
+        matches!(v0.dtype, DType::F32 | DType::F64),
+        "a spiking scan runs in f32 or f64, not in {:?}; cast the inputs and the layer",
+        v0.dtype
+    );
+    Layout::of(plan, neurons, tape, dtype_to_storage_type(v0.dtype), &v0.client)
+}
+
+/// Space for a tensor like another; of one element where it is not wanted.
+fn space(like: &CubeTensor, wanted: bool, shape: &[usize]) -> CubeTensor {
+    let shape = if wanted { Shape::from(shape.to_vec()) } else { Shape::from([1]) };
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, like.dtype)
+}
+
+/// A tensor as the kernel reads it; of one element where there is none.
+fn given(like: &CubeTensor, tensor: Option<CubeTensor>) -> CubeTensor {
+    tensor.map_or_else(|| space(like, false, &[]), into_contiguous)
+}
+
+fn slot(wanted: bool, tensor: CubeTensor) -> Slot<CubeBackend> {
+    if wanted { Slot::Full(tensor) } else { Slot::Empty }
+}
+
+impl SpikingBackend for CubeBackend {
+    fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, keep_tape: bool) -> ScanOutput<Self> {
+        match layout_of(&recording(&plan), &inputs.v0, keep_tape) {
+            Some(layout) => run(inputs, &plan, layout),
+            None => composed::forward::<Self>(inputs, &plan, keep_tape),
+        }
+    }
+
+    fn spiking_scan_adjoint(
+        inputs: ScanInputs<Self>,
+        tape: ScanTape<Self>,
+        gradients: OutputGradients<Self>,
+        plan: Arc<ScanPlan>,
+        wanted: Wanted,
+    ) -> InputGradients<Self> {
+        match layout_of(&recording(&plan), &inputs.v0, true) {
+            Some(layout) => run_back(inputs, tape, gradients, &plan, wanted, layout),
+            None => composed::adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
+        }
+    }
+}
+
+fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> ScanOutput<CubeBackend> {
+    let drive = into_contiguous(drive_of(&inputs).0);
+    let [batch, steps, neurons] = drive.shape().dims::<3>();
+    let types = plan.synapses.len();
+    let read: Vec<usize> = layout.types.iter().filter_map(|kind| kind.read).collect();
+    let like = &drive;
+    let rows = [batch, steps, neurons];
+    let (v, charge) = (space(like, plan.record_v, &rows), space(like, plan.record_charge, &rows));
+    let traces = space(like, !read.is_empty(), &[read.len(), batch, steps, neurons]);
+    let (currents, potentials) = (space(like, layout.tape, &rows), space(like, layout.tape, &rows));
+    let (last_v, last_s) = (space(like, true, &[batch, neurons]), space(like, true, &[batch, types, neurons]));
+    let keep_tape = layout.tape;
+    let readout_plane = plan.readout.and_then(|k| layout.types[k].read);
+    forward::run::launch(
+        &drive.client,
+        layout.cubes(batch, neurons),
+        layout.cube(),
+        drive.clone().into_tensor_arg(),
+        given(like, inputs.weights.into_option()).into_tensor_arg(),
+        into_contiguous(inputs.v0).into_tensor_arg(),
+        into_contiguous(inputs.s0).into_tensor_arg(),
+        traces.clone().into_tensor_arg(),
+        v.clone().into_tensor_arg(),
+        charge.clone().into_tensor_arg(),
+        currents.clone().into_tensor_arg(),
+        potentials.clone().into_tensor_arg(),
+        last_v.clone().into_tensor_arg(),
+        last_s.clone().into_tensor_arg(),
+        steps as u32,
+        neurons as u32,
+        layout,
+        model_of(plan),
+        dtype_to_storage_type(drive.dtype),
+    );
+
+    let traces: Tensors = Field(traces);
+    let trace = readout_plane.map(|plane| traces.index(0, plane));
+    let (output, activity) = output_and_activity(field(&inputs.readout), trace.clone());
+    let optional = |tensor: Option<Tensors>| Slot::from(tensor.map(|Field(tensor)| tensor));
+    // The planes that were asked for; the kernel may have recorded one more.
+    let asked: Vec<_> = plan.planes_read().zip(&plan.synapses).filter(|(plane, _)| plane.is_some()).collect();
+    let traces = match asked.len() {
+        0 => Slot::Empty,
+        all if all == read.len() => Slot::Full(traces.0),
+        _ => {
+            let recorded = recording(plan);
+            let planes = plan.planes_read().zip(recorded.planes_read());
+            let planes = planes.filter_map(|(asked, recorded)| asked.and(recorded));
+            Slot::Full(Field::stack(planes.map(|plane| traces.index(0, plane)).collect(), 0).0)
+        }
+    };
+    ScanOutput {
+        traces,
+        v: slot(plan.record_v, v),
+        charge: slot(plan.record_charge, charge),
+        readout: optional(output),
+        activity: optional(activity),
+        last_v,
+        last_s,
+        tape: ScanTape {
+            currents: slot(keep_tape, currents),
+            potentials: slot(keep_tape, potentials),
+            trace: if keep_tape { optional(trace) } else { Slot::Empty },
+            states: Slot::Empty,
+        },
+    }
+}
+
+fn run_back(
+    inputs: ScanInputs<CubeBackend>,
+    tape: ScanTape<CubeBackend>,
+    gradients: OutputGradients<CubeBackend>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+    layout: Layout,
+) -> InputGradients<CubeBackend> {
+    let (currents, potentials) = (into_contiguous(kept(&tape.currents).0), into_contiguous(kept(&tape.potentials).0));
+    let [batch, steps, neurons] = currents.shape().dims::<3>();
+    let (types, planes) = (plan.synapses.len(), layout.planes);
+    let like = &currents;
+    let rows = [batch, steps, neurons];
+
+    // s′ of the types that are read, in the planes that the kernel has for them.
+    let errors = direct_errors(&inputs, &tape, &gradients, &recording(plan));
+    let zero = || Field(like.clone()).zeros(rows);
+    let d_traces = errors.iter().any(Option::is_some).then(|| {
+        let read = errors.into_iter().zip(&layout.types).filter(|(_, kind)| kind.read.is_some());
+        let mut read: Vec<Tensors> = read.map(|(error, _)| error.unwrap_or_else(zero)).collect();
+        if read.len() == 1 { read.remove(0).0 } else { Field::stack(read, 0).0 }
+    });
+    let (d_last_v, d_last_s) = (field(&gradients.last_v), field(&gradients.last_s));
+    let d_last = (d_last_v.is_some() || d_last_s.is_some()).then(|| {
+        let like: Tensors = Field(inputs.v0.clone());
+        let v = d_last_v.unwrap_or_else(|| like.zeros([batch, neurons]));
+        let mut all = vec![v];
+        all.extend((0..types).map(|k| match &d_last_s {
+            Some(s) => s.index(1, k),
+            None => like.zeros([batch, neurons]),
+        }));
+        Field::stack(all, 1).0
+    });
+    let restraint = plan.adjoint.restraint(batch, steps);
+    let given_now = adjoint::Given {
+        traces: d_traces.is_some(),
+        v: gradients.v.as_option().is_some(),
+        charge: gradients.charge.as_option().is_some(),
+        last: d_last.is_some(),
+        restrained: restraint.is_some(),
+    };
+    let (limit, keep) = restraint.unwrap_or((0.0, 1.0));
+    let weights = inputs.weights.as_option().cloned();
+    let transposed = weights.clone().map(|weights| Field::<CubeBackend>(weights).transposed().0);
+
+    let (q, charge) = (space(like, true, &rows), space(like, true, &rows));
+    let p = space(like, planes > 0, &[planes, batch, steps, neurons]);
+    let starts = space(like, true, &[batch, 1 + types + planes, neurons]);
+    let element = dtype_to_storage_type(currents.dtype);
+    let cubes = layout.cubes(batch, neurons);
+    let cube = layout.cube();
+    adjoint::run::launch(
+        &currents.client,
+        cubes,
+        cube,
+        currents.clone().into_tensor_arg(),
+        potentials.into_tensor_arg(),
+        into_contiguous(inputs.v0.clone()).into_tensor_arg(),
+        given(like, weights).into_tensor_arg(),
+        given(like, transposed).into_tensor_arg(),
+        given(like, d_traces).into_tensor_arg(),
+        given(like, gradients.v.as_option().cloned()).into_tensor_arg(),
+        given(like, gradients.charge.as_option().cloned()).into_tensor_arg(),
+        given(like, d_last).into_tensor_arg(),
+        q.clone().into_tensor_arg(),
+        charge.clone().into_tensor_arg(),
+        p.clone().into_tensor_arg(),
+        starts.clone().into_tensor_arg(),
+        steps as u32,
+        neurons as u32,
+        InputScalar::new(limit.min(f32::MAX as f64), element),
+        InputScalar::new(keep, element),
+        given_now,
+        layout,
+        model_of(plan),
+        element,
+    );
+
+    let (charge, p, starts): (Tensors, Tensors, Tensors) = (Field(charge), Field(p), Field(starts));
+    let weights: Option<Tensors> = field(&inputs.weights);
+    let s0: Tensors = Field(inputs.s0.clone());
+    let mut d_weights = Vec::new();
+    let mut d_s0 = Vec::new();
+    for (k, synapse) in plan.synapses.iter().enumerate() {
+        let mut d_s = starts.index(1, 1 + k);
+        if let (Some(plane), Some(weights)) = (synapse.weights, &weights) {
+            let p0 = starts.index(1, 1 + types + plane);
+            if wanted.s0 {
+                d_s = d_s + p0.clone().product(weights.index(0, plane).transposed());
+            }
+            if wanted.weights {
+                let sent = charge.clone().rows().transposed().product(p.index(0, plane).rows());
+                d_weights.push((plane, sent.times(synapse.jump) + s0.index(1, k).transposed().product(p0)));
+            }
+        }
+        d_s0.push(d_s);
+    }
+    d_weights.sort_by_key(|(plane, _)| *plane);
+    let found = Found {
+        q: Field(q),
+        weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
+        v0: starts.index(1, 0),
+        s0: d_s0,
+        constants: None,
+    };
+    found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+}

@@ -1,0 +1,59 @@
+//! The shapes of a scan's outputs on a GPU, for Burn's fusion, which hands them out before the scan has run.
+
+use super::{
+    InputGradientsMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata, ScanPlan,
+    ScanTapeMetadata, SlotMetadata, Wanted,
+};
+use burn::backend::fusion::custom::TensorSpec;
+use std::sync::Arc;
+
+/// Those of a run.
+pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tape: &bool) -> ScanOutputMetadata {
+    let spec = |dims: &[usize]| TensorSpec::new(dims.to_vec().into(), inputs.drive.dtype);
+    let slot = |there: bool, dims: &[usize]| if there { SlotMetadata::Full(spec(dims)) } else { SlotMetadata::Empty };
+    let (batch, steps, neurons) = (inputs.drive.shape[0], inputs.drive.shape[1], inputs.v0.shape[1]);
+    let run = [batch, steps, neurons];
+    let read = plan.traces_read();
+    let outputs = match (&inputs.readout, plan.readout) {
+        (SlotMetadata::Full(readout), Some(_)) => Some(readout.shape[1]),
+        _ => None,
+    };
+    ScanOutputMetadata {
+        traces: slot(read > 0, &[read, batch, steps, neurons]),
+        v: slot(plan.record_v, &run),
+        charge: slot(plan.record_charge, &run),
+        readout: slot(outputs.is_some(), &[batch, steps, outputs.unwrap_or(0)]),
+        activity: slot(plan.readout.is_some(), &[batch]),
+        last_v: spec(&[batch, neurons]),
+        last_s: spec(&[batch, plan.synapses.len(), neurons]),
+        tape: ScanTapeMetadata {
+            currents: slot(*keep_tape, &run),
+            potentials: slot(*keep_tape, &run),
+            trace: slot(*keep_tape && plan.readout.is_some(), &run),
+            states: SlotMetadata::Empty,
+        },
+    }
+}
+
+/// Those of an adjoint.
+pub(super) fn of_adjoint(
+    inputs: &ScanInputsMetadata,
+    _tape: &ScanTapeMetadata,
+    _gradients: &OutputGradientsMetadata,
+    _plan: &Arc<ScanPlan>,
+    wanted: &Wanted,
+) -> InputGradientsMetadata {
+    let like = |wanted: bool, slot: &SlotMetadata| if wanted { slot.clone() } else { SlotMetadata::Empty };
+    let neurons = inputs.v0.shape[1];
+    let tonic = TensorSpec::new(vec![neurons].into(), inputs.drive.dtype);
+    InputGradientsMetadata {
+        drive: like(wanted.drive, &SlotMetadata::Full(inputs.drive.clone())),
+        projection: like(wanted.projection, &inputs.projection),
+        tonic: like(wanted.tonic, &SlotMetadata::Full(tonic)),
+        weights: like(wanted.weights, &inputs.weights),
+        v0: inputs.v0.clone(),
+        s0: like(wanted.s0, &SlotMetadata::Full(inputs.s0.clone())),
+        readout: like(wanted.readout, &inputs.readout),
+        constants: like(wanted.constants, &inputs.constants),
+    }
+}

@@ -1,0 +1,131 @@
+//! The GPU's kernels against the CPU in double precision. On a machine without a GPU, software Vulkan runs them.
+//!
+//! `GRADIENT_DRAWS=n` changes the number of random networks.
+
+#![cfg(all(feature = "flex", any(feature = "wgpu", feature = "cuda")))]
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_spiking::{Adjoint, Body, Gate, Initial, Neuron, SpikingRnn, SpikingRnnConfig};
+use burn_spiking_tests::{Draw, crowds, draws, gpu, relative_distance};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+fn sample_of(draws: impl Strategy<Value = Draw>, count: usize) -> impl Iterator<Item = Draw> {
+    let count = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    (0..count).map(move |_| draws.new_tree(&mut runner).expect("draws reject nothing").current())
+}
+
+/// How far single precision may be off: a network magnifies rounding by its own sensitivity, which is measured on the CPU in
+/// double precision.
+fn allowed(draw: &Draw, exact: &burn_spiking_tests::Values) -> f64 {
+    let off_by_rounding = (0..4)
+        .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&Device::flex(), DType::F64, Body::Kernel))
+        .map(|jittered| jittered.distance(exact))
+        .fold(0.0, f64::max);
+    2e-6 + 20.0 * off_by_rounding
+}
+
+fn compare(draw: &Draw, at: usize) {
+    let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
+    let distance = draw.by_op(&gpu(), DType::F32, Body::Kernel).distance(&exact);
+    let allowed = allowed(draw, &exact);
+    assert!(distance <= allowed, "draw {at}: {distance:e}, allowed {allowed:e}, for {:?}", draw.plan);
+}
+
+#[test]
+fn kernels_agree_with_the_cpu() {
+    sample_of(draws(), 40).enumerate().for_each(|(at, draw)| compare(&draw, at));
+}
+
+#[test]
+fn kernels_agree_with_the_cpu_where_many_neurons_are_active() {
+    sample_of(crowds(), 6).enumerate().for_each(|(at, draw)| compare(&draw, at));
+}
+
+#[test]
+fn a_restrained_adjoint_is_the_cpus() {
+    for (at, mut draw) in sample_of(draws(), 6).enumerate() {
+        let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
+        draw.plan.adjoint = Adjoint::Restrained { limit: Some(0.5), keep: 0.9 };
+        assert!(
+            draw.by_op(&Device::flex(), DType::F64, Body::Kernel).distance(&exact) > 1e-3,
+            "draw {at} is restrained"
+        );
+        compare(&draw, at);
+    }
+}
+
+/// A planted error is seen.
+#[test]
+fn another_networks_gradient_does_not_pass() {
+    let draw = sample_of(draws(), 1).next().expect("one");
+    let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
+    let mut other = draw.clone();
+    other.plan.gate = other.plan.gate.with_width(other.plan.gate.width() * 0.999);
+    assert!(other.by_op(&gpu(), DType::F32, Body::Kernel).distance(&exact) > allowed(&draw, &exact));
+}
+
+/// A layer's loss, the gradients of its W and U, and its trace, on a device. Its input is strided.
+fn trained_once(layer: &SpikingRnn, device: &Device, [batch, steps]: [usize; 2]) -> [Vec<f64>; 4] {
+    let device = device.clone().autodiff();
+    let layer = layer.clone().fork(&device);
+    let channels = layer.config().d_input;
+    let value = |at: usize| ((at * 7919) % 101) as f32 * 0.02 - 0.6;
+    let values: Vec<f32> = (0..batch * channels * steps).map(value).collect();
+    let input = Tensor::<3>::from_data(TensorData::new(values, [batch, channels, steps]), &device);
+    let (trajectory, state) = layer.forward(input.swap_dims(1, 2), None);
+    let trace = trajectory.trace();
+    let loss = trace.clone().square().mean() + state.v.mean() * 0.1;
+    let gradients = loss.clone().backward();
+    let list = |data: TensorData| -> Vec<f64> { data.iter::<f64>().collect() };
+    [
+        list(loss.into_data()),
+        list(layer.recurrent[0].grad(&gradients).expect("learned").into_data()),
+        list(layer.input.grad(&gradients).expect("learned").into_data()),
+        list(trace.into_data()),
+    ]
+}
+
+fn compare_layers(config: &SpikingRnnConfig, sizes: [usize; 2]) {
+    let layer = config.init(&Device::flex()).expect("a layer");
+    // Parameters are drawn when they are first looked at.
+    let _drawn = layer.clone().num_params();
+    let here = trained_once(&layer, &Device::flex(), sizes);
+    let there = trained_once(&layer, &gpu(), sizes);
+    for (name, (a, b)) in ["loss", "W", "U", "trace"].into_iter().zip(here.iter().zip(&there)) {
+        let distance = relative_distance(a, b);
+        assert!(distance < 1e-4, "{name}: {distance:e} for {sizes:?} of {config:?}");
+    }
+}
+
+/// A layer that magnifies rounding little.
+fn calm(neurons: usize) -> SpikingRnnConfig {
+    let initial = Initial { recurrent: 0.1, ..Initial::of(&Neuron::Nif, 20.0) };
+    SpikingRnnConfig::new(3, neurons).with_neuron(Neuron::Nif).with_initial(Some(initial))
+}
+
+#[test]
+fn layers_of_odd_sizes_agree_with_the_cpu() {
+    // Below, at and above the largest cube; one sample; long runs.
+    for (neurons, sizes) in [(1, [1, 7]), (33, [1, 400]), (512, [2, 20]), (700, [1, 20])] {
+        for width in [0.1, 1.0] {
+            compare_layers(&calm(neurons).with_gate(Gate::Quintic { width }), sizes);
+        }
+    }
+}
+
+#[test]
+fn layers_too_large_for_a_cube_run_in_tensor_operations() {
+    compare_layers(&calm(6000), [1, 3]);
+}
+
+#[test]
+fn runs_repeat_bit_for_bit() {
+    let config = calm(70).with_gate(Gate::Quintic { width: 0.3 });
+    let layer = config.init(&Device::flex()).expect("a layer");
+    let _drawn = layer.clone().num_params();
+    let runs: Vec<_> = (0..3).map(|_| trained_once(&layer, &gpu(), [5, 60])).collect();
+    assert!(runs.iter().all(|run| *run == runs[0]));
+}
