@@ -311,19 +311,20 @@ pub struct SpikingRnn {
 /// Pairs that are not connected.
 #[derive(Module, Debug)]
 struct Missing {
-    /// True where there is no connection, `[pre, post]`.
-    pairs: Tensor<2, Bool>,
+    /// 1 where there is a connection, else 0, `[pre, post]`. Numbers, since Burn 0.22 cannot move booleans from a CPU to a GPU.
+    there: Tensor<2>,
 }
 
 impl Missing {
     /// `None` if nothing is missing.
     fn of(connected: &[bool], shape: [usize; 2], device: &Device) -> Option<Self> {
-        let missing: Vec<bool> = connected.iter().map(|there| !there).collect();
-        missing.contains(&true).then(|| Self { pairs: Tensor::from_data(TensorData::new(missing, shape), device) })
+        let there: Vec<f32> = connected.iter().map(|&there| there as u8 as f32).collect();
+        connected.contains(&false).then(|| Self { there: Tensor::from_data(TensorData::new(there, shape), device) })
     }
 
     fn erase(&self, weights: Tensor<2>) -> Tensor<2> {
-        weights.mask_fill(self.pairs.clone(), 0.0)
+        let there = self.there.clone().cast(weights.dtype());
+        weights * there
     }
 }
 
@@ -492,7 +493,7 @@ impl SpikingRnn {
                 "connections are {dims:?}, but must be [{n}, {n}] for {n} neurons; give one for each pair [pre, post]"
             )));
         }
-        self.missing[k] = Some(Missing { pairs: connected.bool_not().to_device(&self.device().inner()) });
+        self.missing[k] = Some(Missing { there: connected.float().to_device(&self.device().inner()) });
         Ok(self)
     }
 

@@ -176,7 +176,7 @@ fn run_back(
     let rows = [batch, steps, neurons];
 
     // s′ of the types that are read, in the planes that the kernel has for them.
-    let errors = direct_errors(&inputs, &tape, &gradients, &recording(plan));
+    let errors = direct_errors(&inputs, &tape, &gradients, plan);
     let zero = || Field(like.clone()).zeros(rows);
     let d_traces = errors.iter().any(Option::is_some).then(|| {
         let read = errors.into_iter().zip(&layout.types).filter(|(_, kind)| kind.read.is_some());
