@@ -30,6 +30,17 @@ peers folder="peers-env":
 compare-peers python="peers-env/bin/python" *args="":
     cargo run --release -p burn-spiking-examples --bin compare -- --peers {{python}} {{args}}
 
+# The same on a GPU (device: cuda or wgpu), at a size that fills one. The peers need JAX and PyTorch for CUDA:
+# `just peers-gpu`. The program it builds has all it needs in one file, so it can be carried to a machine without a network.
+bench-gpu device="cuda" *args="":
+    cargo run --release -p burn-spiking-examples --features {{device}} --bin compare -- --device {{device}} \
+        --batch 256 --steps 1000 --neurons 512 --width 0.1 --repeat 8 --out runs/compare-{{device}} {{args}}
+
+# The peers' Python environment for `just bench-gpu cuda --peers peers-env-gpu/bin/python`.
+peers-gpu folder="peers-env-gpu":
+    python3 -m venv {{folder}}
+    {{folder}}/bin/pip install -r examples/peers/requirements-gpu.txt
+
 # Times the op by shape, with Criterion.
 bench *args:
     cargo bench --workspace --bench scan -- {{args}}

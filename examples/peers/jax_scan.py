@@ -2,10 +2,12 @@
 
 import os
 
-from measure import arguments, network, report, write
+from measure import arguments, network, on_cuda, report, write
 
 args = arguments()
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = "cuda" if on_cuda(args) else "cpu"
+# Products in the precision that was asked for, as everywhere else.
+os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
 os.environ["JAX_ENABLE_X64"] = "1"
 
 import jax

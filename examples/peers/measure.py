@@ -18,6 +18,12 @@ def arguments():
     return parser.parse_args()
 
 
+def on_cuda(args):
+    """Whether to run on a GPU; known before JAX is imported."""
+    with open(args.constants) as file:
+        return json.load(file)["cuda"]
+
+
 def network(args):
     tensors = load_file(args.network)
     data = {name: tensors.pop(name) for name in ("input", "target", "v0")}

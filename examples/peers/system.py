@@ -32,6 +32,7 @@ class System:
     decays: list
     recurrent: bool
     double: bool
+    cuda: bool
 
     @classmethod
     def read(cls, xp, stop, path):

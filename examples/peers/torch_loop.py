@@ -1,16 +1,17 @@
 """The system in PyTorch: a loop over time, its step compiled if asked for."""
 
 import torch
-from measure import arguments, network, report, write
+from measure import arguments, network, on_cuda, report, write
 from system import System
 
 args = arguments()
 system = System.read(torch, torch.Tensor.detach, args.constants)
+device = "cuda" if on_cuda(args) else "cpu"
 parameters, data = network(args)
-parameters = {name: torch.from_numpy(value).requires_grad_() for name, value in parameters.items()}
-series, target = (torch.from_numpy(data[name]).transpose(0, 1).contiguous() for name in ("input", "target"))
-v0 = torch.from_numpy(data["v0"])
-off_diagonal = 1 - torch.eye(v0.shape[1], dtype=v0.dtype)
+parameters = {name: torch.from_numpy(value).to(device).requires_grad_() for name, value in parameters.items()}
+series, target = (torch.from_numpy(data[name]).to(device).transpose(0, 1).contiguous() for name in ("input", "target"))
+v0 = torch.from_numpy(data["v0"]).to(device)
+off_diagonal = 1 - torch.eye(v0.shape[1], dtype=v0.dtype, device=device)
 
 
 def step(v, sent, traces, series, projection, tonic, weights):
@@ -39,13 +40,15 @@ def gradient():
         parameter.grad = None
     cost, largest = run()
     cost.backward()
+    if device == "cuda":
+        torch.cuda.synchronize()
     return cost, largest
 
 
 if args.gradients:
     cost, largest = gradient()
     system.check(float(largest))
-    write(args, cost.detach().numpy(), {name: p.grad.numpy() for name, p in parameters.items()})
+    write(args, cost.detach().cpu().numpy(), {name: p.grad.cpu().numpy() for name, p in parameters.items()})
 else:
     if args.compile:
         # Compiles both directions before anything is measured; a few steps will do.

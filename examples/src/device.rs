@@ -3,7 +3,7 @@
 // Burn 0.22 deprecates its NdArray backend, which users may still ask for.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,16 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
+    /// Whether it is a GPU, whose memory a process does not have among its own.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::Wgpu | Self::Cuda)
+    }
+
+    /// The precision in which gradients are compared: double, but for Vulkan and its like, which have no functions of it.
+    pub fn exact(self) -> DType {
+        if self == Self::Wgpu { DType::F32 } else { DType::F64 }
+    }
+
     /// The device.
     ///
     /// # Errors

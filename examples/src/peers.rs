@@ -63,6 +63,8 @@ pub struct Constants {
     pub recurrent: bool,
     /// Whether numbers are double precision.
     pub double: bool,
+    /// Whether to run on a GPU by CUDA.
+    pub cuda: bool,
 }
 
 /// A network with its input and target.
@@ -166,10 +168,10 @@ fn view(data: &TensorData) -> Result<TensorView<'_>, String> {
 }
 
 fn doubles(tensor: &TensorView) -> Result<TensorData, String> {
-    if tensor.dtype() != Dtype::F64 {
-        return Err(format!("a peer's gradient is {:?}, but was asked for in F64", tensor.dtype()));
-    }
-    let (numbers, _) = tensor.data().as_chunks::<8>();
-    let numbers: Vec<f64> = numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
+    let numbers: Vec<f64> = match tensor.dtype() {
+        Dtype::F64 => tensor.data().as_chunks::<8>().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect(),
+        Dtype::F32 => tensor.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes) as f64).collect(),
+        other => return Err(format!("a peer's gradient is {other:?}, but was asked for in F64 or F32")),
+    };
     Ok(TensorData::new(numbers, tensor.shape().to_vec()))
 }

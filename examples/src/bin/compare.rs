@@ -85,8 +85,10 @@ struct Report {
     jax: Option<Measured>,
     torch: Option<Measured>,
     torch_compiled: Option<Measured>,
-    /// Largest relative difference of a parameter's gradient between op and automatic BPTT, in f64, at a length where
-    /// rounding does not grow.
+    /// Where the op, its tensor operations and Burn's automatic BPTT ran.
+    device: String,
+    /// Largest relative difference of a parameter's gradient between op and automatic BPTT, at a length where rounding does not
+    /// grow; in f64, but on wgpu in f32.
     gradient_difference: f64,
     /// The same of each other way, and of its cost.
     gradient_differences: BTreeMap<String, f64>,
@@ -156,6 +158,7 @@ fn described(args: &Args, problem: &Problem, dtype: DType) -> Description {
             decays: config.synapses.iter().map(|synapse| (-DT / synapse.tau).exp()).collect(),
             recurrent: !args.system.feed_forward,
             double: dtype == DType::F64,
+            cuda: args.device == DeviceName::Cuda,
         },
     }
 }
@@ -173,7 +176,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     let (rate_hz, active_share) = (firing.rate_hz(), firing.active_share());
 
     let gradient_steps = args.system.steps.min(SAFE_STEPS);
-    let short = problem(args, gradient_steps, DType::F64)?;
+    let short = problem(args, gradient_steps, args.device.exact())?;
     let of_op = short.gradients(Way::Layer);
     let gradient_difference = difference(&of_op, &short.gradients(Way::BurnBptt))?;
     let mut gradient_differences =
@@ -197,7 +200,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         let peers = Peers::new(python, &folder)?;
         let timed = problem(args, args.system.steps, args.dtype.dtype())?;
         let timed = described(args, &timed, args.dtype.dtype());
-        let short = described(args, &short, DType::F64);
+        let short = described(args, &short, args.device.exact());
         for peer in Peer::ALL {
             eprintln!("measuring {} ...", peer.title());
             let found = peers.gradients(peer, &short)?;
@@ -225,6 +228,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         jax: of_peers.get(&Peer::Jax).cloned(),
         torch: of_peers.get(&Peer::Torch).cloned(),
         torch_compiled: of_peers.get(&Peer::TorchCompiled).cloned(),
+        device: name(&args.device),
         gradient_difference,
         gradient_differences,
         gradient_steps,
@@ -272,7 +276,11 @@ fn print(args: &Args, report: &Report) {
             measured.ms / report.op.ms
         );
     }
-    print!("largest relative difference to the op's gradients (f64, {} steps):", report.gradient_steps);
+    if args.device.is_gpu() {
+        println!("on {}; peak MB is the program's own memory, not the GPU's", report.device);
+    }
+    let exact = if args.device.exact() == DType::F64 { "f64" } else { "f32" };
+    print!("largest relative difference to the op's gradients ({exact}, {} steps):", report.gradient_steps);
     print!(" Burn's BPTT {:.1e}", report.gradient_difference);
     report.gradient_differences.iter().for_each(|(name, difference)| print!(", {name} {difference:.1e}"));
     println!();

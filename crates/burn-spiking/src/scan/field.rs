@@ -138,6 +138,15 @@ impl<B: Backend> Field<B> {
         Self(B::float_reshape(self.0, Shape::from(longer.collect::<Vec<usize>>())))
     }
 
+    /// With a new axis of one at this place.
+    #[cfg(feature = "cube")]
+    pub(crate) fn unsqueezed_at(self, axis: usize) -> Self {
+        let shape = self.0.shape();
+        let mut longer: Vec<usize> = (0..shape.num_dims()).map(|d| shape[d]).collect();
+        longer.insert(axis, 1);
+        Self(B::float_reshape(self.0, Shape::from(longer)))
+    }
+
     /// With this many new axes of one after its own.
     pub(crate) fn unsqueezed_after(self, axes: usize) -> Self {
         let shape = self.0.shape();

@@ -79,6 +79,8 @@ pub mod field;
 pub(crate) mod finite;
 pub mod reference;
 #[cfg(feature = "cube")]
+mod segmented;
+#[cfg(feature = "cube")]
 mod shapes;
 
 use crate::error::{ConfigError, positive, positive_at_most};
@@ -112,15 +114,15 @@ pub enum Body {
     TensorOps,
 }
 
-/// What the CPU kernel keeps of a run for its adjoint. The gradients of drive and initial
+/// What a kernel keeps of a run for its adjoint. The gradients of drive and initial
 /// state are the same to the last bit, since what is not kept is computed again from what is, by the same program; those of
 /// parameters to rounding, since sums over steps end in other places.
 ///
 /// The steps are cut into segments. The adjoint runs each segment again, forwards, with its rows in cache, before it goes back
-/// through it.
+/// through it. On a GPU a segment is a run of its own, and what is kept of it, where the states are not enough, is every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Checkpoint {
-    /// The states; and the currents, too, of a run that gives trajectories and whose steps are expected to use many rows of the
+    /// On a GPU all steps, up to a gigabyte of them. On the CPU the states; and the currents, too, of a run that gives trajectories and whose steps are expected to use many rows of the
     /// weights, which then cost more to send again. Segments of about √T steps, fewer where their rows would outgrow the cache.
     #[default]
     Auto,

@@ -1,5 +1,6 @@
 //! The shapes of a scan's outputs on a GPU, for Burn's fusion, which hands them out before the scan has run.
 
+use super::segmented;
 use super::{
     InputGradientsMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata, ScanPlan,
     ScanTapeMetadata, SlotMetadata, Wanted,
@@ -26,11 +27,19 @@ pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tap
         activity: slot(plan.readout.is_some(), &[batch]),
         last_v: spec(&[batch, neurons]),
         last_s: spec(&[batch, plan.synapses.len(), neurons]),
-        tape: ScanTapeMetadata {
-            currents: slot(*keep_tape, &run),
-            potentials: slot(*keep_tape, &run),
-            trace: slot(*keep_tape && plan.readout.is_some(), &run),
-            states: SlotMetadata::Empty,
+        tape: match segmented::every(plan, run, inputs.drive.dtype.size()).filter(|_| *keep_tape) {
+            None => ScanTapeMetadata {
+                currents: slot(*keep_tape, &run),
+                potentials: slot(*keep_tape, &run),
+                trace: slot(*keep_tape && plan.readout.is_some(), &run),
+                states: SlotMetadata::Empty,
+            },
+            Some(every) => ScanTapeMetadata {
+                currents: SlotMetadata::Empty,
+                potentials: SlotMetadata::Empty,
+                trace: SlotMetadata::Empty,
+                states: slot(true, &[batch, steps.div_ceil(every), 1 + plan.synapses.len(), neurons]),
+            },
         },
     }
 }

@@ -4,6 +4,8 @@
 //! compiled from the same source as on the CPU by way of [`traced`] numbers. What is no recursion is left to Burn's products of
 //! matrices: the projection before a run, the readout after it, and the gradients of parameters.
 //!
+//! A run whose rows would fill the memory is cut into segments, see [`segmented`].
+//!
 //! The tape is that of [`composed`], which takes over where the kernel does not serve: learned constants, a network whose rows
 //! outgrow a cube's shared memory, a restrained adjoint without recurrence.
 
@@ -15,6 +17,7 @@ mod traced;
 
 use super::composed::{self, Found, direct_errors, drive_of, field, kept, output_and_activity};
 use super::field::Field;
+use super::segmented;
 use super::{
     Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
 };
@@ -73,9 +76,9 @@ fn slot(wanted: bool, tensor: CubeTensor) -> Slot<CubeBackend> {
 
 impl SpikingBackend for CubeBackend {
     fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, keep_tape: bool) -> ScanOutput<Self> {
-        match layout_of(&recording(&plan), &inputs.v0, keep_tape) {
-            Some(layout) => run(inputs, &plan, layout),
-            None => composed::forward::<Self>(inputs, &plan, keep_tape),
+        match every_of(&inputs, &plan).filter(|_| keep_tape) {
+            Some(every) => segmented::forward(inputs, &plan, every, forward_of),
+            None => forward_of(inputs, &plan, keep_tape),
         }
     }
 
@@ -86,10 +89,36 @@ impl SpikingBackend for CubeBackend {
         plan: Arc<ScanPlan>,
         wanted: Wanted,
     ) -> InputGradients<Self> {
-        match layout_of(&recording(&plan), &inputs.v0, true) {
-            Some(layout) => run_back(inputs, tape, gradients, &plan, wanted, layout),
-            None => composed::adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
+        match every_of(&inputs, &plan) {
+            Some(every) => segmented::adjoint((inputs, tape), gradients, &plan, wanted, every, forward_of, adjoint_of),
+            None => adjoint_of(inputs, tape, gradients, &plan, wanted),
         }
+    }
+}
+
+/// Steps of a segment, if a run is cut.
+fn every_of(inputs: &ScanInputs<CubeBackend>, plan: &ScanPlan) -> Option<usize> {
+    let [batch, steps, _] = inputs.drive.shape().dims::<3>();
+    segmented::every(plan, [batch, steps, inputs.v0.shape()[1]], inputs.v0.dtype.size())
+}
+
+fn forward_of(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<CubeBackend> {
+    match layout_of(&recording(plan), &inputs.v0, keep_tape) {
+        Some(layout) => run(inputs, plan, layout),
+        None => composed::forward::<CubeBackend>(inputs, plan, keep_tape),
+    }
+}
+
+fn adjoint_of(
+    inputs: ScanInputs<CubeBackend>,
+    tape: ScanTape<CubeBackend>,
+    gradients: OutputGradients<CubeBackend>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<CubeBackend> {
+    match layout_of(&recording(plan), &inputs.v0, true) {
+        Some(layout) => run_back(inputs, tape, gradients, plan, wanted, layout),
+        None => composed::adjoint::<CubeBackend>(inputs, tape, gradients, plan, wanted),
     }
 }
 

@@ -1,0 +1,147 @@
+//! Checkpoints for programs that run all their steps at once: a run cut into segments, each a run of its own.
+//!
+//! Forwards, a segment starts from the state that the one before it ended in, and only these states are kept. Backwards, a segment
+//! is run again from its state, now with its tape, and its adjoint takes ∂C/∂v_0 and ∂C/∂s_0 of the segment after it as the
+//! gradients of its own end: two calls in sequence are one. Memory grows as B √T N where all steps would take B T N.
+
+use super::field::Field;
+use super::{
+    Adjoint, Checkpoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, Wanted,
+};
+use burn::backend::{Backend, Slice, TensorMetadata, tensor::FloatTensor};
+
+/// Bytes of a run's rows, `[B, T, N]` of them, up to which all of them are kept.
+const KEPT: usize = 1 << 30;
+
+/// Rows that a run and its adjoint have at a time, about.
+const ROWS: usize = 8;
+
+/// Steps of a segment; `None` where all steps are kept.
+pub(super) fn every(plan: &ScanPlan, [batch, steps, neurons]: [usize; 3], size: usize) -> Option<usize> {
+    let root = (steps as f64).sqrt().ceil() as usize;
+    let every = match plan.checkpoint {
+        // A restrained adjoint is restrained in each step from the end on, and cannot be cut.
+        _ if plan.adjoint != Adjoint::Exact => steps,
+        Checkpoint::Auto if batch * steps * neurons * size * ROWS <= KEPT => steps,
+        Checkpoint::Currents => steps,
+        Checkpoint::Auto | Checkpoint::States => root,
+        Checkpoint::Every(every) => every,
+    };
+    (every < steps).then_some(every)
+}
+
+/// Some steps of `[B, T, ..]`.
+fn steps_of<B: Backend>(tensor: FloatTensor<B>, axis: usize, [from, to]: [usize; 2]) -> FloatTensor<B> {
+    let mut slices = vec![Slice::full(); axis + 1];
+    slices[axis] = Slice::new(from as isize, Some(to as isize), 1);
+    B::float_slice(tensor, &slices)
+}
+
+fn joined<B: Backend>(parts: Vec<Slot<B>>, axis: usize) -> Slot<B> {
+    let parts: Option<Vec<_>> = parts.into_iter().map(Slot::into_option).collect();
+    parts.map(|mut parts| if parts.len() == 1 { parts.remove(0) } else { B::float_cat(parts, axis) }).into()
+}
+
+fn summed<B: Backend>(parts: Vec<Slot<B>>) -> Slot<B> {
+    parts.into_iter().filter_map(Slot::into_option).reduce(B::float_add).into()
+}
+
+/// The segments of a run in order.
+fn segments(steps: usize, every: usize) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator {
+    (0..steps.div_ceil(every)).map(move |at| [at * every, ((at + 1) * every).min(steps)])
+}
+
+/// Runs all steps in segments of `every`, each by `run`; the tape has the states before them, `[B, segments, 1 + K, N]`.
+pub(super) fn forward<B: Backend>(
+    inputs: ScanInputs<B>,
+    plan: &ScanPlan,
+    every: usize,
+    run: impl Fn(ScanInputs<B>, &ScanPlan, bool) -> ScanOutput<B>,
+) -> ScanOutput<B> {
+    let steps = inputs.drive.shape()[1];
+    let (mut v, mut s) = (inputs.v0.clone(), inputs.s0.clone());
+    let (mut states, mut parts) = (Vec::new(), Vec::new());
+    for segment in segments(steps, every) {
+        let start: Field<B> = Field(v.clone());
+        states.push(Field::<B>(B::float_cat(vec![start.unsqueezed_at(1).0, s.clone()], 1)));
+        let drive = steps_of::<B>(inputs.drive.clone(), 1, segment);
+        let part = run(ScanInputs { drive, v0: v, s0: s, ..inputs.clone() }, plan, false);
+        (v, s) = (part.last_v.clone(), part.last_s.clone());
+        parts.push(part);
+    }
+    let mut collected: [Vec<Slot<B>>; 5] = Default::default();
+    for part in parts {
+        let slots = [part.traces, part.v, part.charge, part.readout, part.activity];
+        collected.iter_mut().zip(slots).for_each(|(all, slot)| all.push(slot));
+    }
+    let [traces, v_rows, charge, readout, activity] = collected;
+    ScanOutput {
+        traces: joined(traces, 2),
+        v: joined(v_rows, 1),
+        charge: joined(charge, 1),
+        readout: joined(readout, 1),
+        activity: summed(activity),
+        last_v: v,
+        last_s: s,
+        tape: ScanTape { states: Slot::Full(Field::stack(states, 1).0), ..ScanTape::empty() },
+    }
+}
+
+/// The adjoint of [`forward`], each segment by `run` and `back`.
+pub(super) fn adjoint<B: Backend>(
+    (inputs, tape): (ScanInputs<B>, ScanTape<B>),
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+    every: usize,
+    run: impl Fn(ScanInputs<B>, &ScanPlan, bool) -> ScanOutput<B>,
+    back: impl Fn(ScanInputs<B>, ScanTape<B>, OutputGradients<B>, &ScanPlan, Wanted) -> InputGradients<B>,
+) -> InputGradients<B> {
+    let steps = inputs.drive.shape()[1];
+    let states = Field::<B>(tape.states.into_option().expect("the forward run kept its states"));
+    let types = plan.synapses.len();
+    let (mut last_v, mut last_s) = (gradients.last_v.clone(), gradients.last_s.clone());
+    let mut found = Vec::new();
+    for (at, segment) in segments(steps, every).enumerate().rev() {
+        let state = states.index(1, at);
+        let part = |slot: &Slot<B>, axis| {
+            Slot::from(slot.as_option().map(|tensor| steps_of::<B>(tensor.clone(), axis, segment)))
+        };
+        let inputs = ScanInputs {
+            drive: steps_of::<B>(inputs.drive.clone(), 1, segment),
+            v0: state.index(1, 0).0,
+            s0: steps_of::<B>(state.0.clone(), 1, [1, 1 + types]),
+            ..inputs.clone()
+        };
+        let gradients = OutputGradients {
+            traces: part(&gradients.traces, 2),
+            v: part(&gradients.v, 1),
+            charge: part(&gradients.charge, 1),
+            readout: part(&gradients.readout, 1),
+            activity: gradients.activity.clone(),
+            last_v,
+            last_s,
+        };
+        let tape = run(inputs.clone(), plan, true).tape;
+        let first = at == 0;
+        let part = back(inputs, tape, gradients, plan, Wanted { s0: wanted.s0 || !first, ..wanted });
+        (last_v, last_s) = (Slot::Full(part.v0.clone()), part.s0.clone());
+        found.push(part);
+    }
+    let mut collected: [Vec<Slot<B>>; 6] = Default::default();
+    for part in found.into_iter().rev() {
+        let slots = [part.drive, part.projection, part.tonic, part.weights, part.readout, part.constants];
+        collected.iter_mut().zip(slots).for_each(|(all, slot)| all.push(slot));
+    }
+    let [drive, projection, tonic, weights, readout, constants] = collected;
+    InputGradients {
+        drive: joined(drive, 1),
+        projection: summed(projection),
+        tonic: summed(tonic),
+        weights: summed(weights),
+        v0: last_v.into_option().expect("there is a first segment"),
+        s0: last_s,
+        readout: summed(readout),
+        constants: summed(constants),
+    }
+}
