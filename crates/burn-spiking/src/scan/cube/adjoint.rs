@@ -1,13 +1,14 @@
 //! The adjoint kernel: all steps of a sample, backwards, in one cube, in one launch.
 //!
 //! The equations are those of [`scan`](crate::scan). A unit owns the λ, Dᵏ, Pᵏ and q of its neurons; the units share Pᵏ of the step
-//! and one bit for each active neuron. An error current Wᵀ P is a sum over a row of the weights for each active neuron: where
+//! and a list of the active neurons. An error current Wᵀ P is a sum over a row of the weights for each active neuron: where
 //! few are active a plane of units takes a row, reads it side by side and adds it up; where many are, each unit adds up its own
 //! neuron's, down the columns of the transposed weights, again side by side. Which of the two is a matter of the data, so sums
 //! come out the same in every run.
 //!
 //! What is left to products of matrices, ∂C/∂W among them, is in the rows that the kernel writes: q_t, ΔQ_t and Pᵏ_{t+1}.
 
+use super::active;
 use super::layout::Layout;
 use super::model::{Model, charge, constant, density, slopes, spikes};
 use cubecl::prelude::*;
@@ -64,8 +65,10 @@ pub(super) fn run<F: Float>(
     let mut shared_p = Shared::<[F]>::new_slice(comptime!(if recurrent { planes * row } else { 1 }));
     let mut shared_mu = Shared::<[F]>::new_slice(comptime!(if recurrent { row } else { 1 }));
     let bits = Shared::<[Atomic<u32>]>::new_slice(comptime!(if recurrent { 2 * words } else { 1 }));
+    let mut list = Shared::<[u32]>::new_slice(comptime!(if recurrent && layout.plane_sums { row } else { 1 }));
     let mut squares = Shared::<[F]>::new_slice(comptime!(if given.restrained { units } else { 1 }));
 
+    #[unroll(per_unit == 1)]
     for r in 0..per_unit {
         let neuron = first + unit + r * units;
         lambda[r] = zero;
@@ -85,17 +88,14 @@ pub(super) fn run<F: Float>(
         }
     }
     if recurrent {
-        let mut word = unit;
-        while word < comptime!(2 * words) {
-            bits[word].store(0u32);
-            word += units;
-        }
+        active::forget(&bits, 0usize, comptime!(2 * words), units);
         sync_cube();
     }
 
     for back in 0..steps {
         let t = steps - 1 - back;
         let now = (back % 2) * words;
+        #[unroll(per_unit == 1)]
         for r in 0..per_unit {
             let at = unit + r * units;
             let neuron = first + at;
@@ -147,34 +147,33 @@ pub(super) fn run<F: Float>(
                     let open = density::<F>(after, comptime!(model.clone())) != zero
                         || density::<F>(before, comptime!(model.clone())) != zero;
                     if open || dq != zero {
-                        bits[now + at / 32].fetch_or(1u32 << (at % 32) as u32);
+                        active::note(&bits, now, at);
                     }
                 }
             }
         }
         if recurrent {
             sync_cube();
-            let other = ((back + 1) % 2) * words;
-            let mut word = unit;
-            while word < words {
-                bits[other + word].store(0u32);
-                word += units;
-            }
-            let mut active = 0u32;
-            for word in 0..words {
-                active += bits[now + word].load().count_ones();
-            }
-            let few = active * FEW <= neurons;
+            active::forget(&bits, comptime!(words) - now, words, units);
+            let count = active::count(&bits, now, words);
+            let few = count * FEW <= neurons;
             if comptime!(layout.plane_sums) {
+                #[unroll(per_unit == 1)]
+                for r in 0..per_unit {
+                    let at = unit + r * units;
+                    if few && active::holds(&bits, now, at) {
+                        active::enlist(&bits, now, &mut list, at);
+                    }
+                }
+                sync_cube();
                 if few {
-                    rows_by_planes::<F>(weights, &shared_p, &mut shared_mu, &bits, now, n, comptime!(layout.clone()));
+                    rows_by_planes::<F>(weights, &shared_p, &mut shared_mu, &list, count, n, comptime!(layout.clone()));
                 }
             }
+            #[unroll(per_unit == 1)]
             for r in 0..per_unit {
                 let at = unit + r * units;
-                let word = bits[now + at / 32].load();
-                let open = (word >> (at % 32) as u32) & 1u32 != 0;
-                if open && (comptime!(!layout.plane_sums) || !few) {
+                if active::holds(&bits, now, at) && (comptime!(!layout.plane_sums) || !few) {
                     #[unroll]
                     for k in 0..types {
                         let kind = comptime!(layout.types[k]);
@@ -193,16 +192,17 @@ pub(super) fn run<F: Float>(
             sync_cube();
             if comptime!(layout.plane_sums) {
                 if few {
+                    #[unroll(per_unit == 1)]
                     for r in 0..per_unit {
                         let at = unit + r * units;
-                        let word = bits[now + at / 32].load();
-                        if (word >> (at % 32) as u32) & 1u32 != 0 {
+                        if active::holds(&bits, now, at) {
                             mu[r] += shared_mu[at];
                         }
                     }
                 }
             }
         }
+        #[unroll(per_unit == 1)]
         for r in 0..per_unit {
             let neuron = first + unit + r * units;
             if neuron < n {
@@ -222,6 +222,7 @@ pub(super) fn run<F: Float>(
         }
         if comptime!(given.restrained) {
             let mut sum = zero;
+            #[unroll(per_unit == 1)]
             for r in 0..per_unit {
                 sum += lambda[r] * lambda[r];
             }
@@ -237,6 +238,7 @@ pub(super) fn run<F: Float>(
             if norm > limit {
                 left = left * (limit / norm);
             }
+            #[unroll(per_unit == 1)]
             for r in 0..per_unit {
                 lambda[r] = lambda[r] * left;
                 q[r] = q[r] * left;
@@ -246,6 +248,7 @@ pub(super) fn run<F: Float>(
                 }
             }
         }
+        #[unroll(per_unit == 1)]
         for r in 0..per_unit {
             let neuron = first + unit + r * units;
             if neuron < n {
@@ -259,6 +262,7 @@ pub(super) fn run<F: Float>(
         }
     }
 
+    #[unroll(per_unit == 1)]
     for r in 0..per_unit {
         let neuron = first + unit + r * units;
         if neuron < n {
@@ -284,45 +288,37 @@ fn rows_by_planes<F: Float>(
     weights: &Tensor<F>,
     shared_p: &Shared<[F]>,
     shared_mu: &mut Shared<[F]>,
-    bits: &Shared<[Atomic<u32>]>,
-    now: usize,
+    list: &Shared<[u32]>,
+    count: u32,
     n: usize,
     #[comptime] layout: Layout,
 ) {
     let row = comptime!(layout.row);
     let lanes = PLANE_DIM as usize;
-    let plane = UNIT_POS_X as usize / lanes;
     let lane = UNIT_POS_X as usize % lanes;
-    let teams = comptime!(layout.units) / lanes;
-    let mut ordinal = 0usize;
-    for word in 0..comptime!(layout.words) {
-        let mut left = bits[now + word].load();
-        while left != 0 {
-            let neuron = word * 32 + left.trailing_zeros() as usize;
-            left &= left - 1;
-            if ordinal % teams == plane {
-                let mut sum = F::new(0.0_f32);
-                #[unroll]
-                for k in 0..comptime!(layout.types.len()) {
-                    let kind = comptime!(layout.types[k]);
-                    if comptime!(kind.weights.is_some()) {
-                        let m = comptime!(kind.weights.unwrap_or(0));
-                        let mut part = F::new(0.0_f32);
-                        let mut post = lane;
-                        while post < n {
-                            part += weights[(m * n + neuron) * n + post] * shared_p[m * row + post];
-                            post += lanes;
-                        }
-                        sum += constant::<F>(comptime!(kind.jump())) * part;
-                    }
+    let mut turn = UNIT_POS_X as usize / lanes;
+    while turn < count as usize {
+        let neuron = list[turn] as usize;
+        let mut sum = F::new(0.0_f32);
+        #[unroll]
+        for k in 0..comptime!(layout.types.len()) {
+            let kind = comptime!(layout.types[k]);
+            if comptime!(kind.weights.is_some()) {
+                let m = comptime!(kind.weights.unwrap_or(0));
+                let mut part = F::new(0.0_f32);
+                let mut post = lane;
+                while post < n {
+                    part += weights[(m * n + neuron) * n + post] * shared_p[m * row + post];
+                    post += lanes;
                 }
-                let sum = plane_sum(sum);
-                if lane == 0 {
-                    shared_mu[neuron] = sum;
-                }
+                sum += constant::<F>(comptime!(kind.jump())) * part;
             }
-            ordinal += 1;
         }
+        let sum = plane_sum(sum);
+        if lane == 0 {
+            shared_mu[neuron] = sum;
+        }
+        turn += comptime!(layout.units) / lanes;
     }
 }
 

@@ -1,14 +1,18 @@
 //! The forward kernel: all steps of a sample in one cube, in one launch.
 //!
 //! The equations are those of [`scan`](crate::scan). A unit owns some neurons and keeps their v, G(v), sᵏ and Jᵏ to itself; the units
-//! share only the charges of the step, and one bit for each neuron that sent some. All units go through those bits in the same order
-//! and read the rows of the weights that belong to them, side by side; so a step costs as much as neurons spoke, and the sums come
-//! out the same in every run. Charges are shared in turns of two steps and bits in turns of three, so that one barrier a step
-//! is enough: what a unit writes ahead of the others, none of them still reads.
+//! share only the charges of the step, and a list of the neurons that sent some. All units go through that list in the same order
+//! and read the rows of the weights that belong to it, side by side; so a step costs as much as neurons spoke, and the sums come
+//! out the same in every run. A step has two barriers: one before the list is made, one before it is read. Charges, and the bits that
+//! the list is made of, are shared in turns of two steps: what a unit writes ahead of the others, none of them still reads.
 
+use super::active;
 use super::layout::Layout;
 use super::model::{Model, charge, constant, phi, spikes};
 use cubecl::prelude::*;
+
+/// Rows of the weights that a unit reads at a time.
+const AT_A_TIME: usize = 4;
 
 /// What is launched for a run: B × cubes of a layout.
 #[cube(launch)]
@@ -51,8 +55,10 @@ pub(super) fn run<F: Float>(
     let mut s = Array::<F>::new(comptime!(per_unit * types));
     let mut j = Array::<F>::new(comptime!((per_unit * planes).max(1)));
     let mut shared_charge = Shared::<[F]>::new_slice(comptime!(if recurrent { 2 * row } else { 1 }));
-    let bits = Shared::<[Atomic<u32>]>::new_slice(comptime!(if recurrent { 3 * words } else { 1 }));
+    let bits = Shared::<[Atomic<u32>]>::new_slice(comptime!(if recurrent { 2 * words } else { 1 }));
+    let mut list = Shared::<[u32]>::new_slice(comptime!(if recurrent { row } else { 1 }));
 
+    #[unroll(per_unit == 1)]
     for r in 0..per_unit {
         let at = unit + r * units;
         let neuron = first + at;
@@ -78,17 +84,14 @@ pub(super) fn run<F: Float>(
         }
     }
     if recurrent {
-        let mut word = unit;
-        while word < comptime!(3 * words) {
-            bits[word].store(0u32);
-            word += units;
-        }
+        active::forget(&bits, 0usize, comptime!(2 * words), units);
         sync_cube();
     }
 
     for t in 0..steps {
         let here = (t % 2) * row;
-        let now = (t % 3) * words;
+        let now = (t % 2) * words;
+        #[unroll(per_unit == 1)]
         for r in 0..per_unit {
             let at = unit + r * units;
             let neuron = first + at;
@@ -130,21 +133,21 @@ pub(super) fn run<F: Float>(
                 if recurrent {
                     shared_charge[here + at] = dq;
                     if dq != zero {
-                        bits[now + at / 32].fetch_or(1u32 << (at % 32) as u32);
+                        active::note(&bits, now, at);
                     }
                 }
             }
         }
         if recurrent {
             sync_cube();
-            // Those of the step after next.
-            let later = ((t + 2) % 3) * words;
-            let mut word = unit;
-            while word < words {
-                bits[later + word].store(0u32);
-                word += units;
-            }
+            active::forget(&bits, comptime!(words) - now, words, units);
+            let count = active::count(&bits, now, words) as usize;
+            #[unroll(per_unit == 1)]
             for r in 0..per_unit {
+                let at = unit + r * units;
+                if active::holds(&bits, now, at) {
+                    active::enlist(&bits, now, &mut list, at);
+                }
                 #[unroll]
                 for k in 0..types {
                     let kind = comptime!(layout.types[k]);
@@ -154,31 +157,50 @@ pub(super) fn run<F: Float>(
                     }
                 }
             }
-            for word in 0..words {
-                let mut left = bits[now + word].load();
-                while left != 0 {
-                    let sender = word * 32 + left.trailing_zeros() as usize;
-                    left &= left - 1;
-                    let dq = shared_charge[here + sender];
-                    for r in 0..per_unit {
-                        let neuron = first + unit + r * units;
-                        if neuron < n {
-                            #[unroll]
-                            for k in 0..types {
-                                let kind = comptime!(layout.types[k]);
-                                if comptime!(kind.weights.is_some()) {
-                                    let m = comptime!(kind.weights.unwrap_or(0));
-                                    let jump = constant::<F>(comptime!(kind.jump())) * dq;
-                                    j[r * planes + m] += jump * weights[(m * n + sender) * n + neuron];
+            sync_cube();
+            let mut from = 0usize;
+            while from < count {
+                // Several rows at a time, so that their ways from memory overlap. Beyond the last sender nothing is sent.
+                let mut senders = Array::<u32>::new(AT_A_TIME);
+                let mut charges = Array::<F>::new(AT_A_TIME);
+                #[unroll]
+                for ahead in 0..AT_A_TIME {
+                    let there = from + ahead < count;
+                    let sender = list[select(there, from + ahead, from)];
+                    senders[ahead] = sender;
+                    charges[ahead] = select(there, shared_charge[here + sender as usize], zero);
+                }
+                #[unroll(per_unit == 1)]
+                for r in 0..per_unit {
+                    let neuron = first + unit + r * units;
+                    if neuron < n {
+                        #[unroll]
+                        for k in 0..types {
+                            let kind = comptime!(layout.types[k]);
+                            if comptime!(kind.weights.is_some()) {
+                                let m = comptime!(kind.weights.unwrap_or(0));
+                                let mut rows = Array::<F>::new(AT_A_TIME);
+                                #[unroll]
+                                for ahead in 0..AT_A_TIME {
+                                    rows[ahead] = weights[(m * n + senders[ahead] as usize) * n + neuron];
                                 }
+                                let jump = constant::<F>(comptime!(kind.jump()));
+                                let mut current = j[r * planes + m];
+                                #[unroll]
+                                for ahead in 0..AT_A_TIME {
+                                    current += jump * charges[ahead] * rows[ahead];
+                                }
+                                j[r * planes + m] = current;
                             }
                         }
                     }
                 }
+                from += AT_A_TIME;
             }
         }
     }
 
+    #[unroll(per_unit == 1)]
     for r in 0..per_unit {
         let neuron = first + unit + r * units;
         if neuron < n {

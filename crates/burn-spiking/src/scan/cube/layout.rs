@@ -71,8 +71,8 @@ impl Layout {
         let per_unit = if planes == 0 { 1 } else { neurons.div_ceil(units) };
         let row = units * per_unit;
         let words = row.div_ceil(32);
-        // The adjoint has the larger rows: Pᵏ and μ, two sets of words, and the sums of each unit.
-        let shared = ((planes + 1) * row + units) * dtype.size() + 3 * words * 4;
+        // Two rows of charges, or Pᵏ and μ, and the sums of each unit; the list, and two sets of words.
+        let shared = ((planes + 1).max(2) * row + units) * dtype.size() + (row + 2 * words) * 4;
         let fits = planes == 0 || shared <= hardware.max_shared_memory_size;
         let even = hardware.plane_size_min == hardware.plane_size_max && units as u32 % wide == 0;
         (fits && hardware.max_bindings >= BINDINGS).then(|| Self {
@@ -92,7 +92,7 @@ impl Layout {
             per_unit,
             row,
             words,
-            plane_sums: even && wide > 1 && properties.features.plane.contains(Plane::Ops),
+            plane_sums: even && wide > 1 && (properties.features.plane.contains(Plane::Ops) || planes_are_forced()),
             record_v: plan.record_v,
             record_charge: plan.record_charge,
             tape,
@@ -108,6 +108,11 @@ impl Layout {
     pub(super) fn cube(&self) -> CubeDim {
         CubeDim::new_1d(self.units as u32)
     }
+}
+
+/// CubeCL leaves planes alone on software devices. Tests, which have no other, turn them on to see that they are right.
+fn planes_are_forced() -> bool {
+    std::env::var_os("BURN_SPIKING_PLANES").is_some()
 }
 
 /// The model of a plan.

@@ -9,6 +9,7 @@
 //! The tape is that of [`composed`], which takes over where the kernel does not serve: learned constants, a network whose rows
 //! outgrow a cube's shared memory, a restrained adjoint without recurrence.
 
+mod active;
 mod adjoint;
 mod forward;
 mod layout;
