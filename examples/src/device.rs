@@ -67,7 +67,7 @@ impl DeviceName {
 fn found(device: impl Fn() -> Device + std::panic::UnwindSafe, missing: &str) -> Result<Device, String> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let works = std::panic::catch_unwind(|| {
+    let works = std::panic::catch_unwind(move || {
         let device = device();
         let one = burn::tensor::Tensor::<1>::ones([1], &device).into_scalar::<f32>();
         (one == 1.0).then_some(device)
