@@ -34,7 +34,9 @@
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer that reads no synapse type, or several | refused by the configuration |
 //! | [`Wiring::Groups`] | [`Synapse::read_only`] | nothing to wire; `inputs` still counts |
 //! | a learned start | a state that is given | the state that is given counts |
-//! | [`Checkpoint`] | backends without the kernel | has no effect: they keep all steps |
+//! | [`Checkpoint`] | backends without a kernel; on a GPU with [`Adjoint::Restrained`] | has no effect: all steps are kept |
+//! | learned τ_v, τ_s or width | a GPU | runs in tensor operations, which is slow: the kernel has constants compiled in |
+//! | double precision | a GPU by Vulkan, Metal or DirectX | fails: they have no functions in double precision |
 //! | [`Adjoint::Restrained`] | [`forward_reference`](SpikingRnn::forward_reference) | has no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | one spike a step is exact; more are one late |
 //! | own neurons | a configuration read from a file | refused until the model is given again |

@@ -65,7 +65,7 @@
 //!
 //! # Where it lives
 //!
-//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; [`composed`] runs the same in tensor operations
+//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; `cube` (feature `cube`) is that for GPUs; [`composed`] runs the same in tensor operations
 //! on any other backend; [`autodiff`] gives it its gradient; [`mod@reference`] is the same system for Burn's automatic
 //! differentiation, the oracle of the tests.
 
