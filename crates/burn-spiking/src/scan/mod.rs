@@ -65,9 +65,9 @@
 //!
 //! # Where it lives
 //!
-//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; `cube` (feature `cube`) is that for GPUs; [`composed`] runs the same in tensor operations
-//! on any other backend; [`autodiff`] gives it its gradient; [`mod@reference`] is the same system for Burn's automatic
-//! differentiation, the oracle of the tests.
+//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; `cube` (feature `cube`) that for GPUs; [`composed`] runs
+//! the same in tensor operations on any other backend; [`autodiff`] gives it its gradient; [`mod@reference`] is the same system for
+//! Burn's automatic differentiation, the oracle of the tests.
 
 pub mod autodiff;
 pub mod composed;
