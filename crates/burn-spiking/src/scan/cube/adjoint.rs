@@ -236,15 +236,15 @@ pub(super) fn run<F: Float>(
             let mut left = keep.get::<F>();
             let limit = limit.get::<F>();
             if norm > limit {
-                left = left * (limit / norm);
+                left *= limit / norm;
             }
             #[unroll(per_unit == 1)]
             for r in 0..per_unit {
-                lambda[r] = lambda[r] * left;
-                q[r] = q[r] * left;
+                lambda[r] *= left;
+                q[r] *= left;
                 #[unroll]
                 for m in 0..planes {
-                    p[r * planes + m] = p[r * planes + m] * left;
+                    p[r * planes + m] *= left;
                 }
             }
         }

@@ -153,7 +153,7 @@ pub(super) fn run<F: Float>(
                     let kind = comptime!(layout.types[k]);
                     if comptime!(kind.weights.is_some()) {
                         let m = comptime!(kind.weights.unwrap_or(0));
-                        j[r * planes + m] = j[r * planes + m] * constant::<F>(comptime!(kind.decay()));
+                        j[r * planes + m] *= constant::<F>(comptime!(kind.decay()));
                     }
                 }
             }

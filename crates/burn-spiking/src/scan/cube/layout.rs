@@ -74,7 +74,7 @@ impl Layout {
         // Two rows of charges, or Pᵏ and μ, and the sums of each unit; the list, and two sets of words.
         let shared = ((planes + 1).max(2) * row + units) * dtype.size() + (row + 2 * words) * 4;
         let fits = planes == 0 || shared <= hardware.max_shared_memory_size;
-        let even = hardware.plane_size_min == hardware.plane_size_max && units as u32 % wide == 0;
+        let even = hardware.plane_size_min == hardware.plane_size_max && (units as u32).is_multiple_of(wide);
         (fits && hardware.max_bindings >= BINDINGS).then(|| Self {
             types: plan
                 .synapses
