@@ -7,6 +7,7 @@ use crate::output::{Folder, Stop};
 use crate::run::seeded;
 use crate::training::{Best, Training, batches};
 use burn::data::dataset::Dataset;
+use burn::data::dataset::transform::{Mapper, MapperDataset};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::store::ModuleRecord;
@@ -51,6 +52,17 @@ pub struct Learned {
     /// The run's seed.
     pub seed: u64,
     task: Task,
+    /// How many steps one of the run's is taken in.
+    parts: usize,
+}
+
+/// Trials where each step is this many.
+struct FinerSteps(usize);
+
+impl Mapper<Trial, Trial> for FinerSteps {
+    fn map(&self, trial: &Trial) -> Trial {
+        trial.clone().in_finer_steps(self.0)
+    }
 }
 
 /// What is changed about a network.
@@ -147,7 +159,7 @@ impl Learned {
         let record = ModuleRecord::load(&file).map_err(|error| told(&file, &error))?;
         let model = task.fresh(device).map_err(|error| told(folder, &error))?;
         let model = model.try_load_record(record).map_err(|error| told(&file, &error))?;
-        Ok(Self { model, seed, task })
+        Ok(Self { model, seed, task, parts: 1 })
     }
 
     /// Its parameters in a network for the same neurons that is yet to be trained.
@@ -156,6 +168,17 @@ impl Learned {
         let readout = &mut network.network.readout;
         readout.weight = copied(&readout.weight, &self.model.network.readout.weight);
         network
+    }
+
+    /// The network and its task where each step is this many.
+    ///
+    /// # Errors
+    /// If `parts` is 0.
+    pub fn in_finer_steps(mut self, parts: usize) -> Result<Self, ConfigError> {
+        let network = &mut self.model.network;
+        network.layer = network.layer.clone().with_dt(network.layer.config().dt / parts as f64)?;
+        self.parts *= parts;
+        Ok(self)
     }
 
     /// What [`Score::value`] is.
@@ -169,13 +192,14 @@ impl Learned {
     /// Trials of one stream of the run's seed; `steps` of those that have no length of their own.
     fn data(&self, stream: u64, trials: usize, steps: usize) -> Result<Arc<dyn Dataset<Trial>>, String> {
         let seed = seeded(self.seed, stream);
-        Ok(match &self.task {
+        let trials: Arc<dyn Dataset<Trial>> = match &self.task {
             Task::Xor { task, .. } => Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?),
             Task::Coding(system) => {
                 let task = Coding { steps, ..system.task() };
                 Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?)
             }
-        })
+        };
+        Ok(Arc::new(MapperDataset::new(trials, FinerSteps(self.parts))))
     }
 
     /// Trials in a batch.
@@ -289,8 +313,10 @@ impl Learned {
         let training_device = device.clone().autodiff();
         let fresh = self.task.fresh(&training_device).map_err(|error| error.to_string())?;
         let mut model = self.into_start_of(fresh);
-        let gate = model.network.layer.config().gate.with_width(width);
-        model.network.layer = model.network.layer.with_gate(gate).map_err(|error| error.to_string())?;
+        let config = model.network.layer.config().clone();
+        let layer = model.network.layer.with_gate(config.gate.with_width(width));
+        let layer = layer.and_then(|layer| layer.with_dt(config.dt / self.parts as f64));
+        model.network.layer = layer.map_err(|error| error.to_string())?;
         let resumed = folder.join("checkpoint").exists();
         let folder = Folder::make(folder)?;
         let epochs = iterations.div_ceil(EPOCH);

@@ -54,6 +54,19 @@ pub struct Round {
     pub delay: usize,
 }
 
+impl Round {
+    /// The same round where each step is this many.
+    pub(crate) fn in_finer_steps(&self, parts: usize) -> Self {
+        let finer = |range: &Range<usize>| range.start * parts..range.end * parts;
+        Self {
+            answer: self.answer,
+            window: finer(&self.window),
+            decoded: finer(&self.decoded),
+            delay: self.delay * parts,
+        }
+    }
+}
+
 /// Counts answers, right and wrong.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answers {

@@ -21,6 +21,24 @@ pub struct Trial {
     pub rounds: Vec<Round>,
 }
 
+impl Trial {
+    /// The same trial where each step is this many.
+    pub fn in_finer_steps(self, parts: usize) -> Self {
+        let finer = |series: &[f32]| -> Vec<f32> {
+            let width = series.len() / self.steps;
+            series.chunks_exact(width).flat_map(|row| std::iter::repeat_n(row, parts)).flatten().copied().collect()
+        };
+        Self {
+            steps: self.steps * parts,
+            input: finer(&self.input),
+            target: finer(&self.target),
+            weight: finer(&self.weight),
+            rounds: self.rounds.iter().map(|round| round.in_finer_steps(parts)).collect(),
+            v0: self.v0,
+        }
+    }
+}
+
 /// A batch of trials of the same length.
 #[derive(Debug, Clone)]
 pub struct TrialBatch {
@@ -78,5 +96,32 @@ impl Batcher<Trial, TrialBatch> for TrialBatcher {
             v0: rows(join(|trial| &trial.v0)),
             rounds: trials.into_iter().map(|trial| trial.rounds).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Answer;
+
+    #[test]
+    fn finer_steps_hold_what_the_coarse_ones_held() {
+        let round = Round { answer: Answer::Plus, window: 1..2, decoded: 1..2, delay: 1 };
+        let trial = Trial {
+            steps: 2,
+            input: vec![1.0, 2.0, 3.0, 4.0],
+            target: vec![5.0, 6.0],
+            weight: vec![0.5, 1.5],
+            v0: vec![0.1, 0.2, 0.3],
+            rounds: vec![round.clone()],
+        };
+        let finer = trial.clone().in_finer_steps(3);
+        assert_eq!(finer.steps, 6);
+        assert_eq!(finer.input, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 3.0, 4.0]);
+        assert_eq!(finer.target, [5.0, 5.0, 5.0, 6.0, 6.0, 6.0]);
+        assert_eq!(finer.weight, [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]);
+        assert_eq!(finer.v0, trial.v0);
+        assert_eq!(finer.rounds, [Round { window: 3..6, decoded: 3..6, delay: 3, ..round }]);
+        assert_eq!(trial.clone().in_finer_steps(1), trial);
     }
 }

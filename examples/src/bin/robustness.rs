@@ -32,6 +32,9 @@ struct Args {
     /// The last width trained at, as a share of the first
     #[arg(long, default_value_t = 0.03, value_parser = share)]
     last: f64,
+    /// Train in so many steps for one of the run's, and judge in them what was trained so: a narrow gate is passed in few steps
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    finer: u16,
     /// Share of the usual learning rates
     #[arg(long, default_value_t = 0.3)]
     rate: f64,
@@ -115,12 +118,15 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
         "accuracy" => score >= trained - 0.01,
         _ => score <= 1.2 * trained,
     };
-    let mut learned = learned;
+    let mut learned = learned.in_finer_steps(args.finer.into()).map_err(|error| error.to_string())?;
+    // Made anew, since its trials have other steps.
+    let (test, validation) = (learned.test(&device)?, learned.validation(&device)?);
     let mut narrowed = Vec::new();
+    let narrowed_folder = if args.finer == 1 { "narrowed".into() } else { format!("narrowed-in-{}", args.finer) };
     let mut width = first * args.narrower;
     while width > first * args.last {
         for at in 0..args.tries {
-            let folder = run.join("narrowed").join(format!("width-{width:.4}-{at}"));
+            let folder = run.join(&narrowed_folder).join(format!("width-{width:.4}-{at}"));
             learned = learned.trained_on(&folder, width, args.iterations as usize, args.rate)?;
             let [here, threshold] = [Change::None, Change::Threshold].map(|change| learned.score(&test, change));
             let (here, threshold) = (here?.value(), threshold?.value());
