@@ -181,6 +181,11 @@ impl Learned {
         Ok(self)
     }
 
+    /// How many steps one of the run's is taken in.
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+
     /// What [`Score::value`] is.
     pub fn score_name(&self) -> &'static str {
         match self.task {

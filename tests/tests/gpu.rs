@@ -30,8 +30,7 @@ fn allowed(draw: &Draw, exact: &burn_spiking_tests::Values) -> f64 {
 fn compare(draw: &Draw, at: usize) {
     let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
     let distance = draw.by_op(&gpu(), DType::F32, Body::Kernel).distance(&exact);
-    // Learned constants run in tensor operations, whose sines and exponentials are the device's own.
-    let allowed = allowed(draw, &exact) * if draw.plan.constants { 20.0 } else { 1.0 };
+    let allowed = allowed(draw, &exact);
     assert!(distance <= allowed, "draw {at}: {distance:e}, allowed {allowed:e}, for {:?}", draw.plan);
 }
 

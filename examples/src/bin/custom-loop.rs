@@ -7,6 +7,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use burn_spiking::{ConfigError, SpikingRnn, SpikingRnnConfig, Synapse, TrackingLoss, TrackingLossConfig};
+use burn_spiking_examples::device::DeviceName;
 use clap::Parser;
 
 /// Trains ten spiking neurons to draw a sine after a cue, in a loop written by hand.
@@ -19,6 +20,9 @@ struct Args {
     /// Learning rate
     #[arg(long, default_value_t = 0.02)]
     lr: f64,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
+    device: DeviceName,
 }
 
 #[derive(Module, Debug)]
@@ -55,9 +59,9 @@ fn trial(value: impl Fn(usize) -> f32, device: &Device) -> Tensor<3> {
     Tensor::<1>::from_floats(values.as_slice(), device).reshape([1, STEPS, 1])
 }
 
-fn main() -> Result<(), ConfigError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
-    let device = Device::default().autodiff();
+    let device = args.device.device()?.autodiff();
     device.seed(0);
     let mut model = Model::init(&device)?;
     let mut optimizer = AdamConfig::new().init();

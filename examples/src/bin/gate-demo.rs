@@ -6,6 +6,7 @@
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_spiking::{Gate, Neuron, SpikingRnn, SpikingRnnConfig, Synapse, Trajectory};
+use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::network::floats;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_plot::{Trace, Traces, traces};
@@ -27,6 +28,9 @@ struct Args {
     /// Folder for report and figures
     #[arg(long, default_value = "runs/gate-demo")]
     out: PathBuf,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
+    device: DeviceName,
 }
 
 /// Time constant of the synapse in the figure, ms.
@@ -100,7 +104,7 @@ fn sum(charges: &[f32]) -> f64 {
 }
 
 fn demonstrate(args: &Args) -> Result<(), Stop> {
-    let device = Device::flex();
+    let device = args.device.device()?;
     let gated = neuron(Gate::Quintic { width: args.width }, args.dt, &device)?;
     let triggered = neuron(Gate::Threshold, args.dt, &device)?;
     let folder = Folder::make(&args.out)?;

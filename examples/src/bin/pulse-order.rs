@@ -15,6 +15,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep};
 use burn_spiking::{ConfigError, Gate, SpikingRnn, SpikingRnnConfig};
+use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_examples::progress::EpochLines;
 use burn_spiking_tasks::EpochLoader;
@@ -38,6 +39,9 @@ struct Args {
     /// Folder for the learner's logs
     #[arg(long, default_value = "runs/pulse-order")]
     out: PathBuf,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
+    device: DeviceName,
 }
 
 const CLASSES: usize = 3;
@@ -128,8 +132,8 @@ impl Batcher<(Vec<f32>, i32), (Tensor<3>, Tensor<1, Int>)> for SequenceBatcher {
 }
 
 fn run(args: &Args) -> Result<(), Stop> {
+    let device = args.device.device()?;
     let folder = Folder::make(&args.out)?;
-    let device = Device::default();
     device.seed(args.seed);
     let model = Classifier::init(&device.clone().autodiff()).map_err(|error| error.to_string())?;
     let loader = |stream: u64, len: usize| {

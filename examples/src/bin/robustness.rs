@@ -4,6 +4,7 @@ use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::learned::{Change, Learned};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_plot::{Curve, Curves, Scale, curves};
+use burn_spiking_tasks::TrialBatch;
 use clap::Parser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -32,9 +33,13 @@ struct Args {
     /// The last width trained at, as a share of the first
     #[arg(long, default_value_t = 0.03, value_parser = share)]
     last: f64,
-    /// Train in so many steps for one of the run's, and judge in them what was trained so: a narrow gate is passed in few steps
+    /// Train with narrow gates in so many steps for one of the run's, and judge in them what was trained so: in a long step a
+    /// neuron passes a narrow gate unseen
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     finer: u16,
+    /// The width below which a gate is narrow for --finer, as a share of the first
+    #[arg(long, default_value_t = 0.25, value_parser = share)]
+    finer_below: f64,
     /// Share of the usual learning rates
     #[arg(long, default_value_t = 0.3)]
     rate: f64,
@@ -102,12 +107,12 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
         println!("{:<24} {} {score:.4}", change.to_string(), report.score);
         report.changes.push((change.to_string(), score));
     }
-    let fitted = |learned: &Learned| -> Result<f64, String> {
-        let score = learned.with_fitted_readout(&device)?.score(&test, Change::None)?.value();
+    let fitted = |learned: &Learned, test: &[TrialBatch]| -> Result<f64, String> {
+        let score = learned.with_fitted_readout(&device)?.score(test, Change::None)?.value();
         println!("threshold-triggered, readout fitted to it: {} {score:.4}", learned.score_name());
         Ok(score)
     };
-    report.fitted.push(fitted(&learned)?);
+    report.fitted.push(fitted(&learned, &test)?);
     if args.no_training {
         return Ok(report);
     }
@@ -118,15 +123,18 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
         "accuracy" => score >= trained - 0.01,
         _ => score <= 1.2 * trained,
     };
-    let mut learned = learned.in_finer_steps(args.finer.into()).map_err(|error| error.to_string())?;
-    // Made anew, since its trials have other steps.
-    let (test, validation) = (learned.test(&device)?, learned.validation(&device)?);
+    let (mut learned, mut test, mut validation) = (learned, test, validation);
     let mut narrowed = Vec::new();
-    let narrowed_folder = if args.finer == 1 { "narrowed".into() } else { format!("narrowed-in-{}", args.finer) };
     let mut width = first * args.narrower;
+    let mut folder = run.join("narrowed");
     while width > first * args.last {
+        if args.finer > 1 && learned.parts() == 1 && width < first * args.finer_below {
+            learned = learned.in_finer_steps(args.finer.into()).map_err(|error| error.to_string())?;
+            (test, validation) = (learned.test(&device)?, learned.validation(&device)?);
+            folder = run.join(format!("narrowed-in-{}", args.finer));
+        }
         for at in 0..args.tries {
-            let folder = run.join(&narrowed_folder).join(format!("width-{width:.4}-{at}"));
+            let folder = folder.join(format!("width-{width:.4}-{at}"));
             learned = learned.trained_on(&folder, width, args.iterations as usize, args.rate)?;
             let [here, threshold] = [Change::None, Change::Threshold].map(|change| learned.score(&test, change));
             let (here, threshold) = (here?.value(), threshold?.value());
@@ -142,7 +150,7 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
         width *= args.narrower;
     }
     report.narrowed = narrowed;
-    report.fitted.push(fitted(&learned)?);
+    report.fitted.push(fitted(&learned, &test)?);
     Ok(report)
 }
 

@@ -260,14 +260,14 @@ impl Neuron {
     /// φ over `dt` ms; see [`Flow::phi`].
     pub fn phi<X: Number>(&self, v: X, i: X, dt: f64) -> X {
         with_model!(self, |model| model.over(dt).phi(v, i), |own| {
-            let [phi] = own.phi(dt, v.is_double()).run(v, i);
+            let [phi] = own.phi(dt, v.is_double()).run([v, i]);
             phi
         })
     }
 
     /// The derivatives of φ over `dt` ms; see [`Flow::slopes`].
     pub fn slopes<X: Number>(&self, v: X, i: X, dt: f64) -> (X, X) {
-        with_model!(self, |model| model.over(dt).slopes(v, i), |own| own.slopes(dt, v.is_double()).run(v, i).into())
+        with_model!(self, |model| model.over(dt).slopes(v, i), |own| own.slopes(dt, v.is_double()).run([v, i]).into())
     }
 }
 

@@ -73,10 +73,10 @@ pub(crate) trait Erased: Debug + Send + Sync {
     fn steady_current(&self, spikes: f64) -> f64 {
         spikes
     }
-    fn phi(&self, _dt: f64, _double: bool) -> Program<1> {
+    fn phi(&self, _dt: f64, _double: bool) -> Program<2, 1> {
         panic!("{}", self.unknown())
     }
-    fn slopes(&self, _dt: f64, _double: bool) -> Program<2> {
+    fn slopes(&self, _dt: f64, _double: bool) -> Program<2, 2> {
         panic!("{}", self.unknown())
     }
     kernel!("flex", burn::backend::Flex, forward_on_flex, adjoint_on_flex);
@@ -99,10 +99,10 @@ impl<M: NeuronModel> Erased for M {
     fn steady_current(&self, spikes: f64) -> f64 {
         NeuronModel::steady_current(self, spikes)
     }
-    fn phi(&self, dt: f64, double: bool) -> Program<1> {
+    fn phi(&self, dt: f64, double: bool) -> Program<2, 1> {
         phi_of(&self.over(dt), double)
     }
-    fn slopes(&self, dt: f64, double: bool) -> Program<2> {
+    fn slopes(&self, dt: f64, double: bool) -> Program<2, 2> {
         slopes_of(&self.over(dt), double)
     }
     kernel!("flex", burn::backend::Flex, forward_on_flex, adjoint_on_flex, model);

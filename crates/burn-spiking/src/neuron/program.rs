@@ -3,6 +3,9 @@
 //! An own neuron is known to the op only as an object, and an object's methods cannot be generic over numbers. Its flow is; so
 //! it is recorded, and the record runs on whatever tensors the backend has. Flows have selects instead of branches, so one
 //! record holds for all values of v and I.
+//!
+//! A record also parts a flow from its constants: those that are added and multiplied by can be given anew in each run, so a GPU's
+//! kernel, compiled once, serves a neuron whose constants are learned.
 
 use crate::number::Number;
 use std::cell::RefCell;
@@ -10,7 +13,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
 
 /// One operation; the places are those of earlier ones.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Operation {
     Input(usize),
     Add(usize, usize),
@@ -33,17 +36,17 @@ enum Operation {
     Atan2Pi(usize, usize),
 }
 
-/// A place in a list that is being written.
+/// A number whose operations are being recorded.
 #[derive(Debug, Clone)]
-struct Symbol {
+pub(crate) struct Symbol {
     list: Rc<RefCell<Vec<Operation>>>,
     place: usize,
     double: bool,
 }
 
-/// The place of a comparison.
+/// A comparison that has been recorded.
 #[derive(Debug, Clone)]
-struct SymbolMask(usize);
+pub(crate) struct SymbolMask(usize);
 
 impl Symbol {
     fn note(&self, operation: Operation) -> Self {
@@ -119,9 +122,9 @@ impl Number for Symbol {
     }
 }
 
-/// A recorded function of v and I with R results.
+/// A recorded function of A arguments with R results.
 #[derive(Debug, Clone)]
-pub struct Program<const R: usize> {
+pub struct Program<const A: usize, const R: usize> {
     operations: Vec<Operation>,
     results: [usize; R],
 }
@@ -132,33 +135,67 @@ enum Outcome<X: Number> {
     Mask(X::Mask),
 }
 
-impl<const R: usize> Program<R> {
+impl<const A: usize, const R: usize> Program<A, R> {
     /// Records a function on symbols of a precision.
-    fn of(double: bool, function: impl FnOnce(Symbol, Symbol) -> [Symbol; R]) -> Self {
-        let list = Rc::new(RefCell::new(vec![Operation::Input(0), Operation::Input(1)]));
-        let [v, i] = [0, 1].map(|place| Symbol { list: list.clone(), place, double });
-        let results = function(v, i).map(|symbol| symbol.place);
+    pub(crate) fn of(double: bool, function: impl FnOnce([Symbol; A]) -> [Symbol; R]) -> Self {
+        let list = Rc::new(RefCell::new((0..A).map(Operation::Input).collect::<Vec<_>>()));
+        let arguments = std::array::from_fn(|place| Symbol { list: list.clone(), place, double });
+        let results = function(arguments).map(|symbol| symbol.place);
         Self { operations: list.take(), results }
     }
 
-    /// Runs it.
-    pub fn run<X: Number>(&self, v: X, i: X) -> [X; R] {
-        let inputs = [v, i];
+    /// Runs it with its own constants.
+    pub fn run<X: Number>(&self, arguments: [X; A]) -> [X; R] {
+        self.evaluate(arguments, |x, c, _| x.plus(c), |x, c, _| x.times(c))
+    }
+
+    /// Runs it with [`constants`](Self::constants) given from outside, by their places.
+    pub fn run_with<X: Number>(&self, arguments: [X; A], constant: impl Fn(usize) -> X) -> [X; R] {
+        self.evaluate(arguments, |x, _, place| x + constant(place), |x, _, place| x * constant(place))
+    }
+
+    /// The constants that are added and multiplied by, in order.
+    pub fn constants(&self) -> impl Iterator<Item = f64> + '_ {
+        self.operations.iter().filter_map(|operation| match *operation {
+            Operation::Plus(_, c) | Operation::Times(_, c) => Some(c),
+            _ => None,
+        })
+    }
+
+    /// Everything but those constants, as a text: programs of one form run alike with the same constants given.
+    pub fn form(&self) -> String {
+        let form = self.operations.iter().map(|&operation| match operation {
+            Operation::Plus(a, _) => Operation::Plus(a, 0.0),
+            Operation::Times(a, _) => Operation::Times(a, 0.0),
+            other => other,
+        });
+        format!("{:?} {:?}", form.collect::<Vec<_>>(), self.results)
+    }
+
+    /// Runs it with two operations given: (number, constant, the constant's place).
+    fn evaluate<X: Number>(
+        &self,
+        arguments: [X; A],
+        plus: impl Fn(X, f64, usize) -> X,
+        times: impl Fn(X, f64, usize) -> X,
+    ) -> [X; R] {
         let mut found: Vec<Outcome<X>> = Vec::with_capacity(self.operations.len());
+        let mut places = 0..;
         for &operation in &self.operations {
             let number = |place: usize| match &found[place] {
                 Outcome::Number(x) => x.clone(),
                 Outcome::Mask(_) => unreachable!("numbers and masks have types of their own"),
             };
+            let mut next = || places.next().expect("there is always a next number");
             let outcome = match operation {
-                Operation::Input(which) => inputs[which].clone(),
+                Operation::Input(which) => arguments[which].clone(),
                 Operation::Add(a, b) => number(a) + number(b),
                 Operation::Sub(a, b) => number(a) - number(b),
                 Operation::Mul(a, b) => number(a) * number(b),
                 Operation::Div(a, b) => number(a) / number(b),
                 Operation::Neg(a) => -number(a),
-                Operation::Plus(a, c) => number(a).plus(c),
-                Operation::Times(a, c) => number(a).times(c),
+                Operation::Plus(a, c) => plus(number(a), c, next()),
+                Operation::Times(a, c) => times(number(a), c, next()),
                 Operation::Within(a, low, high) => number(a).within(low, high),
                 Operation::Below(a, c) => {
                     let mask = number(a).below(c);
@@ -188,13 +225,13 @@ impl<const R: usize> Program<R> {
 }
 
 /// φ of a flow, for numbers of a precision.
-pub fn phi_of(flow: &impl super::Flow, double: bool) -> Program<1> {
-    Program::of(double, |v, i| [flow.phi(v, i)])
+pub fn phi_of(flow: &impl super::Flow, double: bool) -> Program<2, 1> {
+    Program::of(double, |[v, i]| [flow.phi(v, i)])
 }
 
 /// (∂φ/∂v, ∂φ/∂I) of a flow, for numbers of a precision.
-pub fn slopes_of(flow: &impl super::Flow, double: bool) -> Program<2> {
-    Program::of(double, |v, i| flow.slopes(v, i).into())
+pub fn slopes_of(flow: &impl super::Flow, double: bool) -> Program<2, 2> {
+    Program::of(double, |[v, i]| flow.slopes(v, i).into())
 }
 
 #[cfg(test)]
@@ -208,10 +245,10 @@ mod tests {
             let (phi, slopes) = (phi_of(&flow, true), slopes_of(&flow, true));
             for v in [0.0, 0.3, 0.97] {
                 for i in [-0.4, 0.02, 0.7, 5.0] {
-                    let [found] = phi.run::<f64>(v, i);
+                    let [found]: [f64; 1] = phi.run([v, i]);
                     let wanted = flow.phi(v, i);
                     assert!((found - wanted).abs() < 1e-14, "{flow:?}, v {v} I {i}");
-                    let [dv, di] = slopes.run::<f64>(v, i);
+                    let [dv, di]: [f64; 2] = slopes.run([v, i]);
                     let wanted = flow.slopes(v, i);
                     assert!((dv / wanted.0 - 1.0).abs() < 1e-12 && (di / wanted.1 - 1.0).abs() < 1e-12);
                 }
@@ -219,5 +256,18 @@ mod tests {
         }
         check(Qif { tau_v: 25.0 }.over(1.0));
         check(Lif { tau_v: 20.0 }.over(1.0));
+    }
+
+    #[test]
+    fn constants_can_be_given_from_outside() {
+        let flow = |tau_v: f64| phi_of(&Qif { tau_v }.over(1.0), true);
+        let (slow, fast) = (flow(25.0), flow(5.0));
+        assert_eq!(slow.form(), fast.form());
+        assert_ne!(slow.form(), phi_of(&Lif { tau_v: 25.0 }.over(1.0), true).form());
+        let constants: Vec<f64> = fast.constants().collect();
+        for (v, i) in [(0.3, -0.4), (0.97, 0.1), (0.5, 5.0)] {
+            assert_eq!(slow.run_with([v, i], |place| constants[place]), fast.run([v, i]));
+            assert_ne!(slow.run([v, i]), fast.run([v, i]));
+        }
     }
 }

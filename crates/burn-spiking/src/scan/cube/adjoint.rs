@@ -7,10 +7,21 @@
 //! come out the same in every run.
 //!
 //! What is left to products of matrices, ∂C/∂W among them, is in the rows that the kernel writes: q_t, ΔQ_t and Pᵏ_{t+1}.
+//!
+//! **Learned constants.** ∂C/∂α_k asks for sᵏ_t and Jᵏ_t, which the tape does not have. But both are filters of the charges, and a
+//! filter's adjoint runs backwards as the kernel does: with
+//!
+//! ```text
+//! Eᵏ_{t−1} = Dᵏ_{t+1} + α_k Eᵏ_t        Fᵏ_{t−1} = Pᵏ_{t+1} + α_k Fᵏ_t        E_{T−1} = F_{T−1} = 0
+//! Σ_t Dᵏ_{t+1} · sᵏ_t = Σ_t c_k ΔQ_t · Eᵏ_t + sᵏ_0 · Eᵏ_{−1}
+//! Σ_t Pᵏ_{t+1} · Jᵏ_t = Σ W_k ∘ (Σ_t c_k ΔQ_t ⊗ Fᵏ_t + sᵏ_0 ⊗ Fᵏ_{−1})
+//! ```
+//!
+//! no state is wanted. The rows Fᵏ_t are written beside Pᵏ for one more product of matrices.
 
 use super::active;
 use super::layout::Layout;
-use super::model::{Model, charge, constant, density, slopes, spikes};
+use super::model::{Model, by_tau, by_width, charge, constant, decay, density, slopes, spikes};
 use cubecl::prelude::*;
 
 /// The largest share of active neurons, as 1/this, whose rows planes take one by one.
@@ -28,6 +39,7 @@ pub(super) fn run<F: Float>(
     d_v: &Tensor<F>,
     d_charge: &Tensor<F>,
     d_last: &Tensor<F>,
+    constants: &Tensor<F>,
     q_out: &mut Tensor<F>,
     charge_out: &mut Tensor<F>,
     p_out: &mut Tensor<F>,
@@ -62,6 +74,11 @@ pub(super) fn run<F: Float>(
     let mut mu = Array::<F>::new(per_unit);
     let mut d = Array::<F>::new(comptime!(per_unit * types));
     let mut p = Array::<F>::new(comptime!((per_unit * planes).max(1)));
+    // Of learned constants: Eᵏ, Fᵏ, and the sums over steps for τ_v, w and each α_k.
+    let learned = comptime!(layout.learned);
+    let mut e = Array::<F>::new(comptime!(if learned { per_unit * types } else { 1 }));
+    let mut f = Array::<F>::new(comptime!(if learned { (per_unit * planes).max(1) } else { 1 }));
+    let mut sums = Array::<F>::new(comptime!(if learned { per_unit * (2 + types) } else { 1 }));
     let mut shared_p = Shared::<[F]>::new_slice(comptime!(if recurrent { planes * row } else { 1 }));
     let mut shared_mu = Shared::<[F]>::new_slice(comptime!(if recurrent { row } else { 1 }));
     let bits = Shared::<[Atomic<u32>]>::new_slice(comptime!(if recurrent { 2 * words } else { 1 }));
@@ -76,10 +93,22 @@ pub(super) fn run<F: Float>(
         #[unroll]
         for k in 0..types {
             d[r * types + k] = zero;
+            if comptime!(learned) {
+                e[r * types + k] = zero;
+            }
         }
         #[unroll]
         for m in 0..planes {
             p[r * planes + m] = zero;
+            if comptime!(learned) {
+                f[r * planes + m] = zero;
+            }
+        }
+        if comptime!(learned) {
+            #[unroll]
+            for c in 0..comptime!(2 + types) {
+                sums[r * comptime!(2 + types) + c] = zero;
+            }
         }
         if neuron < n {
             if comptime!(given.last) {
@@ -112,8 +141,8 @@ pub(super) fn run<F: Float>(
                     let pre = potentials[place - n];
                     before = pre - spikes::<F>(pre);
                 }
-                let gone = charge::<F>(after, comptime!(model.clone()));
-                let dq = n_spikes + (gone - charge::<F>(before, comptime!(model.clone())));
+                let gone = charge::<F>(after, constants, comptime!(model.clone()));
+                let dq = n_spikes + (gone - charge::<F>(before, constants, comptime!(model.clone())));
                 charge_out[place] = dq;
 
                 let mut direct = zero;
@@ -123,7 +152,7 @@ pub(super) fn run<F: Float>(
                 #[unroll]
                 for k in 0..types {
                     let kind = comptime!(layout.types[k]);
-                    let mut error = constant::<F>(comptime!(kind.decay())) * d[r * types + k];
+                    let mut error = decay::<F>(constants, k, comptime!(layout.clone())) * d[r * types + k];
                     if comptime!(given.traces && kind.read.is_some()) {
                         let plane = comptime!(kind.read.unwrap_or(0));
                         error += d_traces[plane * batch * steps * n + place];
@@ -134,18 +163,28 @@ pub(super) fn run<F: Float>(
                         }
                     }
                     d[r * types + k] = error;
+                    if comptime!(learned) {
+                        let filtered = e[r * types + k];
+                        sums[r * comptime!(2 + types) + 2 + k] += constant::<F>(comptime!(kind.jump())) * dq * filtered;
+                        e[r * types + k] = error + decay::<F>(constants, k, comptime!(layout.clone())) * filtered;
+                    }
                     direct += constant::<F>(comptime!(kind.jump())) * error;
                     if comptime!(kind.weights.is_some()) {
                         let m = comptime!(kind.weights.unwrap_or(0));
-                        let next = q[r] + constant::<F>(comptime!(kind.decay())) * p[r * planes + m];
+                        let next = q[r] + decay::<F>(constants, k, comptime!(layout.clone())) * p[r * planes + m];
                         p[r * planes + m] = next;
                         shared_p[m * row + at] = next;
+                        if comptime!(learned) {
+                            let filtered = f[r * planes + m];
+                            p_out[(comptime!(planes) + m) * batch * steps * n + place] = filtered;
+                            f[r * planes + m] = next + decay::<F>(constants, k, comptime!(layout.clone())) * filtered;
+                        }
                     }
                 }
                 mu[r] = direct;
                 if recurrent {
-                    let open = density::<F>(after, comptime!(model.clone())) != zero
-                        || density::<F>(before, comptime!(model.clone())) != zero;
+                    let open = density::<F>(after, constants, comptime!(model.clone())) != zero
+                        || density::<F>(before, constants, comptime!(model.clone())) != zero;
                     if open || dq != zero {
                         active::note(&bits, now, at);
                     }
@@ -214,10 +253,18 @@ pub(super) fn run<F: Float>(
                     let pre = potentials[place - n];
                     before = pre - spikes::<F>(pre);
                 }
-                let (by_v, by_i) = slopes::<F>(before, currents[place], comptime!(model.clone()));
-                let lambda_pre = lambda[r] + density::<F>(after, comptime!(model.clone())) * mu[r];
+                let (by_v, by_i) = slopes::<F>(before, currents[place], constants, comptime!(model.clone()));
+                let lambda_pre = lambda[r] + density::<F>(after, constants, comptime!(model.clone())) * mu[r];
+                if comptime!(learned) {
+                    let first = r * comptime!(2 + types);
+                    sums[first] +=
+                        lambda_pre * by_tau::<F>(after, currents[place], by_i, constants, comptime!(model.clone()));
+                    let now = by_width::<F>(before, constants, comptime!(model.clone()));
+                    let then = by_width::<F>(after, constants, comptime!(model.clone()));
+                    sums[first + 1] += mu[r] * (then - now);
+                }
                 q[r] = by_i * lambda_pre;
-                lambda[r] = by_v * lambda_pre - density::<F>(before, comptime!(model.clone())) * mu[r];
+                lambda[r] = by_v * lambda_pre - density::<F>(before, constants, comptime!(model.clone())) * mu[r];
             }
         }
         if comptime!(given.restrained) {
@@ -266,16 +313,32 @@ pub(super) fn run<F: Float>(
     for r in 0..per_unit {
         let neuron = first + unit + r * units;
         if neuron < n {
-            let rows = comptime!(1 + types + planes);
+            let rows = comptime!(layout.rows_at_start());
             starts[sample * rows * n + neuron] = lambda[r];
             #[unroll]
             for k in 0..types {
                 let kind = comptime!(layout.types[k]);
-                let decay = constant::<F>(comptime!(kind.decay()));
-                starts[(sample * rows + 1 + k) * n + neuron] = decay * d[r * types + k];
+                let left = decay::<F>(constants, k, comptime!(layout.clone()));
+                starts[(sample * rows + 1 + k) * n + neuron] = left * d[r * types + k];
                 if comptime!(kind.weights.is_some()) {
                     let m = comptime!(kind.weights.unwrap_or(0));
-                    starts[(sample * rows + comptime!(1 + types) + m) * n + neuron] = q[r] + decay * p[r * planes + m];
+                    starts[(sample * rows + comptime!(1 + types) + m) * n + neuron] = q[r] + left * p[r * planes + m];
+                }
+            }
+            if comptime!(learned) {
+                let first = comptime!(1 + types + planes);
+                #[unroll]
+                for k in 0..types {
+                    starts[(sample * rows + first + k) * n + neuron] = e[r * types + k];
+                }
+                #[unroll]
+                for m in 0..planes {
+                    starts[(sample * rows + first + types + m) * n + neuron] = f[r * planes + m];
+                }
+                #[unroll]
+                for c in 0..comptime!(2 + types) {
+                    starts[(sample * rows + comptime!(1 + 2 * (types + planes)) + c) * n + neuron] =
+                        sums[r * comptime!(2 + types) + c];
                 }
             }
         }

@@ -8,7 +8,7 @@
 
 use super::active;
 use super::layout::Layout;
-use super::model::{Model, charge, constant, phi, spikes};
+use super::model::{Model, charge, constant, decay, phi, spikes};
 use cubecl::prelude::*;
 
 /// Rows of the weights that a unit reads at a time.
@@ -21,6 +21,7 @@ pub(super) fn run<F: Float>(
     weights: &Tensor<F>,
     v0: &Tensor<F>,
     s0: &Tensor<F>,
+    constants: &Tensor<F>,
     traces: &mut Tensor<F>,
     v_out: &mut Tensor<F>,
     charge_out: &mut Tensor<F>,
@@ -64,7 +65,7 @@ pub(super) fn run<F: Float>(
         let neuron = first + at;
         if neuron < n {
             v[r] = v0[sample * n + neuron];
-            sent[r] = charge::<F>(v[r], comptime!(model.clone()));
+            sent[r] = charge::<F>(v[r], constants, comptime!(model.clone()));
             #[unroll]
             for k in 0..types {
                 s[r * types + k] = s0[(sample * types + k) * n + neuron];
@@ -102,10 +103,10 @@ pub(super) fn run<F: Float>(
                 for m in 0..planes {
                     current += j[r * planes + m];
                 }
-                let pre = phi::<F>(v[r], current, comptime!(model.clone()));
+                let pre = phi::<F>(v[r], current, constants, comptime!(model.clone()));
                 let n_spikes = spikes::<F>(pre);
                 let after = pre - n_spikes;
-                let gone = charge::<F>(after, comptime!(model.clone()));
+                let gone = charge::<F>(after, constants, comptime!(model.clone()));
                 let dq = n_spikes + (gone - sent[r]);
                 v[r] = after;
                 sent[r] = gone;
@@ -122,7 +123,7 @@ pub(super) fn run<F: Float>(
                 #[unroll]
                 for k in 0..types {
                     let kind = comptime!(layout.types[k]);
-                    let next = constant::<F>(comptime!(kind.decay())) * s[r * types + k]
+                    let next = decay::<F>(constants, k, comptime!(layout.clone())) * s[r * types + k]
                         + constant::<F>(comptime!(kind.jump())) * dq;
                     s[r * types + k] = next;
                     if comptime!(kind.read.is_some()) {
@@ -153,7 +154,7 @@ pub(super) fn run<F: Float>(
                     let kind = comptime!(layout.types[k]);
                     if comptime!(kind.weights.is_some()) {
                         let m = comptime!(kind.weights.unwrap_or(0));
-                        j[r * planes + m] *= constant::<F>(comptime!(kind.decay()));
+                        j[r * planes + m] *= decay::<F>(constants, k, comptime!(layout.clone()));
                     }
                 }
             }

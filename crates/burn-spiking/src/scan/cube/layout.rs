@@ -1,6 +1,5 @@
 //! How a run is laid over a device: cubes, units, and what a unit holds.
 
-use super::model::Model;
 use crate::scan::ScanPlan;
 use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
@@ -49,13 +48,15 @@ pub(super) struct Layout {
     pub(super) record_charge: bool,
     /// Whether the tape is kept.
     pub(super) tape: bool,
+    /// Whether constants have gradients, so that the kernels read them from a table.
+    pub(super) learned: bool,
 }
 
 /// Units of a cube at most: beyond, a unit has too few registers for a flow.
 const UNITS: u32 = 512;
 
 /// Bindings of the larger of the two kernels, and the two that launches add.
-const BINDINGS: u32 = 13 + 2;
+const BINDINGS: u32 = 14 + 2;
 
 impl Layout {
     /// A layout for this run; `None` where the device is too small for it.
@@ -81,7 +82,8 @@ impl Layout {
                 .iter()
                 .zip(plan.planes_read())
                 .map(|(synapse, read)| Type {
-                    decay: synapse.decay.to_bits(),
+                    // A learned one is not compiled in.
+                    decay: if plan.constants { 0 } else { synapse.decay.to_bits() },
                     jump: synapse.jump.to_bits(),
                     weights: synapse.weights,
                     read,
@@ -96,7 +98,15 @@ impl Layout {
             record_v: plan.record_v,
             record_charge: plan.record_charge,
             tape,
+            learned: plan.constants,
         })
+    }
+
+    /// What the adjoint leaves for each neuron at the start: λ_0, α_k Dᵏ_1, Pᵏ_0; of learned constants Eᵏ_{−1}, Fᵏ_{−1}, and the sums
+    /// for τ_v, w and each α_k.
+    pub(super) fn rows_at_start(&self) -> usize {
+        let (types, planes) = (self.types.len(), self.planes);
+        1 + types + planes + if self.learned { types + planes + 2 + types } else { 0 }
     }
 
     /// Cubes of a run: one for each sample, and for each part of a feed-forward layer.
@@ -113,9 +123,4 @@ impl Layout {
 /// CubeCL leaves planes alone on software devices. Tests, which have no other, turn them on to see that they are right.
 fn planes_are_forced() -> bool {
     std::env::var_os("BURN_SPIKING_PLANES").is_some()
-}
-
-/// The model of a plan.
-pub(super) fn model_of(plan: &ScanPlan) -> Model {
-    Model { neuron: plan.neuron.clone(), gate: plan.gate, dt: plan.dt }
 }

@@ -6,8 +6,8 @@
 //!
 //! A run whose rows would fill the memory is cut into segments, see [`segmented`].
 //!
-//! The tape is that of [`composed`], which takes over where the kernel does not serve: learned constants, a network whose rows
-//! outgrow a cube's shared memory, a restrained adjoint without recurrence.
+//! The tape is that of [`composed`], which takes over where the kernel does not serve: a network whose rows outgrow a cube's shared
+//! memory, a restrained adjoint without recurrence.
 
 mod active;
 #[allow(clippy::collapsible_if, reason = "an `if` of its own is decided when the kernel is compiled")]
@@ -25,14 +25,16 @@ use super::{
 };
 use crate::number::Number;
 use burn::backend::TensorMetadata;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Shape, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
-use layout::{Layout, model_of};
+use layout::Layout;
+use model::Model;
 use std::sync::Arc;
 
 type Tensors = Field<CubeBackend>;
@@ -50,7 +52,7 @@ fn recording(plan: &ScanPlan) -> ScanPlan {
 fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
     let neurons = v0.shape()[1];
     let restrained_apart = plan.adjoint.restraint(1, 1).is_some() && plan.weight_planes() == 0;
-    if plan.body != Body::Kernel || plan.constants || restrained_apart {
+    if plan.body != Body::Kernel || restrained_apart {
         return None;
     }
     assert!(
@@ -70,6 +72,14 @@ fn space(like: &CubeTensor, wanted: bool, shape: &[usize]) -> CubeTensor {
 /// A tensor as the kernel reads it; of one element where there is none.
 fn given(like: &CubeTensor, tensor: Option<CubeTensor>) -> CubeTensor {
     tensor.map_or_else(|| space(like, false, &[]), into_contiguous)
+}
+
+/// The constants that a model's kernel reads.
+fn table(like: &CubeTensor, model: &Model) -> CubeTensor {
+    if model.constants().is_empty() {
+        return space(like, false, &[]);
+    }
+    CubeBackend::float_from_data(TensorData::from(model.constants()).convert_dtype(like.dtype), &like.device)
 }
 
 fn slot(wanted: bool, tensor: CubeTensor) -> Slot<CubeBackend> {
@@ -136,6 +146,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
     let (currents, potentials) = (space(like, layout.tape, &rows), space(like, layout.tape, &rows));
     let (last_v, last_s) = (space(like, true, &[batch, neurons]), space(like, true, &[batch, types, neurons]));
     let keep_tape = layout.tape;
+    let model = Model::of(plan, drive.dtype == DType::F64);
     let readout_plane = plan.readout.and_then(|k| layout.types[k].read);
     forward::run::launch(
         &drive.client,
@@ -145,6 +156,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         given(like, inputs.weights.into_option()).into_tensor_arg(),
         into_contiguous(inputs.v0).into_tensor_arg(),
         into_contiguous(inputs.s0).into_tensor_arg(),
+        table(&drive, &model).into_tensor_arg(),
         traces.clone().into_tensor_arg(),
         v.clone().into_tensor_arg(),
         charge.clone().into_tensor_arg(),
@@ -155,7 +167,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         steps as u32,
         neurons as u32,
         layout,
-        model_of(plan),
+        model,
         dtype_to_storage_type(drive.dtype),
     );
 
@@ -237,9 +249,12 @@ fn run_back(
     let weights = inputs.weights.as_option().cloned();
     let transposed = weights.clone().map(|weights| Field::<CubeBackend>(weights).transposed().0);
 
+    let model = Model::of(plan, like.dtype == DType::F64);
     let (q, charge) = (space(like, true, &rows), space(like, true, &rows));
-    let p = space(like, planes > 0, &[planes, batch, steps, neurons]);
-    let starts = space(like, true, &[batch, 1 + types + planes, neurons]);
+    // Of learned constants Fᵏ follows Pᵏ.
+    let p_rows = if layout.learned { 2 * planes } else { planes };
+    let p = space(like, planes > 0, &[p_rows, batch, steps, neurons]);
+    let starts = space(like, true, &[batch, layout.rows_at_start(), neurons]);
     let element = dtype_to_storage_type(currents.dtype);
     let cubes = layout.cubes(batch, neurons);
     let cube = layout.cube();
@@ -256,6 +271,7 @@ fn run_back(
         given(like, gradients.v.as_option().cloned()).into_tensor_arg(),
         given(like, gradients.charge.as_option().cloned()).into_tensor_arg(),
         given(like, d_last).into_tensor_arg(),
+        table(like, &model).into_tensor_arg(),
         q.clone().into_tensor_arg(),
         charge.clone().into_tensor_arg(),
         p.clone().into_tensor_arg(),
@@ -266,7 +282,7 @@ fn run_back(
         InputScalar::new(keep, element),
         given_now,
         layout,
-        model_of(plan),
+        model,
         element,
     );
 
@@ -275,8 +291,17 @@ fn run_back(
     let s0: Tensors = Field(inputs.s0.clone());
     let mut d_weights = Vec::new();
     let mut d_s0 = Vec::new();
+    let sums = 1 + 2 * (types + planes);
+    let mut d_constants = Vec::new();
+    if wanted.constants {
+        d_constants.extend([0, 1].map(|at| starts.index(1, sums + at).summed()));
+    }
     for (k, synapse) in plan.synapses.iter().enumerate() {
         let mut d_s = starts.index(1, 1 + k);
+        let mut d_decay = wanted.constants.then(|| {
+            let at_start = s0.index(1, k) * starts.index(1, 1 + types + planes + k);
+            (at_start + starts.index(1, sums + 2 + k)).summed()
+        });
         if let (Some(plane), Some(weights)) = (synapse.weights, &weights) {
             let p0 = starts.index(1, 1 + types + plane);
             if wanted.s0 {
@@ -286,7 +311,14 @@ fn run_back(
                 let sent = charge.clone().rows().transposed().product(p.index(0, plane).rows());
                 d_weights.push((plane, sent.times(synapse.jump) + s0.index(1, k).transposed().product(p0)));
             }
+            if let Some(sum) = d_decay.take() {
+                let sent = charge.clone().rows().transposed().product(p.index(0, planes + plane).rows());
+                let f0 = starts.index(1, 1 + 2 * types + planes + plane);
+                let by_weights = sent.times(synapse.jump) + s0.index(1, k).transposed().product(f0);
+                d_decay = Some(sum + (by_weights * weights.index(0, plane)).summed());
+            }
         }
+        d_constants.extend(d_decay);
         d_s0.push(d_s);
     }
     d_weights.sort_by_key(|(plane, _)| *plane);
@@ -295,7 +327,7 @@ fn run_back(
         weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
         v0: starts.index(1, 0),
         s0: d_s0,
-        constants: None,
+        constants: (!d_constants.is_empty()).then(|| Field::joined(d_constants)),
     };
     found.gradients(inputs, &tape, field(&gradients.readout), wanted)
 }
