@@ -179,15 +179,18 @@ fn gates(narrowest: f64) -> impl Strategy<Value = Gate> {
 }
 
 fn synapses(dt: f64) -> impl Strategy<Value = Vec<ScanSynapse>> {
-    prop::collection::vec((1.0_f64..40.0, any::<bool>(), any::<bool>(), any::<bool>()), 1..=3).prop_map(move |types| {
+    // Shorter and longer than the runs.
+    let delay = prop_oneof![3 => Just(0_usize), 2 => 1_usize..=3, 1 => Just(14_usize)];
+    prop::collection::vec((1.0_f64..40.0, any::<[bool; 3]>(), delay), 1..=3).prop_map(move |types| {
         let mut plane = 0..;
         types
             .into_iter()
-            .map(|(tau, recurrent, read, natural)| ScanSynapse {
+            .map(|(tau, [recurrent, read, natural], delay)| ScanSynapse {
                 decay: (-dt / tau).exp(),
                 jump: if natural { 1.0 } else { 1.0 / tau },
                 weights: if recurrent { plane.next() } else { None },
                 read,
+                delay: if recurrent { delay } else { 0 },
             })
             .collect()
     })
@@ -275,7 +278,13 @@ fn draws_of(
                 *x *= burst * open * if channels.is_some() { 1.0 } else { calm / plan.dt };
             }
             let v0 = (0..batch * neurons).map(|_| random.random_range(0.0..0.999)).collect();
-            let s0 = (0..batch * plan.synapses.len() * neurons).map(|_| 0.3 * random.random::<f64>()).collect();
+            let mut s0: Vec<f64> =
+                (0..batch * plan.state_rows() * neurons).map(|_| 0.3 * random.random::<f64>()).collect();
+            // Currents on their way are about as large as a trace makes them.
+            let traces = plan.synapses.len() * neurons;
+            s0.chunks_exact_mut(plan.state_rows() * neurons)
+                .flat_map(|rows| &mut rows[traces..])
+                .for_each(|current| *current *= coupling);
             let constants = if plan.constants {
                 let decays = plan.synapses.iter().map(|synapse| synapse.decay);
                 [plan.neuron.tau().unwrap_or(1.0), plan.gate.width()].into_iter().chain(decays).collect()
@@ -363,7 +372,7 @@ impl Draw {
             },
             weights: (planes > 0).then(|| tensor(weights, [planes, neurons, neurons], options)),
             v0: tensor(v0, [batch, neurons], options),
-            s0: tensor(s0, [batch, self.plan.synapses.len(), neurons], options),
+            s0: tensor(s0, [batch, self.plan.state_rows(), neurons], options),
             readout: self.plan.readout.map(|_| tensor(readout, [neurons, outputs], options)),
             constants: self.plan.constants.then(|| tensor(constants, [constants.len()], options)),
         }
@@ -475,7 +484,7 @@ impl Draw {
         let last_v = leaf(Tensor::<2>::from_dispatch(out.last_v).into_data());
         let last_s = leaf(Tensor::<3>::from_dispatch(out.last_s).into_data());
         let dims @ [batch, steps, neurons] = [self.batch, self.steps, self.neurons];
-        let synapses = self.plan.synapses.len();
+        let synapses = self.plan.state_rows();
         let shaped = |x: &Tensor<1>| x.clone().reshape(dims);
         let run = Run {
             traces: packed.iter().flat_map(|x| x.clone().chunk(read, 0)).map(|x| x.reshape(dims)).collect(),

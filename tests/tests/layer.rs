@@ -244,7 +244,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         neuron: Neuron::Nif,
         gate: Gate::default(),
         dt: 1.0,
-        synapses: vec![ScanSynapse { decay: 0.9, jump: 1.0, weights: None, read: true }],
+        synapses: vec![ScanSynapse { decay: 0.9, jump: 1.0, weights: None, read: true, delay: 0 }],
         record_v: false,
         record_charge: false,
         check_finite: false,

@@ -23,9 +23,18 @@ fn neurons() -> impl Strategy<Value = Neuron> {
     })
 }
 
+/// Synapse types with their delays in steps.
 fn synapses() -> impl Strategy<Value = Vec<Synapse>> {
-    prop::collection::vec((1.0_f64..40.0, any::<[bool; 2]>()), 1..=3)
-        .prop_map(|types| types.into_iter().map(|(tau, [recurrent, read])| Synapse { tau, recurrent, read }).collect())
+    let delay = prop_oneof![2 => Just(0_usize), 1 => 1_usize..=12];
+    prop::collection::vec((1.0_f64..40.0, any::<[bool; 2]>(), delay), 1..=3).prop_map(|types| {
+        let of = |(tau, [recurrent, read], delay): (f64, [bool; 2], usize)| Synapse {
+            tau,
+            recurrent,
+            read,
+            delay: if recurrent { delay as f64 } else { 0.0 },
+        };
+        types.into_iter().map(of).collect()
+    })
 }
 
 fn wirings(neurons: usize) -> impl Strategy<Value = Wiring> {
@@ -60,10 +69,14 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                 // Some of those that it can be.
                 let held = learned.tau_v || learned.tau_s || learned.width;
                 let scheme = if heun == Some(true) && !held { Scheme::Heun } else { Scheme::Held };
+                let delayed = |synapse: &Synapse| match scheme {
+                    Scheme::Held => synapse.with_delay(synapse.delay * dt),
+                    Scheme::Heun => synapse.with_delay(0.0),
+                };
                 let mut config = SpikingRnnConfig::new(channels, n)
                     .with_neuron(neuron.clone())
                     .with_gate(gate)
-                    .with_synapses(synapses.clone())
+                    .with_synapses(synapses.iter().map(delayed).collect())
                     .with_dt(dt)
                     .with_autapses(autapses)
                     .with_tonic(tonic)

@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use burn_spiking::{
-    Gate, Learned, NetworkOutput, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig,
+    Gate, Learned, NetworkOutput, Neuron, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig,
     SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring, step_mask,
 };
 use burn_spiking_tests::{devices, relative_distance};
@@ -377,4 +377,40 @@ fn a_gate_that_differs_from_layer_to_layer_is_kept() {
     let stack = SpikingStackConfig::new(vec![layer(2, 0.2), layer(4, 0.9)]).init(device).unwrap();
     let widths: Vec<f64> = stack.layers.iter().map(|layer| layer.config().gate.width()).collect();
     assert_eq!(widths, [0.2, 0.9]);
+}
+
+/// One neuron spikes under its input, and another hears of it by a synapse with a delay.
+#[test]
+fn a_delayed_current_sets_in_later() {
+    for device in devices() {
+        let heard = |delay: f64| -> usize {
+            let synapse = Synapse::new(10.0).with_delay(delay);
+            let config = SpikingRnnConfig::new(1, 2).with_neuron(Neuron::Nif).with_synapses(vec![synapse]).with_dt(0.5);
+            let mut layer = config.with_tonic(false).with_record_v(true).init((&device, DType::F64)).unwrap();
+            let of = |values: [f64; 4], shape: [usize; 2]| {
+                let values = values[..shape[0] * shape[1]].to_vec();
+                Param::from_tensor(Tensor::<2>::from_data(TensorData::new(values, shape), (&device, DType::F64)))
+            };
+            layer.input = of([1.0, 0.0, 0.0, 0.0], [1, 2]);
+            layer.recurrent[0] = of([0.0, 1.0, 0.0, 0.0], [2, 2]);
+            let input = Tensor::<3>::ones([1, 80, 1], (&device, DType::F64));
+            let v = layer.forward(input, None).0.v.expect("asked for");
+            let v: Vec<f64> = v.into_data().iter::<f64>().collect();
+            v.chunks_exact(2).position(|v| v[1] != 0.0).expect("the other neuron hears of it")
+        };
+        assert_eq!([heard(1.0), heard(7.5)], [heard(0.0) + 2, heard(0.0) + 15]);
+    }
+}
+
+#[test]
+fn delays_that_no_step_measures_are_refused() {
+    let message = |synapse: Synapse, scheme: Scheme| {
+        let config = SpikingRnnConfig::new(1, 2).with_synapses(vec![synapse]).with_scheme(scheme);
+        config.init(&devices()[0]).unwrap_err().to_string()
+    };
+    assert!(message(Synapse::new(10.0).with_delay(1.5), Scheme::Held).contains("delay is 1.5 ms"));
+    assert!(message(Synapse::new(10.0).with_delay(-1.0), Scheme::Held).contains("delay is -1 ms"));
+    assert!(message(Synapse::new(10.0).with_delay(f64::NAN), Scheme::Held).contains("delay is NaN ms"));
+    assert!(message(Synapse::read_only(10.0).with_delay(1.0), Scheme::Held).contains("connects no neurons"));
+    assert!(message(Synapse::new(10.0).with_delay(1.0), Scheme::Heun).contains("choose Scheme::Held"));
 }

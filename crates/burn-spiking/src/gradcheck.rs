@@ -316,7 +316,7 @@ pub fn gradcheck(layer: &SpikingRnn, input: Tensor<3>, state: Option<SpikingStat
     );
     let [batch, ..] = layer.config().turned(input.clone()).dims();
     let drawn = || layer.start_v.is_none().then(|| layer.random_state(batch, 0.0, 1.0, seed));
-    let state = state.or_else(drawn);
+    let state = state.or_else(drawn).map(|state| layer.whole_state(Some(state), batch));
     let point = Point::new(layer, input, state, seed);
     let (op, automatic) = (point.gradients(false), point.gradients(true));
     let differences = (0..point.names.len()).map(|at| Difference {

@@ -28,6 +28,7 @@
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has none |
 //! | learned constants | [`forward_reference`](SpikingRnn::forward_reference) | it runs their values, but automatic differentiation does not reach them |
 //! | [`Scheme::Heun`] | learned τ_v, τ_k or width; [`Adjoint::Restrained`] | refused by the configuration: it is differentiated automatically |
+//! | a delay of a [`Synapse`] | steps that it is no multiple of; [`Synapse::read_only`]; [`Scheme::Heun`] | refused by the configuration |
 //! | [`Scheme::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
 //! | [`Scheme::Heun`] | [`Checkpoint`], [`Body`] | have no effect: it runs in tensor operations and keeps all steps |
 //! | `tau_m` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_v is the unit |
@@ -35,15 +36,14 @@
 //! | [`Wiring::Groups`] | [`Synapse::read_only`] | nothing to wire; `inputs` still counts |
 //! | a learned start | a state that is given | the state that is given counts |
 //! | [`Checkpoint`] | backends without a kernel; on a GPU with [`Adjoint::Restrained`] | has no effect: all steps are kept |
-//! | learned τ_v, τ_s or width | a GPU | runs in tensor operations, which is slow: the kernel has constants compiled in |
 //! | double precision | a GPU by Vulkan, Metal or DirectX | fails: they have no functions in double precision |
 //! | [`Adjoint::Restrained`] | [`forward_reference`](SpikingRnn::forward_reference) | has no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | one spike a step is exact; more are one late |
 //! | own neurons | a configuration read from a file | refused until the model is given again |
 //!
 //! There are no refractory periods: after a reset a neuron would be held for a time that is no multiple of the step, and how much of
-//! it is left would be a second state variable of every neuron. There are no transmission delays beyond the one step that a charge
-//! takes to arrive.
+//! it is left would be a second state variable of every neuron. A charge takes one step to arrive, and
+//! a [delay](Synapse::with_delay) on top of it is the same for all neurons of a synapse type.
 //!
 //! # Mistakes
 //!

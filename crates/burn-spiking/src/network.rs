@@ -150,7 +150,7 @@ impl SpikingNetwork {
     ) -> (NetworkOutput, SpikingState) {
         let layer = &self.layer;
         let input = layer.config().turned(input);
-        let state = state.unwrap_or_else(|| layer.resting_state(input.dims()[0]));
+        let state = layer.whole_state(state, input.dims()[0]);
         let plan = Arc::new(self.plan(false));
         let run = run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), plan.clone()));
         let (output, _, state) = self.outcome(run);

@@ -136,7 +136,7 @@ impl SpikingRnnConfig {
         self.neuron.check()?;
         self.gate.check()?;
         self.adjoint.check()?;
-        self.synapses.iter().try_for_each(Synapse::check)?;
+        self.synapses.iter().try_for_each(|synapse| synapse.check(self.dt))?;
         self.wiring.check(self.n_neurons)?;
         self.learned.check(&self.neuron, &self.gate)?;
         if self.scheme == Scheme::Heun && (self.learned.of_scan() || self.adjoint != Adjoint::Exact) {
@@ -148,6 +148,13 @@ impl SpikingRnnConfig {
         if self.scheme == Scheme::Heun && !self.gate.is_differentiable() {
             return Err(ConfigError::Mismatch(
                 "Scheme::Heun would give Gate::Threshold a gradient of 0; choose Scheme::Held, or a gate of width above 0".into(),
+            ));
+        }
+        if self.scheme == Scheme::Heun && self.synapses.iter().any(|synapse| synapse.delay > 0.0) {
+            return Err(ConfigError::Mismatch(
+                "Scheme::Heun takes the mean of a current over a step, which a delay of whole steps does not have; choose \
+                 Scheme::Held"
+                    .into(),
             ));
         }
         if let Some(excitatory) = self.dale {
@@ -258,6 +265,7 @@ impl SpikingRnnConfig {
             jump: 1.0,
             weights: if synapse.recurrent { plane.next() } else { None },
             read: synapse.read,
+            delay: synapse.delay_steps(self.dt),
         });
         ScanPlan {
             neuron: self.neuron.clone(),
@@ -446,7 +454,7 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The state of a layer at rest, for `batch` samples; the one that is learned, if it is.
+    /// The state of a layer at rest, nothing on its way, for `batch` samples; the one that is learned, if it is.
     pub fn resting_state(&self, batch: usize) -> SpikingState {
         let (n, synapses) = (self.config.n_neurons, self.config.synapses.len());
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
@@ -550,7 +558,7 @@ impl SpikingRnn {
         state: Option<SpikingState>,
     ) -> (Trajectory, SpikingState) {
         let input = self.config.turned(input);
-        let state = state.unwrap_or_else(|| self.resting_state(input.dims()[0]));
+        let state = self.whole_state(state, input.dims()[0]);
         let run =
             run_lengths(input, lengths, state, |input, state| self.run(input, Some(state), None, self.plan.clone()));
         outcome(run, &self.config)
@@ -603,7 +611,7 @@ impl SpikingRnn {
     pub fn arguments(&self, input: Tensor<3>, state: Option<SpikingState>) -> Arguments {
         let [channels, neurons] = self.input.dims();
         let [batch, steps, _] = input.dims();
-        let state = state.unwrap_or_else(|| self.resting_state(batch));
+        let state = self.whole_state(state, batch);
         self.check_input(&input, &state);
 
         let (projection, tonic) = self.scaled_projection();
@@ -623,6 +631,18 @@ impl SpikingRnn {
         Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None, constants }
     }
 
+    /// The state to start from, at rest if `None`; with nothing on its way if it has the traces alone.
+    pub(crate) fn whole_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
+        let state = state.unwrap_or_else(|| self.resting_state(batch));
+        let [batch, rows, neurons] = state.s.dims();
+        let on_the_way = self.plan.state_rows() - self.plan.synapses.len();
+        if on_the_way == 0 || rows != self.plan.synapses.len() {
+            return state;
+        }
+        let nothing = Tensor::zeros([batch, on_the_way, neurons], (&state.s.device(), state.s.dtype()));
+        SpikingState { s: Tensor::cat(vec![state.s, nothing], 1), ..state }
+    }
+
     /// Refuses an input `[B, T, C]` or a state that does not fit the layer.
     fn check_input(&self, input: &Tensor<3>, state: &SpikingState) {
         let [channels, neurons] = self.input.dims();
@@ -633,9 +653,9 @@ impl SpikingRnn {
             "the input has {batch} samples of {steps} time steps, but needs at least 1 of each"
         );
         self.check_kind(input, "input");
-        let synapses = self.plan.synapses.len();
+        let rows = self.plan.state_rows();
         assert_shape!(state.v, [batch, neurons]);
-        assert_shape!(state.s, [batch, synapses, neurons]);
+        assert_shape!(state.s, [batch, rows, neurons]);
         self.check_kind(&state.v, "state's v");
         self.check_kind(&state.s, "state's s");
     }
@@ -668,7 +688,7 @@ impl SpikingRnn {
         plan: &ScanPlan,
     ) -> Run {
         let [batch, steps, channels] = input.dims();
-        let state = state.unwrap_or_else(|| self.resting_state(batch));
+        let state = self.whole_state(state, batch);
         self.check_input(&input, &state);
         let (projection, tonic) = self.scaled_projection();
         let tonic = tonic.map(|tonic| tonic.unsqueeze());

@@ -7,7 +7,9 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 pub struct SpikingState {
     /// Membrane potentials, `[B, N]`, in [0, 1) (NIF and LIF also below 0).
     pub v: Tensor<2>,
-    /// Synaptic traces ŝ, `[B, K, N]`, of all synapse types.
+    /// Synaptic traces ŝ, `[B, K, N]`, of all synapse types; of a layer with delays `[B, K + D, N]`, D the steps of delay of all types:
+    /// then come the recurrent currents on their way, 1/ms, type by type, the first to arrive first. A layer with delays takes the K
+    /// traces alone, too, for a state in which nothing is on its way.
     pub s: Tensor<3>,
 }
 

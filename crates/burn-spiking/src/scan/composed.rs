@@ -7,6 +7,7 @@ use super::field::Field;
 use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted};
 use crate::number::Number;
 use burn::backend::{Backend, TensorMetadata};
+use std::collections::VecDeque;
 
 /// One step's outcome.
 pub(crate) struct Step<B: Backend> {
@@ -27,12 +28,21 @@ pub(crate) struct State<B: Backend> {
     pub(crate) sent: Field<B>,
     /// sᵏ_t, `[B, N]` each.
     pub(crate) s: Vec<Field<B>>,
+    /// The currents of each type on their way, the first to arrive first.
+    on_the_way: Vec<VecDeque<Field<B>>>,
 }
 
 impl<B: Backend> State<B> {
     pub(crate) fn new(v0: Field<B>, s0: &Field<B>, plan: &ScanPlan) -> Self {
-        let s = (0..plan.synapses.len()).map(|k| s0.index(1, k)).collect();
-        Self { sent: plan.gate.charge(v0.clone()), v: v0, s }
+        let types = 0..plan.synapses.len();
+        let s = types.clone().map(|k| s0.index(1, k)).collect();
+        let on_the_way = types.map(|k| plan.rows_on_the_way(k).map(|row| s0.index(1, row)).collect());
+        Self { sent: plan.gate.charge(v0.clone()), v: v0, s, on_the_way: on_the_way.collect() }
+    }
+
+    /// All rows beside v, `[B, K + D, N]`.
+    pub(crate) fn rows(self) -> Field<B> {
+        Field::stack(self.s.into_iter().chain(self.on_the_way.into_iter().flatten()).collect(), 1)
     }
 
     /// Advances by one step under the drive x, `[B, N]`, with `phi` as the flow.
@@ -44,9 +54,10 @@ impl<B: Backend> State<B> {
         phi: impl FnOnce(Field<B>, Field<B>) -> Field<B>,
     ) -> Step<B> {
         let mut current = x;
-        for (synapse, s) in plan.synapses.iter().zip(&self.s) {
+        for ((synapse, s), on_the_way) in plan.synapses.iter().zip(&self.s).zip(&mut self.on_the_way) {
             if let Some(plane) = synapse.weights {
-                current = current + s.clone().product(weights[plane].clone());
+                on_the_way.push_back(s.clone().product(weights[plane].clone()));
+                current = current + on_the_way.pop_front().expect("one was just sent on its way");
             }
         }
         let vpre = phi(self.v.clone(), current.clone());
@@ -199,8 +210,8 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
         charge: slot(charge),
         readout: slot(output),
         activity: slot(activity),
-        last_v: state.v.0,
-        last_s: Field::stack(state.s, 1).0,
+        last_v: state.v.0.clone(),
+        last_s: state.rows().0,
         tape: ScanTape {
             currents: slot(joined(currents)),
             potentials: slot(joined(potentials)),
@@ -250,7 +261,6 @@ pub fn adjoint<B: Backend>(
     let mut lambda = d_last_v.unwrap_or(zero.clone());
     let mut d = vec![zero.clone(); plan.synapses.len()];
     let mut p = vec![zero.clone(); plan.synapses.len()];
-    let mut q = zero.clone();
     let restraint = plan.adjoint.restraint(v0.0.shape()[0], steps);
     let mut d_drive = Vec::with_capacity(steps);
     let mut d_weights: Vec<Option<Field<B>>> = vec![None; weights.len()];
@@ -262,6 +272,18 @@ pub fn adjoint<B: Backend>(
         });
     };
 
+    // q of the step in which a current of type k that sets out before step t arrives, of those found so far, the last first.
+    let arriving = |found: &[Field<B>], k: usize, t: usize| {
+        let on_the_way = plan.rows_on_the_way(k);
+        let arrival = t + on_the_way.len();
+        match arrival < steps {
+            true => Some(found[steps - 1 - arrival].clone()),
+            false => d_last_s
+                .as_ref()
+                .filter(|_| arrival - steps < on_the_way.len())
+                .map(|d_last_s| d_last_s.index(1, on_the_way.start + arrival - steps)),
+        }
+    };
     for t in (0..steps).rev() {
         if let Some(d_v) = &d_v {
             lambda = lambda + d_v.index(1, t);
@@ -289,7 +311,7 @@ pub fn adjoint<B: Backend>(
             }
             let mut error = d[k].clone();
             if let Some(plane) = synapse.weights {
-                p[k] = q.clone() + p[k].clone().times(synapse.decay);
+                p[k] = arriving(&d_drive, k, t + 1).unwrap_or(zero.clone()) + p[k].clone().times(synapse.decay);
                 error = error + p[k].clone().product(weights[plane].clone().transposed());
             }
             mu = mu + error.times(synapse.jump);
@@ -310,7 +332,7 @@ pub fn adjoint<B: Backend>(
             let by_width = plan.gate.charge_by_width(v_after) - plan.gate.charge_by_width(v.clone());
             d_width = d_width + mu.clone() * by_width;
         }
-        q = di * lambda_pre.clone();
+        let mut q = di * lambda_pre.clone();
         lambda = dv * lambda_pre - plan.gate.density(v) * mu;
         if let Some((limit, keep)) = restraint {
             let left = left_of(&lambda, limit, keep);
@@ -325,13 +347,12 @@ pub fn adjoint<B: Backend>(
         }
         d_drive.push(q.clone());
     }
-    d_drive.reverse();
 
     let mut d_s0 = Vec::new();
     for (k, synapse) in plan.synapses.iter().enumerate() {
         let mut d_s = d[k].clone().times(synapse.decay);
         if let Some(plane) = synapse.weights {
-            let p0 = q.clone() + p[k].clone().times(synapse.decay);
+            let p0 = arriving(&d_drive, k, 0).unwrap_or(zero.clone()) + p[k].clone().times(synapse.decay);
             d_s = d_s + p0.clone().product(weights[plane].clone().transposed());
             if wanted.weights {
                 add_weights(plane, s0.index(1, k), p0);
@@ -339,6 +360,11 @@ pub fn adjoint<B: Backend>(
         }
         d_s0.push(d_s);
     }
+    d_s0.extend(
+        d_on_the_way(plan, steps, d_last_s.as_ref(), |t| d_drive[steps - 1 - t].clone())
+            .map(|d| d.unwrap_or(zero.clone())),
+    );
+    d_drive.reverse();
     let sums = [&d_tau, &d_width].into_iter().chain(&d_decays).map(|by| by.clone().summed());
     let found = Found {
         q: Field::stack(d_drive, 1),
@@ -348,6 +374,24 @@ pub fn adjoint<B: Backend>(
         constants: if wanted.constants { Some(Field::joined(sums.collect())) } else { None },
     };
     found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+}
+
+/// ∂C/∂(currents on their way at the start), row by row; `None` where zero. `q` gives q_t.
+pub(super) fn d_on_the_way<'a, B: Backend>(
+    plan: &'a ScanPlan,
+    steps: usize,
+    d_last_s: Option<&'a Field<B>>,
+    q: impl Fn(usize) -> Field<B> + 'a,
+) -> impl Iterator<Item = Option<Field<B>>> + 'a {
+    let rows = (0..plan.synapses.len()).flat_map(move |k| {
+        let rows = plan.rows_on_the_way(k);
+        rows.clone().map(move |row| (row - rows.start, row))
+    });
+    rows.map(move |(arrival, row)| match arrival < steps {
+        true => Some(q(arrival)),
+        // Still on its way at the end, nearer by the run's steps.
+        false => d_last_s.map(|d_last_s| d_last_s.index(1, row - steps)),
+    })
 }
 
 /// s′ of each synapse type, `[B, T, N]`, with what the readout and the activity add to it.
@@ -382,7 +426,7 @@ pub(super) struct Found<B: Backend> {
     pub(super) weights: Vec<Field<B>>,
     /// ∂C/∂v_0.
     pub(super) v0: Field<B>,
-    /// ∂C/∂sᵏ_0, `[B, N]` each.
+    /// ∂C/∂s_0 row by row, `[B, N]` each.
     pub(super) s0: Vec<Field<B>>,
     /// Those of the constants.
     pub(super) constants: Option<Field<B>>,

@@ -2,11 +2,11 @@
 //!
 //! # The system
 //!
-//! Shapes: B batch, T steps, N neurons, K synapse types. x is the drive, α_k = e^(−dt/τ_k), c_k what a spike adds to sᵏ
+//! Shapes: B batch, T steps, N neurons, K synapse types, D steps of delay in all. x is the drive, α_k = e^(−dt/τ_k), c_k what a spike adds to sᵏ
 //! (1/τ_k in the paper's units, 1 in the layer's). For t = 0 … T−1:
 //!
 //! ```text
-//! I_t       = x_t + Σ_k Jᵏ_t                    Jᵏ = W_k sᵏ, the recurrent current
+//! I_t       = x_t + Σ_k Jᵏ_{t−d_k}              Jᵏ = W_k sᵏ, the recurrent current, d_k steps on its way
 //! vpre_t    = φ(v_t, I_t)                       the neuron's exact flow, unwrapped
 //! n_t       = max(⌊vpre_t⌋, 0)                  spikes in this step
 //! v_{t+1}   = vpre_t − n_t
@@ -16,6 +16,10 @@
 //! ```
 //!
 //! Row t of the trajectory is the state *after* step t: s_{t+1}, v_{t+1}, and the charge ΔQ_t.
+//!
+//! A type with a delay has d_k currents on their way, Jᵏ_{t−d_k} … Jᵏ_{t−1}; they are part of the state, after the traces: s_0 and s_T
+//! have [`ScanPlan::state_rows`] rows, for each sample the K traces and then, type by type, the currents on their way, the first
+//! to arrive first.
 //!
 //! The drive may be given whole, or as the input i_t with its projection, x_t = U i_t + I_o; then no drive exists outside
 //! the step at hand. A linear readout of one trace and its activity may be taken along,
@@ -33,7 +37,7 @@
 //!
 //! ```text
 //! Dᵏ_{t+1}  = s′ᵏ_{t+1} + α_k Dᵏ_{t+2}                      direct error, filtered back
-//! Pᵏ_{t+1}  = q_{t+1} + α_k Pᵏ_{t+2}                        adjoint of Jᵏ
+//! Pᵏ_{t+1}  = q_{t+1+d_k} + α_k Pᵏ_{t+2}                    adjoint of Jᵏ
 //! μ_t       = ΔQ′_t + Σ_k c_k (Dᵏ_{t+1} + W_kᵀ Pᵏ_{t+1})    error current
 //! λpre_t    = λ_{t+1} + g(vpre_t) μ_t
 //! q_t       = (∂φ/∂I) λpre_t                                = ∂C/∂x_t
@@ -41,7 +45,10 @@
 //! ∂C/∂W_k  += Pᵏ_{t+1} ⊗ c_k ΔQ_t
 //! ```
 //!
-//! and at the start Pᵏ_0 = q_0 + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ Pᵏ_0, ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0.
+//! and at the start Pᵏ_0 = q_{d_k} + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ Pᵏ_0, ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0. A current on its
+//! way acts once, when it arrives: its adjoint is q of that step, and beyond the run's end, where q_{T+i} is asked for, the cost's
+//! gradient with respect to the i-th current still on its way. So a delay costs nothing but rows: the adjoint stays with the
+//! active neurons.
 //! The network's constants, those that all neurons share, have
 //!
 //! ```text
@@ -55,7 +62,7 @@
 //! and has ∂C/∂O += o′_t ⊗ s_{t+1}.
 //! Here W maps pre to post; it is stored `[pre, post]`, so one neuron's outgoing weights are one row.
 //!
-//! **Derivation.** Jᵏ enters I_t and Jᵏ_{t+1}, so its adjoint is Pᵏ_t = q_t + α_k Pᵏ_{t+1}; likewise Dᵏ + W_kᵀPᵏ is the
+//! **Derivation.** Jᵏ_t enters I_{t+d_k} and Jᵏ_{t+1}, so its adjoint is Pᵏ_t = q_{t+d_k} + α_k Pᵏ_{t+1}; likewise Dᵏ + W_kᵀPᵏ is the
 //! adjoint of sᵏ (as W_k sᵏ = Jᵏ). The charge enters sᵏ and Jᵏ, which gives μ. vpre_t enters v_{t+1} (derivative 1 through
 //! the reset) and ΔQ_t (through G, derivative g): λpre. v_t enters vpre_t and, with a minus, ΔQ_t: λ. Nothing is approximated.
 //!
@@ -89,6 +96,7 @@ use crate::neuron::Neuron;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One synapse type, as the scan sees it.
@@ -102,6 +110,8 @@ pub struct ScanSynapse {
     pub weights: Option<usize>,
     /// Whether the trajectory gives this type's trace.
     pub read: bool,
+    /// d, the steps that a current is on its way; 0 where the type connects no neurons.
+    pub delay: usize,
 }
 
 /// Which program runs the scan.
@@ -232,6 +242,17 @@ impl ScanPlan {
         self.synapses.iter().filter(|synapse| synapse.weights.is_some()).count()
     }
 
+    /// Rows of a state beside v: the K traces, and the currents on their way.
+    pub fn state_rows(&self) -> usize {
+        self.synapses.len() + self.synapses.iter().map(|synapse| synapse.delay).sum::<usize>()
+    }
+
+    /// The rows of a state that hold type k's currents on their way.
+    pub fn rows_on_the_way(&self, k: usize) -> Range<usize> {
+        let first = self.synapses.len() + self.synapses[..k].iter().map(|synapse| synapse.delay).sum::<usize>();
+        first..first + self.synapses[k].delay
+    }
+
     /// For each synapse type, the plane of its trace in the trajectory; `None` where it is not read.
     pub(crate) fn planes_read(&self) -> impl Iterator<Item = Option<usize>> + '_ {
         let mut next = 0..;
@@ -295,7 +316,7 @@ pub struct ScanInputs<B: Backend> {
     pub weights: Slot<B>,
     /// v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
-    /// s_0, `[B, K, N]`.
+    /// s_0, `[B, K + D, N]`.
     pub s0: FloatTensor<B>,
     /// O, `[N, O]`.
     #[extension_type]
@@ -326,7 +347,7 @@ pub struct ScanOutput<B: Backend> {
     pub activity: Slot<B>,
     /// v_T, `[B, N]`.
     pub last_v: FloatTensor<B>,
-    /// s_T, `[B, K, N]`.
+    /// s_T, `[B, K + D, N]`.
     pub last_s: FloatTensor<B>,
     /// What the adjoint needs. Empty unless asked for.
     #[extension_type]
@@ -355,7 +376,7 @@ pub struct OutputGradients<B: Backend> {
     /// With respect to v_T, `[B, N]`.
     #[extension_type]
     pub last_v: Slot<B>,
-    /// With respect to s_T, `[B, K, N]`.
+    /// With respect to s_T, `[B, K + D, N]`.
     #[extension_type]
     pub last_s: Slot<B>,
 }
@@ -454,7 +475,7 @@ pub struct InputGradients<B: Backend> {
     pub weights: Slot<B>,
     /// ∂C/∂v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
-    /// ∂C/∂s_0, `[B, K, N]`.
+    /// ∂C/∂s_0, `[B, K + D, N]`.
     #[extension_type]
     pub s0: Slot<B>,
     /// ∂C/∂O, `[N, O]`.
@@ -543,7 +564,7 @@ pub struct Arguments {
     pub weights: Option<Tensor<3>>,
     /// v_0, `[B, N]`, in [0, 1).
     pub v0: Tensor<2>,
-    /// s_0, `[B, K, N]`.
+    /// s_0, `[B, K + D, N]`.
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
@@ -586,7 +607,7 @@ pub struct Run {
     pub activity: Option<Tensor<1>>,
     /// v_T, `[B, N]`.
     pub last_v: Tensor<2>,
-    /// s_T, `[B, K, N]`.
+    /// s_T, `[B, K + D, N]`.
     pub last_s: Tensor<3>,
 }
 
@@ -641,8 +662,8 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
     assert_eq!(v0.dims(), [batch, neurons], "v0 must be [batch, neurons] like the drive [batch, steps, neurons]");
     assert_eq!(
         s0.dims(),
-        [batch, plan.synapses.len(), neurons],
-        "s0 must be [batch, synapse types, neurons] like the drive [batch, steps, neurons]"
+        [batch, plan.state_rows(), neurons],
+        "s0 must be [batch, synapse types and steps of delay, neurons] like the drive [batch, steps, neurons]"
     );
     let planes = plan.weight_planes();
     let dims = weights.as_ref().map_or([0, neurons, neurons], Tensor::dims);

@@ -21,7 +21,7 @@ pub struct Start {
     pub weights: Option<Tensor<3>>,
     /// v_0, `[B, N]`.
     pub v0: Tensor<2>,
-    /// s_0, `[B, K, N]`.
+    /// s_0, `[B, K + D, N]`.
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
@@ -76,8 +76,8 @@ pub fn run(
         charge: charge.map(tensor),
         output,
         activity,
-        last_v: tensor(state.v),
-        last_s: tensor(Field::stack(state.s, 1)),
+        last_v: tensor(state.v.clone()),
+        last_s: tensor(state.rows()),
     }
 }
 

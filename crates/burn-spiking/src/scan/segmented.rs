@@ -51,7 +51,7 @@ fn segments(steps: usize, every: usize) -> impl DoubleEndedIterator<Item = [usiz
     (0..steps.div_ceil(every)).map(move |at| [at * every, ((at + 1) * every).min(steps)])
 }
 
-/// Runs all steps in segments of `every`, each by `run`; the tape has the states before them, `[B, segments, 1 + K, N]`.
+/// Runs all steps in segments of `every`, each by `run`; the tape has the states before them, `[B, segments, 1 + K + D, N]`.
 pub(super) fn forward<B: Backend>(
     inputs: ScanInputs<B>,
     plan: &ScanPlan,
@@ -99,7 +99,7 @@ pub(super) fn adjoint<B: Backend>(
 ) -> InputGradients<B> {
     let steps = inputs.drive.shape()[1];
     let states = Field::<B>(tape.states.into_option().expect("the forward run kept its states"));
-    let types = plan.synapses.len();
+    let rows = plan.state_rows();
     let (mut last_v, mut last_s) = (gradients.last_v.clone(), gradients.last_s.clone());
     let mut found = Vec::new();
     for (at, segment) in segments(steps, every).enumerate().rev() {
@@ -110,7 +110,7 @@ pub(super) fn adjoint<B: Backend>(
         let inputs = ScanInputs {
             drive: steps_of::<B>(inputs.drive.clone(), 1, segment),
             v0: state.index(1, 0).0,
-            s0: steps_of::<B>(state.0.clone(), 1, [1, 1 + types]),
+            s0: steps_of::<B>(state.0.clone(), 1, [1, 1 + rows]),
             ..inputs.clone()
         };
         let gradients = OutputGradients {

@@ -26,7 +26,7 @@ pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tap
         readout: slot(outputs.is_some(), &[batch, steps, outputs.unwrap_or(0)]),
         activity: slot(plan.readout.is_some(), &[batch]),
         last_v: spec(&[batch, neurons]),
-        last_s: spec(&[batch, plan.synapses.len(), neurons]),
+        last_s: spec(&[batch, plan.state_rows(), neurons]),
         tape: match segmented::every(plan, run, inputs.drive.dtype.size()).filter(|_| *keep_tape) {
             None => ScanTapeMetadata {
                 currents: slot(*keep_tape, &run),
@@ -38,7 +38,7 @@ pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tap
                 currents: SlotMetadata::Empty,
                 potentials: SlotMetadata::Empty,
                 trace: SlotMetadata::Empty,
-                states: slot(true, &[batch, steps.div_ceil(every), 1 + plan.synapses.len(), neurons]),
+                states: slot(true, &[batch, steps.div_ceil(every), 1 + plan.state_rows(), neurons]),
             },
         },
     }

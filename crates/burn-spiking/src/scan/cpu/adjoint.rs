@@ -26,7 +26,7 @@ pub(super) struct Inputs<'a, T> {
     pub(super) currents: Option<&'a [T]>,
     /// The states before each segment, `[segments, rows, N]`.
     pub(super) states: &'a [T],
-    /// s_0, `[K, N]`.
+    /// s_0, `[K + D, N]`.
     pub(super) s0: &'a [T],
     /// s′ of the traces read, `[T, N]` each.
     pub(super) traces: Vec<Option<&'a [T]>>,
@@ -40,7 +40,7 @@ pub(super) struct Inputs<'a, T> {
     pub(super) activity: Option<T>,
     /// `[N]`.
     pub(super) last_v: Option<&'a [T]>,
-    /// `[K, N]`.
+    /// `[K + D, N]`.
     pub(super) last_s: Option<&'a [T]>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Outputs<'a, T> {
     pub(super) drive: Option<&'a mut [MaybeUninit<T>]>,
     /// `[N]`.
     pub(super) v0: &'a mut [T],
-    /// `[K, N]`.
+    /// `[K + D, N]`.
     pub(super) s0: Option<&'a mut [T]>,
 }
 
@@ -75,8 +75,8 @@ struct Sample<'a, T> {
     lambda: Row<T>,
     /// Dᵏ.
     d: Vec<Row<T>>,
-    /// q_t of the step that was gone through last.
-    q: Row<T>,
+    /// q_t of the step that was gone through last, and of as many after it as the longest delay.
+    q: Matrix<T>,
     /// Pᵏ_{t+1} of that step, for the types that have weights.
     p: Vec<Row<T>>,
     /// μ of all neurons in crowded steps, else of the active ones in order.
@@ -116,7 +116,7 @@ impl<'a, T: Real> Sample<'a, T> {
         Self {
             lambda: inputs.last_v.map_or_else(|| Row::zeros(n), Row::of),
             d: vec![Row::zeros(n); network.synapses.len()],
-            q: Row::zeros(n),
+            q: Matrix::zeros(1 + network.longest_delay(), n),
             p: vec![Row::zeros(n); network.weights.len()],
             mu: Row::zeros(n),
             pre: Row::zeros(n),
@@ -132,7 +132,9 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Puts what the segment after this one ended with behind its last step.
     fn enter(&self, segment: &mut Segment<T>, length: usize) {
-        segment.q.row_mut(length).copy_from_slice(&self.q);
+        for after in 0..self.q.rows() {
+            segment.q.row_mut(length + after).copy_from_slice(self.q.row(after));
+        }
         for (rows, p) in segment.p.iter_mut().zip(&self.p) {
             rows.row_mut(length).copy_from_slice(p);
         }
@@ -140,7 +142,9 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Keeps what this segment ends with.
     fn leave(&mut self, segment: &Segment<T>) {
-        self.q.copy_from_slice(segment.q.row(0));
+        for after in 0..self.q.rows() {
+            self.q.row_mut(after).copy_from_slice(segment.q.row(after));
+        }
         for (p, rows) in self.p.iter_mut().zip(&segment.p) {
             p.copy_from_slice(rows.row(0));
         }
@@ -194,7 +198,8 @@ impl<'a, T: Real> Sample<'a, T> {
             }
             if let Some(plane) = synapse.weights {
                 let (p, before) = segment.p[plane].row_and_next(at);
-                rows::decayed_sum::<S, T>(p, T::of(synapse.decay), before, segment.q.row(at + 1));
+                let q = segment.q.row(at + 1 + synapse.delay);
+                adjoint_of_current::<S, T, F>(network, inputs, (k, t + 1, shared.steps), p, before, q);
             }
             if let Some(constants) = &segment.constants {
                 let sum = &mut self.constants[2 + k];
@@ -376,6 +381,7 @@ impl<'a, T: Real> Sample<'a, T> {
         mut self,
         network: &Network<'_, T, F>,
         inputs: &Inputs<'_, T>,
+        steps: usize,
         segment: &mut Segment<T>,
         sums: &mut Sums<T>,
     ) {
@@ -393,7 +399,8 @@ impl<'a, T: Real> Sample<'a, T> {
             if let Some(plane) = synapse.weights {
                 // P_0, one row before the first step's P_1.
                 let mut p = Row::zeros(n);
-                rows::decayed_sum::<S, T>(&mut p, decay, &before[plane], q);
+                let arriving = q.row(synapse.delay);
+                adjoint_of_current::<S, T, F>(network, inputs, (k, 0, steps), &mut p, &before[plane], arriving);
                 if outputs.s0.is_some() {
                     network.weights[plane].rows.gather::<S>(&network.everyone, &p, T::of(1.0), &mut d[k]);
                 }
@@ -412,10 +419,59 @@ impl<'a, T: Real> Sample<'a, T> {
             }
         }
         if let Some(out) = &mut outputs.s0 {
-            for (out, d) in out.chunks_exact_mut(n).zip(d) {
+            let mut out = out.chunks_exact_mut(n);
+            for (d, out) in d.iter().zip(&mut out) {
                 out.copy_from_slice(&d[..n]);
             }
+            // What was on its way acts when it arrives.
+            for (k, synapse) in network.synapses.iter().enumerate() {
+                for (arrival, out) in (0..synapse.delay).zip(&mut out) {
+                    match arrival < steps {
+                        true => out.copy_from_slice(&q.row(arrival)[..n]),
+                        false => match still_on_the_way(network, inputs, k, arrival - steps) {
+                            Some(d_last) => out.copy_from_slice(d_last),
+                            None => out.fill(T::default()),
+                        },
+                    }
+                }
+            }
         }
+    }
+}
+
+/// ∂C/∂(the i-th current of type k still on its way at the end); `None` where zero.
+#[inline(always)]
+fn still_on_the_way<'a, T: Real, F: Flow>(
+    network: &Network<'_, T, F>,
+    inputs: &Inputs<'a, T>,
+    k: usize,
+    i: usize,
+) -> Option<&'a [T]> {
+    let (before, here) = (&network.synapses[..k], &network.synapses[k]);
+    let row = network.synapses.len() + before.iter().map(|synapse| synapse.delay).sum::<usize>() + i;
+    let last_s = inputs.last_s.filter(|_| i < here.delay)?;
+    Some(&last_s[row * network.neurons..(row + 1) * network.neurons])
+}
+
+/// Pᵏ_t of the current that sets out before step t of `steps`, from Pᵏ_{t+1} and q of the step in which it arrives.
+#[inline(always)]
+fn adjoint_of_current<S: Simd, T: Real, F: Flow>(
+    network: &Network<'_, T, F>,
+    inputs: &Inputs<'_, T>,
+    (k, t, steps): (usize, usize, usize),
+    p: &mut [T],
+    next: &[T],
+    q: &[T],
+) {
+    let synapse = &network.synapses[k];
+    let (decay, arrival) = (T::of(synapse.decay), t + synapse.delay);
+    // Without a delay q_T is 0.
+    if arrival < steps || synapse.delay == 0 {
+        return rows::decayed_sum::<S, T>(p, decay, next, q);
+    }
+    rows::scaled::<S, T>(p, decay, next);
+    if let Some(d_last) = still_on_the_way(network, inputs, k, arrival - steps) {
+        rows::add_tensor::<S, T>(p, d_last);
     }
 }
 
@@ -514,6 +570,7 @@ impl<T: Real, F: Flow> BackTask<'_, '_, '_, T, F> {
 struct FinishTask<'a, 'n, 's, T, F> {
     network: &'a Network<'n, T, F>,
     inputs: &'a [Inputs<'s, T>],
+    steps: usize,
     samples: Vec<Sample<'s, T>>,
     replays: &'a mut [Replay<T>],
     sums: &'a mut Sums<T>,
@@ -528,7 +585,7 @@ impl<T: Real, F: Flow> WithSimd for FinishTask<'_, '_, '_, T, F> {
             unreachable!("this processor runs the tensor operations");
         }
         for (b, sample) in self.samples.into_iter().enumerate() {
-            sample.finish::<S, F>(self.network, &self.inputs[b], &mut self.replays[b].segment, self.sums);
+            sample.finish::<S, F>(self.network, &self.inputs[b], self.steps, &mut self.replays[b].segment, self.sums);
         }
     }
 }
@@ -603,5 +660,5 @@ pub(super) fn run<'a, T: Real, F: Flow>(
             vectorize(BackTask { network, shared, inputs, samples, replays, together, sums, active_channels, steps });
         }
     }
-    vectorize(FinishTask { network, inputs, samples: running, replays: &mut here, sums });
+    vectorize(FinishTask { network, inputs, steps, samples: running, replays: &mut here, sums });
 }

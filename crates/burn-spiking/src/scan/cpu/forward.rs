@@ -13,7 +13,7 @@ pub(super) struct Inputs<'a, T> {
     pub(super) drive: &'a [T],
     /// v_0, `[N]`.
     pub(super) v0: &'a [T],
-    /// s_0, `[K, N]`.
+    /// s_0, `[K + D, N]`.
     pub(super) s0: &'a [T],
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Outputs<'a, T> {
     pub(super) states: Option<&'a mut [MaybeUninit<T>]>,
     /// `[N]`.
     pub(super) last_v: &'a mut [T],
-    /// `[K, N]`.
+    /// `[K + D, N]`.
     pub(super) last_s: &'a mut [T],
 }
 
@@ -126,9 +126,7 @@ impl<'a, T: Real> Sample<'a, T> {
     fn finish(self, n: usize) {
         let Self { outputs, state, activity, .. } = self;
         outputs.last_v.copy_from_slice(&state.v[..n]);
-        for (out, s) in outputs.last_s.chunks_exact_mut(n).zip(&state.s) {
-            out.copy_from_slice(&s[..n]);
-        }
+        state.write_rows(n, outputs.last_s);
         if let Some((_, out)) = outputs.readout {
             *out = activity[..n].iter().fold(T::default(), |sum, &x| sum + x);
         }

@@ -47,6 +47,8 @@ struct Sizes {
     neurons: usize,
     /// K.
     synapses: usize,
+    /// Rows of a state beside v: K + D.
+    rows: usize,
     /// Length of a row of the drive: C with a projection, else N.
     channels: usize,
     /// O.
@@ -61,6 +63,7 @@ impl Sizes {
             steps: drive[1],
             neurons: inputs.v0.shape()[1],
             synapses: plan.synapses.len(),
+            rows: plan.state_rows(),
             channels: drive[2],
             outputs: plan.readout.and(inputs.readout.as_option()).map_or(0, |readout| readout.shape()[1]),
         }
@@ -68,13 +71,13 @@ impl Sizes {
 
     /// The program writes memory by these sizes, so it makes sure of them itself, whoever calls.
     fn check<B: Storage>(self, inputs: &ScanInputs<B>, plan: &ScanPlan) {
-        let Self { batch, neurons, synapses, channels, .. } = self;
+        let Self { batch, neurons, rows, channels, .. } = self;
         let dims = |tensor: &FloatTensor<B>| -> Vec<usize> {
             let shape = tensor.shape();
             (0..shape.num_dims()).map(|d| shape[d]).collect()
         };
         assert_eq!(dims(&inputs.v0), [batch, neurons], "v0 is [batch, neurons]");
-        assert_eq!(dims(&inputs.s0), [batch, synapses, neurons], "s0 is [batch, synapse types, neurons]");
+        assert_eq!(dims(&inputs.s0), [batch, rows, neurons], "s0 is [batch, synapse types and delays, neurons]");
         let planes = inputs.weights.as_option().map_or(0, |weights| weights.shape()[0]);
         assert_eq!(planes, plan.weight_planes(), "one plane of weights for each recurrent synapse type");
         assert!(
@@ -262,14 +265,14 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     keep_tape: bool,
 ) -> ScanOutput<B> {
     let sizes = Sizes::of(&inputs, plan);
-    let Sizes { batch, steps, neurons, synapses, channels, outputs } = sizes;
+    let Sizes { batch, steps, neurons, rows, channels, outputs, .. } = sizes;
     let segments = Segments::of::<T>(plan, sizes);
     let row = steps * neurons;
     sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
     let network = parameters.network(flow, plan, sizes);
     let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
-    let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(synapses * neurons));
+    let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(rows * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
 
     let read = plan.traces_read();
@@ -283,7 +286,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     let mut states = space(keep_tape, state_size);
     let mut activity = vec![T::default(); if outputs > 0 { batch } else { 0 }];
     let mut last_v = vec![T::default(); batch * neurons];
-    let mut last_s = vec![T::default(); batch * synapses * neurons];
+    let mut last_s = vec![T::default(); batch * rows * neurons];
 
     {
         let mut trace_rows: Vec<_> = rows_of(&mut traces, batch, row).collect();
@@ -292,7 +295,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         let mut readout_rows = readout.chunks_exact_mut((steps * outputs).max(1)).zip(&mut activity);
         let mut current_rows = currents.chunks_exact_mut(row);
         let mut state_rows = states.chunks_exact_mut(state_size);
-        let last = last_v.chunks_exact_mut(neurons).zip(last_s.chunks_exact_mut(synapses * neurons));
+        let last = last_v.chunks_exact_mut(neurons).zip(last_s.chunks_exact_mut(rows * neurons));
         let samples = runs.zip(last).map(|((drive, (v0, s0)), (last_v, last_s))| {
             let outputs = forward::Outputs {
                 traces: trace_rows.iter_mut().filter_map(Iterator::next).collect(),
@@ -332,7 +335,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
         readout: if outputs > 0 { Slot::Full(tensor(readout, &[batch, steps, outputs])) } else { Slot::Empty },
         activity: if outputs > 0 { Slot::Full(tensor(activity, &[batch])) } else { Slot::Empty },
         last_v: tensor(last_v, &[batch, neurons]),
-        last_s: tensor(last_s, &[batch, synapses, neurons]),
+        last_s: tensor(last_s, &[batch, rows, neurons]),
         tape: ScanTape {
             currents: slot(currents, &[batch, steps, neurons]),
             states: slot(states, &[batch, segments.count, state_rows, neurons]),
@@ -398,7 +401,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     wanted: Wanted,
 ) -> InputGradients<B> {
     let sizes = Sizes::of(&inputs, plan);
-    let Sizes { batch, steps, neurons, synapses, channels, outputs } = sizes;
+    let Sizes { batch, steps, neurons, synapses, rows, channels, outputs } = sizes;
     let segments = Segments::of::<T>(plan, sizes);
     let row = steps * neurons;
     sizes.check(&inputs, plan);
@@ -420,19 +423,19 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         drive: &B::slice::<T>(&input)[b * steps * channels..(b + 1) * steps * channels],
         currents: part::<B, T>(&currents, b, row),
         states: part::<B, T>(&states, b, state_size).expect("the forward run kept its tape"),
-        s0: &B::slice::<T>(&s0)[b * synapses * neurons..(b + 1) * synapses * neurons],
+        s0: &B::slice::<T>(&s0)[b * rows * neurons..(b + 1) * rows * neurons],
         traces: plan.planes_read().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
         v: part::<B, T>(&d_v, b, row),
         charge: part::<B, T>(&d_charge, b, row),
         readout: part::<B, T>(&d_readout, b, steps * outputs),
         activity: part::<B, T>(&d_activity, b, 1).map(|activity| activity[0]),
         last_v: part::<B, T>(&d_last_v, b, neurons),
-        last_s: part::<B, T>(&d_last_s, b, synapses * neurons),
+        last_s: part::<B, T>(&d_last_s, b, rows * neurons),
     };
 
     let mut drive = unwritten::<T>(if wanted.drive { batch * steps * channels } else { 0 });
     let mut d_v0 = vec![T::default(); batch * neurons];
-    let mut d_s0 = vec![T::default(); if wanted.s0 { batch * synapses * neurons } else { 0 }];
+    let mut d_s0 = vec![T::default(); if wanted.s0 { batch * rows * neurons } else { 0 }];
     let planes = if wanted.weights { parameters.weights.len() } else { 0 };
     let no_sums = || Sums {
         weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
@@ -442,7 +445,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
     };
     let mut drive_rows = drive.chunks_exact_mut(steps * channels);
-    let mut s0_rows = d_s0.chunks_exact_mut(synapses * neurons);
+    let mut s0_rows = d_s0.chunks_exact_mut(rows * neurons);
     let tiles = tile_count(plan, sizes);
     let samples = d_v0
         .chunks_exact_mut(neurons)
@@ -489,7 +492,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         tonic: slot(tonic, &[neurons]),
         weights: slot((planes > 0).then_some(weights), &[planes, neurons, neurons]),
         v0: B::from_vec(d_v0, &[batch, neurons]),
-        s0: slot(wanted.s0.then_some(d_s0), &[batch, synapses, neurons]),
+        s0: slot(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
         readout: slot(readout, &[neurons, outputs]),
         constants: slot(constants, &[2 + synapses]),
     }

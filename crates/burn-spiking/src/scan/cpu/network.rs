@@ -70,9 +70,20 @@ impl<T: Real, F: Flow> Network<'_, T, F> {
         self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.weights?)))
     }
 
-    /// Rows of a saved state: v, sᵏ, and Jᵏ where there are weights. Where all currents are kept, Jᵏ is not wanted.
+    /// Steps of delay of all types.
+    pub(super) fn delays(&self) -> usize {
+        self.synapses.iter().map(|synapse| synapse.delay).sum()
+    }
+
+    /// Steps of the longest delay.
+    pub(super) fn longest_delay(&self) -> usize {
+        self.synapses.iter().map(|synapse| synapse.delay).max().unwrap_or(0)
+    }
+
+    /// Rows of a saved state: v, sᵏ, and Jᵏ where there are weights, with the currents on their way. Where all currents are kept,
+    /// recurrent ones are not wanted.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
-        1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() }
+        1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() + self.delays() }
     }
 }
 
@@ -86,6 +97,36 @@ pub(super) struct State<T> {
     pub(super) s: Vec<Row<T>>,
     /// Jᵏ_t; zero for good where a type has no weights.
     pub(super) j: Vec<Row<T>>,
+    /// Jᵏ_{t−d} … Jᵏ_{t−1}, the currents of each type on their way.
+    on_the_way: Vec<Queue<T>>,
+}
+
+/// Rows that wait for their turn, always as many.
+struct Queue<T> {
+    rows: Vec<Row<T>>,
+    first: usize,
+}
+
+impl<T: Real> Queue<T> {
+    /// The row whose turn it is.
+    #[inline(always)]
+    fn front(&self) -> Option<&Row<T>> {
+        self.rows.get(self.first)
+    }
+
+    /// Puts a row behind the others in the place of the front one.
+    #[inline(always)]
+    fn turn(&mut self, row: &[T]) {
+        if let Some(front) = self.rows.get_mut(self.first) {
+            front.copy_from_slice(row);
+            self.first = (self.first + 1) % self.rows.len();
+        }
+    }
+
+    /// All rows, the front one first.
+    fn in_order(&self) -> impl Iterator<Item = &Row<T>> {
+        self.rows[self.first..].iter().chain(&self.rows[..self.first])
+    }
 }
 
 /// Rows that a step works in, of no meaning between steps.
@@ -130,19 +171,28 @@ impl<T: Real> State<T> {
     pub(super) fn zeros<F: Flow>(network: &Network<'_, T, F>) -> Self {
         let row = || Row::zeros(network.neurons);
         let rows = || network.synapses.iter().map(|_| row()).collect();
-        Self { v: row(), sent: row(), s: rows(), j: rows() }
+        let queue = |synapse: &ScanSynapse| Queue { rows: (0..synapse.delay).map(|_| row()).collect(), first: 0 };
+        let on_the_way = network.synapses.iter().map(queue).collect();
+        Self { v: row(), sent: row(), s: rows(), j: rows(), on_the_way }
     }
 
-    /// The state at the start: Jᵏ_0 = W_k sᵏ_0.
+    /// The state at the start: Jᵏ_0 = W_k sᵏ_0. `s0` has the traces and the currents on their way.
     #[inline(always)]
     pub(super) fn start<S: Simd, F: Flow>(network: &Network<'_, T, F>, v0: &[T], s0: &[T]) -> Self {
         let n = network.neurons;
-        let s: Vec<Row<T>> = s0.chunks_exact(n).map(Row::of).collect();
-        let mut j = vec![Row::zeros(n); s.len()];
-        for (k, plane) in network.recurrent() {
-            network.weights[plane].rows.send::<S>(&network.everyone, &s[k], T::of(1.0), T::default(), &mut j[k]);
+        let mut rows = s0.chunks_exact(n);
+        let mut state = Self::zeros(network);
+        state.v.copy_from_slice(&Row::of(v0));
+        for s in &mut state.s {
+            rows.next().into_iter().for_each(|row| s[..n].copy_from_slice(row));
         }
-        let mut state = Self { v: Row::of(v0), sent: Row::zeros(n), s, j };
+        for row in state.on_the_way.iter_mut().flat_map(|queue| &mut queue.rows) {
+            rows.next().into_iter().for_each(|given| row[..n].copy_from_slice(given));
+        }
+        for (k, plane) in network.recurrent() {
+            let (s, j) = (&state.s[k], &mut state.j[k]);
+            network.weights[plane].rows.send::<S>(&network.everyone, s, T::of(1.0), T::default(), j);
+        }
         rows::charge_sent::<S, T>(&network.gate, &state.v, &mut state.sent);
         state
     }
@@ -150,6 +200,7 @@ impl<T: Real> State<T> {
     /// Writes the state, in the order of [`Network::state_rows`].
     pub(super) fn save<F: Flow>(&self, network: &Network<'_, T, F>, out: &mut [MaybeUninit<T>]) {
         let currents = network.recurrent().map(|(k, _)| &self.j[k]);
+        let currents = currents.chain(self.on_the_way.iter().flat_map(Queue::in_order));
         let rows = std::iter::once(&self.v).chain(&self.s).chain(currents);
         for (out, row) in out.chunks_exact_mut(network.neurons).zip(rows) {
             out.write_copy_of_slice(&row[..network.neurons]);
@@ -169,13 +220,26 @@ impl<T: Real> State<T> {
         take(&mut self.v);
         self.s.iter_mut().for_each(&mut take);
         network.recurrent().for_each(|(k, _)| take(&mut self.j[k]));
+        for queue in &mut self.on_the_way {
+            queue.first = 0;
+            queue.rows.iter_mut().for_each(&mut take);
+        }
         rows::charge_sent::<S, T>(&network.gate, &self.v, &mut self.sent);
     }
 
-    /// I_t into the space: the drive, or the projected input, and the recurrent currents.
+    /// Writes the traces and the currents on their way.
+    pub(super) fn write_rows(&self, n: usize, out: &mut [T]) {
+        let rows = self.s.iter().chain(self.on_the_way.iter().flat_map(Queue::in_order));
+        for (out, row) in out.chunks_exact_mut(n).zip(rows) {
+            out.copy_from_slice(&row[..n]);
+        }
+    }
+
+    /// I_t into the space: the drive, or the projected input, and the recurrent currents that arrive. Those of now set out.
     #[inline(always)]
-    pub(super) fn current<S: Simd, F: Flow>(&self, network: &Network<'_, T, F>, drive: &[T], space: &mut Space<T>) {
-        let mut recurrent = network.recurrent().map(|(k, _)| &self.j[k]);
+    pub(super) fn current<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, drive: &[T], space: &mut Space<T>) {
+        let arriving = |k: usize| self.on_the_way[k].front().unwrap_or(&self.j[k]);
+        let mut recurrent = network.recurrent().map(|(k, _)| arriving(k));
         let first = recurrent.next().unwrap_or(&network.silence);
         match network.projection {
             Some(projection) => {
@@ -190,6 +254,9 @@ impl<T: Real> State<T> {
         }
         for j in recurrent {
             rows::add::<S, T>(&mut space.i, j);
+        }
+        for (queue, j) in self.on_the_way.iter_mut().zip(&self.j) {
+            queue.turn(j);
         }
     }
 

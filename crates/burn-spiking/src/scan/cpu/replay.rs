@@ -27,7 +27,7 @@ pub(super) struct Segment<T> {
     pub(super) trace: Matrix<T>,
     /// Pᵏ_{t+1} of the types that have weights, and Pᵏ_{t+2} of the last step.
     pub(super) p: Vec<Matrix<T>>,
-    /// q_t, and q_{t+1} of the last step.
+    /// q_t, and as many more behind the last step as its Pᵏ ask for.
     pub(super) q: Matrix<T>,
     /// What the constants' gradients want; nothing where they are not.
     pub(super) constants: Option<ConstantRows<T>>,
@@ -90,7 +90,7 @@ impl<T: Real> Segment<T> {
             density: rows(every + 1),
             trace: rows(if network.readout.is_some() { every } else { 0 }),
             p: network.weights.iter().map(|_| rows(every + 1)).collect(),
-            q: rows(every + 1),
+            q: rows(every + 1 + network.longest_delay()),
             constants: network.constants.map(|_| ConstantRows {
                 by_tau: rows(every),
                 by_width: rows(every + 1),

@@ -20,7 +20,7 @@
 //! no state is wanted. The rows Fᵏ_t are written beside Pᵏ for one more product of matrices.
 
 use super::active;
-use super::layout::Layout;
+use super::layout::{Layout, Type};
 use super::model::{Model, by_tau, by_width, charge, constant, decay, density, slopes, spikes};
 use cubecl::prelude::*;
 
@@ -66,6 +66,7 @@ pub(super) fn run<F: Float>(
     let per_unit = comptime!(layout.per_unit);
     let types = comptime!(layout.types.len());
     let planes = comptime!(layout.planes);
+    let last_rows = comptime!(layout.state_rows + 1);
     let recurrent = comptime!(planes > 0);
     let zero = F::new(0.0_f32);
 
@@ -112,7 +113,7 @@ pub(super) fn run<F: Float>(
         }
         if neuron < n {
             if comptime!(given.last) {
-                lambda[r] = d_last[sample * (types + 1) * n + neuron];
+                lambda[r] = d_last[sample * last_rows * n + neuron];
             }
         }
     }
@@ -159,7 +160,7 @@ pub(super) fn run<F: Float>(
                     }
                     if comptime!(given.last) {
                         if back == 0 {
-                            error += d_last[(sample * (types + 1) + k + 1) * n + neuron];
+                            error += d_last[(sample * last_rows + k + 1) * n + neuron];
                         }
                     }
                     d[r * types + k] = error;
@@ -171,7 +172,9 @@ pub(super) fn run<F: Float>(
                     direct += constant::<F>(comptime!(kind.jump())) * error;
                     if comptime!(kind.weights.is_some()) {
                         let m = comptime!(kind.weights.unwrap_or(0));
-                        let next = q[r] + decay::<F>(constants, k, comptime!(layout.clone())) * p[r * planes + m];
+                        let next =
+                            arriving::<F>(q[r], q_out, d_last, sample, neuron, n, t + 1, steps, kind, given, last_rows)
+                                + decay::<F>(constants, k, comptime!(layout.clone())) * p[r * planes + m];
                         p[r * planes + m] = next;
                         shared_p[m * row + at] = next;
                         if comptime!(learned) {
@@ -322,7 +325,9 @@ pub(super) fn run<F: Float>(
                 starts[(sample * rows + 1 + k) * n + neuron] = left * d[r * types + k];
                 if comptime!(kind.weights.is_some()) {
                     let m = comptime!(kind.weights.unwrap_or(0));
-                    starts[(sample * rows + comptime!(1 + types) + m) * n + neuron] = q[r] + left * p[r * planes + m];
+                    starts[(sample * rows + comptime!(1 + types) + m) * n + neuron] =
+                        arriving::<F>(q[r], q_out, d_last, sample, neuron, n, 0usize, steps, kind, given, last_rows)
+                            + left * p[r * planes + m];
                 }
             }
             if comptime!(learned) {
@@ -343,6 +348,40 @@ pub(super) fn run<F: Float>(
             }
         }
     }
+}
+
+/// q of the step in which a current arrives that sets out before step t: `q` without a delay, else what was written before, or the
+/// cost's gradient with respect to what is still on its way at the end.
+#[cube]
+fn arriving<F: Float>(
+    q: F,
+    q_out: &mut Tensor<F>,
+    d_last: &Tensor<F>,
+    sample: usize,
+    neuron: usize,
+    n: usize,
+    t: usize,
+    steps: usize,
+    #[comptime] kind: Type,
+    #[comptime] given: Given,
+    #[comptime] last_rows: usize,
+) -> F {
+    let mut found = q;
+    if comptime!(kind.delay > 0) {
+        let arrival = t + comptime!(kind.delay);
+        found = F::new(0.0_f32);
+        if arrival < steps {
+            found = q_out[(sample * steps + arrival) * n + neuron];
+        } else {
+            if comptime!(given.last) {
+                let beyond = arrival - steps;
+                if beyond < comptime!(kind.delay) {
+                    found = d_last[(sample * last_rows + comptime!(1 + kind.first_row) + beyond) * n + neuron];
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Σ_k c_k W_kᵀ Pᵏ of the active neurons, a row of the weights by a plane of units.

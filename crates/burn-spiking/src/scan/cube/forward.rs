@@ -5,6 +5,9 @@
 //! and read the rows of the weights that belong to it, side by side; so a step costs as much as neurons spoke, and the sums come
 //! out the same in every run. A step has two barriers: one before the list is made, one before it is read. Charges, and the bits that
 //! the list is made of, are shared in turns of two steps: what a unit writes ahead of the others, none of them still reads.
+//!
+//! Currents on their way wait in the last state's rows, each type's in turns of its delay: a unit takes the one that arrives and puts
+//! that of now in its place. At the end these rows are in the order of the turns, not yet of arrival.
 
 use super::active;
 use super::layout::Layout;
@@ -48,6 +51,7 @@ pub(super) fn run<F: Float>(
     let per_unit = comptime!(layout.per_unit);
     let types = comptime!(layout.types.len());
     let planes = comptime!(layout.planes);
+    let state_rows = comptime!(layout.state_rows);
     let recurrent = comptime!(planes > 0);
     let zero = F::new(0.0_f32);
 
@@ -68,19 +72,23 @@ pub(super) fn run<F: Float>(
             sent[r] = charge::<F>(v[r], constants, comptime!(model.clone()));
             #[unroll]
             for k in 0..types {
-                s[r * types + k] = s0[(sample * types + k) * n + neuron];
+                s[r * types + k] = s0[(sample * state_rows + k) * n + neuron];
                 let plane = comptime!(layout.types[k].weights);
                 if comptime!(plane.is_some()) {
                     let m = comptime!(plane.unwrap_or(0));
                     let mut current = zero;
                     for pre in 0..n {
-                        let s = s0[(sample * types + k) * n + pre];
+                        let s = s0[(sample * state_rows + k) * n + pre];
                         if s != zero {
                             current += s * weights[(m * n + pre) * n + neuron];
                         }
                     }
                     j[r * planes + m] = current;
                 }
+            }
+            for row in types..state_rows {
+                let place = (sample * state_rows + row) * n + neuron;
+                last_s[place] = s0[place];
             }
         }
     }
@@ -100,8 +108,20 @@ pub(super) fn run<F: Float>(
                 let place = (sample * steps + t) * n + neuron;
                 let mut current = drive[place];
                 #[unroll]
-                for m in 0..planes {
-                    current += j[r * planes + m];
+                for k in 0..types {
+                    let kind = comptime!(layout.types[k]);
+                    if comptime!(kind.weights.is_some()) {
+                        let m = comptime!(kind.weights.unwrap_or(0));
+                        let mut arriving = j[r * planes + m];
+                        if comptime!(kind.delay > 0) {
+                            let turn = comptime!(kind.first_row) + t % comptime!(kind.delay.max(1));
+                            let waiting = (sample * state_rows + turn) * n + neuron;
+                            let leaving = arriving;
+                            arriving = last_s[waiting];
+                            last_s[waiting] = leaving;
+                        }
+                        current += arriving;
+                    }
                 }
                 let pre = phi::<F>(v[r], current, constants, comptime!(model.clone()));
                 let n_spikes = spikes::<F>(pre);
@@ -208,7 +228,7 @@ pub(super) fn run<F: Float>(
             last_v[sample * n + neuron] = v[r];
             #[unroll]
             for k in 0..types {
-                last_s[(sample * types + k) * n + neuron] = s[r * types + k];
+                last_s[(sample * state_rows + k) * n + neuron] = s[r * types + k];
             }
         }
     }

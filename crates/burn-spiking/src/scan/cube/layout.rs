@@ -13,6 +13,10 @@ pub(super) struct Type {
     pub(super) weights: Option<usize>,
     /// Its plane of the traces.
     pub(super) read: Option<usize>,
+    /// Steps that a current is on its way.
+    pub(super) delay: usize,
+    /// The first row of a state for its currents on their way.
+    pub(super) first_row: usize,
 }
 
 impl Type {
@@ -34,6 +38,8 @@ pub(super) struct Layout {
     pub(super) types: Vec<Type>,
     /// Planes of weights, M.
     pub(super) planes: usize,
+    /// Rows of a state beside v.
+    pub(super) state_rows: usize,
     /// Units of a cube.
     pub(super) units: usize,
     /// Neurons of a unit.
@@ -81,15 +87,19 @@ impl Layout {
                 .synapses
                 .iter()
                 .zip(plan.planes_read())
-                .map(|(synapse, read)| Type {
+                .enumerate()
+                .map(|(k, (synapse, read))| Type {
                     // A learned one is not compiled in.
                     decay: if plan.constants { 0 } else { synapse.decay.to_bits() },
                     jump: synapse.jump.to_bits(),
                     weights: synapse.weights,
                     read,
+                    delay: synapse.delay,
+                    first_row: plan.rows_on_the_way(k).start,
                 })
                 .collect(),
             planes,
+            state_rows: plan.state_rows(),
             units,
             per_unit,
             row,

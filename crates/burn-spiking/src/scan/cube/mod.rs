@@ -17,7 +17,7 @@ mod layout;
 mod model;
 mod traced;
 
-use super::composed::{self, Found, direct_errors, drive_of, field, kept, output_and_activity};
+use super::composed::{self, Found, d_on_the_way, direct_errors, drive_of, field, kept, output_and_activity};
 use super::field::Field;
 use super::segmented;
 use super::{
@@ -25,8 +25,8 @@ use super::{
 };
 use crate::number::Number;
 use burn::backend::TensorMetadata;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::cubecl::dtype_to_storage_type;
+use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, Shape, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
@@ -137,14 +137,14 @@ fn adjoint_of(
 fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> ScanOutput<CubeBackend> {
     let drive = into_contiguous(drive_of(&inputs).0);
     let [batch, steps, neurons] = drive.shape().dims::<3>();
-    let types = plan.synapses.len();
     let read: Vec<usize> = layout.types.iter().filter_map(|kind| kind.read).collect();
     let like = &drive;
     let rows = [batch, steps, neurons];
     let (v, charge) = (space(like, plan.record_v, &rows), space(like, plan.record_charge, &rows));
     let traces = space(like, !read.is_empty(), &[read.len(), batch, steps, neurons]);
     let (currents, potentials) = (space(like, layout.tape, &rows), space(like, layout.tape, &rows));
-    let (last_v, last_s) = (space(like, true, &[batch, neurons]), space(like, true, &[batch, types, neurons]));
+    let (last_v, last_s) =
+        (space(like, true, &[batch, neurons]), space(like, true, &[batch, layout.state_rows, neurons]));
     let keep_tape = layout.tape;
     let model = Model::of(plan, drive.dtype == DType::F64);
     let readout_plane = plan.readout.and_then(|k| layout.types[k].read);
@@ -171,6 +171,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         dtype_to_storage_type(drive.dtype),
     );
 
+    let last_s = in_order_of_arrival(Field(last_s), plan, steps).0;
     let traces: Tensors = Field(traces);
     let trace = readout_plane.map(|plane| traces.index(0, plane));
     let (output, activity) = output_and_activity(field(&inputs.readout), trace.clone());
@@ -204,6 +205,20 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
     }
 }
 
+/// A state's rows, whose currents on their way are in the order of the kernel's turns, in that of arrival.
+fn in_order_of_arrival(rows: Tensors, plan: &ScanPlan, steps: usize) -> Tensors {
+    if plan.synapses.iter().all(|synapse| synapse.delay == 0 || steps % synapse.delay == 0) {
+        return rows;
+    }
+    let mut order: Vec<usize> = (0..plan.synapses.len()).collect();
+    for k in 0..plan.synapses.len() {
+        let on_the_way = plan.rows_on_the_way(k);
+        let delay = on_the_way.len();
+        order.extend((0..delay).map(|i| on_the_way.start + (steps + i) % delay));
+    }
+    Field::stack(order.into_iter().map(|row| rows.index(1, row)).collect(), 1)
+}
+
 fn run_back(
     inputs: ScanInputs<CubeBackend>,
     tape: ScanTape<CubeBackend>,
@@ -231,8 +246,8 @@ fn run_back(
         let like: Tensors = Field(inputs.v0.clone());
         let v = d_last_v.unwrap_or_else(|| like.zeros([batch, neurons]));
         let mut all = vec![v];
-        all.extend((0..types).map(|k| match &d_last_s {
-            Some(s) => s.index(1, k),
+        all.extend((0..layout.state_rows).map(|row| match &d_last_s {
+            Some(s) => s.index(1, row),
             None => like.zeros([batch, neurons]),
         }));
         Field::stack(all, 1).0
@@ -321,9 +336,12 @@ fn run_back(
         d_constants.extend(d_decay);
         d_s0.push(d_s);
     }
+    let (q, d_last_s): (Tensors, _) = (Field(q), field(&gradients.last_s));
+    let on_the_way = d_on_the_way(plan, steps, d_last_s.as_ref(), |t| q.index(1, t));
+    d_s0.extend(on_the_way.map(|d| d.unwrap_or_else(|| q.zeros([batch, neurons]))));
     d_weights.sort_by_key(|(plane, _)| *plane);
     let found = Found {
-        q: Field(q),
+        q,
         weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
         v0: starts.index(1, 0),
         s0: d_s0,
