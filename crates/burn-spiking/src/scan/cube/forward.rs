@@ -112,11 +112,11 @@ pub(super) fn run<F: Float>(
                     let kind = comptime!(layout.types[k]);
                     if comptime!(kind.weights.is_some()) {
                         let m = comptime!(kind.weights.unwrap_or(0));
-                        let mut arriving = j[r * planes + m];
+                        let leaving = j[r * planes + m];
+                        let mut arriving = leaving;
                         if comptime!(kind.delay > 0) {
                             let turn = comptime!(kind.first_row) + t % comptime!(kind.delay.max(1));
                             let waiting = (sample * state_rows + turn) * n + neuron;
-                            let leaving = arriving;
                             arriving = last_s[waiting];
                             last_s[waiting] = leaving;
                         }

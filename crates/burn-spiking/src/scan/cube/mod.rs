@@ -207,7 +207,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
 
 /// A state's rows, whose currents on their way are in the order of the kernel's turns, in that of arrival.
 fn in_order_of_arrival(rows: Tensors, plan: &ScanPlan, steps: usize) -> Tensors {
-    if plan.synapses.iter().all(|synapse| synapse.delay == 0 || steps % synapse.delay == 0) {
+    if plan.synapses.iter().all(|synapse| synapse.delay == 0 || steps.is_multiple_of(synapse.delay)) {
         return rows;
     }
     let mut order: Vec<usize> = (0..plan.synapses.len()).collect();

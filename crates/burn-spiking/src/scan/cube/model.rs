@@ -117,7 +117,7 @@ fn run<'s, F: Float, const A: usize, const R: usize>(
     let constant = |place: usize| {
         let index: NativeExpand<usize> = (first + place).into();
         let value: &NativeExpand<F> = table.__expand_index_method(scope, index);
-        Traced::of(scope, value.clone())
+        Traced::of(scope, *value)
     };
     program.run_with(arguments, constant).map(Traced::value)
 }
