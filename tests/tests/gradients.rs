@@ -158,11 +158,11 @@ fn single_precision_agrees_with_double_and_with_automatic_differentiation() {
             let single = draw.by_op(&device, DType::F32, Body::Kernel);
             let distance = single.distance(&double).max(single.distance(&draw.by_reference(&device, DType::F32)));
             // A network magnifies rounding by its own sensitivity, which is measured here in double precision.
-            let off_by_rounding = (0..8)
+            let off_by_rounding = (0..16)
                 .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&device, DType::F64, Body::Kernel))
                 .map(|jittered| jittered.distance(&double))
                 .fold(0.0, f64::max);
-            let allowed = 1e-6 + 40.0 * off_by_rounding;
+            let allowed = 1e-6 + 20.0 * off_by_rounding;
             assert!(distance <= allowed, "draw {at}: {distance:e}, allowed {allowed:e}, for {:?}", draw.plan);
         }
     }
@@ -270,9 +270,7 @@ fn gradient_check_passes_what_is_right_and_names_what_is_wrong() {
 fn planted_errors_are_caught() {
     let device = &devices()[0];
     let (mut wrong_gate, mut wrong_decay, mut wrong_step, mut draws) = (0, 0, 0, 0);
-    // A decay is felt where currents of its type arrive.
-    let felt = |draw: &Draw| draw.steps >= 4 + draw.plan.synapses[0].delay && draw.plan.weight_planes() > 0;
-    for draw in sample(70).filter(felt) {
+    for draw in sample(60).filter(|draw| draw.steps >= 4 && draw.plan.weight_planes() > 0) {
         let truth = draw.by_reference(device, DType::F64);
         let right = draw.by_adjoint_of(device, &draw.plan);
         assert!(right.distance(&truth) <= NEAR_ROUNDING);
@@ -288,7 +286,8 @@ fn planted_errors_are_caught() {
                 _ => Gate::Quintic { width: plan.gate.width() },
             }
         });
-        wrong_decay += misses(&|plan| plan.synapses[0].decay *= 0.9999);
+        // Of all types: one that is neither read nor connected would be felt in the last state alone.
+        wrong_decay += misses(&|plan| plan.synapses.iter_mut().for_each(|synapse| synapse.decay *= 0.9999));
         wrong_step += misses(&|plan| plan.dt *= 1.0001);
     }
     assert!(draws >= 20, "{draws}");
