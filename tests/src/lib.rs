@@ -484,7 +484,7 @@ impl Draw {
         let last_v = leaf(Tensor::<2>::from_dispatch(out.last_v).into_data());
         let last_s = leaf(Tensor::<3>::from_dispatch(out.last_s).into_data());
         let dims @ [batch, steps, neurons] = [self.batch, self.steps, self.neurons];
-        let synapses = self.plan.state_rows();
+        let rows = self.plan.state_rows();
         let shaped = |x: &Tensor<1>| x.clone().reshape(dims);
         let run = Run {
             traces: packed.iter().flat_map(|x| x.clone().chunk(read, 0)).map(|x| x.reshape(dims)).collect(),
@@ -493,7 +493,7 @@ impl Draw {
             output: output.as_ref().map(|x| x.clone().reshape([batch, steps, self.outputs])),
             activity: activity.clone(),
             last_v: last_v.clone().reshape([batch, neurons]),
-            last_s: last_s.clone().reshape([batch, synapses, neurons]),
+            last_s: last_s.clone().reshape([batch, rows, neurons]),
         };
         let gradients = self.cost(&run).backward();
         fn found<const D: usize>(
@@ -510,7 +510,7 @@ impl Draw {
             readout: found(output, &gradients, [batch, steps, self.outputs]),
             activity: found(activity, &gradients, [batch]),
             last_v: found(Some(last_v), &gradients, [batch, neurons]),
-            last_s: found(Some(last_s), &gradients, [batch, synapses, neurons]),
+            last_s: found(Some(last_s), &gradients, [batch, rows, neurons]),
         };
         let present = |slot: &Slot<Dispatch>| slot.as_option().is_some();
         let wanted = Wanted {

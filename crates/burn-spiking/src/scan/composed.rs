@@ -272,17 +272,10 @@ pub fn adjoint<B: Backend>(
         });
     };
 
-    // q of the step in which a current of type k that sets out before step t arrives, of those found so far, the last first.
+    // The adjoint of a current of type k that sets out before step t, from those q found so far, the last first.
     let arriving = |found: &[Field<B>], k: usize, t: usize| {
-        let on_the_way = plan.rows_on_the_way(k);
-        let arrival = t + on_the_way.len();
-        match arrival < steps {
-            true => Some(found[steps - 1 - arrival].clone()),
-            false => d_last_s
-                .as_ref()
-                .filter(|_| arrival - steps < on_the_way.len())
-                .map(|d_last_s| d_last_s.index(1, on_the_way.start + arrival - steps)),
-        }
+        let arrival = t + plan.synapses[k].delay;
+        d_arriving(plan, k, (arrival, steps), d_last_s.as_ref(), |t| found[steps - 1 - t].clone())
     };
     for t in (0..steps).rev() {
         if let Some(d_v) = &d_v {
@@ -383,15 +376,24 @@ pub(super) fn d_on_the_way<'a, B: Backend>(
     d_last_s: Option<&'a Field<B>>,
     q: impl Fn(usize) -> Field<B> + 'a,
 ) -> impl Iterator<Item = Option<Field<B>>> + 'a {
-    let rows = (0..plan.synapses.len()).flat_map(move |k| {
-        let rows = plan.rows_on_the_way(k);
-        rows.clone().map(move |row| (row - rows.start, row))
-    });
-    rows.map(move |(arrival, row)| match arrival < steps {
-        true => Some(q(arrival)),
-        // Still on its way at the end, nearer by the run's steps.
-        false => d_last_s.map(|d_last_s| d_last_s.index(1, row - steps)),
-    })
+    let arrivals = (0..plan.synapses.len()).flat_map(|k| (0..plan.synapses[k].delay).map(move |arrival| (k, arrival)));
+    arrivals.map(move |(k, arrival)| d_arriving(plan, k, (arrival, steps), d_last_s, &q))
+}
+
+/// ∂C/∂(a current of type k that arrives in a step): q of that step, or beyond the run's steps the cost's gradient with respect to what
+/// is still on its way; `None` where zero.
+fn d_arriving<B: Backend>(
+    plan: &ScanPlan,
+    k: usize,
+    (arrival, steps): (usize, usize),
+    d_last_s: Option<&Field<B>>,
+    q: impl Fn(usize) -> Field<B>,
+) -> Option<Field<B>> {
+    if arrival < steps {
+        return Some(q(arrival));
+    }
+    let row = plan.rows_on_the_way(k).nth(arrival - steps)?;
+    d_last_s.map(|d_last_s| d_last_s.index(1, row))
 }
 
 /// s′ of each synapse type, `[B, T, N]`, with what the readout and the activity add to it.

@@ -244,13 +244,12 @@ impl ScanPlan {
 
     /// Rows of a state beside v: the K traces, and the currents on their way.
     pub fn state_rows(&self) -> usize {
-        self.synapses.len() + self.synapses.iter().map(|synapse| synapse.delay).sum::<usize>()
+        self.synapses.len() + steps_of_delay(&self.synapses)
     }
 
     /// The rows of a state that hold type k's currents on their way.
     pub fn rows_on_the_way(&self, k: usize) -> Range<usize> {
-        let first = self.synapses.len() + self.synapses[..k].iter().map(|synapse| synapse.delay).sum::<usize>();
-        first..first + self.synapses[k].delay
+        rows_on_the_way(&self.synapses, k)
     }
 
     /// For each synapse type, the plane of its trace in the trajectory; `None` where it is not read.
@@ -263,6 +262,17 @@ impl ScanPlan {
     pub fn traces_read(&self) -> usize {
         self.synapses.iter().filter(|synapse| synapse.read).count()
     }
+}
+
+/// D, the steps of delay of all types.
+fn steps_of_delay(synapses: &[ScanSynapse]) -> usize {
+    synapses.iter().map(|synapse| synapse.delay).sum()
+}
+
+/// The rows of a state that hold type k's currents on their way.
+fn rows_on_the_way(synapses: &[ScanSynapse], k: usize) -> Range<usize> {
+    let first = synapses.len() + steps_of_delay(&synapses[..k]);
+    first..first + synapses[k].delay
 }
 
 /// A tensor that may be absent.

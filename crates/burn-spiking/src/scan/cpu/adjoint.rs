@@ -11,6 +11,7 @@ use super::rows::{self, Chosen, Row};
 use crate::lanes::{unserved, vectorize};
 use crate::neuron::Flow;
 use crate::number::Real;
+use crate::scan::rows_on_the_way;
 use macerator::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -447,9 +448,8 @@ fn still_on_the_way<'a, T: Real, F: Flow>(
     k: usize,
     i: usize,
 ) -> Option<&'a [T]> {
-    let (before, here) = (&network.synapses[..k], &network.synapses[k]);
-    let row = network.synapses.len() + before.iter().map(|synapse| synapse.delay).sum::<usize>() + i;
-    let last_s = inputs.last_s.filter(|_| i < here.delay)?;
+    let row = rows_on_the_way(network.synapses, k).nth(i)?;
+    let last_s = inputs.last_s?;
     Some(&last_s[row * network.neurons..(row + 1) * network.neurons])
 }
 

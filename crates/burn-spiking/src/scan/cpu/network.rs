@@ -9,7 +9,7 @@ use super::rows::{self, Row};
 use crate::gate::Gate;
 use crate::neuron::Flow;
 use crate::number::Real;
-use crate::scan::ScanSynapse;
+use crate::scan::{ScanSynapse, steps_of_delay};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -70,11 +70,6 @@ impl<T: Real, F: Flow> Network<'_, T, F> {
         self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.weights?)))
     }
 
-    /// Steps of delay of all types.
-    pub(super) fn delays(&self) -> usize {
-        self.synapses.iter().map(|synapse| synapse.delay).sum()
-    }
-
     /// Steps of the longest delay.
     pub(super) fn longest_delay(&self) -> usize {
         self.synapses.iter().map(|synapse| synapse.delay).max().unwrap_or(0)
@@ -83,7 +78,7 @@ impl<T: Real, F: Flow> Network<'_, T, F> {
     /// Rows of a saved state: v, sᵏ, and Jᵏ where there are weights, with the currents on their way. Where all currents are kept,
     /// recurrent ones are not wanted.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
-        1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() + self.delays() }
+        1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() + steps_of_delay(self.synapses) }
     }
 }
 
