@@ -57,17 +57,18 @@ fn a_restrained_adjoint_is_the_cpus() {
     }
 }
 
-/// A planted error is seen, but where a network hardly feels it.
+/// A planted error is seen.
 #[test]
 fn another_networks_gradient_does_not_pass() {
-    let seen = sample_of(draws(), 8).filter(|draw| {
-        let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
-        let mut other = draw.clone();
-        other.plan.gate = other.plan.gate.with_width(other.plan.gate.width() * 0.98);
-        other.by_op(&gpu(), DType::F32, Body::Kernel).distance(&exact) > allowed(draw, &exact)
-    });
-    let seen = seen.count();
-    assert!(seen >= 4, "{seen} of 8 planted errors are seen");
+    // A network that feels its gate: its neurons speak to each other, and what they say is read.
+    let felt = |draw: &Draw| draw.steps >= 6 && draw.plan.weight_planes() > 0 && draw.plan.traces_read() > 0;
+    let draw = sample_of(draws(), 20).find(felt).expect("one of twenty");
+    let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
+    let mut other = draw.clone();
+    other.plan.gate = other.plan.gate.with_width(other.plan.gate.width() * 0.999);
+    let distance = other.by_op(&gpu(), DType::F32, Body::Kernel).distance(&exact);
+    let allowed = allowed(&draw, &exact);
+    assert!(distance > allowed, "{distance:e} is allowed by {allowed:e}, for {:?}", draw.plan);
 }
 
 /// A layer's loss, the gradients of its W and U, and its trace, on a device. Its input is strided.
