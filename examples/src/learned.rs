@@ -170,14 +170,15 @@ impl Learned {
         network
     }
 
-    /// The network and its task where each step is this many.
+    /// The network and its task where each step of the run's is this many.
     ///
     /// # Errors
     /// If `parts` is 0.
-    pub fn in_finer_steps(mut self, parts: usize) -> Result<Self, ConfigError> {
+    pub fn in_steps(mut self, parts: usize) -> Result<Self, ConfigError> {
         let network = &mut self.model.network;
-        network.layer = network.layer.clone().with_dt(network.layer.config().dt / parts as f64)?;
-        self.parts *= parts;
+        let of_run = network.layer.config().dt * self.parts as f64;
+        network.layer = network.layer.clone().with_dt(of_run / parts as f64)?;
+        self.parts = parts;
         Ok(self)
     }
 

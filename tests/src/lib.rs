@@ -12,8 +12,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::neuron::{Eif, Flow};
 use burn_spiking::number::Number;
 use burn_spiking::scan::{
-    Arguments, Drive, InputGradients, OutputGradients, Run, ScanInputs, ScanPlan, ScanSynapse, Slot, SpikingBackend,
-    Wanted,
+    Arguments, Drive, Each, InputGradients, OutputGradients, Run, ScanInputs, ScanPlan, ScanSynapse, Slot,
+    SpikingBackend, Wanted,
 };
 use burn_spiking::scan::{reference, scan};
 use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, Scheme};
@@ -114,7 +114,7 @@ pub struct Values {
     pub s0: Vec<f64>,
     /// O, `[N, O]`.
     pub readout: Vec<f64>,
-    /// τ_v, w, α_1 … α_K. Automatic differentiation of the reference does not reach them.
+    /// τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where they differ from neuron to neuron, N.
     pub constants: Vec<f64>,
 }
 
@@ -132,10 +132,7 @@ impl Values {
 
     /// The largest relative distance of one input's values, in their norms.
     pub fn distance(&self, other: &Self) -> f64 {
-        let compared = self.all().into_iter().zip(other.all()).enumerate();
-        // The constants' gradients are not known to every way of differentiating.
-        let compared = compared.filter(|(at, (a, b))| *at < 7 || !(a.is_empty() || b.is_empty()));
-        compared.map(|(_, (a, b))| relative_distance(a, b)).fold(0.0, f64::max)
+        self.all().into_iter().zip(other.all()).map(|(a, b)| relative_distance(a, b)).fold(0.0, f64::max)
     }
 }
 
@@ -223,36 +220,49 @@ fn draws_of(
     steps: impl Strategy<Value = usize>,
     neurons: impl Strategy<Value = usize>,
 ) -> impl Strategy<Value = Draw> {
-    let options = (any::<[bool; 3]>(), checkpoints(), any::<Option<prop::sample::Index>>());
+    let options = (any::<[bool; 4]>(), checkpoints(), any::<Option<prop::sample::Index>>());
     let plan = (0_usize..5, 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
-        .prop_flat_map(|(model, tau_v, gate, dt, ([record_v, record_charge, constants], checkpoint, readout))| {
-            let neuron = match model {
-                0 => Neuron::Nif,
-                1 => Neuron::Lif { tau_v },
-                2 => Neuron::Qif { tau_v },
-                3 => Neuron::Eif(Eif { tau_v, delta: 0.15, onset: 0.7 }),
-                _ => Neuron::own(OwnQif { tau_v }),
-            };
-            let plan = move |synapses: Vec<ScanSynapse>| ScanPlan {
-                neuron: neuron.clone(),
-                gate,
-                dt,
-                readout: readout.map(|at| at.index(synapses.len())),
-                synapses,
-                record_v,
-                record_charge,
-                check_finite: false,
-                checkpoint,
-                adjoint: Adjoint::Exact,
-                constants,
-                body: Body::Kernel,
-            };
-            synapses(dt).prop_map(plan)
-        });
+        .prop_flat_map(
+            |(model, tau_v, gate, dt, ([record_v, record_charge, constants, each], checkpoint, readout))| {
+                let neuron = match model {
+                    0 => Neuron::Nif,
+                    1 => Neuron::Lif { tau_v },
+                    2 => Neuron::Qif { tau_v },
+                    3 => Neuron::Eif(Eif { tau_v, delta: 0.15, onset: 0.7 }),
+                    _ => Neuron::own(OwnQif { tau_v }),
+                };
+                let plan = move |synapses: Vec<ScanSynapse>| ScanPlan {
+                    neuron: neuron.clone(),
+                    gate,
+                    dt,
+                    readout: readout.map(|at| at.index(synapses.len())),
+                    synapses,
+                    record_v,
+                    record_charge,
+                    check_finite: false,
+                    checkpoint,
+                    adjoint: Adjoint::Exact,
+                    // Filled in where the number of neurons is known.
+                    each: each.then(|| Arc::new(Each { tau_v: Vec::new(), width: Vec::new() })),
+                    constants,
+                    body: Body::Kernel,
+                };
+                synapses(dt).prop_map(plan)
+            },
+        );
     let ends = (prop::option::of(1_usize..=3), any::<bool>(), 1_usize..=3);
     (plan, batch, steps, neurons, ends, any::<u64>(), 0.0_f64..1.5).prop_map(
-        |(plan, batch, steps, neurons, (channels, tonic, outputs), seed, pull)| {
+        |(mut plan, batch, steps, neurons, (channels, tonic, outputs), seed, pull)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
+            if plan.each.is_some() {
+                let mut around = |middle: f64| -> Vec<f64> {
+                    (0..neurons).map(|_| middle * random.random_range(0.6..1.6)).collect()
+                };
+                let tau_v = around(plan.neuron.tau().unwrap_or(1.0));
+                let width = around(plan.gate.width()).into_iter().map(|width| width.min(1.0)).collect();
+                let tau_v = if plan.neuron.learns_tau() { tau_v } else { Vec::new() };
+                plan.each = Some(Arc::new(Each { tau_v, width }));
+            }
             let planes = plan.weight_planes();
             let outputs = if plan.readout.is_some() { outputs } else { 0 };
             let mut normals = |count: usize, mean: f64, spread: f64| -> Vec<f64> {
@@ -286,8 +296,15 @@ fn draws_of(
                 .flat_map(|rows| &mut rows[traces..])
                 .for_each(|current| *current *= coupling);
             let constants = if plan.constants {
+                let each = plan.each.as_deref();
+                let of = |own: Option<&Vec<f64>>, shared: f64| match own {
+                    Some(own) if !own.is_empty() => own.clone(),
+                    _ => vec![shared; each.map_or(1, |_| neurons)],
+                };
+                let tau_v = of(each.map(|each| &each.tau_v), plan.neuron.tau().unwrap_or(1.0));
+                let width = of(each.map(|each| &each.width), plan.gate.width());
                 let decays = plan.synapses.iter().map(|synapse| synapse.decay);
-                [plan.neuron.tau().unwrap_or(1.0), plan.gate.width()].into_iter().chain(decays).collect()
+                tau_v.into_iter().chain(width).chain(decays).collect()
             } else {
                 Vec::new()
             };
@@ -436,11 +453,10 @@ impl Draw {
 
     /// By Burn's automatic differentiation of the reference.
     pub fn by_reference(&self, device: &Device, dtype: DType) -> Values {
-        let found = self.differentiate(device, dtype, |Arguments { drive, weights, v0, s0, readout, .. }| {
-            let start = reference::Start { weights, v0, s0, readout };
+        self.differentiate(device, dtype, |Arguments { drive, weights, v0, s0, readout, constants }| {
+            let start = reference::Start { weights, v0, s0, readout, constants };
             reference::run(self.steps, |t| drive_at(&drive, t), start, &self.plan, Scheme::Held)
-        });
-        Values { constants: Vec::new(), ..found }
+        })
     }
 
     /// By the op in two calls, the second continuing from the first's final state. Needs two steps.
@@ -543,15 +559,24 @@ impl Draw {
     /// The plan with the values that the constants have among the inputs.
     fn plan_of_constants(&self) -> ScanPlan {
         let mut plan = self.plan.clone();
-        if let [tau, width, decays @ ..] = &self.inputs.constants[..] {
-            plan.neuron = match plan.neuron {
-                Neuron::Lif { .. } => Neuron::Lif { tau_v: *tau },
-                Neuron::Qif { .. } => Neuron::Qif { tau_v: *tau },
-                other => other,
-            };
-            plan.gate = plan.gate.with_width(*width);
-            plan.synapses.iter_mut().zip(decays).for_each(|(synapse, &decay)| synapse.decay = decay);
+        if !plan.constants {
+            return plan;
         }
+        let constants = &self.inputs.constants;
+        let (own, decays) = constants.split_at(constants.len() - plan.synapses.len());
+        let (tau_v, width) = own.split_at(own.len() / 2);
+        plan.synapses.iter_mut().zip(decays).for_each(|(synapse, &decay)| synapse.decay = decay);
+        if plan.each.is_some() {
+            let tau_v = if plan.neuron.learns_tau() { tau_v.to_vec() } else { Vec::new() };
+            plan.each = Some(Arc::new(Each { tau_v, width: width.to_vec() }));
+            return plan;
+        }
+        plan.neuron = match plan.neuron {
+            Neuron::Lif { .. } => Neuron::Lif { tau_v: tau_v[0] },
+            Neuron::Qif { .. } => Neuron::Qif { tau_v: tau_v[0] },
+            other => other,
+        };
+        plan.gate = plan.gate.with_width(width[0]);
         plan
     }
 

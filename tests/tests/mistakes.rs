@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::LinearConfig;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_spiking::{
-    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Learned, Neuron, RateBoundsConfig, Scheme, Scores,
+    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Learn, Learned, Neuron, RateBoundsConfig, Scheme, Scores,
     SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse,
     TrackingLossConfig, Wiring,
 };
@@ -53,6 +53,7 @@ fn configurations() {
     let stack =
         |layers: Vec<SpikingRnnConfig>| SpikingStackConfig::new(layers).init(&devices()[0]).unwrap_err().to_string();
     let learned = |neuron: Neuron, tau_v: bool, threshold: bool| {
+        let tau_v = if tau_v { Learn::Each } else { Learn::No };
         let learned = Learned { tau_v, threshold, ..Learned::default() };
         told(base().with_neuron(neuron).with_learned(learned))
     };
@@ -126,12 +127,9 @@ fn configurations() {
         (
             "a learned width of 0",
             &["width cannot be learned", "Gate::Threshold"],
-            told(base().with_gate(Gate::Threshold).with_learned(Learned { width: true, ..Learned::default() })),
-        ),
-        (
-            "learned constants by Heun's scheme",
-            &["Scheme::Heun", "learned constants", "Scheme::Held"],
-            told(base().with_scheme(Scheme::Heun).with_learned(Learned { tau_s: true, ..Learned::default() })),
+            told(
+                base().with_gate(Gate::Threshold).with_learned(Learned { width: Learn::Shared, ..Learned::default() }),
+            ),
         ),
         (
             "Heun's scheme without a gate",

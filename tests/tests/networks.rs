@@ -5,7 +5,7 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Eif;
-use burn_spiking::{Gate, Initial, Learned, Neuron, Scheme, SpikingRnnConfig, Synapse, Wiring};
+use burn_spiking::{Gate, Initial, Learn, Learned, Neuron, Scheme, SpikingRnnConfig, Synapse, Wiring};
 use burn_spiking_tests::{OwnQif, devices, normal};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -55,20 +55,25 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
         |(n, neuron, (width, smooth), synapses, channels)| {
             let gate = if smooth { Gate::RaisedCosine { width } } else { Gate::Quintic { width } };
             let options =
-                (any::<[bool; 8]>(), any::<Option<bool>>(), wirings(n), prop::option::of(0.0_f64..=1.0), 0.0_f64..0.6);
+                (any::<[bool; 10]>(), any::<Option<bool>>(), wirings(n), prop::option::of(0.0_f64..=1.0), 0.0_f64..0.6);
             let sizes = (1_usize..=2, 2_usize..=10, any::<u64>(), prop::sample::select(vec![0.2, 0.5, 1.0]));
             (options, sizes).prop_map(move |((flags, heun, wiring, dale, pull), (batch, steps, seed, dt))| {
-                let [autapses, tonic, learned_start, batch_first, tau_v, tau_s, width, threshold] = flags;
+                let [autapses, tonic, learned_start, batch_first, rest @ ..] = flags;
+                let [tau_v, tau_s, width, threshold, each_tau, each_width] = rest;
+                let learn = |learned: bool, each: bool| match (learned, each) {
+                    (false, _) => Learn::No,
+                    (true, false) => Learn::Shared,
+                    (true, true) => Learn::Each,
+                };
                 let leaky = matches!(neuron, Neuron::Lif { .. });
                 let learned = Learned {
-                    tau_v: tau_v && (leaky || matches!(neuron, Neuron::Qif { .. })),
+                    tau_v: learn(tau_v && (leaky || matches!(neuron, Neuron::Qif { .. })), each_tau),
                     tau_s,
-                    width,
+                    width: learn(width, each_width),
                     threshold: threshold && (leaky || neuron == Neuron::Nif),
                 };
                 // Some of those that it can be.
-                let held = learned.tau_v || learned.tau_s || learned.width;
-                let scheme = if heun == Some(true) && !held { Scheme::Heun } else { Scheme::Held };
+                let scheme = if heun == Some(true) { Scheme::Heun } else { Scheme::Held };
                 let delayed = |synapse: &Synapse| match scheme {
                     Scheme::Held => synapse.with_delay(synapse.delay * dt),
                     Scheme::Heun => synapse.with_delay(0.0),

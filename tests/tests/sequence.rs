@@ -3,8 +3,8 @@
 use burn::module::Param;
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use burn_spiking::{
-    Gate, Learned, NetworkOutput, Neuron, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig,
-    SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring, step_mask,
+    Gate, Learn, Learned, NetworkOutput, Neuron, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
+    SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring, step_mask,
 };
 use burn_spiking_tests::{devices, relative_distance};
 
@@ -249,7 +249,7 @@ fn learned_constants_are_run_and_recorded() {
     let device = device();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("layer.bpk");
-    let learned = Learned { tau_v: true, tau_s: true, width: true, threshold: false };
+    let learned = Learned { tau_v: Learn::Shared, tau_s: true, width: Learn::Shared, threshold: false };
     let config = config().with_learned(learned);
     let mut layer = config.init((&device, DType::F64)).unwrap();
     let run = |layer: &SpikingRnn| numbers(layer.forward(noise([3, 20, 2], &device), None).0.trace());
@@ -278,6 +278,40 @@ fn learned_constants_are_run_and_recorded() {
     let narrow = layer.with_gate(Gate::Quintic { width: 0.1 }).unwrap();
     let fixed = fixed.with_gate(Gate::Quintic { width: 0.1 }).unwrap();
     assert!(relative_distance(&run(&narrow), &run(&fixed)) < 1e-11);
+}
+
+/// Neurons with constants of their own are what each is in a layer where all have its constants.
+#[test]
+fn each_neuron_has_its_own_constants() {
+    let device = device();
+    let learned = Learned { tau_v: Learn::Each, width: Learn::Each, ..Learned::default() };
+    let silent = || vec![Synapse::read_only(15.0)];
+    let taus = [8.0, 25.0, 60.0];
+    let widths = [0.2, 0.5, 0.9];
+    for neuron in [Neuron::Qif { tau_v: 25.0 }, Neuron::Lif { tau_v: 25.0 }] {
+        let config = SpikingRnnConfig::new(2, 3).with_neuron(neuron.clone()).with_synapses(silent());
+        let layer = config.clone().with_learned(learned).init((&device, DType::F64)).unwrap();
+        let layer = layer.with_tau_v(&taus).unwrap().with_widths(&widths).unwrap();
+        let input = noise([3, 60, 2], &device) * 10.0;
+        let all = layer.forward(input.clone(), None).0.trace();
+        assert!(numbers(all.clone().sum())[0] > 5.0, "they fire");
+        for (j, (tau, width)) in taus.into_iter().zip(widths).enumerate() {
+            let of_tau = match &neuron {
+                Neuron::Lif { .. } => Neuron::Lif { tau_v: tau },
+                _ => Neuron::Qif { tau_v: tau },
+            };
+            let alike = config.clone().with_neuron(of_tau).with_gate(Gate::Quintic { width });
+            let mut alike = alike.init((&device, DType::F64)).unwrap();
+            (alike.input, alike.tonic) = (layer.input.clone(), layer.tonic.clone());
+            let own = alike.forward(input.clone(), None).0.trace();
+            let of = |trace: &Tensor<3>| numbers(trace.clone().narrow(2, j, 1));
+            assert!(relative_distance(&of(&all), &of(&own)) < 1e-11, "{neuron}, neuron {j}");
+        }
+        let message = layer.with_tau_v(&[1.0, -2.0, 3.0]).unwrap_err().to_string();
+        assert!(message.contains("tau_v") && message.contains("-2"), "{message}");
+        let message = config.init(&device).unwrap().with_widths(&widths).unwrap_err().to_string();
+        assert!(message.contains("Learn::Each"), "{message}");
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! τ_v = e^a        τ_k = e^{b_k}        w = 1/(1 + e^−c)        θ_j = e^{d_j}
 //! ```
 //!
-//! a, b, c and d are the parameters: of one natural size, and nothing that an optimizer does to them makes a constant negative. τ_v, τ_k
-//! and w are shared by all neurons; their gradients are part of the scan's adjoint, at O(N) a step. With τ_v its unit changes too:
-//! the currents are divided by the τ_v that is learned.
+//! a, b, c and d are the parameters: of one natural size, and nothing that an optimizer does to them makes a constant negative. τ_v and w
+//! are one for all neurons, or each neuron's own ([`Learn`]); τ_k is shared, since a neuron's current decays as a whole, whoever sent
+//! it: that is what keeps a step at O(N · active neurons). Their gradients are part of the scan's adjoint, at O(N) a step. With τ_v
+//! its unit changes too: a neuron's currents are divided by the τ_v that is learned.
 //!
 //! θ_j is each neuron's own. Scaling a neuron's potential by its threshold is scaling all its currents, so NIF and LIF neurons have
 //! I_j/θ_j for the threshold θ_j, exactly. The threshold of a QIF neuron is a phase, and cannot be moved.
@@ -15,21 +16,34 @@ use crate::error::ConfigError;
 use crate::gate::Gate;
 use crate::neuron::Neuron;
 use crate::rnn::SpikingRnnConfig;
-use crate::scan::ScanPlan;
+use crate::scan::{Each, ScanPlan};
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Whether a constant is learned, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Learn {
+    /// It stays as configured, the same for all neurons.
+    #[default]
+    No,
+    /// One for all neurons.
+    Shared,
+    /// One for each neuron; all start from the configured value.
+    Each,
+}
 
 /// Which constants of a layer are learned. None, unless asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Learned {
-    /// τ_v of all neurons together; LIF and QIF.
-    pub tau_v: bool,
+    /// τ_v; LIF and QIF.
+    pub tau_v: Learn,
     /// τ_k of each synapse type.
     pub tau_s: bool,
     /// The gate's width; one of 1 starts at [`WIDEST`].
-    pub width: bool,
+    pub width: Learn,
     /// Each neuron's threshold; NIF and LIF.
     pub threshold: bool,
 }
@@ -40,13 +54,18 @@ pub const WIDEST: f64 = 0.98;
 impl Learned {
     /// Whether the scan's constants are among them.
     pub(crate) fn of_scan(&self) -> bool {
-        self.tau_v || self.tau_s || self.width
+        self.tau_v != Learn::No || self.tau_s || self.width != Learn::No
+    }
+
+    /// Whether neurons have constants of the scan of their own.
+    pub(crate) fn each(&self) -> bool {
+        self.tau_v == Learn::Each || self.width == Learn::Each
     }
 
     /// Refuses constants that a layer does not have.
     pub(crate) fn check(&self, neuron: &Neuron, gate: &Gate) -> Result<(), ConfigError> {
         let refused = |what: &str, why: &str| Err(ConfigError::Mismatch(format!("{what} cannot be learned: {why}")));
-        if self.tau_v && !neuron.learns_tau() {
+        if self.tau_v != Learn::No && !neuron.learns_tau() {
             return refused(
                 "tau_v",
                 &format!("only LIF and QIF neurons have an exact flow with one, and this is {neuron}"),
@@ -58,7 +77,7 @@ impl Learned {
                 &format!("only that of NIF and LIF neurons can be moved, and this is {neuron}"),
             );
         }
-        if self.width && !gate.is_differentiable() {
+        if self.width != Learn::No && !gate.is_differentiable() {
             return refused("the gate's width", "Gate::Threshold has none; choose a gate of width above 0");
         }
         Ok(())
@@ -67,9 +86,19 @@ impl Learned {
 
 impl std::fmt::Display for Learned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names =
-            [(self.tau_v, "tau_v"), (self.tau_s, "tau_s"), (self.width, "width"), (self.threshold, "threshold")];
-        let names: Vec<_> = names.into_iter().filter_map(|(learned, name)| learned.then_some(name)).collect();
+        let of = |learn: Learn, name: &str| match learn {
+            Learn::No => None,
+            Learn::Shared => Some(name.to_string()),
+            Learn::Each => Some(format!("{name} of each neuron")),
+        };
+        let flag = |learned: bool, name: &str| learned.then(|| name.to_string());
+        let names = [
+            of(self.tau_v, "tau_v"),
+            flag(self.tau_s, "tau_s"),
+            of(self.width, "width"),
+            flag(self.threshold, "threshold"),
+        ];
+        let names: Vec<_> = names.into_iter().flatten().collect();
         if names.is_empty() { write!(f, "none") } else { write!(f, "{}", names.join(", ")) }
     }
 }
@@ -77,61 +106,88 @@ impl std::fmt::Display for Learned {
 /// The parameters that stand for constants; each `None` unless it is learned.
 #[derive(Module, Debug)]
 pub struct Constants {
-    /// ln τ_v, `[1]`, τ_v in ms.
+    /// ln τ_v, `[1]`, or `[N]` where each neuron has its own, τ_v in ms.
     pub log_tau_v: Option<Param<Tensor<1>>>,
     /// ln τ_k, `[K]`, τ_k in ms.
     pub log_tau_s: Option<Param<Tensor<1>>>,
-    /// The logit of w, `[1]`.
+    /// The logit of w, `[1]` or `[N]` likewise.
     pub logit_width: Option<Param<Tensor<1>>>,
     /// ln θ, `[N]`.
     pub log_threshold: Option<Param<Tensor<1>>>,
 }
 
-fn first(tensor: Tensor<1>) -> f64 {
-    tensor.into_data().iter::<f64>().next().expect("one number")
+fn numbers(tensor: Tensor<1>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
 impl Constants {
     /// Those that a configuration asks for, at its own values.
     pub(crate) fn new(config: &SpikingRnnConfig, options: &TensorCreationOptions) -> Self {
-        let param = |learned: bool, values: Vec<f64>| {
+        let param = |values: Vec<f64>| {
             let length = values.len();
-            learned.then(|| Param::from_tensor(Tensor::from_data(TensorData::new(values, [length]), options.clone())))
+            Param::from_tensor(Tensor::from_data(TensorData::new(values, [length]), options.clone()))
+        };
+        let of = |learn: Learn, value: f64| match learn {
+            Learn::No => None,
+            Learn::Shared => Some(param(vec![value])),
+            Learn::Each => Some(param(vec![value; config.n_neurons])),
         };
         let learned = config.learned;
         let width = config.gate.width().min(WIDEST);
         Self {
-            log_tau_v: param(learned.tau_v, vec![config.membrane_tau().ln()]),
-            log_tau_s: param(learned.tau_s, config.synapses.iter().map(|synapse| synapse.tau.ln()).collect()),
-            logit_width: param(learned.width, vec![(width / (1.0 - width)).ln()]),
-            log_threshold: param(learned.threshold, vec![0.0; config.n_neurons]),
+            log_tau_v: of(learned.tau_v, config.membrane_tau().ln()),
+            log_tau_s: learned.tau_s.then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
+            logit_width: of(learned.width, (width / (1.0 - width)).ln()),
+            log_threshold: learned.threshold.then(|| param(vec![0.0; config.n_neurons])),
         }
     }
 
     /// The plan with the values that these have now. Waits for the device.
-    pub(crate) fn plan(&self, plan: &ScanPlan) -> ScanPlan {
+    ///
+    /// - `each`: N, where neurons have constants of their own.
+    pub(crate) fn plan(&self, plan: &ScanPlan, each: Option<usize>) -> ScanPlan {
         let mut plan = plan.clone();
-        if let Some(log) = &self.log_tau_v {
-            plan.neuron = plan.neuron.with_tau(first(log.val()).exp());
+        let taus = self.log_tau_v.as_ref().map(|log| numbers(log.val()).into_iter().map(f64::exp).collect::<Vec<_>>());
+        let widths = self.logit_width.as_ref();
+        let widths =
+            widths.map(|logit| numbers(logit.val()).into_iter().map(|c| 1.0 / (1.0 + (-c).exp())).collect::<Vec<_>>());
+        if let Some(taus) = &taus {
+            plan.neuron = plan.neuron.with_tau(mean(taus));
         }
-        if let Some(logit) = &self.logit_width {
-            plan.gate = plan.gate.with_width(1.0 / (1.0 + (-first(logit.val())).exp()));
+        if let Some(widths) = &widths {
+            plan.gate = plan.gate.with_width(mean(widths));
         }
         if let Some(log) = &self.log_tau_s {
-            let taus: Vec<f64> = log.val().into_data().iter::<f64>().map(f64::exp).collect();
-            for (synapse, tau) in plan.synapses.iter_mut().zip(taus) {
+            for (synapse, tau) in plan.synapses.iter_mut().zip(numbers(log.val()).into_iter().map(f64::exp)) {
                 synapse.decay = (-plan.dt / tau).exp();
             }
         }
+        plan.each = each.map(|n| {
+            let of_all = |own: Option<Vec<f64>>, shared: Option<f64>| match own {
+                Some(own) if own.len() == n => own,
+                _ => shared.map_or(Vec::new(), |shared| vec![shared; n]),
+            };
+            let tau_v = of_all(taus, plan.neuron.tau().filter(|_| plan.neuron.learns_tau()));
+            Arc::new(Each { tau_v, width: of_all(widths, Some(plan.gate.width())) })
+        });
         plan
     }
 
-    /// τ_v, w, α_1 … α_K, `[2 + K]`; `plan` gives those that are not learned.
-    pub(crate) fn tensor(&self, plan: &ScanPlan, options: &TensorCreationOptions) -> Tensor<1> {
+    /// τ_v, w, α_1 … α_K, `[2 M + K]`; `plan` gives those that are not learned.
+    ///
+    /// - `each`: M = N, where neurons have constants of their own.
+    pub(crate) fn tensor(&self, plan: &ScanPlan, each: Option<usize>, options: &TensorCreationOptions) -> Tensor<1> {
         let fixed = |values: Vec<f64>| {
             let length = values.len();
             Tensor::<1>::from_data(TensorData::new(values, [length]), options.clone())
         };
+        let of = each.unwrap_or(1);
+        // One that all neurons share gets their parts of its gradient added up.
+        let of_all = |values: Tensor<1>| values.expand([of]);
         let tau = match &self.log_tau_v {
             Some(log) => log.val().exp(),
             None => fixed(vec![plan.neuron.tau().unwrap_or(1.0)]),
@@ -144,7 +200,7 @@ impl Constants {
             Some(log) => ((-log.val()).exp() * -plan.dt).exp(),
             None => fixed(plan.synapses.iter().map(|synapse| synapse.decay).collect()),
         };
-        Tensor::cat(vec![tau, width, decays], 0)
+        Tensor::cat(vec![of_all(tau), of_all(width), decays], 0)
     }
 
     /// Parameters times 1/(τ_m θ), for their last axis.

@@ -19,7 +19,7 @@
 //! Source: Huh & Sejnowski 2017, the gated synapse.
 
 use crate::error::{ConfigError, positive_at_most};
-use crate::number::Number;
+use crate::number::{Constant, Number};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -74,21 +74,13 @@ impl Gate {
     /// The charge G(v) that has been sent on the way to v, for v < 1: 0 below the zone, 1 at the threshold.
     #[inline(always)]
     pub fn charge<X: Number>(&self, v: X) -> X {
-        match *self {
-            Gate::Quintic { width } => quintic::charge(v, width),
-            Gate::RaisedCosine { width } => raised_cosine::charge(v, width),
-            Gate::Threshold => v.times(0.0),
-        }
+        self.on(&Zone::of(self.width())).charge(v)
     }
 
     /// The gate g(v) = dG/dv, for v < 1.
     #[inline(always)]
     pub fn density<X: Number>(&self, v: X) -> X {
-        match *self {
-            Gate::Quintic { width } => quintic::density(v, width),
-            Gate::RaisedCosine { width } => raised_cosine::density(v, width),
-            Gate::Threshold => v.times(0.0),
-        }
+        self.on(&Zone::of(self.width())).density(v)
     }
 }
 
@@ -96,11 +88,66 @@ impl Gate {
     /// ∂G/∂width, for v < 1: what a wider zone would have sent more.
     #[inline(always)]
     pub fn charge_by_width<X: Number>(&self, v: X) -> X {
-        let width = self.width();
-        // g = G′(u)/width, and 1 − v is what is left to the threshold.
+        self.on(&Zone::of(self.width())).charge_by_width(v)
+    }
+
+    /// A gate of this shape on a zone, whatever its own width is.
+    #[inline(always)]
+    pub(crate) fn on<'a, C>(&self, zone: &'a Zone<C>) -> GateOn<'a, C> {
         match self {
-            Gate::Threshold => v.times(0.0),
-            _ => self.density(v.clone()) * (-v).plus(1.0).times(1.0 / width),
+            Gate::Quintic { .. } => GateOn::Quintic(zone),
+            Gate::RaisedCosine { .. } => GateOn::RaisedCosine(zone),
+            Gate::Threshold => GateOn::Threshold,
+        }
+    }
+}
+
+/// A gate's shape on a zone.
+pub(crate) enum GateOn<'a, C> {
+    Quintic(&'a Zone<C>),
+    RaisedCosine(&'a Zone<C>),
+    Threshold,
+}
+
+impl<C> GateOn<'_, C> {
+    /// [`Gate::charge`].
+    #[inline(always)]
+    pub(crate) fn charge<X: Number>(&self, v: X) -> X
+    where
+        C: Constant<X>,
+    {
+        match self {
+            GateOn::Quintic(zone) => quintic::charge(v, *zone),
+            GateOn::RaisedCosine(zone) => raised_cosine::charge(v, *zone),
+            GateOn::Threshold => v.zero(),
+        }
+    }
+
+    /// [`Gate::density`].
+    #[inline(always)]
+    pub(crate) fn density<X: Number>(&self, v: X) -> X
+    where
+        C: Constant<X>,
+    {
+        match self {
+            GateOn::Quintic(zone) => quintic::density(v, *zone),
+            GateOn::RaisedCosine(zone) => raised_cosine::density(v, *zone),
+            GateOn::Threshold => v.zero(),
+        }
+    }
+
+    /// [`Gate::charge_by_width`].
+    #[inline(always)]
+    pub(crate) fn charge_by_width<X: Number>(&self, v: X) -> X
+    where
+        C: Constant<X>,
+    {
+        match self {
+            // g = G′(u)/width, and 1 − v is what is left to the threshold.
+            GateOn::Quintic(zone) | GateOn::RaisedCosine(zone) => {
+                self.density(v.clone()) * zone.inverse.multiply((-v).plus(1.0))
+            }
+            GateOn::Threshold => v.zero(),
         }
     }
 }
@@ -122,27 +169,55 @@ impl std::fmt::Display for Gate {
     }
 }
 
-/// The way through the active zone, from 0 to 1.
-#[inline(always)]
-fn way<X: Number>(v: X, width: f64) -> X {
-    v.plus(width - 1.0).times(1.0 / width).within(0.0, 1.0)
+/// Where an active zone is, in what its shapes are computed from: numbers, or such as each neuron has of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Zone<C> {
+    /// width − 1.
+    pub(crate) offset: C,
+    /// 1/width.
+    pub(crate) inverse: C,
+}
+
+impl<X: Number> Zone<X> {
+    /// Of a width above 0; of any, where the gate is the threshold.
+    #[inline(always)]
+    pub(crate) fn of(width: X) -> Self {
+        Self { inverse: width.one() / width.clone(), offset: width.plus(-1.0) }
+    }
+}
+
+impl<C> Zone<C> {
+    /// The same of other numbers.
+    #[inline(always)]
+    pub(crate) fn map<D>(self, mut f: impl FnMut(C) -> D) -> Zone<D> {
+        Zone { offset: f(self.offset), inverse: f(self.inverse) }
+    }
+
+    /// The way through the active zone, from 0 to 1.
+    #[inline(always)]
+    fn way<X: Number>(&self, v: X) -> X
+    where
+        C: Constant<X>,
+    {
+        self.inverse.multiply(self.offset.add_to(v)).within(0.0, 1.0)
+    }
 }
 
 mod quintic {
     use super::*;
 
     #[inline(always)]
-    pub(super) fn charge<X: Number>(v: X, width: f64) -> X {
-        let u = way(v, width);
+    pub(super) fn charge<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
+        let u = zone.way(v);
         let shape = u.clone().times(6.0).plus(-15.0) * u.clone();
         u.clone() * u.clone() * u * shape.plus(10.0)
     }
 
     #[inline(always)]
-    pub(super) fn density<X: Number>(v: X, width: f64) -> X {
-        let u = way(v, width);
+    pub(super) fn density<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
+        let u = zone.way(v);
         let bump = u.clone() * (-u).plus(1.0);
-        bump.clone() * bump.times(30.0 / width)
+        bump.clone() * zone.inverse.scaled(30.0).multiply(bump)
     }
 }
 
@@ -150,17 +225,17 @@ mod raised_cosine {
     use super::*;
 
     #[inline(always)]
-    pub(super) fn charge<X: Number>(v: X, width: f64) -> X {
-        let u = way(v, width);
+    pub(super) fn charge<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
+        let u = zone.way(v);
         let (sin, _) = u.clone().times(2.0).sin_cos_pi();
         u - sin.times(0.5 / PI)
     }
 
     #[inline(always)]
-    pub(super) fn density<X: Number>(v: X, width: f64) -> X {
-        let u = way(v, width);
+    pub(super) fn density<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
+        let u = zone.way(v);
         let (_, cos) = u.times(2.0).sin_cos_pi();
-        (-cos).plus(1.0).times(1.0 / width)
+        zone.inverse.multiply((-cos).plus(1.0))
     }
 }
 

@@ -26,8 +26,8 @@
 //! | a learned τ_v | NIF, EIF, own neurons | refused by the configuration: only LIF and QIF have an exact flow with one |
 //! | learned thresholds | QIF, EIF, own neurons | refused by the configuration: only those of NIF and LIF can be moved |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has none |
-//! | learned constants | [`forward_reference`](SpikingRnn::forward_reference) | it runs their values, but automatic differentiation does not reach them |
-//! | [`Scheme::Heun`] | learned τ_v, τ_k or width; [`Adjoint::Restrained`] | refused by the configuration: it is differentiated automatically |
+//! | τ_v or width of each neuron ([`Learn::Each`]) | a neuron of one's own | runs in tensor operations, without the CPU kernel |
+//! | [`Scheme::Heun`] | [`Adjoint::Restrained`] | refused by the configuration: it is differentiated automatically |
 //! | a delay of a [`Synapse`] | steps that it is no multiple of; [`Synapse::read_only`]; [`Scheme::Heun`] | refused by the configuration |
 //! | [`Scheme::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
 //! | [`Scheme::Heun`] | [`Checkpoint`], [`Body`] | have no effect: it runs in tensor operations and keeps all steps |
@@ -104,7 +104,7 @@ pub mod wiring;
 
 #[cfg(feature = "train")]
 pub use average::Averaged;
-pub use constants::Learned;
+pub use constants::{Learn, Learned};
 pub use error::{ConfigError, RecordError};
 pub use firing::{Firing, spikes};
 pub use gate::Gate;

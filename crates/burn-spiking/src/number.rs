@@ -96,6 +96,50 @@ pub trait Float: Number + Copy {
     fn both(a: &Self::Mask, b: &Self::Mask) -> Self::Mask;
 }
 
+/// A constant of a flow or of a gate: one for all neurons, an `f64`; or numbers like those that it is used with, [`Own`].
+pub trait Constant<X: Number>: Clone {
+    /// c x.
+    fn multiply(&self, x: X) -> X;
+    /// x + c.
+    fn add_to(&self, x: X) -> X;
+    /// The constant `factor` c.
+    fn scaled(&self, factor: f64) -> Self;
+}
+
+impl<X: Number> Constant<X> for f64 {
+    #[inline(always)]
+    fn multiply(&self, x: X) -> X {
+        x.times(*self)
+    }
+    #[inline(always)]
+    fn add_to(&self, x: X) -> X {
+        x.plus(*self)
+    }
+    #[inline(always)]
+    fn scaled(&self, factor: f64) -> Self {
+        self * factor
+    }
+}
+
+/// A constant that each neuron has of its own, or that is differentiated by.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<X>(pub X);
+
+impl<X: Number> Constant<X> for Own<X> {
+    #[inline(always)]
+    fn multiply(&self, x: X) -> X {
+        x * self.0.clone()
+    }
+    #[inline(always)]
+    fn add_to(&self, x: X) -> X {
+        x + self.0.clone()
+    }
+    #[inline(always)]
+    fn scaled(&self, factor: f64) -> Self {
+        Own(self.0.clone().times(factor))
+    }
+}
+
 /// A scalar that tensors store and the CPU kernel computes with: `f32` or `f64`.
 pub trait Real:
     Float<Mask = bool>

@@ -9,8 +9,8 @@
 //! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF and LIF;
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
 
-use crate::constants::{Constants, Learned};
-use crate::error::{ConfigError, RecordError, at_least_one, positive, share};
+use crate::constants::{Constants, Learn, Learned, WIDEST};
+use crate::error::{ConfigError, RecordError, at_least_one, positive, positive_at_most, share};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
 use crate::scan::reference::Start;
@@ -139,11 +139,11 @@ impl SpikingRnnConfig {
         self.synapses.iter().try_for_each(|synapse| synapse.check(self.dt))?;
         self.wiring.check(self.n_neurons)?;
         self.learned.check(&self.neuron, &self.gate)?;
-        if self.scheme == Scheme::Heun && (self.learned.of_scan() || self.adjoint != Adjoint::Exact) {
-            let part = if self.learned.of_scan() { "learned constants" } else { "a restrained adjoint" };
-            return Err(ConfigError::Mismatch(format!(
-                "Scheme::Heun is differentiated automatically, which knows no {part}; choose Scheme::Held"
-            )));
+        if self.scheme == Scheme::Heun && self.adjoint != Adjoint::Exact {
+            return Err(ConfigError::Mismatch(
+                "Scheme::Heun is differentiated automatically, which knows no restrained adjoint; choose Scheme::Held"
+                    .into(),
+            ));
         }
         if self.scheme == Scheme::Heun && !self.gate.is_differentiable() {
             return Err(ConfigError::Mismatch(
@@ -278,6 +278,7 @@ impl SpikingRnnConfig {
             readout: None,
             checkpoint: self.checkpoint,
             adjoint: self.adjoint,
+            each: None,
             constants: self.learned.of_scan(),
             body: Body::Kernel,
         }
@@ -373,6 +374,31 @@ impl Trajectory {
     }
 }
 
+/// Gives the neurons' own constant other values.
+fn set_each(
+    param: Option<&mut Param<Tensor<1>>>,
+    learn: Learn,
+    name: &str,
+    values: Vec<f64>,
+) -> Result<(), ConfigError> {
+    let (Some(param), Learn::Each) = (param, learn) else {
+        return Err(ConfigError::Mismatch(format!(
+            "{name} is given for each neuron, but the layer has one for all; configure Learned {{ {name}: Learn::Each, .. }}"
+        )));
+    };
+    let [neurons] = param.dims();
+    if values.len() != neurons {
+        return Err(ConfigError::Mismatch(format!(
+            "{name} is given {} times, but there are {neurons} neurons; give one for each",
+            values.len()
+        )));
+    }
+    let tensor = param.val();
+    let options = (&tensor.device(), tensor.dtype());
+    *param = Param::from_tensor(Tensor::from_data(TensorData::new(values, [neurons]), options));
+    Ok(())
+}
+
 /// A run's parts as the layer gives them.
 pub(crate) fn outcome(run: Run, config: &SpikingRnnConfig) -> (Trajectory, SpikingState) {
     let turned = |x: Tensor<3>| config.turned(x);
@@ -431,7 +457,7 @@ impl SpikingRnn {
     /// # Errors
     /// [`ConfigError`] if the gate's width is out of range, or the layer's scheme does not go with it.
     pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
-        let learned = Learned { width: false, ..self.config.learned };
+        let learned = Learned { width: Learn::No, ..self.config.learned };
         if let Some(constants) = &mut self.constants {
             constants.logit_width = None;
         }
@@ -439,6 +465,33 @@ impl SpikingRnn {
         self.config.check()?;
         let plan = Arc::make_mut(&mut self.plan);
         (plan.gate, plan.constants) = (gate, learned.of_scan());
+        Ok(self)
+    }
+
+    /// The same layer whose neurons have these τ_v, in ms; they go on being learned, unless the parameter is frozen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layer learns no τ_v of each neuron, or there are not N numbers above 0.
+    pub fn with_tau_v(mut self, tau_v: &[f64]) -> Result<Self, ConfigError> {
+        tau_v.iter().try_for_each(|&tau| positive("tau_v", tau, "give each neuron's time constant in ms"))?;
+        let logs: Vec<f64> = tau_v.iter().map(|tau| tau.ln()).collect();
+        let param = self.constants.as_mut().and_then(|constants| constants.log_tau_v.as_mut());
+        set_each(param, self.config.learned.tau_v, "tau_v", logs)?;
+        Ok(self)
+    }
+
+    /// The same layer whose neurons have gates of these widths; they go on being learned, unless the parameter is frozen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layer learns no width of each neuron, or there are not N numbers above 0 and at most
+    /// [`WIDEST`].
+    pub fn with_widths(mut self, widths: &[f64]) -> Result<Self, ConfigError> {
+        widths.iter().try_for_each(|&width| {
+            positive_at_most("gate width", width, WIDEST, "a learned width is below 1, which no parameter stands for")
+        })?;
+        let logits: Vec<f64> = widths.iter().map(|width| (width / (1.0 - width)).ln()).collect();
+        let param = self.constants.as_mut().and_then(|constants| constants.logit_width.as_mut());
+        set_each(param, self.config.learned.width, "width", logits)?;
         Ok(self)
     }
 
@@ -596,9 +649,14 @@ impl SpikingRnn {
         }
         let arguments = Arguments { readout, ..self.arguments(input, state) };
         match &self.constants {
-            Some(constants) => scan::scan(arguments, &Arc::new(constants.plan(&plan))),
+            Some(constants) => scan::scan(arguments, &Arc::new(constants.plan(&plan, self.each()))),
             None => scan::scan(arguments, &plan),
         }
+    }
+
+    /// N, where neurons have constants of their own.
+    fn each(&self) -> Option<usize> {
+        self.config.learned.each().then_some(self.config.n_neurons)
     }
 
     /// What the layer lets [`scan`] run on: its parameters in units of 1/ms.
@@ -626,9 +684,14 @@ impl SpikingRnn {
                 Drive::Whole(drive.reshape([batch, steps, neurons]))
             }
         };
-        let constants = self.constants.as_ref().filter(|_| self.plan.constants);
-        let constants = constants.map(|constants| constants.tensor(&self.plan, &self.options()));
+        let constants = self.constants_to_differentiate_by();
         Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None, constants }
+    }
+
+    /// τ_v, w, α_1 … α_K, where one of them is learned.
+    fn constants_to_differentiate_by(&self) -> Option<Tensor<1>> {
+        let constants = self.constants.as_ref().filter(|_| self.plan.constants)?;
+        Some(constants.tensor(&self.plan, self.each(), &self.options()))
     }
 
     /// The state to start from, at rest if `None`; with nothing on its way if it has the traces alone.
@@ -699,9 +762,10 @@ impl SpikingRnn {
                 None => x,
             }
         };
-        let now = self.constants.as_ref().map(|constants| constants.plan(plan));
+        let now = self.constants.as_ref().map(|constants| constants.plan(plan, self.each()));
         let plan = now.as_ref().unwrap_or(plan);
-        let start = Start { weights: self.scaled_weights(), v0: state.v, s0: state.s, readout };
+        let constants = self.constants_to_differentiate_by();
+        let start = Start { weights: self.scaled_weights(), v0: state.v, s0: state.s, readout, constants };
         scan::reference::run(steps, drive, start, plan, self.config.scheme)
     }
 

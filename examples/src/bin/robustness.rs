@@ -33,11 +33,11 @@ struct Args {
     /// The last width trained at, as a share of the first
     #[arg(long, default_value_t = 0.03, value_parser = share)]
     last: f64,
-    /// Train with narrow gates in so many steps for one of the run's, and judge in them what was trained so: in a long step a
-    /// neuron passes a narrow gate unseen
+    /// Train with narrow gates in so many steps for one of the run's, in proportion more the narrower the gate, and judge in them what was
+    /// trained so: in a long step a neuron passes a narrow gate unseen
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     finer: u16,
-    /// The width below which a gate is narrow for --finer, as a share of the first
+    /// The width below which a gate is narrow for --finer, as a share of the first; at it there are --finer steps
     #[arg(long, default_value_t = 0.25, value_parser = share)]
     finer_below: f64,
     /// Share of the usual learning rates
@@ -49,6 +49,16 @@ struct Args {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
+}
+
+impl Args {
+    /// Steps for one of the run's at a width, a share of the first. A neuron then passes every narrow gate in about as many.
+    fn parts(&self, share: f64) -> usize {
+        match (self.finer, share / self.finer_below) {
+            (finer, narrow) if finer > 1 && narrow < 1.0 => (f64::from(finer) / narrow).ceil() as usize,
+            _ => 1,
+        }
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -126,19 +136,22 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
     let (mut learned, mut test, mut validation) = (learned, test, validation);
     let mut narrowed = Vec::new();
     let mut width = first * args.narrower;
-    let mut folder = run.join("narrowed");
     while width > first * args.last {
-        if args.finer > 1 && learned.parts() == 1 && width < first * args.finer_below {
-            learned = learned.in_finer_steps(args.finer.into()).map_err(|error| error.to_string())?;
+        let parts = args.parts(width / first);
+        if parts != learned.parts() {
+            learned = learned.in_steps(parts).map_err(|error| error.to_string())?;
             (test, validation) = (learned.test(&device)?, learned.validation(&device)?);
-            folder = run.join(format!("narrowed-in-{}", args.finer));
         }
+        let folder = run.join(if parts == 1 { "narrowed".into() } else { format!("narrowed-in-{parts}") });
         for at in 0..args.tries {
             let folder = folder.join(format!("width-{width:.4}-{at}"));
             learned = learned.trained_on(&folder, width, args.iterations as usize, args.rate)?;
             let [here, threshold] = [Change::None, Change::Threshold].map(|change| learned.score(&test, change));
             let (here, threshold) = (here?.value(), threshold?.value());
-            println!("trained on at width {width:.4}: {} {here:.4}, threshold-triggered {threshold:.4}", report.score);
+            println!(
+                "trained on at width {width:.4}, dt/{parts}: {} {here:.4}, threshold-triggered {threshold:.4}",
+                report.score
+            );
             let enough = reached(learned.score(&validation, Change::None)?.value());
             if enough || at + 1 == args.tries {
                 narrowed.push((width, here, threshold));

@@ -34,9 +34,11 @@
 //!
 //! Source: Huh & Sejnowski 2017 (the neuron's equation); the saltation of a reset: Aizerman & Gantmakher 1958.
 
-use super::{Flow, NeuronModel, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::membrane::Membrane;
+use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::{Flow, FlowOn, NeuronModel};
 use crate::error::{ConfigError, positive};
-use crate::number::{Float, Number};
+use crate::number::{Constant, Float, Number};
 
 /// Leaky integrate-and-fire neuron, v_th = 1, v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,27 +68,26 @@ impl NeuronModel for Lif {
     }
 
     fn over(&self, dt: f64) -> LifFlow {
-        // 1 − a is taken in a form that keeps its digits where dt is short.
-        LifFlow {
-            near: LifNearFlow { tau_v: self.tau_v, left: (-dt / self.tau_v).exp(), gone: -(-dt / self.tau_v).exp_m1() },
-        }
+        LifFlow::of(Membrane::of(self.tau_v, dt))
     }
 }
 
-/// [`Lif`] over one step, for any current.
+/// [`Lif`] over one step, for any current. Its constants are numbers, or such as each neuron has of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LifFlow {
-    near: LifNearFlow,
+pub struct LifFlow<C = f64> {
+    near: LifNearFlow<C>,
 }
 
 /// [`Lif`] over one step with at most one spike.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LifNearFlow {
-    tau_v: f64,
-    /// a.
-    left: f64,
-    /// 1 − a.
-    gone: f64,
+pub struct LifNearFlow<C = f64> {
+    membrane: Membrane<C>,
+}
+
+impl<C> LifFlow<C> {
+    pub(crate) fn of(membrane: Membrane<C>) -> Self {
+        Self { near: LifNearFlow { membrane } }
+    }
 }
 
 /// The least V − 1 that is divided by, for the sake of neurons that do not spike. Those that do have more, but for rounding.
@@ -107,16 +108,41 @@ struct Ways<X> {
     late: X,
 }
 
-impl LifNearFlow {
+impl<C> LifNearFlow<C> {
     #[inline(always)]
-    fn ways<X: Number>(&self, v: X, i: X) -> Ways<X> {
-        let target = i.times(self.tau_v);
+    fn ways<X: Number>(&self, v: X, i: X) -> Ways<X>
+    where
+        C: Constant<X>,
+    {
+        let Membrane { tau, left, gone, .. } = &self.membrane;
+        let target = tau.multiply(i);
         let excess = target.clone().plus(-1.0).within(LEAST_EXCESS, f32::MAX as f64);
-        let quiet = v.times(self.left) + target.clone().times(self.gone);
+        let quiet = left.multiply(v) + gone.multiply(target.clone());
         let late = quiet.clone().plus(-1.0) / excess.clone();
         Ways { target, excess, quiet, late }
     }
 }
+
+impl<X: Number, C: Constant<X>> FlowOn<X> for LifNearFlow<C> {
+    #[inline(always)]
+    fn phi_on(&self, v: X, i: X) -> X {
+        let Ways { target, quiet, late, .. } = self.ways(v, i);
+        X::select(&quiet.below(1.0), quiet, (target * late).plus(1.0))
+    }
+
+    #[inline(always)]
+    fn slopes_on(&self, v: X, i: X) -> (X, X) {
+        let Membrane { tau, left, gone, .. } = &self.membrane;
+        let Ways { target, excess, quiet, late } = self.ways(v, i);
+        let ratio = target / excess;
+        let (zero, below) = (late.zero(), quiet.below(1.0));
+        let gain = late.clone() + ratio.clone() * gone.add_to(-late);
+        let di = tau.multiply(X::select(&below, gone.add_to(zero.clone()), gain));
+        (X::select(&below, left.add_to(zero), left.multiply(ratio)), di)
+    }
+}
+
+impl<X: Float, C: Constant<X>> NearRows<X> for LifNearFlow<C> {}
 
 impl Flow for LifNearFlow {
     type Near = Self;
@@ -128,18 +154,12 @@ impl Flow for LifNearFlow {
 
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
-        let Ways { target, quiet, late, .. } = self.ways(v, i);
-        X::select(&quiet.below(1.0), quiet, (target * late).plus(1.0))
+        self.phi_on(v, i)
     }
 
     #[inline(always)]
     fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
-        let Ways { target, excess, quiet, late } = self.ways(v, i);
-        let ratio = target / excess;
-        let (zero, below) = (late.zero(), quiet.below(1.0));
-        let gain = late.clone() + ratio.clone() * (-late).plus(self.gone);
-        let di = X::select(&below, zero.clone().plus(self.gone), gain).times(self.tau_v);
-        (X::select(&below, zero.plus(self.left), ratio.times(self.left)), di)
+        self.slopes_on(v, i)
     }
 }
 
@@ -153,13 +173,16 @@ struct More<X> {
     late: X,
 }
 
-impl LifFlow {
+impl<C> LifFlow<C> {
     #[inline(always)]
-    fn more<X: Number>(&self, target: &X, late: X) -> More<X> {
+    fn more<X: Number>(&self, target: &X, late: X) -> More<X>
+    where
+        C: Constant<X>,
+    {
         let (zero, one) = (target.zero(), target.one());
         // Where more than one spike fits into a step; others count none, so any number will do for them.
-        let many = (-target.clone()).below(-1.0 / self.near.gone);
-        let safe = target.clone().within(1.0 / self.near.gone, LARGEST_TARGET);
+        let many = (-self.near.membrane.gone.multiply(target.clone())).below(-1.0);
+        let safe = X::select(&many, target.clone(), one.clone().times(2.0)).within(0.0, LARGEST_TARGET);
         // ln ρ and −ln E₀, and ρᵏ − 1: small numbers where steps are short, whose digits count.
         let period = (one / safe.plus(-1.0)).ln_1p();
         let rest = -(-X::select(&many, late.clone(), zero.clone())).within(LEAST_EXCESS - 1.0, 0.0).ln_1p();
@@ -169,22 +192,9 @@ impl LifFlow {
     }
 }
 
-impl Flow for LifFlow {
-    type Near = LifNearFlow;
-
+impl<X: Number, C: Constant<X>> FlowOn<X> for LifFlow<C> {
     #[inline(always)]
-    fn near(&self) -> (f64, LifNearFlow) {
-        // A little inside, so that rounding finds no second spike there.
-        (0.999 / (self.near.tau_v * self.near.gone), self.near)
-    }
-
-    #[inline(always)]
-    fn field<X: Number>(&self, v: X, i: X) -> Option<X> {
-        Some(i - v.times(1.0 / self.near.tau_v))
-    }
-
-    #[inline(always)]
-    fn phi<X: Number>(&self, v: X, i: X) -> X {
+    fn phi_on(&self, v: X, i: X) -> X {
         let Ways { target, quiet, late, .. } = self.near.ways(v, i);
         let More { spikes, late, .. } = self.more(&target, late);
         // In this order the near flow's sum comes out to the last bit.
@@ -192,21 +202,66 @@ impl Flow for LifFlow {
     }
 
     #[inline(always)]
-    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+    fn slopes_on(&self, v: X, i: X) -> (X, X) {
+        let Membrane { tau, left, gone, .. } = &self.near.membrane;
         let Ways { target, excess, quiet, late: first } = self.near.ways(v, i);
         let More { spikes, growth, late } = self.more(&target, first.clone());
         let ratio = target / excess.clone();
         let (zero, below) = (late.zero(), quiet.below(1.0));
-        let gain = late.clone()
-            + growth.clone() * (ratio.clone() * (-first).plus(self.near.gone))
-            + spikes * (-late).plus(1.0) / excess;
-        let di = X::select(&below, zero.clone().plus(self.near.gone), gain).times(self.near.tau_v);
-        (X::select(&below, zero.plus(self.near.left), growth * ratio.times(self.near.left)), di)
+        let gain =
+            late.clone() + growth.clone() * (ratio.clone() * gone.add_to(-first)) + spikes * (-late).plus(1.0) / excess;
+        let di = tau.multiply(X::select(&below, gone.add_to(zero.clone()), gain));
+        (X::select(&below, left.add_to(zero), growth * left.multiply(ratio)), di)
+    }
+
+    #[inline(always)]
+    fn field_on(&self, v: X, i: X) -> X {
+        i - self.near.membrane.rate.multiply(v)
+    }
+}
+
+impl<X: Float, C: Constant<X>> WithNear<X> for LifFlow<C> {
+    type Near = LifNearFlow<C>;
+
+    #[inline(always)]
+    fn near_on(self) -> LifNearFlow<C> {
+        self.near
+    }
+
+    #[inline(always)]
+    fn reach(&self, i: X) -> X {
+        self.near.membrane.gone.multiply(self.near.membrane.tau.multiply(i))
+    }
+}
+
+impl Flow for LifFlow {
+    type Near = LifNearFlow;
+
+    #[inline(always)]
+    fn near(&self) -> (f64, LifNearFlow) {
+        // So that rounding finds no second spike there.
+        (A_LITTLE_INSIDE / self.reach(1.0), self.near)
+    }
+
+    #[inline(always)]
+    fn field<X: Number>(&self, v: X, i: X) -> Option<X> {
+        Some(self.field_on(v, i))
+    }
+
+    #[inline(always)]
+    fn phi<X: Number>(&self, v: X, i: X) -> X {
+        self.phi_on(v, i)
+    }
+
+    #[inline(always)]
+    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+        self.slopes_on(v, i)
     }
 
     #[inline(always)]
     fn phi_row<X: Float>(&self, potentials_and_currents: (&[X], &[X]), vpre: &mut [X]) {
-        phi_row_by_currents(self, potentials_and_currents, vpre);
+        let flow = *self;
+        phi_row_by_currents(|_| flow, potentials_and_currents, vpre);
     }
 
     #[inline(always)]
@@ -216,7 +271,8 @@ impl Flow for LifFlow {
         vpre: &mut [X],
         slopes: (&mut [X], &mut [X]),
     ) {
-        phi_and_slopes_row_by_currents(self, potentials_and_currents, vpre, slopes);
+        let flow = *self;
+        phi_and_slopes_row_by_currents(|_| flow, potentials_and_currents, vpre, slopes);
     }
 }
 

@@ -17,10 +17,12 @@
 
 pub mod eif;
 pub mod lif;
+pub mod membrane;
 pub mod nif;
 pub mod own;
 pub mod program;
 pub mod qif;
+pub(crate) mod rows;
 
 pub use eif::Eif;
 pub use lif::Lif;
@@ -117,6 +119,20 @@ pub trait Flow: Copy + Send + Sync + 'static {
     }
 }
 
+/// A flow on numbers of one kind. Its constants may be of that kind, too.
+pub(crate) trait FlowOn<X: Number>: Sized {
+    /// [`Flow::phi`].
+    fn phi_on(&self, v: X, i: X) -> X;
+
+    /// [`Flow::slopes`].
+    fn slopes_on(&self, v: X, i: X) -> (X, X);
+
+    /// [`Flow::field`], 0 where there is none.
+    fn field_on(&self, _v: X, i: X) -> X {
+        i.zero()
+    }
+}
+
 /// Which neuron a layer is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Neuron {
@@ -160,48 +176,6 @@ macro_rules! with_model {
     };
 }
 pub(crate) use with_model;
-
-/// Whether every |i| is below `limit`.
-#[inline(always)]
-fn all_within<X: Float>(i: &[X], limit: f64) -> bool {
-    let mut all = i[0].magnitude().below(limit);
-    for &i in &i[1..] {
-        all = X::both(&all, &i.magnitude().below(limit));
-    }
-    X::all(&all)
-}
-
-/// [`Flow::phi_row`] by the cheaper flow where every current of the row allows it.
-#[inline(always)]
-fn phi_row_by_currents<F: Flow, X: Float>(flow: &F, (v, i): (&[X], &[X]), vpre: &mut [X]) {
-    let (limit, near) = flow.near();
-    if all_within(i, limit) {
-        return near.phi_row((v, i), vpre);
-    }
-    let flow = *flow;
-    for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
-        *vpre = flow.phi(v, i);
-    }
-}
-
-/// [`Flow::phi_and_slopes_row`], likewise.
-#[inline(always)]
-fn phi_and_slopes_row_by_currents<F: Flow, X: Float>(
-    flow: &F,
-    (v, i): (&[X], &[X]),
-    vpre: &mut [X],
-    (dv, di): (&mut [X], &mut [X]),
-) {
-    let (limit, near) = flow.near();
-    if all_within(i, limit) {
-        return near.phi_and_slopes_row((v, i), vpre, (dv, di));
-    }
-    let flow = *flow;
-    for (((&v, &i), vpre), (dv, di)) in v.iter().zip(i).zip(vpre).zip(dv.iter_mut().zip(di)) {
-        *vpre = flow.phi(v, i);
-        (*dv, *di) = flow.slopes(v, i);
-    }
-}
 
 /// (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_v; 0 where the flow has no field.
 #[inline(always)]

@@ -3,9 +3,6 @@
 //! An own neuron is known to the op only as an object, and an object's methods cannot be generic over numbers. Its flow is; so
 //! it is recorded, and the record runs on whatever tensors the backend has. Flows have selects instead of branches, so one
 //! record holds for all values of v and I.
-//!
-//! A record also parts a flow from its constants: those that are added and multiplied by can be given anew in each run, so a GPU's
-//! kernel, compiled once, serves a neuron whose constants are learned.
 
 use crate::number::Number;
 use std::cell::RefCell;
@@ -144,49 +141,14 @@ impl<const A: usize, const R: usize> Program<A, R> {
         Self { operations: list.take(), results }
     }
 
-    /// Runs it with its own constants.
+    /// Runs it.
     pub fn run<X: Number>(&self, arguments: [X; A]) -> [X; R] {
-        self.evaluate(arguments, |x, c, _| x.plus(c), |x, c, _| x.times(c))
-    }
-
-    /// Runs it with [`constants`](Self::constants) given from outside, by their places.
-    pub fn run_with<X: Number>(&self, arguments: [X; A], constant: impl Fn(usize) -> X) -> [X; R] {
-        self.evaluate(arguments, |x, _, place| x + constant(place), |x, _, place| x * constant(place))
-    }
-
-    /// The constants that are added and multiplied by, in order.
-    pub fn constants(&self) -> impl Iterator<Item = f64> + '_ {
-        self.operations.iter().filter_map(|operation| match *operation {
-            Operation::Plus(_, c) | Operation::Times(_, c) => Some(c),
-            _ => None,
-        })
-    }
-
-    /// Everything but those constants, as a text: programs of one form run alike with the same constants given.
-    pub fn form(&self) -> String {
-        let form = self.operations.iter().map(|&operation| match operation {
-            Operation::Plus(a, _) => Operation::Plus(a, 0.0),
-            Operation::Times(a, _) => Operation::Times(a, 0.0),
-            other => other,
-        });
-        format!("{:?} {:?}", form.collect::<Vec<_>>(), self.results)
-    }
-
-    /// Runs it with two operations given: (number, constant, the constant's place).
-    fn evaluate<X: Number>(
-        &self,
-        arguments: [X; A],
-        plus: impl Fn(X, f64, usize) -> X,
-        times: impl Fn(X, f64, usize) -> X,
-    ) -> [X; R] {
         let mut found: Vec<Outcome<X>> = Vec::with_capacity(self.operations.len());
-        let mut places = 0..;
         for &operation in &self.operations {
             let number = |place: usize| match &found[place] {
                 Outcome::Number(x) => x.clone(),
                 Outcome::Mask(_) => unreachable!("numbers and masks have types of their own"),
             };
-            let mut next = || places.next().expect("there is always a next number");
             let outcome = match operation {
                 Operation::Input(which) => arguments[which].clone(),
                 Operation::Add(a, b) => number(a) + number(b),
@@ -194,8 +156,8 @@ impl<const A: usize, const R: usize> Program<A, R> {
                 Operation::Mul(a, b) => number(a) * number(b),
                 Operation::Div(a, b) => number(a) / number(b),
                 Operation::Neg(a) => -number(a),
-                Operation::Plus(a, c) => plus(number(a), c, next()),
-                Operation::Times(a, c) => times(number(a), c, next()),
+                Operation::Plus(a, c) => number(a).plus(c),
+                Operation::Times(a, c) => number(a).times(c),
                 Operation::Within(a, low, high) => number(a).within(low, high),
                 Operation::Below(a, c) => {
                     let mask = number(a).below(c);
@@ -256,18 +218,5 @@ mod tests {
         }
         check(Qif { tau_v: 25.0 }.over(1.0));
         check(Lif { tau_v: 20.0 }.over(1.0));
-    }
-
-    #[test]
-    fn constants_can_be_given_from_outside() {
-        let flow = |tau_v: f64| phi_of(&Qif { tau_v }.over(1.0), true);
-        let (slow, fast) = (flow(25.0), flow(5.0));
-        assert_eq!(slow.form(), fast.form());
-        assert_ne!(slow.form(), phi_of(&Lif { tau_v: 25.0 }.over(1.0), true).form());
-        let constants: Vec<f64> = fast.constants().collect();
-        for (v, i) in [(0.3, -0.4), (0.97, 0.1), (0.5, 5.0)] {
-            assert_eq!(slow.run_with([v, i], |place| constants[place]), fast.run([v, i]));
-            assert_ne!(slow.run([v, i]), fast.run([v, i]));
-        }
     }
 }

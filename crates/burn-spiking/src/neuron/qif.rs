@@ -22,9 +22,10 @@
 //!
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
-use super::{Flow, NeuronModel, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::{Flow, FlowOn, NeuronModel};
 use crate::error::{ConfigError, positive};
-use crate::number::{Float, Number, is_slight_turn, slight_atan2_pi};
+use crate::number::{Constant, Float, Number, is_slight_turn, slight_atan2_pi};
 use std::f64::consts::PI;
 use std::mem::MaybeUninit;
 
@@ -60,21 +61,29 @@ impl NeuronModel for Qif {
     }
 
     fn over(&self, dt: f64) -> QifFlow {
-        QifFlow { near: QifNearFlow { tau_v: self.tau_v, dt } }
+        QifFlow::of(1.0 / self.tau_v, dt)
     }
 }
 
-/// [`Qif`] over one step, for any current.
+/// [`Qif`] over one step, for any current. Its constant is a number, or such as each neuron has of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QifFlow {
-    near: QifNearFlow,
+pub struct QifFlow<C = f64> {
+    near: QifNearFlow<C>,
 }
 
 /// [`Qif`] over one step, for |z| ≤ 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QifNearFlow {
-    tau_v: f64,
+pub struct QifNearFlow<C = f64> {
+    /// 1/τ_v.
+    rate: C,
     dt: f64,
+}
+
+impl<C> QifFlow<C> {
+    /// With 1/τ_v and the length of a step.
+    pub(crate) fn of(rate: C, dt: f64) -> Self {
+        Self { near: QifNearFlow { rate, dt } }
+    }
 }
 
 /// Coefficients of γ = Σ (−z)ⁿ/(2n)! and σ = Σ (−z)ⁿ/(2n + 1)!.
@@ -136,38 +145,54 @@ struct Phase<X> {
     sin_cos: X,
 }
 
-impl QifNearFlow {
+/// γ and σ for |z| ≤ 1.
+#[inline(always)]
+fn near_rotation<X: Number>(z: X) -> Rotation<X> {
+    match z.is_double() {
+        true => Rotation { gamma: z.clone().polynomial(&GAMMA), sigma: z.polynomial(&SIGMA) },
+        false => Rotation { gamma: z.clone().polynomial(&GAMMA_SINGLE), sigma: z.polynomial(&SIGMA_SINGLE) },
+    }
+}
+
+/// dσ/dz for |z| ≤ 1.
+#[inline(always)]
+fn near_sigma_slope<X: Number>(z: X) -> X {
+    if z.is_double() { z.polynomial(&SIGMA_SLOPE) } else { z.polynomial(&SIGMA_SLOPE_SINGLE) }
+}
+
+#[inline(always)]
+fn phase_of<X: Number>(v: X) -> Phase<X> {
+    let (sin, cos) = v.plus(-0.5).half_turn_sin_cos_pi();
+    Phase { sin_sin: sin.clone() * sin.clone(), cos_cos: cos.clone() * cos.clone(), sin_cos: sin * cos }
+}
+
+impl<C> QifNearFlow<C> {
+    /// z.
+    #[inline(always)]
+    fn z<X: Number>(&self, i: X) -> X
+    where
+        C: Constant<X>,
+    {
+        self.z_slope().multiply(i)
+    }
+
     /// dz/dI.
     #[inline(always)]
-    fn z_slope(&self) -> f64 {
-        4.0 * PI * PI * self.dt * self.dt / self.tau_v
-    }
-
-    #[inline(always)]
-    fn rotation<X: Number>(&self, z: X) -> Rotation<X> {
-        match z.is_double() {
-            true => Rotation { gamma: z.clone().polynomial(&GAMMA), sigma: z.polynomial(&SIGMA) },
-            false => Rotation { gamma: z.clone().polynomial(&GAMMA_SINGLE), sigma: z.polynomial(&SIGMA_SINGLE) },
-        }
-    }
-
-    /// dσ/dz for |z| ≤ 1.
-    #[inline(always)]
-    fn sigma_slope<X: Number>(&self, z: X) -> X {
-        if z.is_double() { z.polynomial(&SIGMA_SLOPE) } else { z.polynomial(&SIGMA_SLOPE_SINGLE) }
-    }
-
-    #[inline(always)]
-    fn phase<X: Number>(&self, v: X) -> Phase<X> {
-        let (sin, cos) = v.plus(-0.5).half_turn_sin_cos_pi();
-        Phase { sin_sin: sin.clone() * sin.clone(), cos_cos: cos.clone() * cos.clone(), sin_cos: sin * cos }
+    fn z_slope<X: Number>(&self) -> C
+    where
+        C: Constant<X>,
+    {
+        self.rate.scaled(4.0 * PI * PI * self.dt * self.dt)
     }
 
     /// (f/2, −f_v/4π).
     #[inline(always)]
-    fn drift<X: Number>(&self, phase: &Phase<X>, i: X) -> (X, X) {
-        let half = phase.cos_cos.clone().times_add(i.clone(), phase.sin_sin.clone().times(1.0 / self.tau_v));
-        (half, phase.sin_cos.clone() * i.plus(-1.0 / self.tau_v))
+    fn drift<X: Number>(&self, phase: &Phase<X>, i: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        let half = phase.cos_cos.clone().times_add(i.clone(), self.rate.multiply(phase.sin_sin.clone()));
+        (half, phase.sin_cos.clone() * self.rate.scaled(-1.0).add_to(i))
     }
 
     /// (a, b), with h = 2π dt σ: a = h f/2, b = γ + h (−f_v/4π).
@@ -179,24 +204,89 @@ impl QifNearFlow {
 
     /// (a, b) at a potential and a current.
     #[inline(always)]
-    fn turn_at<X: Number>(&self, v: X, i: X) -> (X, X) {
-        self.turn(&self.rotation(i.clone().times(self.z_slope())), &self.drift(&self.phase(v), i))
+    fn turn_at<X: Number>(&self, v: X, i: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        self.turn(&near_rotation(self.z(i.clone())), &self.drift(&phase_of(v), i))
     }
 
     /// (1/(a² + b²), ∂φ/∂I) from the rotation and dσ/dz.
     #[inline(always)]
-    fn turn_slopes<X: Number>(&self, rotation: Rotation<X>, sigma_slope: X, phase: Phase<X>, i: X) -> (X, X) {
+    fn turn_slopes<X: Number>(&self, rotation: Rotation<X>, sigma_slope: X, phase: Phase<X>, i: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
         let drift = self.drift(&phase, i);
         let (a, b) = self.turn(&rotation, &drift);
         let h = rotation.sigma.clone().times(2.0 * PI * self.dt);
-        let dh = sigma_slope.times(2.0 * PI * self.dt * self.z_slope());
+        let z_slope = self.z_slope();
+        let dh = z_slope.scaled(2.0 * PI * self.dt).multiply(sigma_slope);
         let da = dh.clone().times_add(drift.0, h.clone() * phase.cos_cos);
-        let dgamma = rotation.sigma.times(-0.5 * self.z_slope());
+        let dgamma = z_slope.scaled(-0.5).multiply(rotation.sigma);
         let db = dh.times_add(drift.1, h.times_add(phase.sin_cos, dgamma));
         let norm = a.clone().times_add(a.clone(), b.clone() * b.clone());
         let inverse = norm.one() / norm;
         let di = da.times_add(b, -(db * a)).times(1.0 / PI) * inverse.clone();
         (inverse, di)
+    }
+}
+
+impl<X: Number, C: Constant<X>> FlowOn<X> for QifNearFlow<C> {
+    #[inline(always)]
+    fn phi_on(&self, v: X, i: X) -> X {
+        let (a, b) = self.turn_at(v.clone(), i);
+        v + a.atan2_pi(b)
+    }
+
+    #[inline(always)]
+    fn slopes_on(&self, v: X, i: X) -> (X, X) {
+        let z = self.z(i.clone());
+        self.turn_slopes(near_rotation(z.clone()), near_sigma_slope(z), phase_of(v), i)
+    }
+}
+
+impl<X: Float, C: Constant<X>> NearRows<X> for QifNearFlow<C> {
+    #[inline(always)]
+    fn phi_row_of(flow_at: impl Fn(usize) -> Self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
+        assert!(v.len() == i.len() && v.len() == vpre.len(), "rows of equal length");
+        let mut first = 0;
+        for ((v, i), vpre) in v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK)) {
+            let mut turns = [const { MaybeUninit::uninit() }; CHUNK];
+            for (n, ((&v, &i), turn)) in v.iter().zip(i).zip(&mut turns).enumerate() {
+                turn.write(flow_at(first + n).turn_at(v, i));
+            }
+            // As many as there are potentials have been written.
+            turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
+            first += CHUNK;
+        }
+    }
+
+    #[inline(always)]
+    fn phi_and_slopes_row_of(
+        flow_at: impl Fn(usize) -> Self,
+        (v, i): (&[X], &[X]),
+        vpre: &mut [X],
+        (dv, di): (&mut [X], &mut [X]),
+    ) {
+        let lengths = [i.len(), vpre.len(), dv.len(), di.len()];
+        assert_eq!(lengths, [v.len(); 4], "rows of equal length");
+        let mut first = 0;
+        let rows = v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK));
+        for (((v, i), vpre), (dv, di)) in rows.zip(dv.chunks_mut(CHUNK).zip(di.chunks_mut(CHUNK))) {
+            let mut turns = [const { MaybeUninit::uninit() }; CHUNK];
+            let slopes = dv.iter_mut().zip(di);
+            for (n, (((&v, &i), turn), (dv, di))) in v.iter().zip(i).zip(&mut turns).zip(slopes).enumerate() {
+                let flow = flow_at(first + n);
+                let z = flow.z(i);
+                let (rotation, phase) = (near_rotation(z), phase_of(v));
+                turn.write(flow.turn(&rotation, &flow.drift(&phase, i)));
+                (*dv, *di) = flow.turn_slopes(rotation, near_sigma_slope(z), phase, i);
+            }
+            // As many as there are potentials have been written.
+            turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
+            first += CHUNK;
+        }
     }
 }
 
@@ -209,48 +299,12 @@ impl Flow for QifNearFlow {
 
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
-        let (a, b) = self.turn_at(v.clone(), i);
-        v + a.atan2_pi(b)
+        self.phi_on(v, i)
     }
 
     #[inline(always)]
     fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
-        let z = i.clone().times(self.z_slope());
-        self.turn_slopes(self.rotation(z.clone()), self.sigma_slope(z), self.phase(v), i)
-    }
-
-    #[inline(always)]
-    fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
-        assert!(v.len() == i.len() && v.len() == vpre.len(), "rows of equal length");
-        // A copy, so that what follows from its constants is computed before the loops.
-        let flow = *self;
-        for ((v, i), vpre) in v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK)) {
-            let mut turns = [const { MaybeUninit::uninit() }; CHUNK];
-            for ((&v, &i), turn) in v.iter().zip(i).zip(&mut turns) {
-                turn.write(flow.turn_at(v, i));
-            }
-            // As many as there are potentials have been written.
-            turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
-        }
-    }
-
-    #[inline(always)]
-    fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
-        let lengths = [i.len(), vpre.len(), dv.len(), di.len()];
-        assert_eq!(lengths, [v.len(); 4], "rows of equal length");
-        let flow = *self;
-        let rows = v.chunks(CHUNK).zip(i.chunks(CHUNK)).zip(vpre.chunks_mut(CHUNK));
-        for (((v, i), vpre), (dv, di)) in rows.zip(dv.chunks_mut(CHUNK).zip(di.chunks_mut(CHUNK))) {
-            let mut turns = [const { MaybeUninit::uninit() }; CHUNK];
-            for (((&v, &i), turn), (dv, di)) in v.iter().zip(i).zip(&mut turns).zip(dv.iter_mut().zip(di)) {
-                let z = i.times(flow.z_slope());
-                let (rotation, phase) = (flow.rotation(z), flow.phase(v));
-                turn.write(flow.turn(&rotation, &flow.drift(&phase, i)));
-                (*dv, *di) = flow.turn_slopes(rotation, flow.sigma_slope(z), phase, i);
-            }
-            // As many as there are potentials have been written.
-            turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
-        }
+        self.slopes_on(v, i)
     }
 }
 
@@ -286,32 +340,75 @@ struct FarRotation<X> {
     scale: X,
 }
 
-impl QifFlow {
+#[inline(always)]
+fn far_rotation<X: Number>(z: X) -> FarRotation<X> {
+    let (shunted, near) = (z.below(-1.0), z.below(1.0));
+    let series = near_rotation(z.clone().within(-1.0, 1.0));
+
+    let root = z.clone().within(1.0, LARGEST_Z).sqrt();
+    let angle = root.clone().times(1.0 / PI);
+    let turns = angle.clone().floor();
+    let (sin, cos) = (angle - turns.clone()).sin_cos_pi();
+
+    let kappa = (-z).within(1.0, LARGEST_Z).sqrt();
+    let decay = kappa.clone().times(-2.0).exp();
+    let sinh = (-decay.clone()).plus(1.0).times(0.5) / kappa;
+    let cosh = decay.clone().plus(1.0).times(0.5);
+
+    let pick = |shunted_value: X, near_value: X, far_value: X| {
+        X::select(&shunted, shunted_value, X::select(&near, near_value, far_value))
+    };
+    let one = series.gamma.one();
+    let zero = one.clone().times(0.0);
+    FarRotation {
+        rotation: Rotation { gamma: pick(cosh, series.gamma, cos), sigma: pick(sinh, series.sigma, sin / root) },
+        turns: X::select(&near, zero, turns),
+        scale: X::select(&shunted, decay, one),
+    }
+}
+
+impl<X: Number, C: Constant<X>> FlowOn<X> for QifFlow<C> {
     #[inline(always)]
-    fn rotation<X: Number>(&self, z: X) -> FarRotation<X> {
-        let (shunted, near) = (z.below(-1.0), z.below(1.0));
-        let series = self.near.rotation(z.clone().within(-1.0, 1.0));
+    fn phi_on(&self, v: X, i: X) -> X {
+        let far = far_rotation(self.near.z(i.clone()));
+        let drift = self.near.drift(&phase_of(v.clone()), i);
+        let (a, b) = self.near.turn(&far.rotation, &drift);
+        // In this order the near flow's sum comes out to the last bit.
+        far.turns + (v + a.atan2_pi(b))
+    }
 
-        let root = z.clone().within(1.0, LARGEST_Z).sqrt();
-        let angle = root.clone().times(1.0 / PI);
-        let turns = angle.clone().floor();
-        let (sin, cos) = (angle - turns.clone()).sin_cos_pi();
+    #[inline(always)]
+    fn slopes_on(&self, v: X, i: X) -> (X, X) {
+        let z = self.near.z(i.clone());
+        let FarRotation { rotation, scale, .. } = far_rotation(z.clone());
+        let series = near_sigma_slope(z.clone().within(-1.0, 1.0));
+        let far = z.clone().below(-1.0);
+        let near = z.below(1.0);
+        let away = X::select(&far, z.clone().within(-LARGEST_Z, -1.0), z.within(1.0, LARGEST_Z));
+        let closed = (rotation.gamma.clone() - rotation.sigma.clone()) / away.times(2.0);
+        let sigma_slope = X::select(&far, closed.clone(), X::select(&near, series, closed));
+        let (inverse, di) = self.near.turn_slopes(rotation, sigma_slope, phase_of(v), i);
+        (scale * inverse, di)
+    }
 
-        let kappa = (-z).within(1.0, LARGEST_Z).sqrt();
-        let decay = kappa.clone().times(-2.0).exp();
-        let sinh = (-decay.clone()).plus(1.0).times(0.5) / kappa;
-        let cosh = decay.clone().plus(1.0).times(0.5);
+    #[inline(always)]
+    fn field_on(&self, v: X, i: X) -> X {
+        let (half, _) = self.near.drift(&phase_of(v), i);
+        half.times(2.0)
+    }
+}
 
-        let pick = |shunted_value: X, near_value: X, far_value: X| {
-            X::select(&shunted, shunted_value, X::select(&near, near_value, far_value))
-        };
-        let one = series.gamma.one();
-        let zero = one.clone().times(0.0);
-        FarRotation {
-            rotation: Rotation { gamma: pick(cosh, series.gamma, cos), sigma: pick(sinh, series.sigma, sin / root) },
-            turns: X::select(&near, zero, turns),
-            scale: X::select(&shunted, decay, one),
-        }
+impl<X: Float, C: Constant<X>> WithNear<X> for QifFlow<C> {
+    type Near = QifNearFlow<C>;
+
+    #[inline(always)]
+    fn near_on(self) -> QifNearFlow<C> {
+        self.near
+    }
+
+    #[inline(always)]
+    fn reach(&self, i: X) -> X {
+        self.near.z(i)
     }
 }
 
@@ -319,42 +416,29 @@ impl Flow for QifFlow {
     type Near = QifNearFlow;
 
     fn near(&self) -> (f64, QifNearFlow) {
-        // A little inside |z| = 1, so that both flows are in the series there.
-        (0.999 / self.near.z_slope(), self.near)
+        // So that both flows are in the series there.
+        (A_LITTLE_INSIDE / self.reach(1.0), self.near)
     }
 
     #[inline(always)]
     fn field<X: Number>(&self, v: X, i: X) -> Option<X> {
-        let (half, _) = self.near.drift(&self.near.phase(v), i);
-        Some(half.times(2.0))
+        Some(self.field_on(v, i))
     }
 
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
-        let far = self.rotation(i.clone().times(self.near.z_slope()));
-        let drift = self.near.drift(&self.near.phase(v.clone()), i);
-        let (a, b) = self.near.turn(&far.rotation, &drift);
-        // In this order the near flow's sum comes out to the last bit.
-        far.turns + (v + a.atan2_pi(b))
+        self.phi_on(v, i)
     }
 
     #[inline(always)]
     fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
-        let z = i.clone().times(self.near.z_slope());
-        let FarRotation { rotation, scale, .. } = self.rotation(z.clone());
-        let series = self.near.sigma_slope(z.clone().within(-1.0, 1.0));
-        let far = z.clone().below(-1.0);
-        let near = z.below(1.0);
-        let away = X::select(&far, z.clone().within(-LARGEST_Z, -1.0), z.within(1.0, LARGEST_Z));
-        let closed = (rotation.gamma.clone() - rotation.sigma.clone()) / away.times(2.0);
-        let sigma_slope = X::select(&far, closed.clone(), X::select(&near, series, closed));
-        let (inverse, di) = self.near.turn_slopes(rotation, sigma_slope, self.near.phase(v), i);
-        (scale * inverse, di)
+        self.slopes_on(v, i)
     }
 
     #[inline(always)]
     fn phi_row<X: Float>(&self, potentials_and_currents: (&[X], &[X]), vpre: &mut [X]) {
-        phi_row_by_currents(self, potentials_and_currents, vpre);
+        let flow = *self;
+        phi_row_by_currents(|_| flow, potentials_and_currents, vpre);
     }
 
     #[inline(always)]
@@ -364,7 +448,8 @@ impl Flow for QifFlow {
         vpre: &mut [X],
         slopes: (&mut [X], &mut [X]),
     ) {
-        phi_and_slopes_row_by_currents(self, potentials_and_currents, vpre, slopes);
+        let flow = *self;
+        phi_and_slopes_row_by_currents(|_| flow, potentials_and_currents, vpre, slopes);
     }
 }
 
@@ -468,7 +553,7 @@ mod tests {
     fn flow_is_continuous_where_the_formulas_meet() {
         for dt in [0.5, 1.0, 5.0] {
             let flow = Qif { tau_v: TAU_V }.over(dt);
-            let edge = 1.0 / flow.near.z_slope();
+            let edge = 1.0 / flow.near.z(1.0);
             for i in [-edge, edge, 4.0 * PI * PI * edge / 4.0] {
                 for v in [0.1, 0.6, 0.95] {
                     let (below, above) = (flow.phi(v, i * (1.0 - 1e-13)), flow.phi(v, i * (1.0 + 1e-13)));

@@ -3,11 +3,40 @@
 //! The equations are those of [`scan`](super). This body is dense: tensor operations cannot follow the active neurons. It
 //! keeps every step's current and potential, whatever the plan says of checkpoints.
 
+use super::dynamics::{Dynamics, Given};
 use super::field::Field;
 use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted};
-use crate::number::Number;
+use crate::gate::Zone;
+use crate::neuron::membrane::Membrane;
+use crate::number::{Number, Own};
 use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::TensorData;
 use std::collections::VecDeque;
+
+/// Flow and gate of a plan, on tensors like `like`.
+pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &Field<B>) -> Dynamics<Field<B>> {
+    let given = plan.each.as_ref().map(|each| {
+        let row = |numbers: Vec<f64>| {
+            let shape = [1, numbers.len()];
+            let data = TensorData::new(numbers, shape).convert_dtype(like.0.dtype());
+            Own(Field::<B>(B::float_from_data(data, &like.0.device())))
+        };
+        let membrane = plan.neuron.learns_tau().then(|| each.membranes(plan.dt).map(row));
+        Given { membrane, zone: each.zones().map(row), decays: Vec::new() }
+    });
+    Dynamics::new(&plan.neuron, plan.gate, plan.dt, given)
+}
+
+/// The same, to be differentiated by constants: τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or N.
+pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &Field<B>) -> Dynamics<Field<B>> {
+    let types = plan.synapses.len();
+    let of = (constants.0.shape()[0] - types) / 2;
+    let row = |first: usize, length: usize| constants.part(first..first + length).unsqueezed(1);
+    let membrane = plan.neuron.learns_tau().then(|| Membrane::of(row(0, of), plan.dt).map(Own));
+    let decays = (0..types).map(|k| row(2 * of + k, 1)).collect();
+    let given = Given { membrane, zone: Zone::of(row(of, of)).map(Own), decays };
+    Dynamics::new(&plan.neuron, plan.gate, plan.dt, Some(given))
+}
 
 /// One step's outcome.
 pub(crate) struct Step<B: Backend> {
@@ -33,11 +62,11 @@ pub(crate) struct State<B: Backend> {
 }
 
 impl<B: Backend> State<B> {
-    pub(crate) fn new(v0: Field<B>, s0: &Field<B>, plan: &ScanPlan) -> Self {
+    pub(crate) fn new(v0: Field<B>, s0: &Field<B>, plan: &ScanPlan, dynamics: &Dynamics<Field<B>>) -> Self {
         let types = 0..plan.synapses.len();
         let s = types.clone().map(|k| s0.index(1, k)).collect();
         let on_the_way = types.map(|k| plan.rows_on_the_way(k).map(|row| s0.index(1, row)).collect());
-        Self { sent: plan.gate.charge(v0.clone()), v: v0, s, on_the_way: on_the_way.collect() }
+        Self { sent: dynamics.charge(v0.clone()), v: v0, s, on_the_way: on_the_way.collect() }
     }
 
     /// All rows beside v, `[B, K + D, N]`.
@@ -50,7 +79,7 @@ impl<B: Backend> State<B> {
         &mut self,
         x: Field<B>,
         weights: &[Field<B>],
-        plan: &ScanPlan,
+        (plan, dynamics): (&ScanPlan, &Dynamics<Field<B>>),
         phi: impl FnOnce(Field<B>, Field<B>) -> Field<B>,
     ) -> Step<B> {
         let mut current = x;
@@ -63,12 +92,12 @@ impl<B: Backend> State<B> {
         let vpre = phi(self.v.clone(), current.clone());
         let n = vpre.spikes();
         self.v = vpre.clone() - n.clone();
-        let sent = plan.gate.charge(self.v.clone());
+        let sent = dynamics.charge(self.v.clone());
         let charge = n + (sent.clone() - self.sent.clone());
         self.sent = sent;
-        for (synapse, s) in plan.synapses.iter().zip(&mut self.s) {
+        for (k, (synapse, s)) in plan.synapses.iter().zip(&mut self.s).enumerate() {
             let jump = if synapse.jump == 1.0 { charge.clone() } else { charge.clone().times(synapse.jump) };
-            *s = s.clone().times(synapse.decay) + jump;
+            *s = decayed(dynamics.decay(k), synapse, s.clone()) + jump;
         }
         Step { current, vpre, charge }
     }
@@ -78,7 +107,7 @@ impl<B: Backend> State<B> {
         &mut self,
         x: Field<B>,
         weights: &[Field<B>],
-        plan: &ScanPlan,
+        (plan, dynamics): (&ScanPlan, &Dynamics<Field<B>>),
         phi: impl Fn(Field<B>, Field<B>) -> Field<B>,
     ) -> Step<B> {
         let recurrent = |s: &[Field<B>]| {
@@ -87,16 +116,21 @@ impl<B: Backend> State<B> {
             currents.reduce(|a, b| a + b)
         };
         let traces = |charge: &Field<B>| -> Vec<Field<B>> {
-            let after = |(synapse, s): (&ScanSynapse, &Field<B>)| {
-                s.clone().times(synapse.decay) + charge.clone().times(synapse.jump * synapse.decay.sqrt())
+            let after = |(k, (synapse, s)): (usize, (&ScanSynapse, &Field<B>))| {
+                let jump = charge.clone().times(synapse.jump);
+                let jump = match dynamics.decay(k) {
+                    Some(decay) => jump * decay.sqrt(),
+                    None => jump.times(synapse.decay.sqrt()),
+                };
+                decayed(dynamics.decay(k), synapse, s.clone()) + jump
             };
-            plan.synapses.iter().zip(&self.s).map(after).collect()
+            plan.synapses.iter().zip(&self.s).enumerate().map(after).collect()
         };
         let settled = |current: Field<B>| {
             let vpre = phi(self.v.clone(), current);
             let n = vpre.spikes();
             let v = vpre.clone() - n.clone();
-            let sent = plan.gate.charge(v.clone());
+            let sent = dynamics.charge(v.clone());
             let charge = n + (sent.clone() - self.sent.clone());
             (vpre, v, sent, charge)
         };
@@ -113,6 +147,14 @@ impl<B: Backend> State<B> {
         self.s = traces(&charge);
         (self.v, self.sent) = (v, sent);
         Step { current, vpre, charge }
+    }
+}
+
+/// α_k s.
+fn decayed<B: Backend>(decay: Option<Field<B>>, synapse: &ScanSynapse, s: Field<B>) -> Field<B> {
+    match decay {
+        Some(decay) => s * decay,
+        None => s.times(synapse.decay),
     }
 }
 
@@ -187,11 +229,12 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     let drive = drive_of(&inputs);
     let ScanInputs { weights, v0, s0, readout, .. } = inputs;
     let (steps, weights) = (drive.0.shape()[1], planes(&weights, plan));
-    let mut state = State::new(Field(v0), &Field(s0), plan);
+    let dynamics = dynamics_of(plan, &drive);
+    let mut state = State::new(Field(v0), &Field(s0), plan, &dynamics);
     let mut recorder = Recorder::new(plan);
     let (mut currents, mut potentials, mut trace) = (Vec::new(), Vec::new(), Vec::new());
     for t in 0..steps {
-        let step = state.advance(drive.index(1, t), &weights, plan, |v, i| plan.neuron.phi(v, i, plan.dt));
+        let step = state.advance(drive.index(1, t), &weights, (plan, &dynamics), |v, i| dynamics.phi(v, i));
         recorder.record(&state, &step.charge, plan);
         trace.extend(plan.readout.map(|k| state.s[k].clone()));
         if keep_tape {
@@ -254,7 +297,8 @@ pub fn adjoint<B: Backend>(
     let (d_last_v, d_last_s) = (field(&gradients.last_v), field(&gradients.last_s));
     let traces = direct_errors(&inputs, &tape, &gradients, plan);
 
-    let states = if wanted.constants { states_of(&potentials, &v0, &s0, plan) } else { Vec::new() };
+    let dynamics = dynamics_of(plan, &v0);
+    let states = if wanted.constants { states_of(&potentials, &v0, &s0, (plan, &dynamics)) } else { Vec::new() };
     let mut d_tau = zero.clone();
     let mut d_width = zero.clone();
     let mut d_decays = vec![zero.clone(); plan.synapses.len()];
@@ -291,7 +335,7 @@ pub fn adjoint<B: Backend>(
                 before.clone() - before.spikes()
             }
         };
-        let charge = n + (plan.gate.charge(v_after.clone()) - plan.gate.charge(v.clone()));
+        let charge = n + (dynamics.charge(v_after.clone()) - dynamics.charge(v.clone()));
 
         let mut mu = d_charge.as_ref().map_or(zero.clone(), |d_charge| d_charge.index(1, t));
         for (k, synapse) in plan.synapses.iter().enumerate() {
@@ -317,16 +361,16 @@ pub fn adjoint<B: Backend>(
                 d_decays[k] = d_decays[k].clone() + by_decay;
             }
         }
-        let lambda_pre = lambda + plan.gate.density(v_after.clone()) * mu.clone();
-        let (dv, di) = plan.neuron.slopes(v.clone(), current.clone(), plan.dt);
+        let lambda_pre = lambda + dynamics.density(v_after.clone()) * mu.clone();
+        let (dv, di) = dynamics.slopes(v.clone(), current.clone());
         if wanted.constants {
-            let by_tau = plan.neuron.slope_by_tau(v_after.clone(), current, di.clone(), plan.dt);
+            let by_tau = dynamics.slope_by_tau(v_after.clone(), current, di.clone());
             d_tau = d_tau + lambda_pre.clone() * by_tau;
-            let by_width = plan.gate.charge_by_width(v_after) - plan.gate.charge_by_width(v.clone());
+            let by_width = dynamics.charge_by_width(v_after) - dynamics.charge_by_width(v.clone());
             d_width = d_width + mu.clone() * by_width;
         }
         let mut q = di * lambda_pre.clone();
-        lambda = dv * lambda_pre - plan.gate.density(v) * mu;
+        lambda = dv * lambda_pre - dynamics.density(v) * mu;
         if let Some((limit, keep)) = restraint {
             let left = left_of(&lambda, limit, keep);
             (lambda, q) = (lambda * left.clone(), q * left.clone());
@@ -358,7 +402,8 @@ pub fn adjoint<B: Backend>(
             .map(|d| d.unwrap_or(zero.clone())),
     );
     d_drive.reverse();
-    let sums = [&d_tau, &d_width].into_iter().chain(&d_decays).map(|by| by.clone().summed());
+    let sums = [d_tau, d_width].into_iter().map(|by| of_constant(by, plan));
+    let sums = sums.chain(d_decays.into_iter().map(Field::summed));
     let found = Found {
         q: Field::stack(d_drive, 1),
         weights: d_weights.into_iter().flatten().collect(),
@@ -367,6 +412,11 @@ pub fn adjoint<B: Backend>(
         constants: if wanted.constants { Some(Field::joined(sums.collect())) } else { None },
     };
     found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+}
+
+/// The gradient of τ_v or w, `[1]`, or where each neuron has its own `[N]`, from the neurons' parts of it, `[B, N]`.
+pub(super) fn of_constant<B: Backend>(parts: Field<B>, plan: &ScanPlan) -> Field<B> {
+    if plan.each.is_some() { parts.summed_rows() } else { parts.summed() }
 }
 
 /// ∂C/∂(currents on their way at the start), row by row; `None` where zero. `q` gives q_t.
@@ -475,16 +525,21 @@ impl<B: Backend> Found<B> {
 }
 
 /// sᵏ_t of all steps, from the potentials that the tape has.
-fn states_of<B: Backend>(potentials: &Field<B>, v0: &Field<B>, s0: &Field<B>, plan: &ScanPlan) -> Vec<Vec<Field<B>>> {
+fn states_of<B: Backend>(
+    potentials: &Field<B>,
+    v0: &Field<B>,
+    s0: &Field<B>,
+    (plan, dynamics): (&ScanPlan, &Dynamics<Field<B>>),
+) -> Vec<Vec<Field<B>>> {
     let mut s: Vec<Field<B>> = (0..plan.synapses.len()).map(|k| s0.index(1, k)).collect();
-    let mut sent = plan.gate.charge(v0.clone());
+    let mut sent = dynamics.charge(v0.clone());
     let steps = potentials.0.shape()[1];
     let mut states = Vec::with_capacity(steps);
     for t in 0..steps {
         states.push(s.clone());
         let vpre = potentials.index(1, t);
         let n = vpre.spikes();
-        let after = plan.gate.charge(vpre - n.clone());
+        let after = dynamics.charge(vpre - n.clone());
         let charge = n + (after.clone() - sent);
         sent = after;
         for (synapse, s) in plan.synapses.iter().zip(&mut s) {

@@ -177,6 +177,12 @@ impl<B: Backend> Field<B> {
         Self(B::float_cat(fields.into_iter().map(|Field(part)| part).collect(), 0))
     }
 
+    /// Some numbers of the only axis.
+    pub(crate) fn part(&self, places: std::ops::Range<usize>) -> Self {
+        let slice = Slice::new(places.start as isize, Some(places.end as isize), 1);
+        Self(B::float_slice(self.0.clone(), &[slice]))
+    }
+
     /// Transpose of the last two axes.
     pub(crate) fn transposed(self) -> Self {
         Self(B::float_transpose(self.0))

@@ -49,7 +49,7 @@
 //! way acts once, when it arrives: its adjoint is q of that step, and beyond the run's end, where q_{T+i} is asked for, the cost's
 //! gradient with respect to the i-th current still on its way. So a delay costs nothing but rows: the adjoint stays with the
 //! active neurons.
-//! The network's constants, those that all neurons share, have
+//! The network's constants, which all neurons share, or of which each neuron has its own τ_v and w, have
 //!
 //! ```text
 //! ∂C/∂α_k  += Dᵏ_{t+1} · sᵏ_t + Pᵏ_{t+1} · Jᵏ_t             c_k held
@@ -82,6 +82,7 @@ pub mod composed;
 pub mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+pub(crate) mod dynamics;
 pub mod field;
 pub(crate) mod finite;
 pub mod reference;
@@ -89,6 +90,8 @@ pub mod reference;
 mod segmented;
 #[cfg(feature = "cube")]
 mod shapes;
+
+pub use dynamics::Each;
 
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
@@ -230,6 +233,9 @@ pub struct ScanPlan {
     pub checkpoint: Checkpoint,
     /// What the adjoint does with errors that grow.
     pub adjoint: Adjoint,
+    /// Constants that differ from neuron to neuron, N of each; `None` where all neurons share those of `neuron` and `gate`, which
+    /// otherwise say no more than the kind.
+    pub each: Option<Arc<Each>>,
     /// Whether the network's constants may have gradients; then the run takes them as a tensor too.
     pub constants: bool,
     /// Which program runs it.
@@ -256,6 +262,11 @@ impl ScanPlan {
     pub(crate) fn planes_read(&self) -> impl Iterator<Item = Option<usize>> + '_ {
         let mut next = 0..;
         self.synapses.iter().map(move |synapse| if synapse.read { next.next() } else { None })
+    }
+
+    /// Length of the constants that have gradients: 2 M + K.
+    pub fn constants_len(&self, neurons: usize) -> usize {
+        2 * if self.each.is_some() { neurons } else { 1 } + self.synapses.len()
     }
 
     /// Number of traces in the trajectory.
@@ -331,7 +342,8 @@ pub struct ScanInputs<B: Backend> {
     /// O, `[N, O]`.
     #[extension_type]
     pub readout: Slot<B>,
-    /// τ_v, w, α_1 … α_K, `[2 + K]`: the plan's own numbers, to be differentiated by. Only if the plan says so.
+    /// τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where neurons have their own τ_v and w, N: the plan's own numbers, to be
+    /// differentiated by. Only if the plan says so.
     #[extension_type]
     pub constants: Slot<B>,
 }
@@ -491,7 +503,7 @@ pub struct InputGradients<B: Backend> {
     /// ∂C/∂O, `[N, O]`.
     #[extension_type]
     pub readout: Slot<B>,
-    /// ∂C/∂(τ_v, w, α_1 … α_K), `[2 + K]`.
+    /// ∂C/∂(τ_v, w, α_1 … α_K), `[2 M + K]`.
     #[extension_type]
     pub constants: Slot<B>,
 }
@@ -578,7 +590,8 @@ pub struct Arguments {
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
-    /// τ_v, w, α_1 … α_K, `[2 + K]`, if the plan has constants with gradients: the same numbers as the plan's.
+    /// τ_v, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients: the same numbers as the plan's. M is 1, or N where
+    /// neurons have their own τ_v and w.
     pub constants: Option<Tensor<1>>,
 }
 
@@ -711,9 +724,13 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
         "a plan with constants that have gradients, and no other, takes them"
     );
     if let Some(constants) = constants {
-        let types = plan.synapses.len();
-        assert_eq!(constants.dims(), [2 + types], "constants must be [2 + synapse types]: tau_v, width, decays");
+        let length = plan.constants_len(neurons);
+        assert_eq!(constants.dims(), [length], "constants must be tau_v and width, of all or of each, and decays");
         others.push(("constants", constants.dtype(), constants.device()));
+    }
+    if let Some(each) = &plan.each {
+        let taus = if plan.neuron.learns_tau() { neurons } else { each.tau_v.len() };
+        assert_eq!([each.width.len(), each.tau_v.len()], [neurons, taus], "one width and one tau_v for each neuron");
     }
     for (name, dtype, device) in others {
         assert_eq!(dtype, series.dtype(), "{name} and the drive differ in dtype; cast one of them");

@@ -7,7 +7,7 @@
 //!
 //! It is also what runs [`Scheme::Heun`].
 
-use super::composed::{Recorder, Recording, State};
+use super::composed::{Recorder, Recording, State, dynamics_by, dynamics_of};
 use super::field::Field;
 use super::{Run, ScanPlan, Scheme};
 use crate::neuron::{Flow, NeuronModel, with_model};
@@ -25,6 +25,8 @@ pub struct Start {
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
+    /// τ_v, w, α_1 … α_K to be differentiated by, as in [`Arguments`](super::Arguments); the plan's own numbers if `None`.
+    pub constants: Option<Tensor<1>>,
 }
 
 /// Runs a network step by step. `drive` gives x_t, `[B, N]`.
@@ -35,7 +37,7 @@ pub fn run(
     plan: &ScanPlan,
     scheme: Scheme,
 ) -> Run {
-    let Start { weights, v0, s0, readout } = start;
+    let Start { weights, v0, s0, readout, constants } = start;
     let asked = plan;
     let mut plan = plan.clone();
     // The readout's trace is a trajectory here.
@@ -48,16 +50,25 @@ pub fn run(
         }
         None => Vec::new(),
     };
-    let mut state = State::new(Field(v0.into_dispatch()), &Field(s0.into_dispatch()), plan);
+    let v0 = Field(v0.into_dispatch());
+    let dynamics = match &constants {
+        Some(constants) => dynamics_by(plan, &Field(constants.clone().into_dispatch())),
+        None => dynamics_of(plan, &v0),
+    };
+    let shared = constants.is_none() && plan.each.is_none();
+    let mut state = State::new(v0, &Field(s0.into_dispatch()), plan, &dynamics);
     let mut recorder = Recorder::<Dispatch>::new(plan);
     for t in 0..steps {
         let x = Field(drive(t).into_dispatch());
-        let flow = |v, i| {
-            with_model!(&plan.neuron, |model| phi(model.over(plan.dt), v, i), |_own| plan.neuron.phi(v, i, plan.dt))
+        let flow = |v, i| match shared {
+            true => {
+                with_model!(&plan.neuron, |model| phi(model.over(plan.dt), v, i), |_own| plan.neuron.phi(v, i, plan.dt))
+            }
+            false => dynamics.phi(v, i),
         };
         let step = match scheme {
-            Scheme::Held => state.advance(x, &weights, plan, flow),
-            Scheme::Heun => state.advance_by_heun(x, &weights, plan, flow),
+            Scheme::Held => state.advance(x, &weights, (plan, &dynamics), flow),
+            Scheme::Heun => state.advance_by_heun(x, &weights, (plan, &dynamics), flow),
         };
         recorder.record(&state, &step.charge, plan);
     }

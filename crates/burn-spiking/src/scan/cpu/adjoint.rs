@@ -4,12 +4,12 @@
 //! through it; then the outer products of all its steps are added to the gradients of the weights at once. Where there are
 //! threads to spare, the segment before is run again meanwhile.
 
+use super::dynamics::Dynamics;
 use super::matrix::{Factors, Matrix, Senders};
 use super::network::{Network, Together, channels_of};
 use super::replay::{Replay, ReplayTask, Segment};
 use super::rows::{self, Chosen, Row};
 use crate::lanes::{unserved, vectorize};
-use crate::neuron::Flow;
 use crate::number::Real;
 use crate::scan::rows_on_the_way;
 use macerator::{Simd, WithSimd};
@@ -107,7 +107,7 @@ pub(super) struct Shared {
 }
 
 impl<'a, T: Real> Sample<'a, T> {
-    fn new<F: Flow>(
+    fn new<F: Dynamics<T>>(
         network: &Network<'_, T, F>,
         channels: usize,
         inputs: &Inputs<'a, T>,
@@ -124,8 +124,8 @@ impl<'a, T: Real> Sample<'a, T> {
             open: Vec::new(),
             through_projection: Row::zeros(channels),
             constants: match network.constants {
-                Some(_) => vec![Row::zeros(n); 2 + network.synapses.len()],
-                None => Vec::new(),
+                true => vec![Row::zeros(n); 2 + network.synapses.len()],
+                false => Vec::new(),
             },
             outputs,
         }
@@ -153,7 +153,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// The errors before step t: v′ onto λ, D_{t+1} and P_{t+1}.
     #[inline(always)]
-    fn errors<S: Simd, F: Flow>(
+    fn errors<S: Simd, F: Dynamics<T>>(
         &mut self,
         network: &Network<'_, T, F>,
         shared: &Shared,
@@ -223,7 +223,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// μ_t, which is wanted only where the gate lets it through.
     #[inline(always)]
-    fn error_current<S: Simd, F: Flow>(
+    fn error_current<S: Simd, F: Dynamics<T>>(
         &mut self,
         network: &Network<'_, T, F>,
         inputs: &Inputs<'_, T>,
@@ -264,7 +264,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// λpre_t, q_t and λ_t, and the drive's gradient.
     #[inline(always)]
-    fn costate<S: Simd, F: Flow>(
+    fn costate<S: Simd, F: Dynamics<T>>(
         &mut self,
         network: &Network<'_, T, F>,
         shared: &Shared,
@@ -327,7 +327,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Adds the outer products of all steps of a segment to the parameters' gradients.
     #[inline(always)]
-    fn add_to_sums<S: Simd, F: Flow>(
+    fn add_to_sums<S: Simd, F: Dynamics<T>>(
         &mut self,
         network: &Network<'_, T, F>,
         channels: usize,
@@ -378,7 +378,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// The gradients of the start: of v_0, of s_0, and what the start adds to the weights' gradient.
     #[inline(always)]
-    fn finish<S: Simd, F: Flow>(
+    fn finish<S: Simd, F: Dynamics<T>>(
         mut self,
         network: &Network<'_, T, F>,
         inputs: &Inputs<'_, T>,
@@ -442,7 +442,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
 /// ∂C/∂(the i-th current of type k still on its way at the end); `None` where zero.
 #[inline(always)]
-fn still_on_the_way<'a, T: Real, F: Flow>(
+fn still_on_the_way<'a, T: Real, F: Dynamics<T>>(
     network: &Network<'_, T, F>,
     inputs: &Inputs<'a, T>,
     k: usize,
@@ -455,7 +455,7 @@ fn still_on_the_way<'a, T: Real, F: Flow>(
 
 /// Pᵏ_t of the current that sets out before step t of `steps`, from Pᵏ_{t+1} and q of the step in which it arrives.
 #[inline(always)]
-fn adjoint_of_current<S: Simd, T: Real, F: Flow>(
+fn adjoint_of_current<S: Simd, T: Real, F: Dynamics<T>>(
     network: &Network<'_, T, F>,
     inputs: &Inputs<'_, T>,
     (k, t, steps): (usize, usize, usize),
@@ -477,7 +477,7 @@ fn adjoint_of_current<S: Simd, T: Real, F: Flow>(
 
 /// Whether more than half of the neurons are active in a step of a segment: then μ is computed for all.
 #[inline(always)]
-fn crowded<T: Real, F: Flow>(network: &Network<'_, T, F>, segment: &Segment<T>, at: usize) -> bool {
+fn crowded<T: Real, F: Dynamics<T>>(network: &Network<'_, T, F>, segment: &Segment<T>, at: usize) -> bool {
     2 * segment.active.of(at, &network.everyone).len() > network.neurons
 }
 
@@ -496,7 +496,7 @@ struct BackTask<'a, 'n, 's, T, F> {
     steps: Range<usize>,
 }
 
-impl<T: Real, F: Flow> WithSimd for BackTask<'_, '_, '_, T, F> {
+impl<T: Real, F: Dynamics<T>> WithSimd for BackTask<'_, '_, '_, T, F> {
     type Output = ();
 
     #[inline(always)]
@@ -527,7 +527,7 @@ impl<T: Real, F: Flow> WithSimd for BackTask<'_, '_, '_, T, F> {
     }
 }
 
-impl<T: Real, F: Flow> BackTask<'_, '_, '_, T, F> {
+impl<T: Real, F: Dynamics<T>> BackTask<'_, '_, '_, T, F> {
     /// μ_t of samples side by side.
     #[inline(always)]
     fn error_currents<S: Simd>(&mut self, at: usize, t: usize) {
@@ -576,7 +576,7 @@ struct FinishTask<'a, 'n, 's, T, F> {
     sums: &'a mut Sums<T>,
 }
 
-impl<T: Real, F: Flow> WithSimd for FinishTask<'_, '_, '_, T, F> {
+impl<T: Real, F: Dynamics<T>> WithSimd for FinishTask<'_, '_, '_, T, F> {
     type Output = ();
 
     #[inline(always)]
@@ -593,7 +593,7 @@ impl<T: Real, F: Flow> WithSimd for FinishTask<'_, '_, '_, T, F> {
 /// Runs the adjoint of samples side by side in segments of `every` steps; the equations are in [`scan`](crate::scan). With
 /// threads to spare, one runs the next segment again while another goes back through this one: the same program on the same
 /// numbers, so nothing depends on it but time.
-pub(super) fn run<'a, T: Real, F: Flow>(
+pub(super) fn run<'a, T: Real, F: Dynamics<T>>(
     network: &Network<'_, T, F>,
     steps: usize,
     every: usize,

@@ -1,8 +1,8 @@
 //! The forward kernel: the run of one sample, or of a few side by side.
 
+use super::dynamics::Dynamics;
 use super::network::{Network, Sender, Space, State, Together};
 use super::rows::{self, Chosen, Row};
-use crate::neuron::Flow;
 use crate::number::Real;
 use macerator::Simd;
 use std::mem::MaybeUninit;
@@ -65,7 +65,11 @@ impl<T: Real> Sender<T> for Sample<'_, T> {
 
 impl<'a, T: Real> Sample<'a, T> {
     #[inline(always)]
-    fn new<S: Simd, F: Flow>(network: &Network<'_, T, F>, inputs: Inputs<'a, T>, outputs: Outputs<'a, T>) -> Self {
+    fn new<S: Simd, F: Dynamics<T>>(
+        network: &Network<'_, T, F>,
+        inputs: Inputs<'a, T>,
+        outputs: Outputs<'a, T>,
+    ) -> Self {
         let n = network.neurons;
         Self {
             state: State::start::<S, F>(network, inputs.v0, inputs.s0),
@@ -81,7 +85,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Step t up to the charges sent.
     #[inline(always)]
-    fn step<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize, every: usize) {
+    fn step<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize, every: usize) {
         let Self { inputs, outputs, state, space, .. } = self;
         let (n, channels) = (network.neurons, inputs.drive.len() / steps);
         let state_size = network.state_rows(outputs.currents.is_some()) * n;
@@ -89,8 +93,9 @@ impl<'a, T: Real> Sample<'a, T> {
             state.save(network, &mut states[t / every * state_size..][..state_size]);
         }
         state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space);
-        let potentials = (&mut state.v, &mut space.vpre, &mut *state.sent);
-        rows::step::<S, T, F>(&network.flow, &network.gate, &space.i, potentials, &mut self.charge);
+        network.dynamics.phi::<S>((&state.v, &space.i), &mut space.vpre);
+        std::mem::swap(&mut state.v, &mut space.vpre);
+        network.dynamics.settle::<S>(&mut state.v, &mut state.sent, &mut self.charge);
         state.trace::<S, F>(network, &self.charge);
         self.senders.clear();
         self.chosen = rows::nonzero(&mut self.senders, n, &self.charge);
@@ -98,7 +103,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Writes what is wanted of step t.
     #[inline(always)]
-    fn record<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize) {
+    fn record<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize) {
         let Self { outputs, state, .. } = self;
         let n = network.neurons;
         let here = t * n..(t + 1) * n;
@@ -135,7 +140,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
 /// Runs samples side by side through all steps, in segments of `every`; the equations are in [`scan`](crate::scan).
 #[inline(always)]
-pub(super) fn run<S: Simd, T: Real, F: Flow>(
+pub(super) fn run<S: Simd, T: Real, F: Dynamics<T>>(
     network: &Network<'_, T, F>,
     steps: usize,
     every: usize,

@@ -6,6 +6,7 @@
 //! number of threads.
 
 mod adjoint;
+mod dynamics;
 mod forward;
 mod matrix;
 mod network;
@@ -20,12 +21,13 @@ use super::{
 };
 use super::{composed, finite};
 use crate::lanes::{unserved, vectorize, vectors_found};
-use crate::neuron::{Flow, NeuronModel, with_model};
+use crate::neuron::{Flow, Neuron, NeuronModel, with_model};
 use crate::number::Real;
 use adjoint::Sums;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
+use dynamics::{Dynamics, Shared, Various};
 use macerator::{Simd, WithSimd};
 use matrix::Matrix;
 use network::{Network, Projection, Weights};
@@ -159,6 +161,9 @@ macro_rules! by_dtype {
 }
 
 fn forward_on<B: Storage>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
+    if plan.each.is_some() {
+        return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(various::<T>(plan), inputs, plan, keep_tape));
+    }
     with_model!(&plan.neuron, |model| forward_along(model.over(plan.dt), inputs, plan, keep_tape), |own| {
         B::forward_by(&**own, inputs, plan, keep_tape)
     })
@@ -171,11 +176,20 @@ fn adjoint_on<B: Storage>(
     plan: &ScanPlan,
     wanted: Wanted,
 ) -> InputGradients<B> {
+    if plan.each.is_some() {
+        return by_dtype!(inputs.drive, |T| {
+            adjoint_with::<B, T, _>(various::<T>(plan), inputs, tape, gradients, plan, wanted)
+        });
+    }
     with_model!(
         &plan.neuron,
         |model| adjoint_along(model.over(plan.dt), inputs, tape, gradients, plan, wanted),
         |own| B::adjoint_by(&**own, inputs, tape, gradients, plan, wanted)
     )
+}
+
+fn various<T: Real>(plan: &ScanPlan) -> Various<T> {
+    Various::of(plan).expect("own neurons with constants of their own run in tensor operations")
 }
 
 /// The forward kernel of one flow.
@@ -185,7 +199,7 @@ pub(crate) fn forward_along<B: Storage, F: Flow>(
     plan: &ScanPlan,
     keep_tape: bool,
 ) -> ScanOutput<B> {
-    by_dtype!(inputs.drive, |T| forward_with::<B, T, F>(flow, inputs, plan, keep_tape))
+    by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(Shared::of(flow, plan), inputs, plan, keep_tape))
 }
 
 /// The adjoint kernel of one flow.
@@ -197,7 +211,9 @@ pub(crate) fn adjoint_along<B: Storage, F: Flow>(
     plan: &ScanPlan,
     wanted: Wanted,
 ) -> InputGradients<B> {
-    by_dtype!(inputs.drive, |T| adjoint_with::<B, T, F>(flow, inputs, tape, gradients, plan, wanted))
+    by_dtype!(inputs.drive, |T| {
+        adjoint_with::<B, T, _>(Shared::of(flow, plan), inputs, tape, gradients, plan, wanted)
+    })
 }
 
 /// The network's parameters as the kernel reads them.
@@ -235,17 +251,16 @@ impl<T: Real> Parameters<T> {
         }
     }
 
-    fn network<'a, F: Flow>(&'a self, flow: F, plan: &'a ScanPlan, sizes: Sizes) -> Network<'a, T, F> {
+    fn network<'a, F: Dynamics<T>>(&'a self, dynamics: F, plan: &'a ScanPlan, sizes: Sizes) -> Network<'a, T, F> {
         let Sizes { batch, steps, neurons, .. } = sizes;
         Network {
-            flow,
-            gate: plan.gate,
+            dynamics,
             synapses: &plan.synapses,
             weights: &self.weights,
             projection: self.projection.as_ref(),
             readout: plan.readout.zip(self.readout.as_ref()),
             restraint: plan.adjoint.restraint(batch, steps),
-            constants: plan.constants.then(|| (plan.neuron.tau(), plan.dt)),
+            constants: plan.constants,
             neurons,
             silence: Row::zeros(neurons),
             everyone: (0..neurons as u32).collect(),
@@ -258,8 +273,8 @@ fn rows_of<T>(data: &mut [T], batch: usize, row: usize) -> impl Iterator<Item = 
     data.chunks_exact_mut(batch * row).map(move |plane| plane.chunks_exact_mut(row))
 }
 
-fn forward_with<B: Storage, T: Real, F: Flow>(
-    flow: F,
+fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
+    dynamics: F,
     inputs: ScanInputs<B>,
     plan: &ScanPlan,
     keep_tape: bool,
@@ -270,7 +285,7 @@ fn forward_with<B: Storage, T: Real, F: Flow>(
     let row = steps * neurons;
     sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
-    let network = parameters.network(flow, plan, sizes);
+    let network = parameters.network(dynamics, plan, sizes);
     let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
     let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(rows * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
@@ -351,7 +366,7 @@ struct ForwardTask<'a, 'n, T, F> {
     samples: Vec<(forward::Inputs<'a, T>, forward::Outputs<'a, T>)>,
 }
 
-impl<T: Real, F: Flow> WithSimd for ForwardTask<'_, '_, T, F> {
+impl<T: Real, F: Dynamics<T>> WithSimd for ForwardTask<'_, '_, T, F> {
     type Output = ();
 
     #[inline(always)]
@@ -392,8 +407,8 @@ fn group_count(sizes: Sizes, planes: usize, tiles: usize) -> usize {
     if affordable >= tiles { tiles } else { 1 << affordable.ilog2() }
 }
 
-fn adjoint_with<B: Storage, T: Real, F: Flow>(
-    flow: F,
+fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
+    dynamics: F,
     inputs: ScanInputs<B>,
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
@@ -406,7 +421,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
     let row = steps * neurons;
     sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
-    let network = parameters.network(flow, plan, sizes);
+    let network = parameters.network(dynamics, plan, sizes);
     let state_size = segments.count * network.state_rows(segments.currents) * neurons;
 
     let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
@@ -481,8 +496,11 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         columns.map(|at| rows[at]).collect::<Vec<T>>()
     });
     let constants = summed(|sums| sums.constants.as_ref()).map(|rows| {
-        let total = |row: &[T]| row.iter().map(|x| x.to_f64()).sum::<f64>();
-        rows.chunks_exact(neurons).map(|row| T::of(total(row))).collect::<Vec<T>>()
+        // A neuron's own are τ_v and w.
+        let own = if plan.each.is_some() { 2 * neurons } else { 0 };
+        let total = |row: &[T]| T::of(row.iter().map(|x| x.to_f64()).sum::<f64>());
+        let shared = rows[own..].chunks_exact(neurons).map(total);
+        rows[..own].iter().copied().chain(shared).collect::<Vec<T>>()
     });
     let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
     InputGradients {
@@ -494,7 +512,7 @@ fn adjoint_with<B: Storage, T: Real, F: Flow>(
         v0: B::from_vec(d_v0, &[batch, neurons]),
         s0: slot(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
         readout: slot(readout, &[neurons, outputs]),
-        constants: slot(constants, &[2 + synapses]),
+        constants: slot(constants, &[plan.constants_len(neurons)]),
     }
 }
 
@@ -514,9 +532,10 @@ fn total_of<T: Real>(
     total
 }
 
-/// The program that runs a plan: the kernel wants a processor with vectors.
+/// The program that runs a plan: the kernel wants a processor with vectors, and knows no own neurons with constants of their own.
 fn body_of(plan: &ScanPlan) -> Body {
-    if vectors_found() { plan.body } else { Body::TensorOps }
+    let known = plan.each.is_none() || !matches!(plan.neuron, Neuron::Own(_));
+    if vectors_found() && known { plan.body } else { Body::TensorOps }
 }
 
 /// The op on a backend whose storage the kernel can reach.

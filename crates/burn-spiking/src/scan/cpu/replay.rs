@@ -2,11 +2,11 @@
 //! steps for the adjoint, which then goes back through them.
 
 use super::adjoint::{Inputs, Shared};
+use super::dynamics::Dynamics;
 use super::matrix::{Matrix, Senders};
 use super::network::{Network, Sender, Space, State, Together};
-use super::rows::{self, Chosen, lanes, lanes_mut};
+use super::rows::{self, Chosen};
 use crate::lanes::unserved;
-use crate::neuron::Flow;
 use crate::number::Real;
 use macerator::{Simd, WithSimd};
 use std::ops::Range;
@@ -79,7 +79,7 @@ impl Lists {
 }
 
 impl<T: Real> Segment<T> {
-    fn new<F: Flow>(network: &Network<'_, T, F>, every: usize) -> Self {
+    fn new<F: Dynamics<T>>(network: &Network<'_, T, F>, every: usize) -> Self {
         let n = network.neurons;
         let rows = |count: usize| Matrix::zeros(count, n);
         Self {
@@ -91,7 +91,7 @@ impl<T: Real> Segment<T> {
             trace: rows(if network.readout.is_some() { every } else { 0 }),
             p: network.weights.iter().map(|_| rows(every + 1)).collect(),
             q: rows(every + 1 + network.longest_delay()),
-            constants: network.constants.map(|_| ConstantRows {
+            constants: network.constants.then(|| ConstantRows {
                 by_tau: rows(every),
                 by_width: rows(every + 1),
                 s: network.synapses.iter().map(|_| rows(every)).collect(),
@@ -120,7 +120,7 @@ impl<T: Real> Sender<T> for Replay<T> {
 }
 
 impl<T: Real> Replay<T> {
-    pub(super) fn new<F: Flow>(network: &Network<'_, T, F>, every: usize) -> Self {
+    pub(super) fn new<F: Dynamics<T>>(network: &Network<'_, T, F>, every: usize) -> Self {
         Self {
             state: State::zeros(network),
             space: Space::new(network.neurons),
@@ -131,21 +131,21 @@ impl<T: Real> Replay<T> {
 
     /// Takes the state that was kept before a segment.
     #[inline(always)]
-    fn load<S: Simd, F: Flow>(&mut self, network: &Network<'_, T, F>, inputs: &Inputs<'_, T>, which: usize) {
+    fn load<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, inputs: &Inputs<'_, T>, which: usize) {
         let segment = &mut self.segment;
         let state_size = network.state_rows(inputs.currents.is_some()) * network.neurons;
         self.state.load::<S, F>(network, &inputs.states[which * state_size..][..state_size]);
         segment.active.members.clear();
         segment.active.ends.clear();
-        rows::density::<S, T>(&network.gate, &self.state.v, segment.density.row_mut(0));
+        network.dynamics.density::<S>(&self.state.v, segment.density.row_mut(0));
         if let Some(constants) = &mut segment.constants {
-            rows::charge_by_width::<S, T>(&network.gate, &self.state.v, constants.by_width.row_mut(0));
+            network.dynamics.charge_by_width::<S>(&self.state.v, constants.by_width.row_mut(0));
         }
     }
 
     /// Runs step t again, the `at`-th of the segment, up to the charges sent.
     #[inline(always)]
-    fn step<S: Simd, F: Flow>(
+    fn step<S: Simd, F: Dynamics<T>>(
         &mut self,
         network: &Network<'_, T, F>,
         inputs: &Inputs<'_, T>,
@@ -165,20 +165,19 @@ impl<T: Real> Replay<T> {
                 rows.row_mut(at).copy_from_slice(row);
             }
         }
-        let slopes = (lanes_mut(segment.dv.row_mut(at)), lanes_mut(segment.di.row_mut(at)));
-        let vpre = lanes_mut(&mut space.vpre);
-        network.flow.phi_and_slopes_row((lanes::<S, T>(&state.v), lanes(&space.i)), vpre, slopes);
+        let slopes = (segment.dv.row_mut(at), segment.di.row_mut(at));
+        network.dynamics.phi_and_slopes::<S>((&state.v, &space.i), &mut space.vpre, slopes);
         std::mem::swap(&mut state.v, &mut space.vpre);
         let (charge, density) = (segment.charge.row_mut(at), segment.density.row_mut(at + 1));
-        rows::settle_with_density::<S, T>(&network.gate, &mut state.v, &mut state.sent, charge, density);
+        network.dynamics.settle_with_density::<S>((&mut state.v, &mut state.sent), charge, density);
         let charge = segment.charge.row(at);
         let densities = (segment.density.row(at), segment.density.row(at + 1));
         let chosen = rows::active(&mut segment.active.members, n, charge, densities.0, densities.1);
         segment.active.ends.push((segment.active.members.len(), chosen));
-        if let (Some(constants), Some(of_flow)) = (&mut segment.constants, network.constants) {
+        if let Some(constants) = &mut segment.constants {
             let (after, di) = (&*state.v, segment.di.row(at));
-            rows::slope_by_tau::<S, T, F>(&network.flow, of_flow, (after, &space.i, di), constants.by_tau.row_mut(at));
-            rows::charge_by_width::<S, T>(&network.gate, after, constants.by_width.row_mut(at + 1));
+            network.dynamics.slope_by_tau::<S>((after, &space.i, di), constants.by_tau.row_mut(at));
+            network.dynamics.charge_by_width::<S>(after, constants.by_width.row_mut(at + 1));
         }
         if network.readout.is_some() || segment.constants.is_some() {
             state.trace::<S, F>(network, charge);
@@ -200,7 +199,7 @@ pub(super) struct ReplayTask<'a, 'n, T, F> {
     pub(super) steps: Range<usize>,
 }
 
-impl<T: Real, F: Flow> WithSimd for ReplayTask<'_, '_, T, F> {
+impl<T: Real, F: Dynamics<T>> WithSimd for ReplayTask<'_, '_, T, F> {
     type Output = ();
 
     #[inline(always)]

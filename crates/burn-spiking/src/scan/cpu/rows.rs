@@ -4,11 +4,10 @@
 //! What a step does is cut into short loops over a row that stays in the nearest cache: a processor looks some two hundred
 //! instructions ahead, and so finds many neurons to compute at once instead of waiting for each link of one neuron's chain.
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Zone};
 pub(super) use crate::lanes::BLOCK;
 use crate::lanes::Lanes;
-use crate::neuron::{Flow, slope_by_tau as slope_of_flow};
-use crate::number::{Number, Real};
+use crate::number::{Constant, Number, Real};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
@@ -219,33 +218,49 @@ macro_rules! by_gate {
 
 /// G(v).
 #[inline(always)]
-pub(super) fn charge_sent<S: Simd, T: Real>(gate: &Gate, v: &[T], sent: &mut [T]) {
+pub(super) fn charge_sent<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
+    gate: &Gate,
+    zone_at: impl Fn(usize) -> Zone<C>,
+    v: &[T],
+    sent: &mut [T],
+) {
     by_gate!(gate, |shape| {
-        for (&v, sent) in lanes::<S, T>(v).iter().zip(lanes_mut(sent)) {
-            *sent = shape.charge(v);
+        for (n, (&v, sent)) in lanes::<S, T>(v).iter().zip(lanes_mut(sent)).enumerate() {
+            *sent = shape.on(&zone_at(n)).charge(v);
         }
     })
 }
 
 /// g(v).
 #[inline(always)]
-pub(super) fn density<S: Simd, T: Real>(gate: &Gate, v: &[T], density: &mut [T]) {
+pub(super) fn density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
+    gate: &Gate,
+    zone_at: impl Fn(usize) -> Zone<C>,
+    v: &[T],
+    density: &mut [T],
+) {
     by_gate!(gate, |shape| {
-        for (&v, density) in lanes::<S, T>(v).iter().zip(lanes_mut(density)) {
-            *density = shape.density(v);
+        for (n, (&v, density)) in lanes::<S, T>(v).iter().zip(lanes_mut(density)).enumerate() {
+            *density = shape.on(&zone_at(n)).density(v);
         }
     })
 }
 
 /// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
 #[inline(always)]
-pub(super) fn settle<S: Simd, T: Real>(gate: &Gate, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
+pub(super) fn settle<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
+    gate: &Gate,
+    zone_at: impl Fn(usize) -> Zone<C>,
+    v: &mut [T],
+    sent: &mut [T],
+    charge: &mut [T],
+) {
     by_gate!(gate, |shape| {
         let rows = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge)));
-        for (v, (sent, charge)) in rows {
-            let (n, after) = reset(*v);
-            let sent_after = shape.charge(after);
-            *charge = n + (sent_after - *sent);
+        for (n, (v, (sent, charge))) in rows.enumerate() {
+            let (spikes, after) = reset(*v);
+            let sent_after = shape.on(&zone_at(n)).charge(after);
+            *charge = spikes + (sent_after - *sent);
             (*v, *sent) = (after, sent_after);
         }
     })
@@ -253,21 +268,38 @@ pub(super) fn settle<S: Simd, T: Real>(gate: &Gate, v: &mut [T], sent: &mut [T],
 
 /// The same, and g(v_{t+1}).
 #[inline(always)]
-pub(super) fn settle_with_density<S: Simd, T: Real>(
+pub(super) fn settle_with_density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
-    v: &mut [T],
-    sent: &mut [T],
+    zone_at: impl Fn(usize) -> Zone<C>,
+    (v, sent): (&mut [T], &mut [T]),
     charge: &mut [T],
     density: &mut [T],
 ) {
     by_gate!(gate, |shape| {
         let state = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(sent));
-        for ((v, sent), (charge, density)) in state.zip(lanes_mut(charge).iter_mut().zip(lanes_mut(density))) {
-            let (n, after) = reset(*v);
-            let sent_after = shape.charge(after);
-            *charge = n + (sent_after - *sent);
-            *density = shape.density(after);
+        let rows = state.zip(lanes_mut(charge).iter_mut().zip(lanes_mut(density)));
+        for (n, ((v, sent), (charge, density))) in rows.enumerate() {
+            let zone = zone_at(n);
+            let (spikes, after) = reset(*v);
+            let sent_after = shape.on(&zone).charge(after);
+            *charge = spikes + (sent_after - *sent);
+            *density = shape.on(&zone).density(after);
             (*v, *sent) = (after, sent_after);
+        }
+    })
+}
+
+/// ∂G/∂w at v.
+#[inline(always)]
+pub(super) fn charge_by_width<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
+    gate: &Gate,
+    zone_at: impl Fn(usize) -> Zone<C>,
+    v: &[T],
+    out: &mut [T],
+) {
+    by_gate!(gate, |shape| {
+        for (n, (&v, out)) in lanes::<S, T>(v).iter().zip(lanes_mut(out)).enumerate() {
+            *out = shape.on(&zone_at(n)).charge_by_width(v);
         }
     })
 }
@@ -382,31 +414,6 @@ pub(super) fn crowded_costate<S: Simd, T: Real>(
     }
 }
 
-/// ∂φ/∂τ_v from v_{t+1}, I_t and ∂φ/∂I; (τ_v, dt) are the flow's.
-#[inline(always)]
-pub(super) fn slope_by_tau<S: Simd, T: Real, F: Flow>(
-    flow: &F,
-    constants: (Option<f64>, f64),
-    (after, i, di): (&[T], &[T], &[T]),
-    out: &mut [T],
-) {
-    let flow = *flow;
-    let rows = lanes::<S, T>(after).iter().zip(lanes(i)).zip(lanes(di)).zip(lanes_mut(out));
-    for (((&after, &i), &di), out) in rows {
-        *out = slope_of_flow(&flow, constants, after, i, di);
-    }
-}
-
-/// ∂G/∂w at v.
-#[inline(always)]
-pub(super) fn charge_by_width<S: Simd, T: Real>(gate: &Gate, v: &[T], out: &mut [T]) {
-    by_gate!(gate, |shape| {
-        for (&v, out) in lanes::<S, T>(v).iter().zip(lanes_mut(out)) {
-            *out = shape.charge_by_width(v);
-        }
-    })
-}
-
 /// out += a b.
 #[inline(always)]
 pub(super) fn add_product<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T]) {
@@ -438,18 +445,4 @@ pub(super) fn add_through_costate<S: Simd, T: Real>(
     {
         *out = after.times_add(mu, lambda).times_add(slope, *out);
     }
-}
-
-/// One step: v_t, G(v_t) and I_t give v_{t+1}, G(v_{t+1}) and ΔQ_t.
-#[inline(always)]
-pub(super) fn step<S: Simd, T: Real, F: Flow>(
-    flow: &F,
-    gate: &Gate,
-    i: &[T],
-    (v, vpre, sent): (&mut Row<T>, &mut Row<T>, &mut [T]),
-    charge: &mut [T],
-) {
-    flow.phi_row((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
-    std::mem::swap(v, vpre);
-    settle::<S, T>(gate, v, sent, charge);
 }

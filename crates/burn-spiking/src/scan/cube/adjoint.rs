@@ -21,7 +21,7 @@
 
 use super::active;
 use super::layout::{Layout, Type};
-use super::model::{Model, by_tau, by_width, charge, constant, decay, density, slopes, spikes};
+use super::model::{Model, by_tau, by_width, charge, constant, decay, density, record, slopes, spikes};
 use cubecl::prelude::*;
 
 /// The largest share of active neurons, as 1/this, whose rows planes take one by one.
@@ -130,6 +130,7 @@ pub(super) fn run<F: Float>(
             let at = unit + r * units;
             let neuron = first + at;
             if neuron < n {
+                let record = record(neuron, comptime!(model.clone()));
                 let place = (sample * steps + t) * n + neuron;
                 if comptime!(given.v) {
                     lambda[r] += d_v[place];
@@ -142,8 +143,8 @@ pub(super) fn run<F: Float>(
                     let pre = potentials[place - n];
                     before = pre - spikes::<F>(pre);
                 }
-                let gone = charge::<F>(after, constants, comptime!(model.clone()));
-                let dq = n_spikes + (gone - charge::<F>(before, constants, comptime!(model.clone())));
+                let gone = charge::<F>(after, constants, record, comptime!(model.clone()));
+                let dq = n_spikes + (gone - charge::<F>(before, constants, record, comptime!(model.clone())));
                 charge_out[place] = dq;
 
                 let mut direct = zero;
@@ -186,8 +187,8 @@ pub(super) fn run<F: Float>(
                 }
                 mu[r] = direct;
                 if recurrent {
-                    let open = density::<F>(after, constants, comptime!(model.clone())) != zero
-                        || density::<F>(before, constants, comptime!(model.clone())) != zero;
+                    let open = density::<F>(after, constants, record, comptime!(model.clone())) != zero
+                        || density::<F>(before, constants, record, comptime!(model.clone())) != zero;
                     if open || dq != zero {
                         active::note(&bits, now, at);
                     }
@@ -248,6 +249,7 @@ pub(super) fn run<F: Float>(
         for r in 0..per_unit {
             let neuron = first + unit + r * units;
             if neuron < n {
+                let record = record(neuron, comptime!(model.clone()));
                 let place = (sample * steps + t) * n + neuron;
                 let pre = potentials[place];
                 let after = pre - spikes::<F>(pre);
@@ -256,18 +258,19 @@ pub(super) fn run<F: Float>(
                     let pre = potentials[place - n];
                     before = pre - spikes::<F>(pre);
                 }
-                let (by_v, by_i) = slopes::<F>(before, currents[place], constants, comptime!(model.clone()));
-                let lambda_pre = lambda[r] + density::<F>(after, constants, comptime!(model.clone())) * mu[r];
+                let (by_v, by_i) = slopes::<F>(before, currents[place], constants, record, comptime!(model.clone()));
+                let lambda_pre = lambda[r] + density::<F>(after, constants, record, comptime!(model.clone())) * mu[r];
                 if comptime!(learned) {
                     let first = r * comptime!(2 + types);
-                    sums[first] +=
-                        lambda_pre * by_tau::<F>(after, currents[place], by_i, constants, comptime!(model.clone()));
-                    let now = by_width::<F>(before, constants, comptime!(model.clone()));
-                    let then = by_width::<F>(after, constants, comptime!(model.clone()));
+                    sums[first] += lambda_pre
+                        * by_tau::<F>(after, currents[place], by_i, constants, record, comptime!(model.clone()));
+                    let now = by_width::<F>(before, constants, record, comptime!(model.clone()));
+                    let then = by_width::<F>(after, constants, record, comptime!(model.clone()));
                     sums[first + 1] += mu[r] * (then - now);
                 }
                 q[r] = by_i * lambda_pre;
-                lambda[r] = by_v * lambda_pre - density::<F>(before, constants, comptime!(model.clone())) * mu[r];
+                lambda[r] =
+                    by_v * lambda_pre - density::<F>(before, constants, record, comptime!(model.clone())) * mu[r];
             }
         }
         if comptime!(given.restrained) {

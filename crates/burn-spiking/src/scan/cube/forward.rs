@@ -11,7 +11,7 @@
 
 use super::active;
 use super::layout::Layout;
-use super::model::{Model, charge, constant, decay, phi, spikes};
+use super::model::{Model, charge, constant, decay, phi, record, spikes};
 use cubecl::prelude::*;
 
 /// Rows of the weights that a unit reads at a time.
@@ -68,8 +68,9 @@ pub(super) fn run<F: Float>(
         let at = unit + r * units;
         let neuron = first + at;
         if neuron < n {
+            let record = record(neuron, comptime!(model.clone()));
             v[r] = v0[sample * n + neuron];
-            sent[r] = charge::<F>(v[r], constants, comptime!(model.clone()));
+            sent[r] = charge::<F>(v[r], constants, record, comptime!(model.clone()));
             #[unroll]
             for k in 0..types {
                 s[r * types + k] = s0[(sample * state_rows + k) * n + neuron];
@@ -105,6 +106,7 @@ pub(super) fn run<F: Float>(
             let at = unit + r * units;
             let neuron = first + at;
             if neuron < n {
+                let record = record(neuron, comptime!(model.clone()));
                 let place = (sample * steps + t) * n + neuron;
                 let mut current = drive[place];
                 #[unroll]
@@ -123,10 +125,10 @@ pub(super) fn run<F: Float>(
                         current += arriving;
                     }
                 }
-                let pre = phi::<F>(v[r], current, constants, comptime!(model.clone()));
+                let pre = phi::<F>(v[r], current, constants, record, comptime!(model.clone()));
                 let n_spikes = spikes::<F>(pre);
                 let after = pre - n_spikes;
-                let gone = charge::<F>(after, constants, comptime!(model.clone()));
+                let gone = charge::<F>(after, constants, record, comptime!(model.clone()));
                 let dq = n_spikes + (gone - sent[r]);
                 v[r] = after;
                 sent[r] = gone;

@@ -17,7 +17,9 @@ mod layout;
 mod model;
 mod traced;
 
-use super::composed::{self, Found, d_on_the_way, direct_errors, drive_of, field, kept, output_and_activity};
+use super::composed::{
+    self, Found, d_on_the_way, direct_errors, drive_of, field, kept, of_constant, output_and_activity,
+};
 use super::field::Field;
 use super::segmented;
 use super::{
@@ -75,11 +77,12 @@ fn given(like: &CubeTensor, tensor: Option<CubeTensor>) -> CubeTensor {
 }
 
 /// The constants that a model's kernel reads.
-fn table(like: &CubeTensor, model: &Model) -> CubeTensor {
-    if model.constants().is_empty() {
+fn table(like: &CubeTensor, plan: &ScanPlan, model: &Model) -> CubeTensor {
+    let table = model.table(plan);
+    if table.is_empty() {
         return space(like, false, &[]);
     }
-    CubeBackend::float_from_data(TensorData::from(model.constants()).convert_dtype(like.dtype), &like.device)
+    CubeBackend::float_from_data(TensorData::from(&*table).convert_dtype(like.dtype), &like.device)
 }
 
 fn slot(wanted: bool, tensor: CubeTensor) -> Slot<CubeBackend> {
@@ -146,7 +149,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
     let (last_v, last_s) =
         (space(like, true, &[batch, neurons]), space(like, true, &[batch, layout.state_rows, neurons]));
     let keep_tape = layout.tape;
-    let model = Model::of(plan, drive.dtype == DType::F64);
+    let model = Model::of(plan);
     let readout_plane = plan.readout.and_then(|k| layout.types[k].read);
     forward::run::launch(
         &drive.client,
@@ -156,7 +159,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         given(like, inputs.weights.into_option()).into_tensor_arg(),
         into_contiguous(inputs.v0).into_tensor_arg(),
         into_contiguous(inputs.s0).into_tensor_arg(),
-        table(&drive, &model).into_tensor_arg(),
+        table(&drive, plan, &model).into_tensor_arg(),
         traces.clone().into_tensor_arg(),
         v.clone().into_tensor_arg(),
         charge.clone().into_tensor_arg(),
@@ -264,7 +267,7 @@ fn run_back(
     let weights = inputs.weights.as_option().cloned();
     let transposed = weights.clone().map(|weights| Field::<CubeBackend>(weights).transposed().0);
 
-    let model = Model::of(plan, like.dtype == DType::F64);
+    let model = Model::of(plan);
     let (q, charge) = (space(like, true, &rows), space(like, true, &rows));
     // Of learned constants Fᵏ follows Pᵏ.
     let p_rows = if layout.learned { 2 * planes } else { planes };
@@ -286,7 +289,7 @@ fn run_back(
         given(like, gradients.v.as_option().cloned()).into_tensor_arg(),
         given(like, gradients.charge.as_option().cloned()).into_tensor_arg(),
         given(like, d_last).into_tensor_arg(),
-        table(like, &model).into_tensor_arg(),
+        table(like, plan, &model).into_tensor_arg(),
         q.clone().into_tensor_arg(),
         charge.clone().into_tensor_arg(),
         p.clone().into_tensor_arg(),
@@ -309,7 +312,7 @@ fn run_back(
     let sums = 1 + 2 * (types + planes);
     let mut d_constants = Vec::new();
     if wanted.constants {
-        d_constants.extend([0, 1].map(|at| starts.index(1, sums + at).summed()));
+        d_constants.extend([0, 1].map(|at| of_constant(starts.index(1, sums + at), plan)));
     }
     for (k, synapse) in plan.synapses.iter().enumerate() {
         let mut d_s = starts.index(1, 1 + k);

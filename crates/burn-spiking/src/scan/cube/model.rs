@@ -2,94 +2,109 @@
 
 use super::layout::Layout;
 use super::traced::{self, Traced};
-use crate::gate::Gate;
-use crate::neuron::program::Program;
+use crate::gate::{Gate, Zone};
+use crate::neuron::membrane::Membrane;
 use crate::neuron::{Flow, Neuron, NeuronModel, with_model};
+use crate::number::Own;
 use crate::scan::ScanPlan;
+use crate::scan::dynamics::{Dynamics, Each, Given};
 use cubecl::frontend::{IndexExpand, TensorExpand};
 use cubecl::ir::Scope;
 use cubecl::prelude::*;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 /// What a neuron does in a step, compiled into the kernel: with all its constants, or, where they are learned, in a form that reads
-/// them from memory.
+/// them from memory, from which one kernel serves all their values.
 #[derive(Debug, Clone)]
-pub(super) enum Model {
-    /// Constants compiled in.
-    Fixed { neuron: Neuron, gate: Gate, dt: f64 },
-    /// Constants read.
-    Learned(Arc<Learned>),
+pub(super) struct Model {
+    neuron: Neuron,
+    gate: Gate,
+    dt: f64,
+    constants: Constants,
 }
 
-/// A neuron and a gate as recorded programs, whose constants stand one after the other in a table, after the synapses' α.
-#[derive(Debug)]
-pub(super) struct Learned {
-    phi: (usize, Program<2, 1>),
-    slopes: (usize, Program<2, 2>),
-    charge: (usize, Program<1, 1>),
-    density: (usize, Program<1, 1>),
-    by_tau: (usize, Program<3, 1>),
-    by_width: (usize, Program<1, 1>),
-    form: String,
-    /// The table.
-    pub(super) constants: Vec<f64>,
+/// Where a kernel has τ_v and the gate's width from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Constants {
+    /// Compiled in.
+    Fixed,
+    /// Read from a table: first the synapses' α, as many as this, then a record for all neurons.
+    Shared(usize),
+    /// The same, and a record for each neuron.
+    Each(usize),
 }
+
+/// Numbers in a record: τ_v, 1/τ_v, e^(−dt/τ_v) and 1 less that; w − 1 and 1/w.
+const RECORD: usize = 6;
 
 impl Model {
     /// The model of a plan.
-    pub(super) fn of(plan: &ScanPlan, double: bool) -> Self {
-        let (neuron, gate, dt) = (plan.neuron.clone(), plan.gate, plan.dt);
-        if !plan.constants {
-            return Model::Fixed { neuron, gate, dt };
+    pub(super) fn of(plan: &ScanPlan) -> Self {
+        let types = plan.synapses.len();
+        let constants = match (&plan.each, plan.constants) {
+            (Some(_), _) => Constants::Each(types),
+            (None, true) => Constants::Shared(types),
+            (None, false) => Constants::Fixed,
+        };
+        let (mut neuron, mut gate) = (plan.neuron.clone(), plan.gate);
+        if constants != Constants::Fixed {
+            // What is read is not compiled in.
+            (neuron, gate) = (neuron.with_tau(1.0), gate.with_width(1.0));
         }
-        /// The program, and where its constants begin.
-        fn noted<const A: usize, const R: usize>(
-            program: Program<A, R>,
-            (constants, form): &mut (Vec<f64>, String),
-        ) -> (usize, Program<A, R>) {
-            let first = constants.len();
-            constants.extend(program.constants());
-            form.push_str(&program.form());
-            (first, program)
+        Self { neuron, gate, dt: plan.dt, constants }
+    }
+
+    /// The table that the kernel reads; empty where all is compiled in.
+    pub(super) fn table(&self, plan: &ScanPlan) -> Vec<f64> {
+        if self.constants == Constants::Fixed {
+            return Vec::new();
         }
-        let constants: Vec<f64> = plan.synapses.iter().map(|synapse| synapse.decay).collect();
-        let of = &mut (constants, String::new());
-        let phi = noted(Program::of(double, |[v, i]| [neuron.phi(v, i, dt)]), of);
-        let slopes = noted(Program::of(double, |[v, i]| neuron.slopes(v, i, dt).into()), of);
-        let charge = noted(Program::of(double, |[v]| [gate.charge(v)]), of);
-        let density = noted(Program::of(double, |[v]| [gate.density(v)]), of);
-        let by_tau = noted(Program::of(double, |[after, i, di]| [neuron.slope_by_tau(after, i, di, dt)]), of);
-        let by_width = noted(Program::of(double, |[v]| [gate.charge_by_width(v)]), of);
-        let (constants, form) = std::mem::take(of);
-        Model::Learned(Arc::new(Learned { phi, slopes, charge, density, by_tau, by_width, form, constants }))
+        let shared = || Each { tau_v: plan.neuron.tau().into_iter().collect(), width: vec![plan.gate.width()] };
+        let each = plan.each.as_deref().cloned().unwrap_or_else(shared);
+        let mut table: Vec<f64> = plan.synapses.iter().map(|synapse| synapse.decay).collect();
+        for (at, &width) in each.width.iter().enumerate() {
+            let Membrane { tau, rate, left, gone } = Membrane::of(each.tau_v.get(at).copied().unwrap_or(1.0), plan.dt);
+            let Zone { offset, inverse } = Zone::of(width);
+            table.extend([tau, rate, left, gone, offset, inverse]);
+        }
+        table
     }
 
     /// Two models of one key are compiled once.
-    fn key(&self) -> [String; 3] {
-        match self {
-            // Names of models hold every constant.
-            Model::Fixed { neuron, gate, dt } => [neuron.to_string(), gate.to_string(), dt.to_bits().to_string()],
-            Model::Learned(learned) => [learned.form.clone(), String::new(), String::new()],
-        }
-    }
-
-    /// The constants that the kernel reads.
-    pub(super) fn constants(&self) -> &[f64] {
-        match self {
-            Model::Fixed { .. } => &[],
-            Model::Learned(learned) => &learned.constants,
-        }
+    fn key(&self) -> (String, String, u64, Constants) {
+        // Names of models hold every constant.
+        (self.neuron.to_string(), self.gate.to_string(), self.dt.to_bits(), self.constants)
     }
 
     /// The largest |I| that the neuron's cheaper flow holds for, where the kernel has that flow; infinite where it has only one.
     fn near_limit(&self) -> f64 {
-        match self {
-            Model::Fixed { neuron, dt, .. } => {
-                with_model!(neuron, |model| model.over(*dt).near().0, |_own| f64::INFINITY)
-            }
-            Model::Learned(_) => f64::INFINITY,
+        match self.constants {
+            Constants::Fixed => with_model!(&self.neuron, |model| model.over(self.dt).near().0, |_own| f64::INFINITY),
+            Constants::Shared(_) | Constants::Each(_) => f64::INFINITY,
         }
+    }
+
+    /// Flow and gate on the kernel's values; `record` is where the neuron's record begins.
+    fn dynamics<'s, F: Float>(
+        &self,
+        table: &TensorExpand<F>,
+        record: NativeExpand<usize>,
+        scope: &'s Scope,
+    ) -> Dynamics<Traced<'s, F>> {
+        let read = |at: usize| {
+            let index = usize::__expand_add(scope, record, at.into());
+            let value: &NativeExpand<F> = table.__expand_index_method(scope, index);
+            Own(Traced::of(scope, *value))
+        };
+        let given = (self.constants != Constants::Fixed).then(|| {
+            let membrane = || Membrane { tau: read(0), rate: read(1), left: read(2), gone: read(3) };
+            Given {
+                membrane: self.neuron.learns_tau().then(membrane),
+                zone: Zone { offset: read(4), inverse: read(5) },
+                decays: Vec::new(),
+            }
+        });
+        Dynamics::new(&self.neuron, self.gate, self.dt, given)
     }
 }
 
@@ -107,21 +122,6 @@ impl Hash for Model {
     }
 }
 
-/// Runs a program of a learned model, whose constants begin at `first` of the table.
-fn run<'s, F: Float, const A: usize, const R: usize>(
-    (first, program): &(usize, Program<A, R>),
-    arguments: [Traced<'s, F>; A],
-    table: &TensorExpand<F>,
-    scope: &'s Scope,
-) -> [NativeExpand<F>; R] {
-    let constant = |place: usize| {
-        let index: NativeExpand<usize> = (first + place).into();
-        let value: &NativeExpand<F> = table.__expand_index_method(scope, index);
-        Traced::of(scope, *value)
-    };
-    program.run_with(arguments, constant).map(Traced::value)
-}
-
 /// A constant.
 #[cube]
 pub(super) fn constant<F: Float>(#[comptime] c: f64) -> F {
@@ -134,38 +134,42 @@ pub(super) fn decay<F: Float>(table: &Tensor<F>, #[comptime] k: usize, #[comptim
     if comptime!(layout.learned) { table[k] } else { constant::<F>(comptime!(layout.types[k].decay())) }
 }
 
+/// Where a neuron's record begins; of no meaning where nothing is read.
+#[cube]
+pub(super) fn record(neuron: usize, #[comptime] model: Model) -> usize {
+    match comptime!(model.constants) {
+        Constants::Fixed => 0usize,
+        Constants::Shared(types) => comptime!(types).runtime(),
+        Constants::Each(types) => types + neuron * RECORD,
+    }
+}
+
 #[cube]
 fn near_phi<F: Float>(v: F, i: F, #[comptime] model: Model) -> F {
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
-        let Model::Fixed { neuron, dt, .. } = &model else { unreachable!("a learned model has no cheaper flow") };
+        let Model { neuron, dt, .. } = &model;
         with_model!(neuron, |model| model.over(*dt).near().1.phi(v, i), |_own| neuron.phi(v, i, *dt)).value()
     })
 }
 
 #[cube]
-fn any_phi<F: Float>(v: F, i: F, table: &Tensor<F>, #[comptime] model: Model) -> F {
+fn any_phi<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> F {
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
-        match &model {
-            Model::Fixed { neuron, dt, .. } => neuron.phi(v, i, *dt).value(),
-            Model::Learned(learned) => {
-                let [phi] = run(&learned.phi, [v, i], table, scope);
-                phi
-            }
-        }
+        model.dynamics(table, record, scope).phi(v, i).value()
     })
 }
 
 /// φ(v, I), unwrapped.
 #[cube]
-pub(super) fn phi<F: Float>(v: F, i: F, table: &Tensor<F>, #[comptime] model: Model) -> F {
+pub(super) fn phi<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> F {
     let limit = comptime!(model.near_limit());
     if comptime!(limit.is_infinite()) {
-        any_phi::<F>(v, i, table, model)
+        any_phi::<F>(v, i, table, record, model)
     } else {
         let small = i.abs() < constant::<F>(limit);
-        if small { near_phi::<F>(v, i, comptime!(model.clone())) } else { any_phi::<F>(v, i, table, model) }
+        if small { near_phi::<F>(v, i, comptime!(model.clone())) } else { any_phi::<F>(v, i, table, record, model) }
     }
 }
 
@@ -173,7 +177,7 @@ pub(super) fn phi<F: Float>(v: F, i: F, table: &Tensor<F>, #[comptime] model: Mo
 fn near_slopes<F: Float>(v: F, i: F, #[comptime] model: Model) -> (F, F) {
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
-        let Model::Fixed { neuron, dt, .. } = &model else { unreachable!("a learned model has no cheaper flow") };
+        let Model { neuron, dt, .. } = &model;
         let (dv, di) =
             with_model!(neuron, |model| model.over(*dt).near().1.slopes(v, i), |_own| neuron.slopes(v, i, *dt));
         (dv.value(), di.value())
@@ -181,30 +185,25 @@ fn near_slopes<F: Float>(v: F, i: F, #[comptime] model: Model) -> (F, F) {
 }
 
 #[cube]
-fn any_slopes<F: Float>(v: F, i: F, table: &Tensor<F>, #[comptime] model: Model) -> (F, F) {
+fn any_slopes<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> (F, F) {
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
-        match &model {
-            Model::Fixed { neuron, dt, .. } => {
-                let (dv, di) = neuron.slopes(v, i, *dt);
-                (dv.value(), di.value())
-            }
-            Model::Learned(learned) => run(&learned.slopes, [v, i], table, scope).into(),
-        }
+        let (dv, di) = model.dynamics(table, record, scope).slopes(v, i);
+        (dv.value(), di.value())
     })
 }
 
 /// ∂φ/∂v and ∂φ/∂I.
 #[cube]
-pub(super) fn slopes<F: Float>(v: F, i: F, table: &Tensor<F>, #[comptime] model: Model) -> (F, F) {
+pub(super) fn slopes<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> (F, F) {
     let limit = comptime!(model.near_limit());
     if comptime!(limit.is_infinite()) {
-        any_slopes::<F>(v, i, table, model)
+        any_slopes::<F>(v, i, table, record, model)
     } else {
         if i.abs() < constant::<F>(limit) {
             near_slopes::<F>(v, i, comptime!(model.clone()))
         } else {
-            any_slopes::<F>(v, i, table, model)
+            any_slopes::<F>(v, i, table, record, model)
         }
     }
 }
@@ -217,51 +216,34 @@ pub(super) fn spikes<F: Float>(vpre: F) -> F {
 
 /// G(v), for v < 1.
 #[cube]
-pub(super) fn charge<F: Float>(v: F, table: &Tensor<F>, #[comptime] model: Model) -> F {
-    intrinsic!(|scope| {
-        let v = Traced::of(scope, v);
-        match &model {
-            Model::Fixed { gate, .. } => gate.charge(v).value(),
-            Model::Learned(learned) => {
-                let [charge] = run(&learned.charge, [v], table, scope);
-                charge
-            }
-        }
-    })
+pub(super) fn charge<F: Float>(v: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> F {
+    intrinsic!(|scope| model.dynamics(table, record, scope).charge(Traced::of(scope, v)).value())
 }
 
 /// g(v), for v < 1.
 #[cube]
-pub(super) fn density<F: Float>(v: F, table: &Tensor<F>, #[comptime] model: Model) -> F {
+pub(super) fn density<F: Float>(v: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> F {
+    intrinsic!(|scope| model.dynamics(table, record, scope).density(Traced::of(scope, v)).value())
+}
+
+/// ∂φ/∂τ_v from v after the step, I and ∂φ/∂I.
+#[cube]
+pub(super) fn by_tau<F: Float>(
+    after: F,
+    i: F,
+    by_i: F,
+    table: &Tensor<F>,
+    record: usize,
+    #[comptime] model: Model,
+) -> F {
     intrinsic!(|scope| {
-        let v = Traced::of(scope, v);
-        match &model {
-            Model::Fixed { gate, .. } => gate.density(v).value(),
-            Model::Learned(learned) => {
-                let [density] = run(&learned.density, [v], table, scope);
-                density
-            }
-        }
+        let [after, i, by_i] = [after, i, by_i].map(|value| Traced::of(scope, value));
+        model.dynamics(table, record, scope).slope_by_tau(after, i, by_i).value()
     })
 }
 
-/// ∂φ/∂τ_v from v after the step, I and ∂φ/∂I; of a learned model.
+/// ∂G/∂w at v < 1.
 #[cube]
-pub(super) fn by_tau<F: Float>(after: F, i: F, by_i: F, table: &Tensor<F>, #[comptime] model: Model) -> F {
-    intrinsic!(|scope| {
-        let arguments = [after, i, by_i].map(|value| Traced::of(scope, value));
-        let Model::Learned(learned) = &model else { unreachable!("fixed constants have no gradient") };
-        let [slope] = run(&learned.by_tau, arguments, table, scope);
-        slope
-    })
-}
-
-/// ∂G/∂w at v < 1; of a learned model.
-#[cube]
-pub(super) fn by_width<F: Float>(v: F, table: &Tensor<F>, #[comptime] model: Model) -> F {
-    intrinsic!(|scope| {
-        let Model::Learned(learned) = &model else { unreachable!("fixed constants have no gradient") };
-        let [slope] = run(&learned.by_width, [Traced::of(scope, v)], table, scope);
-        slope
-    })
+pub(super) fn by_width<F: Float>(v: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> F {
+    intrinsic!(|scope| model.dynamics(table, record, scope).charge_by_width(Traced::of(scope, v)).value())
 }

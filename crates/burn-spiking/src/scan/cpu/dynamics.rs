@@ -1,0 +1,241 @@
+//! Rows of neurons with their gates: all of one kind and width, or each with a τ_v and a width of its own.
+
+use super::rows::{self, Row, lanes, lanes_mut};
+use crate::gate::{Gate, Zone};
+use crate::lanes::Lanes;
+use crate::neuron::eif::EifFlow;
+use crate::neuron::lif::LifFlow;
+use crate::neuron::membrane::Membrane;
+use crate::neuron::nif::NifFlow;
+use crate::neuron::qif::QifFlow;
+use crate::neuron::rows::{phi_and_slopes_row_by_currents, phi_row_by_currents};
+use crate::neuron::{Flow, FlowOn, Neuron, NeuronModel, Nif, slope_by_tau};
+use crate::number::{Number, Own, Real};
+use crate::scan::ScanPlan;
+use macerator::Simd;
+
+/// What the kernel asks of neurons and gates, a padded row at a time.
+pub(crate) trait Dynamics<T: Real>: Sync {
+    /// φ(v, I).
+    fn phi<S: Simd>(&self, potentials_and_currents: (&[T], &[T]), vpre: &mut [T]);
+    /// φ, and (∂φ/∂v, ∂φ/∂I).
+    fn phi_and_slopes<S: Simd>(
+        &self,
+        potentials_and_currents: (&[T], &[T]),
+        vpre: &mut [T],
+        slopes: (&mut [T], &mut [T]),
+    );
+    /// ∂φ/∂τ_v from v_{t+1}, I_t and ∂φ/∂I.
+    fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
+    /// G(v).
+    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]);
+    /// g(v).
+    fn density<S: Simd>(&self, v: &[T], density: &mut [T]);
+    /// ∂G/∂w at v.
+    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]);
+    /// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
+    fn settle<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]);
+    /// The same, and g(v_{t+1}).
+    fn settle_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]);
+}
+
+/// Neurons of one flow, with gates of one width.
+pub(crate) struct Shared<F> {
+    flow: F,
+    gate: Gate,
+    /// (τ_v, dt).
+    constants: (Option<f64>, f64),
+}
+
+impl<F> Shared<F> {
+    pub(super) fn of(flow: F, plan: &ScanPlan) -> Self {
+        Self { flow, gate: plan.gate, constants: (plan.neuron.tau(), plan.dt) }
+    }
+
+    #[inline(always)]
+    fn zone(&self) -> Zone<f64> {
+        Zone::of(self.gate.width())
+    }
+}
+
+impl<T: Real, F: Flow> Dynamics<T> for Shared<F> {
+    #[inline(always)]
+    fn phi<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T]) {
+        self.flow.phi_row((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
+    }
+
+    #[inline(always)]
+    fn phi_and_slopes<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T], (dv, di): (&mut [T], &mut [T])) {
+        let slopes = (lanes_mut(dv), lanes_mut(di));
+        self.flow.phi_and_slopes_row((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre), slopes);
+    }
+
+    #[inline(always)]
+    fn slope_by_tau<S: Simd>(&self, (after, i, di): (&[T], &[T], &[T]), out: &mut [T]) {
+        let (flow, constants) = (self.flow, self.constants);
+        let rows = lanes::<S, T>(after).iter().zip(lanes(i)).zip(lanes(di)).zip(lanes_mut(out));
+        for (((&after, &i), &di), out) in rows {
+            *out = slope_by_tau(&flow, constants, after, i, di);
+        }
+    }
+
+    #[inline(always)]
+    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]) {
+        let zone = self.zone();
+        rows::charge_sent::<S, T, f64>(&self.gate, |_| zone, v, sent);
+    }
+
+    #[inline(always)]
+    fn density<S: Simd>(&self, v: &[T], density: &mut [T]) {
+        let zone = self.zone();
+        rows::density::<S, T, f64>(&self.gate, |_| zone, v, density);
+    }
+
+    #[inline(always)]
+    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]) {
+        let zone = self.zone();
+        rows::charge_by_width::<S, T, f64>(&self.gate, |_| zone, v, out);
+    }
+
+    #[inline(always)]
+    fn settle<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
+        let zone = self.zone();
+        rows::settle::<S, T, f64>(&self.gate, |_| zone, v, sent, charge);
+    }
+
+    #[inline(always)]
+    fn settle_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
+        let zone = self.zone();
+        rows::settle_with_density::<S, T, f64>(&self.gate, |_| zone, state, charge, density);
+    }
+}
+
+/// Neurons that each have a τ_v and a width of their own.
+pub(super) struct Various<T> {
+    kind: Kind,
+    gate: Gate,
+    dt: f64,
+    membrane: Membrane<Row<T>>,
+    zone: Zone<Row<T>>,
+}
+
+/// What the neurons are.
+enum Kind {
+    Nif(NifFlow),
+    Lif,
+    Qif,
+    Eif(EifFlow),
+}
+
+impl<T: Real> Various<T> {
+    /// Those of a plan; `None` where all neurons are alike, or of a model that is not built in.
+    pub(super) fn of(plan: &ScanPlan) -> Option<Self> {
+        let each = plan.each.as_deref()?;
+        let kind = match &plan.neuron {
+            Neuron::Nif => Kind::Nif(Nif.over(plan.dt)),
+            Neuron::Lif { .. } => Kind::Lif,
+            Neuron::Qif { .. } => Kind::Qif,
+            Neuron::Eif(model) => Kind::Eif(model.over(plan.dt)),
+            Neuron::Own(_) => return None,
+        };
+        let row = |numbers: Vec<f64>| Row::of(&numbers.into_iter().map(T::of).collect::<Vec<T>>());
+        let (membrane, zone) = (each.membranes(plan.dt).map(row), each.zones().map(row));
+        Some(Self { kind, gate: plan.gate, dt: plan.dt, membrane, zone })
+    }
+
+    /// Flows of LIF neurons, vector by vector.
+    #[inline(always)]
+    fn lif<S: Simd>(&self) -> impl Fn(usize) -> LifFlow<Own<Lanes<S, T>>> {
+        let Membrane { tau, rate, left, gone } = &self.membrane;
+        let (tau, rate, left, gone) = (lanes::<S, T>(tau), lanes(rate), lanes(left), lanes(gone));
+        |n| LifFlow::of(Membrane { tau: Own(tau[n]), rate: Own(rate[n]), left: Own(left[n]), gone: Own(gone[n]) })
+    }
+
+    /// Flows of QIF neurons, vector by vector.
+    #[inline(always)]
+    fn qif<S: Simd>(&self) -> impl Fn(usize) -> QifFlow<Own<Lanes<S, T>>> {
+        let (rate, dt) = (lanes::<S, T>(&self.membrane.rate), self.dt);
+        move |n| QifFlow::of(Own(rate[n]), dt)
+    }
+
+    /// Active zones, vector by vector.
+    #[inline(always)]
+    fn zone<S: Simd>(&self) -> impl Fn(usize) -> Zone<Own<Lanes<S, T>>> {
+        let (offset, inverse) = (lanes::<S, T>(&self.zone.offset), lanes(&self.zone.inverse));
+        |n| Zone { offset: Own(offset[n]), inverse: Own(inverse[n]) }
+    }
+}
+
+/// [`slope_by_tau`] of flows on numbers.
+#[inline(always)]
+fn slopes_by_tau<S: Simd, T: Real, F: FlowOn<Lanes<S, T>>>(
+    flow_at: impl Fn(usize) -> F,
+    (rate, dt): (&[T], f64),
+    (after, i, di): (&[T], &[T], &[T]),
+    out: &mut [T],
+) {
+    let rows = lanes::<S, T>(after).iter().zip(lanes(i)).zip(lanes(di)).zip(lanes_mut(out));
+    for (n, ((((&after, &i), &di), out), &rate)) in rows.zip(lanes::<S, T>(rate)).enumerate() {
+        *out = (i * di - flow_at(n).field_on(after, i).times(dt)) * rate;
+    }
+}
+
+impl<T: Real> Dynamics<T> for Various<T> {
+    #[inline(always)]
+    fn phi<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T]) {
+        let (at, vpre) = ((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
+        match &self.kind {
+            Kind::Nif(flow) => flow.phi_row(at, vpre),
+            Kind::Lif => phi_row_by_currents(self.lif::<S>(), at, vpre),
+            Kind::Qif => phi_row_by_currents(self.qif::<S>(), at, vpre),
+            Kind::Eif(flow) => flow.phi_row(at, vpre),
+        }
+    }
+
+    #[inline(always)]
+    fn phi_and_slopes<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T], (dv, di): (&mut [T], &mut [T])) {
+        let (at, vpre) = ((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
+        let slopes = (lanes_mut(dv), lanes_mut(di));
+        match &self.kind {
+            Kind::Nif(flow) => flow.phi_and_slopes_row(at, vpre, slopes),
+            Kind::Lif => phi_and_slopes_row_by_currents(self.lif::<S>(), at, vpre, slopes),
+            Kind::Qif => phi_and_slopes_row_by_currents(self.qif::<S>(), at, vpre, slopes),
+            Kind::Eif(flow) => flow.phi_and_slopes_row(at, vpre, slopes),
+        }
+    }
+
+    #[inline(always)]
+    fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]) {
+        let constants = (&*self.membrane.rate, self.dt);
+        match &self.kind {
+            Kind::Lif => slopes_by_tau::<S, T, _>(self.lif::<S>(), constants, at, out),
+            Kind::Qif => slopes_by_tau::<S, T, _>(self.qif::<S>(), constants, at, out),
+            Kind::Nif(_) | Kind::Eif(_) => out.fill(T::default()),
+        }
+    }
+
+    #[inline(always)]
+    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]) {
+        rows::charge_sent::<S, T, _>(&self.gate, self.zone::<S>(), v, sent);
+    }
+
+    #[inline(always)]
+    fn density<S: Simd>(&self, v: &[T], density: &mut [T]) {
+        rows::density::<S, T, _>(&self.gate, self.zone::<S>(), v, density);
+    }
+
+    #[inline(always)]
+    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]) {
+        rows::charge_by_width::<S, T, _>(&self.gate, self.zone::<S>(), v, out);
+    }
+
+    #[inline(always)]
+    fn settle<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
+        rows::settle::<S, T, _>(&self.gate, self.zone::<S>(), v, sent, charge);
+    }
+
+    #[inline(always)]
+    fn settle_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
+        rows::settle_with_density::<S, T, _>(&self.gate, self.zone::<S>(), state, charge, density);
+    }
+}
