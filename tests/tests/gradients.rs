@@ -140,7 +140,9 @@ fn gradients_do_not_depend_on_what_is_kept() {
 #[cfg(all(feature = "flex", feature = "ndarray"))]
 #[test]
 fn backends_agree_to_the_last_bit() {
-    for draw in sample(100) {
+    // Own neurons with constants of their own run in the backends' own tensor operations.
+    let in_kernel = |draw: &Draw| draw.plan.each.is_none() || !matches!(draw.plan.neuron, Neuron::Own(_));
+    for draw in sample(100).filter(in_kernel) {
         let found: Vec<_> = devices().iter().map(|device| draw.by_op(device, DType::F64, Body::Kernel)).collect();
         let [flex, ndarray] = found.as_slice() else { panic!("two devices") };
         assert_eq!(flex.drive, ndarray.drive);

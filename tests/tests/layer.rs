@@ -507,7 +507,9 @@ fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
             Param::from_tensor(Tensor::from_data(TensorData::new(numbers, [rows, columns]), (&device, dtype)))
         };
         network.layer.input = drawn([9, 400], 0.17);
-        network.layer.recurrent = vec![drawn([400, 400], 0.005)];
+        let recurrent = drawn([400, 400], 0.005).val();
+        let balanced = recurrent.clone() - recurrent.mean_dim(0);
+        network.layer.recurrent = vec![Param::from_tensor(Tensor::from_data(balanced.into_data(), (&device, dtype)))];
         network.readout.weight = drawn([400, 3], 0.05);
         let input = || noise(shape, &device, dtype) * 2.0;
         let with = |threads: usize, fused: bool| {

@@ -107,12 +107,7 @@ pub(super) struct Shared {
 }
 
 impl<'a, T: Real> Sample<'a, T> {
-    fn new<F: Dynamics<T>>(
-        network: &Network<'_, T, F>,
-        channels: usize,
-        inputs: &Inputs<'a, T>,
-        outputs: Outputs<'a, T>,
-    ) -> Self {
+    fn new(network: &Network<'_, T>, channels: usize, inputs: &Inputs<'a, T>, outputs: Outputs<'a, T>) -> Self {
         let n = network.neurons;
         Self {
             lambda: inputs.last_v.map_or_else(|| Row::zeros(n), Row::of),
@@ -153,9 +148,9 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// The errors before step t: v′ onto λ, D_{t+1} and P_{t+1}.
     #[inline(always)]
-    fn errors<S: Simd, F: Dynamics<T>>(
+    fn errors<S: Simd>(
         &mut self,
-        network: &Network<'_, T, F>,
+        network: &Network<'_, T>,
         shared: &Shared,
         inputs: &Inputs<'_, T>,
         segment: &mut Segment<T>,
@@ -200,7 +195,7 @@ impl<'a, T: Real> Sample<'a, T> {
             if let Some(plane) = synapse.weights {
                 let (p, before) = segment.p[plane].row_and_next(at);
                 let q = segment.q.row(at + 1 + synapse.delay);
-                adjoint_of_current::<S, T, F>(network, inputs, (k, t + 1, shared.steps), p, before, q);
+                adjoint_of_current::<S, T>(network, inputs, (k, t + 1, shared.steps), p, before, q);
             }
             if let Some(constants) = &segment.constants {
                 let sum = &mut self.constants[2 + k];
@@ -223,9 +218,9 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// μ_t, which is wanted only where the gate lets it through.
     #[inline(always)]
-    fn error_current<S: Simd, F: Dynamics<T>>(
+    fn error_current<S: Simd>(
         &mut self,
-        network: &Network<'_, T, F>,
+        network: &Network<'_, T>,
         inputs: &Inputs<'_, T>,
         segment: &Segment<T>,
         at: usize,
@@ -264,9 +259,9 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// λpre_t, q_t and λ_t, and the drive's gradient.
     #[inline(always)]
-    fn costate<S: Simd, F: Dynamics<T>>(
+    fn costate<S: Simd>(
         &mut self,
-        network: &Network<'_, T, F>,
+        network: &Network<'_, T>,
         shared: &Shared,
         segment: &mut Segment<T>,
         at: usize,
@@ -327,9 +322,9 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Adds the outer products of all steps of a segment to the parameters' gradients.
     #[inline(always)]
-    fn add_to_sums<S: Simd, F: Dynamics<T>>(
+    fn add_to_sums<S: Simd>(
         &mut self,
-        network: &Network<'_, T, F>,
+        network: &Network<'_, T>,
         channels: usize,
         inputs: &Inputs<'_, T>,
         segment: &mut Segment<T>,
@@ -378,9 +373,9 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// The gradients of the start: of v_0, of s_0, and what the start adds to the weights' gradient.
     #[inline(always)]
-    fn finish<S: Simd, F: Dynamics<T>>(
+    fn finish<S: Simd>(
         mut self,
-        network: &Network<'_, T, F>,
+        network: &Network<'_, T>,
         inputs: &Inputs<'_, T>,
         steps: usize,
         segment: &mut Segment<T>,
@@ -401,7 +396,7 @@ impl<'a, T: Real> Sample<'a, T> {
                 // P_0, one row before the first step's P_1.
                 let mut p = Row::zeros(n);
                 let arriving = q.row(synapse.delay);
-                adjoint_of_current::<S, T, F>(network, inputs, (k, 0, steps), &mut p, &before[plane], arriving);
+                adjoint_of_current::<S, T>(network, inputs, (k, 0, steps), &mut p, &before[plane], arriving);
                 if outputs.s0.is_some() {
                     network.weights[plane].rows.gather::<S>(&network.everyone, &p, T::of(1.0), &mut d[k]);
                 }
@@ -442,8 +437,8 @@ impl<'a, T: Real> Sample<'a, T> {
 
 /// ∂C/∂(the i-th current of type k still on its way at the end); `None` where zero.
 #[inline(always)]
-fn still_on_the_way<'a, T: Real, F: Dynamics<T>>(
-    network: &Network<'_, T, F>,
+fn still_on_the_way<'a, T: Real>(
+    network: &Network<'_, T>,
     inputs: &Inputs<'a, T>,
     k: usize,
     i: usize,
@@ -455,8 +450,8 @@ fn still_on_the_way<'a, T: Real, F: Dynamics<T>>(
 
 /// Pᵏ_t of the current that sets out before step t of `steps`, from Pᵏ_{t+1} and q of the step in which it arrives.
 #[inline(always)]
-fn adjoint_of_current<S: Simd, T: Real, F: Dynamics<T>>(
-    network: &Network<'_, T, F>,
+fn adjoint_of_current<S: Simd, T: Real>(
+    network: &Network<'_, T>,
     inputs: &Inputs<'_, T>,
     (k, t, steps): (usize, usize, usize),
     p: &mut [T],
@@ -477,13 +472,13 @@ fn adjoint_of_current<S: Simd, T: Real, F: Dynamics<T>>(
 
 /// Whether more than half of the neurons are active in a step of a segment: then μ is computed for all.
 #[inline(always)]
-fn crowded<T: Real, F: Dynamics<T>>(network: &Network<'_, T, F>, segment: &Segment<T>, at: usize) -> bool {
+fn crowded<T: Real>(network: &Network<'_, T>, segment: &Segment<T>, at: usize) -> bool {
     2 * segment.active.of(at, &network.everyone).len() > network.neurons
 }
 
 /// The way back through one segment, of samples side by side.
-struct BackTask<'a, 'n, 's, T, F> {
-    network: &'a Network<'n, T, F>,
+struct BackTask<'a, 'n, 's, T> {
+    network: &'a Network<'n, T>,
     shared: &'a Shared,
     inputs: &'a [Inputs<'s, T>],
     samples: &'a mut [Sample<'s, T>],
@@ -496,7 +491,7 @@ struct BackTask<'a, 'n, 's, T, F> {
     steps: Range<usize>,
 }
 
-impl<T: Real, F: Dynamics<T>> WithSimd for BackTask<'_, '_, '_, T, F> {
+impl<T: Real> WithSimd for BackTask<'_, '_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -511,23 +506,23 @@ impl<T: Real, F: Dynamics<T>> WithSimd for BackTask<'_, '_, '_, T, F> {
         for t in self.steps.clone().rev() {
             let (network, shared, inputs, at) = (self.network, self.shared, self.inputs, t - first);
             for (b, sample) in self.samples.iter_mut().enumerate() {
-                sample.errors::<S, F>(network, shared, &inputs[b], &mut self.replays[b].segment, at, t);
+                sample.errors::<S>(network, shared, &inputs[b], &mut self.replays[b].segment, at, t);
             }
             self.error_currents::<S>(at, t);
             for (sample, replay) in self.samples.iter_mut().zip(self.replays.iter_mut()) {
-                sample.costate::<S, F>(network, shared, &mut replay.segment, at, t);
+                sample.costate::<S>(network, shared, &mut replay.segment, at, t);
             }
         }
         for (b, sample) in self.samples.iter_mut().enumerate() {
             let segment = &mut self.replays[b].segment;
             sample.leave(segment);
             let (channels, sums) = (self.shared.channels, (&mut *self.sums, &mut *self.active_channels));
-            sample.add_to_sums::<S, F>(self.network, channels, &self.inputs[b], segment, sums, self.steps.clone());
+            sample.add_to_sums::<S>(self.network, channels, &self.inputs[b], segment, sums, self.steps.clone());
         }
     }
 }
 
-impl<T: Real, F: Dynamics<T>> BackTask<'_, '_, '_, T, F> {
+impl<T: Real> BackTask<'_, '_, '_, T> {
     /// μ_t of samples side by side.
     #[inline(always)]
     fn error_currents<S: Simd>(&mut self, at: usize, t: usize) {
@@ -539,7 +534,7 @@ impl<T: Real, F: Dynamics<T>> BackTask<'_, '_, '_, T, F> {
         }
         if !together_now {
             for (b, sample) in samples.iter_mut().enumerate() {
-                sample.error_current::<S, F>(network, &inputs[b], &replays[b].segment, at, t);
+                sample.error_current::<S>(network, &inputs[b], &replays[b].segment, at, t);
             }
             return;
         }
@@ -567,8 +562,8 @@ impl<T: Real, F: Dynamics<T>> BackTask<'_, '_, '_, T, F> {
 }
 
 /// The gradients of the start, of samples side by side.
-struct FinishTask<'a, 'n, 's, T, F> {
-    network: &'a Network<'n, T, F>,
+struct FinishTask<'a, 'n, 's, T> {
+    network: &'a Network<'n, T>,
     inputs: &'a [Inputs<'s, T>],
     steps: usize,
     samples: Vec<Sample<'s, T>>,
@@ -576,7 +571,7 @@ struct FinishTask<'a, 'n, 's, T, F> {
     sums: &'a mut Sums<T>,
 }
 
-impl<T: Real, F: Dynamics<T>> WithSimd for FinishTask<'_, '_, '_, T, F> {
+impl<T: Real> WithSimd for FinishTask<'_, '_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -585,7 +580,7 @@ impl<T: Real, F: Dynamics<T>> WithSimd for FinishTask<'_, '_, '_, T, F> {
             unreachable!("this processor runs the tensor operations");
         }
         for (b, sample) in self.samples.into_iter().enumerate() {
-            sample.finish::<S, F>(self.network, &self.inputs[b], self.steps, &mut self.replays[b].segment, self.sums);
+            sample.finish::<S>(self.network, &self.inputs[b], self.steps, &mut self.replays[b].segment, self.sums);
         }
     }
 }
@@ -593,8 +588,8 @@ impl<T: Real, F: Dynamics<T>> WithSimd for FinishTask<'_, '_, '_, T, F> {
 /// Runs the adjoint of samples side by side in segments of `every` steps; the equations are in [`scan`](crate::scan). With
 /// threads to spare, one runs the next segment again while another goes back through this one: the same program on the same
 /// numbers, so nothing depends on it but time.
-pub(super) fn run<'a, T: Real, F: Dynamics<T>>(
-    network: &Network<'_, T, F>,
+pub(super) fn run<'a, T: Real>(
+    (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
     steps: usize,
     every: usize,
     samples: Vec<(Inputs<'a, T>, Outputs<'a, T>)>,
@@ -620,7 +615,7 @@ pub(super) fn run<'a, T: Real, F: Dynamics<T>>(
     let segment_at = |first: usize| first..(first + every).min(steps);
     let replays = || -> Vec<Replay<T>> { (0..count).map(|_| Replay::new(network, every)).collect() };
     let replay = |replays: &mut [Replay<T>], together: &mut Together<T>, first: usize| {
-        vectorize(ReplayTask { network, shared, inputs, replays, together, steps: segment_at(first) });
+        vectorize(ReplayTask { network, dynamics, shared, inputs, replays, together, steps: segment_at(first) });
     };
     let active_channels = &mut Senders::new(channels, if sums.projection.is_some() { every } else { 0 });
     let mut together = Together::new(count, network.neurons);

@@ -65,14 +65,15 @@ impl<T: Real> Sender<T> for Sample<'_, T> {
 
 impl<'a, T: Real> Sample<'a, T> {
     #[inline(always)]
-    fn new<S: Simd, F: Dynamics<T>>(
-        network: &Network<'_, T, F>,
+    fn new<S: Simd>(
+        network: &Network<'_, T>,
+        dynamics: &impl Dynamics<T>,
         inputs: Inputs<'a, T>,
         outputs: Outputs<'a, T>,
     ) -> Self {
         let n = network.neurons;
         Self {
-            state: State::start::<S, F>(network, inputs.v0, inputs.s0),
+            state: State::start::<S>(network, dynamics, inputs.v0, inputs.s0),
             space: Space::new(n),
             charge: Row::zeros(n),
             activity: Row::zeros(n),
@@ -85,25 +86,31 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Step t up to the charges sent.
     #[inline(always)]
-    fn step<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize, every: usize) {
+    fn step<S: Simd>(
+        &mut self,
+        (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
+        t: usize,
+        steps: usize,
+        every: usize,
+    ) {
         let Self { inputs, outputs, state, space, .. } = self;
         let (n, channels) = (network.neurons, inputs.drive.len() / steps);
         let state_size = network.state_rows(outputs.currents.is_some()) * n;
         if let (Some(states), 0) = (&mut outputs.states, t % every) {
             state.save(network, &mut states[t / every * state_size..][..state_size]);
         }
-        state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space);
-        network.dynamics.phi::<S>((&state.v, &space.i), &mut space.vpre);
+        state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], space);
+        dynamics.phi::<S>((&state.v, &space.i), &mut space.vpre);
         std::mem::swap(&mut state.v, &mut space.vpre);
-        network.dynamics.settle::<S>(&mut state.v, &mut state.sent, &mut self.charge);
-        state.trace::<S, F>(network, &self.charge);
+        dynamics.settle::<S>(&mut state.v, &mut state.sent, &mut self.charge);
+        state.trace::<S>(network, &self.charge);
         self.senders.clear();
         self.chosen = rows::nonzero(&mut self.senders, n, &self.charge);
     }
 
     /// Writes what is wanted of step t.
     #[inline(always)]
-    fn record<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, t: usize, steps: usize) {
+    fn record<S: Simd>(&mut self, network: &Network<'_, T>, t: usize, steps: usize) {
         let Self { outputs, state, .. } = self;
         let n = network.neurons;
         let here = t * n..(t + 1) * n;
@@ -140,24 +147,24 @@ impl<'a, T: Real> Sample<'a, T> {
 
 /// Runs samples side by side through all steps, in segments of `every`; the equations are in [`scan`](crate::scan).
 #[inline(always)]
-pub(super) fn run<S: Simd, T: Real, F: Dynamics<T>>(
-    network: &Network<'_, T, F>,
+pub(super) fn run<S: Simd, T: Real>(
+    (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
     steps: usize,
     every: usize,
     samples: Vec<(Inputs<'_, T>, Outputs<'_, T>)>,
 ) {
     let mut running = Vec::with_capacity(samples.len());
     for (inputs, outputs) in samples {
-        running.push(Sample::new::<S, F>(network, inputs, outputs));
+        running.push(Sample::new::<S>(network, dynamics, inputs, outputs));
     }
     let mut together = Together::new(running.len(), network.neurons);
     for t in 0..steps {
         for sample in &mut running {
-            sample.step::<S, F>(network, t, steps, every);
+            sample.step::<S>((network, dynamics), t, steps, every);
         }
-        together.send::<S, F>(network, &mut running);
+        together.send::<S>(network, &mut running);
         for sample in &mut running {
-            sample.record::<S, F>(network, t, steps);
+            sample.record::<S>(network, t, steps);
         }
     }
     for sample in running {

@@ -251,10 +251,9 @@ impl<T: Real> Parameters<T> {
         }
     }
 
-    fn network<'a, F: Dynamics<T>>(&'a self, dynamics: F, plan: &'a ScanPlan, sizes: Sizes) -> Network<'a, T, F> {
+    fn network<'a>(&'a self, plan: &'a ScanPlan, sizes: Sizes) -> Network<'a, T> {
         let Sizes { batch, steps, neurons, .. } = sizes;
         Network {
-            dynamics,
             synapses: &plan.synapses,
             weights: &self.weights,
             projection: self.projection.as_ref(),
@@ -285,7 +284,7 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
     let row = steps * neurons;
     sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
-    let network = parameters.network(dynamics, plan, sizes);
+    let network = parameters.network(plan, sizes);
     let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
     let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(rows * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
@@ -326,7 +325,7 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
         });
         let tiles = shared_out(samples, batch, tile_count(plan, sizes));
         tiles.into_par_iter().for_each(|samples| {
-            vectorize(ForwardTask { network: &network, steps, every: segments.every, samples });
+            vectorize(ForwardTask { network: &network, dynamics: &dynamics, steps, every: segments.every, samples });
         });
     }
     finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
@@ -360,7 +359,8 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
 }
 
 struct ForwardTask<'a, 'n, T, F> {
-    network: &'a Network<'n, T, F>,
+    network: &'a Network<'n, T>,
+    dynamics: &'a F,
     steps: usize,
     every: usize,
     samples: Vec<(forward::Inputs<'a, T>, forward::Outputs<'a, T>)>,
@@ -374,7 +374,7 @@ impl<T: Real, F: Dynamics<T>> WithSimd for ForwardTask<'_, '_, T, F> {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
-        forward::run::<S, T, F>(self.network, self.steps, self.every, self.samples);
+        forward::run::<S, T>((self.network, self.dynamics), self.steps, self.every, self.samples);
     }
 }
 
@@ -421,7 +421,7 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     let row = steps * neurons;
     sizes.check(&inputs, plan);
     let parameters = Parameters::<T>::of(&inputs, sizes);
-    let network = parameters.network(dynamics, plan, sizes);
+    let network = parameters.network(plan, sizes);
     let state_size = segments.count * network.state_rows(segments.currents) * neurons;
 
     let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
@@ -476,7 +476,7 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         .map(|tiles| {
             let mut sums = no_sums();
             for samples in tiles {
-                adjoint::run(&network, steps, segments.every, samples, &mut sums, threads_to_spare);
+                adjoint::run((&network, &dynamics), steps, segments.every, samples, &mut sums, threads_to_spare);
             }
             sums
         })

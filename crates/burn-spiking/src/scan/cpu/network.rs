@@ -14,9 +14,7 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 /// What is the same for every sample.
-pub(super) struct Network<'a, T, F> {
-    /// Neurons and gates.
-    pub(super) dynamics: F,
+pub(super) struct Network<'a, T> {
     pub(super) synapses: &'a [ScanSynapse],
     /// W, one matrix for each synapse type that has weights.
     pub(super) weights: &'a [Weights<T>],
@@ -63,7 +61,7 @@ pub(super) struct Projection<T> {
     pub(super) tonic: Row<T>,
 }
 
-impl<T: Real, F: Dynamics<T>> Network<'_, T, F> {
+impl<T: Real> Network<'_, T> {
     /// The synapse types that have weights, with their plane.
     pub(super) fn recurrent(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.weights?)))
@@ -162,7 +160,7 @@ pub(super) fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
 
 impl<T: Real> State<T> {
     /// Room for a state that will be loaded.
-    pub(super) fn zeros<F: Dynamics<T>>(network: &Network<'_, T, F>) -> Self {
+    pub(super) fn zeros(network: &Network<'_, T>) -> Self {
         let row = || Row::zeros(network.neurons);
         let rows = || network.synapses.iter().map(|_| row()).collect();
         let queue = |synapse: &ScanSynapse| Queue { rows: (0..synapse.delay).map(|_| row()).collect(), first: 0 };
@@ -172,7 +170,7 @@ impl<T: Real> State<T> {
 
     /// The state at the start: Jᵏ_0 = W_k sᵏ_0. `s0` has the traces and the currents on their way.
     #[inline(always)]
-    pub(super) fn start<S: Simd, F: Dynamics<T>>(network: &Network<'_, T, F>, v0: &[T], s0: &[T]) -> Self {
+    pub(super) fn start<S: Simd>(network: &Network<'_, T>, dynamics: &impl Dynamics<T>, v0: &[T], s0: &[T]) -> Self {
         let n = network.neurons;
         let mut rows = s0.chunks_exact(n);
         let mut state = Self::zeros(network);
@@ -187,12 +185,12 @@ impl<T: Real> State<T> {
             let (s, j) = (&state.s[k], &mut state.j[k]);
             network.weights[plane].rows.send::<S>(&network.everyone, s, T::of(1.0), T::default(), j);
         }
-        network.dynamics.charge::<S>(&state.v, &mut state.sent);
+        dynamics.charge::<S>(&state.v, &mut state.sent);
         state
     }
 
     /// Writes the state, in the order of [`Network::state_rows`].
-    pub(super) fn save<F: Dynamics<T>>(&self, network: &Network<'_, T, F>, out: &mut [MaybeUninit<T>]) {
+    pub(super) fn save(&self, network: &Network<'_, T>, out: &mut [MaybeUninit<T>]) {
         let currents = network.recurrent().map(|(k, _)| &self.j[k]);
         let currents = currents.chain(self.on_the_way.iter().flat_map(Queue::in_order));
         let rows = std::iter::once(&self.v).chain(&self.s).chain(currents);
@@ -203,7 +201,7 @@ impl<T: Real> State<T> {
 
     /// Takes the state that [`save`](Self::save) wrote.
     #[inline(always)]
-    pub(super) fn load<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, saved: &[T]) {
+    pub(super) fn load<S: Simd>(&mut self, network: &Network<'_, T>, dynamics: &impl Dynamics<T>, saved: &[T]) {
         let n = network.neurons;
         let mut saved = saved.chunks_exact(n);
         let mut take = |row: &mut Row<T>| {
@@ -218,7 +216,7 @@ impl<T: Real> State<T> {
             queue.first = 0;
             queue.rows.iter_mut().for_each(&mut take);
         }
-        network.dynamics.charge::<S>(&self.v, &mut self.sent);
+        dynamics.charge::<S>(&self.v, &mut self.sent);
     }
 
     /// Writes the traces and the currents on their way.
@@ -231,12 +229,7 @@ impl<T: Real> State<T> {
 
     /// I_t into the space: the drive, or the projected input, and the recurrent currents that arrive. Those of now set out.
     #[inline(always)]
-    pub(super) fn current<S: Simd, F: Dynamics<T>>(
-        &mut self,
-        network: &Network<'_, T, F>,
-        drive: &[T],
-        space: &mut Space<T>,
-    ) {
+    pub(super) fn current<S: Simd>(&mut self, network: &Network<'_, T>, drive: &[T], space: &mut Space<T>) {
         let arriving = |k: usize| self.on_the_way[k].front().unwrap_or(&self.j[k]);
         let mut recurrent = network.recurrent().map(|(k, _)| arriving(k));
         let first = recurrent.next().unwrap_or(&network.silence);
@@ -261,7 +254,7 @@ impl<T: Real> State<T> {
 
     /// Lets the charge ΔQ_t of a step act on the traces.
     #[inline(always)]
-    pub(super) fn trace<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, charge: &[T]) {
+    pub(super) fn trace<S: Simd>(&mut self, network: &Network<'_, T>, charge: &[T]) {
         for (synapse, s) in network.synapses.iter().zip(&mut self.s) {
             rows::decay_add::<S, T>(s, T::of(synapse.decay), charge, T::of(synapse.jump));
         }
@@ -269,7 +262,7 @@ impl<T: Real> State<T> {
 
     /// Lets the charge of the neurons that sent some act on the currents.
     #[inline(always)]
-    fn send<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, senders: &[u32], charge: &[T]) {
+    fn send<S: Simd>(&mut self, network: &Network<'_, T>, senders: &[u32], charge: &[T]) {
         for (k, plane) in network.recurrent() {
             let (decay, jump) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].jump));
             network.weights[plane].rows.send::<S>(senders, charge, jump, decay, &mut self.j[k]);
@@ -299,11 +292,7 @@ impl<T: Real> Together<T> {
 
     /// Lets the charges of a step act on the currents of all samples.
     #[inline(always)]
-    pub(super) fn send<S: Simd, F: Dynamics<T>>(
-        &mut self,
-        network: &Network<'_, T, F>,
-        samples: &mut [impl Sender<T>],
-    ) {
+    pub(super) fn send<S: Simd>(&mut self, network: &Network<'_, T>, samples: &mut [impl Sender<T>]) {
         let (count, everyone) = (samples.len(), &*network.everyone);
         let mut senders = 0;
         for sample in samples.iter_mut() {
@@ -312,7 +301,7 @@ impl<T: Real> Together<T> {
         if count == 1 || 2 * senders <= count * network.neurons {
             for sample in samples {
                 let (state, senders, charge) = sample.sent(everyone);
-                state.send::<S, F>(network, senders, charge);
+                state.send::<S>(network, senders, charge);
             }
             return;
         }

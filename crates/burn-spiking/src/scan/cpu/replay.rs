@@ -79,7 +79,7 @@ impl Lists {
 }
 
 impl<T: Real> Segment<T> {
-    fn new<F: Dynamics<T>>(network: &Network<'_, T, F>, every: usize) -> Self {
+    fn new(network: &Network<'_, T>, every: usize) -> Self {
         let n = network.neurons;
         let rows = |count: usize| Matrix::zeros(count, n);
         Self {
@@ -120,7 +120,7 @@ impl<T: Real> Sender<T> for Replay<T> {
 }
 
 impl<T: Real> Replay<T> {
-    pub(super) fn new<F: Dynamics<T>>(network: &Network<'_, T, F>, every: usize) -> Self {
+    pub(super) fn new(network: &Network<'_, T>, every: usize) -> Self {
         Self {
             state: State::zeros(network),
             space: Space::new(network.neurons),
@@ -131,23 +131,28 @@ impl<T: Real> Replay<T> {
 
     /// Takes the state that was kept before a segment.
     #[inline(always)]
-    fn load<S: Simd, F: Dynamics<T>>(&mut self, network: &Network<'_, T, F>, inputs: &Inputs<'_, T>, which: usize) {
+    fn load<S: Simd>(
+        &mut self,
+        (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
+        inputs: &Inputs<'_, T>,
+        which: usize,
+    ) {
         let segment = &mut self.segment;
         let state_size = network.state_rows(inputs.currents.is_some()) * network.neurons;
-        self.state.load::<S, F>(network, &inputs.states[which * state_size..][..state_size]);
+        self.state.load::<S>(network, dynamics, &inputs.states[which * state_size..][..state_size]);
         segment.active.members.clear();
         segment.active.ends.clear();
-        network.dynamics.density::<S>(&self.state.v, segment.density.row_mut(0));
+        dynamics.density::<S>(&self.state.v, segment.density.row_mut(0));
         if let Some(constants) = &mut segment.constants {
-            network.dynamics.charge_by_width::<S>(&self.state.v, constants.by_width.row_mut(0));
+            dynamics.charge_by_width::<S>(&self.state.v, constants.by_width.row_mut(0));
         }
     }
 
     /// Runs step t again, the `at`-th of the segment, up to the charges sent.
     #[inline(always)]
-    fn step<S: Simd, F: Dynamics<T>>(
+    fn step<S: Simd>(
         &mut self,
-        network: &Network<'_, T, F>,
+        (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
         inputs: &Inputs<'_, T>,
         channels: usize,
         at: usize,
@@ -158,7 +163,7 @@ impl<T: Real> Replay<T> {
         self.at = at;
         match inputs.currents {
             Some(currents) => space.i[..n].copy_from_slice(&currents[t * n..(t + 1) * n]),
-            None => state.current::<S, F>(network, &inputs.drive[t * channels..(t + 1) * channels], space),
+            None => state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], space),
         }
         if let Some(constants) = &mut segment.constants {
             for (rows, row) in constants.s.iter_mut().zip(&state.s).chain(constants.j.iter_mut().zip(&state.j)) {
@@ -166,21 +171,21 @@ impl<T: Real> Replay<T> {
             }
         }
         let slopes = (segment.dv.row_mut(at), segment.di.row_mut(at));
-        network.dynamics.phi_and_slopes::<S>((&state.v, &space.i), &mut space.vpre, slopes);
+        dynamics.phi_and_slopes::<S>((&state.v, &space.i), &mut space.vpre, slopes);
         std::mem::swap(&mut state.v, &mut space.vpre);
         let (charge, density) = (segment.charge.row_mut(at), segment.density.row_mut(at + 1));
-        network.dynamics.settle_with_density::<S>((&mut state.v, &mut state.sent), charge, density);
+        dynamics.settle_with_density::<S>((&mut state.v, &mut state.sent), charge, density);
         let charge = segment.charge.row(at);
         let densities = (segment.density.row(at), segment.density.row(at + 1));
         let chosen = rows::active(&mut segment.active.members, n, charge, densities.0, densities.1);
         segment.active.ends.push((segment.active.members.len(), chosen));
         if let Some(constants) = &mut segment.constants {
             let (after, di) = (&*state.v, segment.di.row(at));
-            network.dynamics.slope_by_tau::<S>((after, &space.i, di), constants.by_tau.row_mut(at));
-            network.dynamics.charge_by_width::<S>(after, constants.by_width.row_mut(at + 1));
+            dynamics.slope_by_tau::<S>((after, &space.i, di), constants.by_tau.row_mut(at));
+            dynamics.charge_by_width::<S>(after, constants.by_width.row_mut(at + 1));
         }
         if network.readout.is_some() || segment.constants.is_some() {
-            state.trace::<S, F>(network, charge);
+            state.trace::<S>(network, charge);
         }
         if let Some((k, _)) = network.readout {
             segment.trace.row_mut(at).copy_from_slice(&state.s[k]);
@@ -190,7 +195,8 @@ impl<T: Real> Replay<T> {
 
 /// Runs a segment of samples side by side again.
 pub(super) struct ReplayTask<'a, 'n, T, F> {
-    pub(super) network: &'a Network<'n, T, F>,
+    pub(super) network: &'a Network<'n, T>,
+    pub(super) dynamics: &'a F,
     pub(super) shared: &'a Shared,
     pub(super) inputs: &'a [Inputs<'a, T>],
     pub(super) replays: &'a mut [Replay<T>],
@@ -207,16 +213,16 @@ impl<T: Real, F: Dynamics<T>> WithSimd for ReplayTask<'_, '_, T, F> {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
-        let Self { network, shared, inputs, replays, together, steps } = self;
+        let Self { network, dynamics, shared, inputs, replays, together, steps } = self;
         for (replay, inputs) in replays.iter_mut().zip(inputs) {
-            replay.load::<S, F>(network, inputs, steps.start / shared.every);
+            replay.load::<S>((network, dynamics), inputs, steps.start / shared.every);
         }
         for t in steps.clone() {
             for (replay, inputs) in replays.iter_mut().zip(inputs) {
-                replay.step::<S, F>(network, inputs, shared.channels, t - steps.start, t);
+                replay.step::<S>((network, dynamics), inputs, shared.channels, t - steps.start, t);
             }
             if !shared.currents_kept {
-                together.send::<S, F>(network, replays);
+                together.send::<S>(network, replays);
             }
         }
     }

@@ -1,0 +1,309 @@
+//! The layer's configuration: what describes a network, and the parameters that it starts with.
+
+use super::{Missing, SpikingRnn};
+use crate::constants::{Constants, Learned};
+use crate::error::{ConfigError, RecordError, at_least_one, positive, share};
+use crate::gate::Gate;
+use crate::neuron::Neuron;
+use crate::scan::{Adjoint, Body, Checkpoint, ScanPlan, ScanSynapse, Scheme};
+use crate::synapse::Synapse;
+use crate::wiring::{Wiring, signs};
+use burn::config::Config;
+use burn::module::Param;
+use burn::tensor::{Distribution, Tensor, TensorCreationOptions, TensorData};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Sizes of the parameters that a layer starts with, in the layer's dimensionless units.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Initial {
+    /// U ~ N(0, `input`/√C).
+    pub input: f64,
+    /// W_k ~ N(0, `recurrent`/√(N p)), where p of all connections exist, less each neuron's mean incoming weight: where all fire
+    /// alike, they leave each other alone. Under Dale's law inhibition is scaled so that it cancels excitation in the mean instead.
+    pub recurrent: f64,
+    /// I_o, the same for every neuron.
+    pub tonic: f64,
+}
+
+impl Initial {
+    /// A start from which every neuron fires at about 20 Hz without input, and input of unit variance moves its spikes:
+    /// no neuron is dead, and none is driven by its tonic current alone.
+    pub fn of(neuron: &Neuron, tau_m: f64) -> Self {
+        let input = if *neuron == Neuron::Nif { 0.3 } else { 0.5 };
+        // Spikes per τ_m at 20 Hz.
+        Self { input, recurrent: 0.1, tonic: neuron.steady_current(0.02 * tau_m) }
+    }
+}
+
+/// Configuration of a [`SpikingRnn`].
+#[derive(Config, Debug, PartialEq)]
+pub struct SpikingRnnConfig {
+    /// Number of input channels, C.
+    pub d_input: usize,
+    /// Number of neurons, N.
+    pub n_neurons: usize,
+    /// The neuron model. Default: QIF with τ_v = 25 ms.
+    #[config(default = "Neuron::Qif { tau_v: 25.0 }")]
+    pub neuron: Neuron,
+    /// The gate. Default: quintic, width 0.5.
+    #[config(default = "Gate::Quintic { width: 0.5 }")]
+    pub gate: Gate,
+    /// The synapse types, K of them. Default: one with τ = 20 ms, recurrent and read.
+    #[config(default = "vec![Synapse::new(20.0)]")]
+    pub synapses: Vec<Synapse>,
+    /// Length of a time step, ms. Default: 1.
+    #[config(default = 1.0)]
+    pub dt: f64,
+    /// τ_m of a NIF layer, ms; the first synapse's τ if not given. A neuron with a τ_v has that for its τ_m, so it takes none.
+    pub tau_m: Option<f64>,
+    /// Whether each neuron has a tonic current I_o. Default: yes.
+    #[config(default = true)]
+    pub tonic: bool,
+    /// Whether neurons may be connected to themselves. Default: no; the diagonals of W_k count as 0.
+    #[config(default = false)]
+    pub autapses: bool,
+    /// Which neurons are connected. Default: all to all.
+    #[config(default = "Wiring::Full")]
+    pub wiring: Wiring,
+    /// Dale's law: this share of the neurons, the first ones, only excites, and the others only inhibit; in [0, 1]. Default: each
+    /// neuron may do both.
+    pub dale: Option<f64>,
+    /// Whether the state that a run starts from, when none is given, is learned: a potential and traces for each neuron. Default:
+    /// no, runs start at rest.
+    #[config(default = false)]
+    pub learned_start: bool,
+    /// Which constants are learned; they start from the values that the configuration gives. Default: none.
+    #[config(default = "Learned::default()")]
+    pub learned: Learned,
+    /// How a step treats the recurrent current. Default: [`Scheme::Held`].
+    #[config(default = "Scheme::Held")]
+    pub scheme: Scheme,
+    /// Whether inputs and trajectories are `[batch, time, ·]`; `[time, batch, ·]` if not. Default: yes.
+    #[config(default = true)]
+    pub batch_first: bool,
+    /// Whether trajectories give the membrane potential. Default: no.
+    #[config(default = false)]
+    pub record_v: bool,
+    /// Whether trajectories give the charge sent in each step. Default: no.
+    #[config(default = false)]
+    pub record_charge: bool,
+    /// Whether each run is searched for infinite values and NaN on every backend, which waits for the device. The CPU kernel
+    /// looks anyway, at no cost. Default: no.
+    #[config(default = false)]
+    pub check_finite: bool,
+    /// What is kept of a run for its gradient, on the CPU backends. It changes memory and time, not the gradient. Default:
+    /// [`Checkpoint::Auto`].
+    #[config(default = "Checkpoint::Auto")]
+    pub checkpoint: Checkpoint,
+    /// What the gradient does with errors that grow on their way back. Default: [`Adjoint::Exact`].
+    #[config(default = "Adjoint::Exact")]
+    pub adjoint: Adjoint,
+    /// The parameters to start with; [`Initial::of`] the neuron if not given.
+    pub initial: Option<Initial>,
+}
+
+impl SpikingRnnConfig {
+    /// Refuses a configuration that describes no network.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value, its limit and the remedy.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        at_least_one("d_input", self.d_input, "a layer without input still needs one channel, which may be 0")?;
+        at_least_one("n_neurons", self.n_neurons, "give the number of neurons")?;
+        at_least_one("number of synapse types", self.synapses.len(), "add Synapse::new(tau)")?;
+        positive("dt", self.dt, "give the length of a time step in ms")?;
+        self.neuron.check()?;
+        self.gate.check()?;
+        self.adjoint.check()?;
+        self.synapses.iter().try_for_each(|synapse| synapse.check(self.dt))?;
+        self.wiring.check(self.n_neurons)?;
+        self.learned.check(&self.neuron, &self.gate)?;
+        if self.scheme == Scheme::Heun && self.adjoint != Adjoint::Exact {
+            return Err(ConfigError::Mismatch(
+                "Scheme::Heun is differentiated automatically, which knows no restrained adjoint; choose Scheme::Held"
+                    .into(),
+            ));
+        }
+        if self.scheme == Scheme::Heun && !self.gate.is_differentiable() {
+            return Err(ConfigError::Mismatch(
+                "Scheme::Heun would give Gate::Threshold a gradient of 0; choose Scheme::Held, or a gate of width above 0".into(),
+            ));
+        }
+        if self.scheme == Scheme::Heun && self.synapses.iter().any(|synapse| synapse.delay > 0.0) {
+            return Err(ConfigError::Mismatch(
+                "Scheme::Heun takes the mean of a current over a step, which a delay of whole steps does not have; choose \
+                 Scheme::Held"
+                    .into(),
+            ));
+        }
+        if let Some(excitatory) = self.dale {
+            share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;
+        }
+        if let Checkpoint::Every(steps) = self.checkpoint {
+            at_least_one("checkpoint", steps, "use Checkpoint::Auto to leave it to the kernel")?;
+        }
+        if let Some(tau_m) = self.tau_m {
+            positive("tau_m", tau_m, "give the time constant of the parameters' units in ms")?;
+            if let Some(tau_v) = self.neuron.tau() {
+                return Err(ConfigError::Mismatch(format!(
+                    "tau_m is {tau_m} ms, but a {} layer takes its unit from tau_v = {tau_v} ms; leave tau_m out",
+                    self.neuron
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A series `[B, T, ·]` from one as the configuration has it, or the other way round.
+    pub(crate) fn turned(&self, series: Tensor<3>) -> Tensor<3> {
+        if self.batch_first { series } else { series.swap_dims(0, 1) }
+    }
+
+    /// The time constant τ_m of the parameters' units, ms.
+    pub fn membrane_tau(&self) -> f64 {
+        self.neuron.tau().or(self.tau_m).unwrap_or_else(|| self.synapses.first().map_or(1.0, |synapse| synapse.tau))
+    }
+
+    /// Initialises a layer on a device: `init(&device)`, or `init((&device, DType::F64))` for double precision.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`check`](Self::check).
+    pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingRnn, ConfigError> {
+        self.check()?;
+        let options = options.into();
+        let n = self.n_neurons;
+        let initial = self.initial.unwrap_or_else(|| Initial::of(&self.neuron, self.membrane_tau()));
+        let normal = |shape: [usize; 2], gain: f64| {
+            let spread = Distribution::Normal(0.0, gain / (shape[0] as f64).sqrt());
+            Tensor::<2>::random(shape, spread, options.clone())
+        };
+        let device = options.device.clone();
+        let planes = self.synapses.iter().filter(|synapse| synapse.recurrent).count();
+        let missing = (0..planes).map(|k| Missing::of(&self.wiring.connected(n, k, self.autapses), [n, n], &device));
+        let missing: Vec<Option<Missing>> = missing.collect();
+        let recurrent = (0..planes).map(|k| Param::from_tensor(self.initial_weights(k, initial.recurrent, &options)));
+        let unreached = self.wiring.reached().and_then(|reached| {
+            let reached = std::iter::repeat_n(reached, self.d_input).flatten().collect::<Vec<_>>();
+            Missing::of(&reached, [self.d_input, n], &device)
+        });
+        // The sigmoid never gets to the resting potential 0.
+        let resting = self.neuron.resting_potential().max(0.02);
+        let start = self.learned_start.then(|| {
+            let v = Tensor::<1>::full([n], (resting / (1.0 - resting)).ln(), options.clone());
+            let s = Tensor::<2>::zeros([self.synapses.len(), n], options.clone());
+            (Param::from_tensor(v), Param::from_tensor(s))
+        });
+        let (start_v, start_s) = start.unzip();
+        Ok(SpikingRnn {
+            input: Param::from_tensor(normal([self.d_input, n], initial.input)),
+            tonic: self.tonic.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.tonic, options.clone()))),
+            recurrent: recurrent.collect(),
+            start_v,
+            start_s,
+            constants: (self.learned != Learned::default()).then(|| Constants::new(self, &options)),
+            missing,
+            unreached,
+            signs: self
+                .dale
+                .map(|excitatory| Tensor::from_data(TensorData::new(signs(n, excitatory), [n, 1]), options.clone())),
+            plan: Arc::new(self.plan()),
+            config: self.clone(),
+        })
+    }
+
+    /// What the weights of the k-th recurrent synapse type start from.
+    fn initial_weights(&self, k: usize, gain: f64, options: &TensorCreationOptions) -> Tensor<2> {
+        let n = self.n_neurons;
+        let connected = self.wiring.connected(n, k, true);
+        let density = connected.iter().filter(|&&there| there).count().max(1) as f64 / (n * n) as f64;
+        let spread = Distribution::Normal(0.0, gain / (n as f64 * density).sqrt());
+        let weights = Tensor::<2>::random([n, n], spread, options.clone());
+        if let Some(excitatory) = self.dale {
+            let signs = signs(n, excitatory);
+            let exciting = signs.iter().filter(|&&sign| sign > 0.0).count();
+            let inhibition = if exciting == 0 || exciting == n { 1.0 } else { exciting as f64 / (n - exciting) as f64 };
+            let scale: Vec<f64> = signs.iter().map(|&sign| if sign > 0.0 { 1.0 } else { inhibition }).collect();
+            return weights * Tensor::<2>::from_data(TensorData::new(scale, [n, 1]), options.clone());
+        }
+        let connected = self.wiring.connected(n, k, self.autapses);
+        let erase = |weights: Tensor<2>| match Missing::of(&connected, [n, n], &options.device) {
+            Some(missing) => missing.erase(weights),
+            None => weights,
+        };
+        let senders = |post: usize| (0..n).filter(|pre| connected[pre * n + post]).count().max(1) as f64;
+        let senders = TensorData::new((0..n).map(senders).collect::<Vec<_>>(), [1, n]);
+        let weights = erase(weights);
+        let mean = weights.clone().sum_dim(0) / Tensor::from_data(senders, options.clone());
+        erase(weights - mean)
+    }
+
+    pub(super) fn plan(&self) -> ScanPlan {
+        let mut plane = 0..;
+        let synapses = self.synapses.iter().map(|synapse| ScanSynapse {
+            decay: synapse.decay(self.dt),
+            jump: 1.0,
+            weights: if synapse.recurrent { plane.next() } else { None },
+            read: synapse.read,
+            delay: synapse.delay_steps(self.dt),
+        });
+        ScanPlan {
+            neuron: self.neuron.clone(),
+            gate: self.gate,
+            dt: self.dt,
+            synapses: synapses.collect(),
+            record_v: self.record_v,
+            record_charge: self.record_charge,
+            check_finite: self.check_finite,
+            readout: None,
+            checkpoint: self.checkpoint,
+            adjoint: self.adjoint,
+            each: None,
+            constants: self.learned.of_scan(),
+            body: Body::Kernel,
+        }
+    }
+}
+
+impl SpikingRnnConfig {
+    /// Reads the configuration that [`SpikingRnn::save`] wrote beside a record.
+    ///
+    /// # Errors
+    /// [`RecordError::File`] if it cannot be read.
+    pub fn beside(record: impl AsRef<Path>) -> Result<Self, RecordError> {
+        let path = record.as_ref().with_extension("json");
+        Self::load(&path)
+            .map_err(|error| RecordError::File { path: path.display().to_string(), reason: error.to_string() })
+    }
+
+    /// The first constant in which two configurations differ, on both sides. What is recorded and how parameters start makes
+    /// no difference to what a record means.
+    pub(super) fn first_difference(&self, other: &Self) -> Option<(String, String)> {
+        let pairs = self.constants().into_iter().zip(other.constants());
+        pairs
+            .map(|((name, saved), (_, own))| (format!("{name} {saved}"), format!("{name} {own}")))
+            .find(|(saved, own)| saved != own)
+    }
+
+    /// Name and value of every constant that gives the parameters their meaning.
+    pub(super) fn constants(&self) -> [(&'static str, String); 14] {
+        let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
+        [
+            ("d_input", self.d_input.to_string()),
+            ("n_neurons", self.n_neurons.to_string()),
+            ("neuron", self.neuron.to_string()),
+            ("gate", self.gate.to_string()),
+            ("synapses", synapses.join(" ")),
+            ("dt", format!("{} ms", self.dt)),
+            ("tau_m", format!("{} ms", self.membrane_tau())),
+            ("tonic", self.tonic.to_string()),
+            ("autapses", self.autapses.to_string()),
+            ("wiring", self.wiring.to_string()),
+            ("dale", self.dale.map_or("none".into(), |share| share.to_string())),
+            ("learned_start", self.learned_start.to_string()),
+            ("learned", self.learned.to_string()),
+            ("scheme", format!("{:?}", self.scheme)),
+        ]
+    }
+}
