@@ -4,7 +4,7 @@
 //! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_m        ŝᵏ = τ_k sᵏ: one spike adds 1
 //! ```
 //!
-//! [`Wiring`] and Dale's law say what W_k is of the parameters; see [`wiring`](crate::wiring).
+//! [`Wiring`](crate::Wiring) and Dale's law say what W_k is of the parameters; see [`wiring`](crate::wiring).
 //!
 //! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF and LIF;
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
