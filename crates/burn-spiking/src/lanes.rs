@@ -9,7 +9,7 @@ use macerator::{
     VRoundTiesEven, VSelect, VSqrt, VSub, Vector, WithSimd,
 };
 use std::mem::MaybeUninit;
-use std::ops::{Add, BitXor, Div, Mul, Neg, Sub};
+use std::ops::{Add, BitOr, BitXor, Div, Mul, Neg, Sub};
 
 /// Numbers in a block of a padded row: a whole number of vectors of any processor.
 pub const BLOCK: usize = 16;
@@ -33,6 +33,8 @@ pub trait Vectors:
 {
     /// The bits of a magnitude with the sign of another.
     fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self>;
+    /// The bits of both: 0 where both are 0.
+    fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self>;
 }
 
 macro_rules! vectors {
@@ -43,6 +45,10 @@ macro_rules! vectors {
                 let sign = (1 as $bits << (<$bits>::BITS - 1)).splat::<S>();
                 let flip = other.reinterpret::<$bits>() & sign;
                 magnitude.reinterpret::<$bits>().bitxor(flip).reinterpret()
+            }
+            #[inline(always)]
+            fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self> {
+                a.reinterpret::<$bits>().bitor(b.reinterpret::<$bits>()).reinterpret()
             }
         }
     };
@@ -295,6 +301,31 @@ impl<S: Simd, T: Real> Float for Lanes<S, T> {
     fn both(a: &Self::Mask, b: &Self::Mask) -> Self::Mask {
         LaneMask(a.0 & b.0)
     }
+}
+
+/// Bit l is set where number l of any of the blocks is not 0 (or NaN).
+#[inline(always)]
+pub(crate) fn nonzero<S: Simd, T: Real, const R: usize>(blocks: [&[T; BLOCK]; R]) -> u32 {
+    let count = Lanes::<S, T>::count();
+    // Where a mask is bits by itself; elsewhere there are instructions for it that the vectors' crate has not.
+    if size_of::<LaneMask<S, T>>() * 8 != count {
+        return T::nonzero(blocks);
+    }
+    let mut bits = 0;
+    for first in (0..BLOCK).step_by(count) {
+        let mut joined = Lanes::<S, T>::load(&blocks[0][first..]).0;
+        for block in &blocks[1..] {
+            joined = T::joined(joined, Lanes::<S, T>::load(&block[first..]).0);
+        }
+        let mask = *joined.ne(Lanes::<S, T>::of(0.0).0);
+        // As many bits as there are numbers.
+        let of_mask = match size_of_val(&mask) {
+            1 => unsafe { std::mem::transmute_copy::<_, u8>(&mask) as u32 },
+            _ => unsafe { std::mem::transmute_copy::<_, u16>(&mask) as u32 },
+        };
+        bits |= of_mask << first;
+    }
+    bits
 }
 
 /// Whether [`vectorize`] has vectors for this processor: of x86-64, those since about 2013 (AVX2). Others run tensor operations.

@@ -5,8 +5,9 @@
 //! threads to spare, the segment before is run again meanwhile.
 
 use super::dynamics::Dynamics;
-use super::matrix::{Factors, Matrix, Senders};
-use super::network::{Network, Together, channels_of};
+use super::lists::Lists;
+use super::matrix::{Factors, Matrix};
+use super::network::{FEW_CHANNELS, Network, Together, append_open};
 use super::replay::{Replay, ReplayTask, Segment};
 use super::rows::{self, Chosen, Row};
 use crate::lanes::{unserved, vectorize};
@@ -80,12 +81,8 @@ struct Sample<'a, T> {
     q: Matrix<T>,
     /// Pᵏ_{t+1} of that step, for the types that have weights.
     p: Vec<Row<T>>,
-    /// μ of all neurons in crowded steps, else of the active ones in order.
+    /// μ; of neurons that are not active it is not whole, nor asked for.
     mu: Row<T>,
-    /// λpre, likewise.
-    pre: Row<T>,
-    /// Input channels that are not 0.
-    open: Vec<u32>,
     /// ∂C/∂i_t.
     through_projection: Row<T>,
     /// Each neuron's part of the constants' gradients; none where they are not wanted.
@@ -115,8 +112,6 @@ impl<'a, T: Real> Sample<'a, T> {
             q: Matrix::zeros(1 + network.longest_delay(), n),
             p: vec![Row::zeros(n); network.weights.len()],
             mu: Row::zeros(n),
-            pre: Row::zeros(n),
-            open: Vec::new(),
             through_projection: Row::zeros(channels),
             constants: match network.constants {
                 true => vec![Row::zeros(n); 2 + network.synapses.len()],
@@ -209,7 +204,7 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// The error current that the cost puts on the charges themselves.
     #[inline(always)]
-    fn start_crowded_errors(&mut self, inputs: &Inputs<'_, T>, n: usize, t: usize) {
+    fn start_errors(&mut self, inputs: &Inputs<'_, T>, n: usize, t: usize) {
         match inputs.charge {
             Some(d_charge) => self.mu[..n].copy_from_slice(&d_charge[t * n..(t + 1) * n]),
             None => self.mu.fill(T::default()),
@@ -226,27 +221,13 @@ impl<'a, T: Real> Sample<'a, T> {
         at: usize,
         t: usize,
     ) {
-        let n = network.neurons;
+        self.start_errors(inputs, network.neurons, t);
         let crowded = crowded(network, segment, at);
-        if crowded {
-            self.start_crowded_errors(inputs, n, t);
-        }
         let Self { d, mu, .. } = self;
         let active = segment.active.of(at, &network.everyone);
-        if !crowded {
-            for (mu, &j) in mu.iter_mut().zip(active) {
-                *mu = inputs.charge.map_or(T::default(), |d_charge| d_charge[t * n + j as usize]);
-            }
-        }
         for (k, synapse) in network.synapses.iter().enumerate() {
             let jump = T::of(synapse.jump);
-            if crowded {
-                rows::add_scaled::<S, T>(mu, jump, &d[k]);
-            } else {
-                for (mu, &j) in mu.iter_mut().zip(active) {
-                    *mu = jump.times_add(d[k][j as usize], *mu);
-                }
-            }
+            rows::add_scaled::<S, T>(mu, jump, &d[k]);
             if let Some(plane) = synapse.weights {
                 let (weights, p) = (&network.weights[plane], segment.p[plane].row(at));
                 match crowded {
@@ -267,39 +248,16 @@ impl<'a, T: Real> Sample<'a, T> {
         at: usize,
         t: usize,
     ) {
-        let crowded = crowded(network, segment, at);
-        let Self { outputs, lambda, mu, pre, through_projection, constants: sums, .. } = self;
+        let Self { outputs, lambda, mu, through_projection, constants: sums, .. } = self;
         let (n, channels) = (network.neurons, shared.channels);
         let (before, after) = (segment.density.row(at), segment.density.row(at + 1));
         let (dv, di) = (segment.dv.row(at), segment.di.row(at));
-        if crowded {
-            if let (Some(constants), [by_tau, by_width, ..]) = (&segment.constants, &mut sums[..]) {
-                rows::add_through_costate::<S, T>(by_tau, lambda, (after, mu), constants.by_tau.row(at));
-                let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
-                rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
-            }
-            rows::crowded_costate::<S, T>(lambda, segment.q.row_mut(at), mu, (after, before), (dv, di));
-        } else {
-            let active = segment.active.of(at, &network.everyone);
-            for ((&mu, pre), &j) in mu.iter().zip(pre.iter_mut()).zip(active) {
-                let j = j as usize;
-                *pre = after[j].times_add(mu, lambda[j]);
-                lambda[j] = *pre;
-            }
-            if let (Some(constants), [by_tau, by_width, ..]) = (&segment.constants, &mut sums[..]) {
-                rows::add_product::<S, T>(by_tau, lambda, constants.by_tau.row(at));
-                let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
-                for (&mu, &j) in mu.iter().zip(active) {
-                    let j = j as usize;
-                    by_width[j] = mu.times_add(then[j] - now[j], by_width[j]);
-                }
-            }
-            rows::costate::<S, T>(lambda, segment.q.row_mut(at), (dv, di));
-            for ((&mu, &pre), &j) in mu.iter().zip(pre.iter()).zip(active) {
-                let j = j as usize;
-                lambda[j] = dv[j].times_add(pre, -(before[j] * mu));
-            }
+        if let (Some(constants), [by_tau, by_width, ..]) = (&segment.constants, &mut sums[..]) {
+            rows::add_through_costate::<S, T>(by_tau, lambda, (after, mu), constants.by_tau.row(at));
+            let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
+            rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
         }
+        rows::costate::<S, T>(lambda, segment.q.row_mut(at), mu, (after, before), (dv, di));
         if let Some((limit, keep)) = network.restraint {
             let left = T::of(keep * rows::share_within(&lambda[..n], limit));
             rows::scale::<S, T>(lambda, left);
@@ -328,38 +286,40 @@ impl<'a, T: Real> Sample<'a, T> {
         channels: usize,
         inputs: &Inputs<'_, T>,
         segment: &mut Segment<T>,
-        (sums, active_channels): (&mut Sums<T>, &mut Senders),
+        (sums, open_channels): (&mut Sums<T>, &mut Lists),
         steps: Range<usize>,
     ) {
         let (length, one) = (steps.len(), T::of(1.0));
         let everyone_always = segment.active.always_everyone();
-        if !(everyone_always || sums.weights.is_empty()) {
-            segment.senders.clear();
-            for at in 0..length {
-                segment.senders.note(at, segment.active.of(at, &network.everyone));
-            }
-        }
         for (k, plane) in network.recurrent() {
             if let Some(gradient) = sums.weights.get_mut(plane) {
                 let jump = T::of(network.synapses[k].jump);
-                for at in 0..length {
-                    rows::scaled::<S, T>(segment.jumps.row_mut(at), jump, segment.charge.row(at));
-                }
-                let jumps = Factors::of(&segment.jumps);
-                match everyone_always {
-                    true => gradient.add_dense::<S>(length, jumps, &segment.p[plane]),
-                    false => gradient.add_outer::<S>(&segment.senders, jumps, &segment.p[plane]),
+                if everyone_always {
+                    for at in 0..length {
+                        rows::scaled::<S, T>(segment.jumps.row_mut(at), jump, segment.charge.row(at));
+                    }
+                    gradient.add_dense::<S>(length, Factors::of(&segment.jumps), &segment.p[plane]);
+                } else {
+                    let listed = |at| segment.active.of(at, &network.everyone);
+                    gradient.add_outer::<S>(length, listed, Factors::of(&segment.charge), jump, &segment.p[plane]);
                 }
             }
         }
         if let Some(gradient) = &mut sums.projection {
             let input = &inputs.drive[steps.start * channels..steps.end * channels];
-            active_channels.clear();
-            for (at, input) in input.chunks_exact(channels).enumerate() {
-                channels_of(&mut self.open, input);
-                active_channels.note(at, &self.open);
+            let factors = Factors::new(input, channels);
+            if channels <= FEW_CHANNELS {
+                gradient.add_dense::<S>(length, factors, &segment.q);
+            } else {
+                open_channels.clear();
+                for input in input.chunks_exact(channels) {
+                    open_channels.append(|list| {
+                        append_open(list, input);
+                        Chosen::Listed
+                    });
+                }
+                gradient.add_outer::<S>(length, |at| open_channels.of(at, &[]), factors, one, &segment.q);
             }
-            gradient.add_outer::<S>(active_channels, Factors::new(input, channels), &segment.q);
         }
         if let Some(gradient) = &mut sums.tonic {
             gradient.add_dense::<S>(length, Factors::new(&[one], 0), &segment.q);
@@ -403,14 +363,12 @@ impl<'a, T: Real> Sample<'a, T> {
                 if let Some(gradient) = sums.weights.get_mut(plane) {
                     let s0 = Row::of(&inputs.s0[k * n..(k + 1) * n]);
                     let mut list = Vec::new();
-                    let senders = match rows::nonzero(&mut list, n, &s0) {
+                    let senders = match rows::nonzero::<S, T>(&mut list, n, &s0) {
                         Chosen::Everyone => &network.everyone,
                         Chosen::Listed => &list,
                     };
                     segment.p[plane].row_mut(0).copy_from_slice(&p);
-                    segment.senders.clear();
-                    segment.senders.note(0, senders);
-                    gradient.add_outer::<S>(&segment.senders, Factors::new(&s0, n), &segment.p[plane]);
+                    gradient.add_outer::<S>(1, |_| senders, Factors::new(&s0, n), T::of(1.0), &segment.p[plane]);
                 }
             }
         }
@@ -485,8 +443,8 @@ struct BackTask<'a, 'n, 's, T> {
     replays: &'a mut [Replay<T>],
     together: &'a mut Together<T>,
     sums: &'a mut Sums<T>,
-    /// For each input channel, the steps in which it was not 0.
-    active_channels: &'a mut Senders,
+    /// The input channels that are not 0, where there are many.
+    open_channels: &'a mut Lists,
     /// The segment's steps.
     steps: Range<usize>,
 }
@@ -516,7 +474,7 @@ impl<T: Real> WithSimd for BackTask<'_, '_, '_, T> {
         for (b, sample) in self.samples.iter_mut().enumerate() {
             let segment = &mut self.replays[b].segment;
             sample.leave(segment);
-            let (channels, sums) = (self.shared.channels, (&mut *self.sums, &mut *self.active_channels));
+            let (channels, sums) = (self.shared.channels, (&mut *self.sums, &mut *self.open_channels));
             sample.add_to_sums::<S>(self.network, channels, &self.inputs[b], segment, sums, self.steps.clone());
         }
     }
@@ -539,7 +497,7 @@ impl<T: Real> BackTask<'_, '_, '_, T> {
             return;
         }
         for (sample, inputs) in samples.iter_mut().zip(*inputs) {
-            sample.start_crowded_errors(inputs, network.neurons, t);
+            sample.start_errors(inputs, network.neurons, t);
         }
         for (k, synapse) in network.synapses.iter().enumerate() {
             let jump = T::of(synapse.jump);
@@ -617,7 +575,7 @@ pub(super) fn run<'a, T: Real>(
     let replay = |replays: &mut [Replay<T>], together: &mut Together<T>, first: usize| {
         vectorize(ReplayTask { network, dynamics, shared, inputs, replays, together, steps: segment_at(first) });
     };
-    let active_channels = &mut Senders::new(channels, if sums.projection.is_some() { every } else { 0 });
+    let open_channels = &mut Lists::new(0, every);
     let mut together = Together::new(count, network.neurons);
     let mut here = replays();
     let mut firsts = (0..steps).step_by(every).rev().peekable();
@@ -628,7 +586,7 @@ pub(super) fn run<'a, T: Real>(
         while let Some(first) = firsts.next() {
             let next = firsts.peek().copied();
             let (samples, replays, sums) = (&mut *running, &mut *here, &mut *sums);
-            let (together, active_channels, steps) = (&mut together, &mut *active_channels, segment_at(first));
+            let (together, open_channels, steps) = (&mut together, &mut *open_channels, segment_at(first));
             rayon::join(
                 || {
                     vectorize(BackTask {
@@ -639,7 +597,7 @@ pub(super) fn run<'a, T: Real>(
                         replays,
                         together,
                         sums,
-                        active_channels,
+                        open_channels,
                         steps,
                     })
                 },
@@ -651,8 +609,8 @@ pub(super) fn run<'a, T: Real>(
         for first in firsts {
             replay(&mut here, &mut together, first);
             let (samples, replays, sums) = (&mut *running, &mut *here, &mut *sums);
-            let (together, active_channels, steps) = (&mut together, &mut *active_channels, segment_at(first));
-            vectorize(BackTask { network, shared, inputs, samples, replays, together, sums, active_channels, steps });
+            let (together, open_channels, steps) = (&mut together, &mut *open_channels, segment_at(first));
+            vectorize(BackTask { network, shared, inputs, samples, replays, together, sums, open_channels, steps });
         }
     }
     vectorize(FinishTask { network, inputs, steps, samples: running, replays: &mut here, sums });

@@ -105,7 +105,7 @@ impl<'a, T: Real> Sample<'a, T> {
         dynamics.settle::<S>(&mut state.v, &mut state.sent, &mut self.charge);
         state.trace::<S>(network, &self.charge);
         self.senders.clear();
-        self.chosen = rows::nonzero(&mut self.senders, n, &self.charge);
+        self.chosen = rows::nonzero::<S, T>(&mut self.senders, n, &self.charge);
     }
 
     /// Writes what is wanted of step t.

@@ -19,6 +19,7 @@ macro_rules! by_tile {
             match $vectors - $first {
                 1 => by_tile!(@run 1, $first, $B, $body),
                 2..4 => by_tile!(@run 2, $first, $B, $body),
+                5 | 7 | 9 => by_tile!(@run 5, $first, $B, $body),
                 4..10 => by_tile!(@run 4, $first, $B, $body),
                 _ => by_tile!(@run 10, $first, $B, $body),
             }
@@ -57,6 +58,31 @@ impl<'a, S: Simd, T: Real, const B: usize> Strip<'a, S, T, B> {
         assert!(j < self.rows);
         // Within the matrix, because its last row is.
         unsafe { &*self.vectors.as_ptr().add(j * self.stride).cast() }
+    }
+}
+
+/// The same, to be written.
+struct StripMut<'a, S: Simd, T: Real, const B: usize> {
+    vectors: &'a mut [Lanes<S, T>],
+    stride: usize,
+    rows: usize,
+}
+
+impl<'a, S: Simd, T: Real, const B: usize> StripMut<'a, S, T, B> {
+    #[inline(always)]
+    fn new(matrix: &'a mut Matrix<T>, first: usize) -> Self {
+        assert!(first + B <= matrix.vectors::<S>());
+        let (stride, rows) = (matrix.stride / Lanes::<S, T>::count(), matrix.rows);
+        let vectors = &mut lanes_mut(&mut matrix.data)[first..];
+        assert!(rows == 0 || (rows - 1) * stride + B <= vectors.len());
+        Self { vectors, stride, rows }
+    }
+
+    #[inline(always)]
+    fn row(&mut self, j: usize) -> &mut [Lanes<S, T>; B] {
+        assert!(j < self.rows);
+        // Within the matrix, because its last row is.
+        unsafe { &mut *self.vectors.as_mut_ptr().add(j * self.stride).cast() }
     }
 }
 
@@ -266,20 +292,24 @@ impl<T: Real> Matrix<T> {
         })
     }
 
-    /// out_m += c ⟨row_j, p⟩ for the m-th active neuron j: the errors that come back.
+    /// out_j += c ⟨row_j, p⟩ for the active neurons j: the errors that come back.
     #[inline(always)]
     pub(super) fn gather<S: Simd>(&self, active: &[u32], p: &[T], c: T, out: &mut [T]) {
-        let (fours, rest) = active.as_chunks::<4>();
-        let (out_fours, out_rest) = out[..active.len()].as_chunks_mut::<4>();
-        for (four, out) in fours.iter().zip(out_fours) {
-            let rows = [four[0] as usize, four[1] as usize, four[2] as usize, four[3] as usize];
-            let dots = self.dots::<S, 4>(rows, p);
+        for four in active.chunks(4) {
+            // Where fewer are left the last is taken again: a loop over them would end at a branch that cannot be foreseen.
+            let last = four.len() - 1;
+            let mut rows = [0; 4];
             for r in 0..4 {
-                out[r] += c * dots[r];
+                rows[r] = four[r.min(last)] as usize;
             }
-        }
-        for (&j, out) in rest.iter().zip(out_rest) {
-            *out += c * self.dots::<S, 1>([j as usize], p)[0];
+            let dots = self.dots::<S, 4>(rows, p);
+            let mut sums = [T::default(); 4];
+            for r in 0..4 {
+                sums[r] = out[rows[r]] + c * dots[r];
+            }
+            for r in 0..4 {
+                out[rows[r]] = sums[r];
+            }
         }
     }
 
@@ -323,19 +353,25 @@ impl<T: Real> Matrix<T> {
         }
     }
 
-    /// row_j += Σ_t x(t, j) p_t over the steps in which j was active: the outer products of a segment.
+    /// row_j += Σ_t c x(t, j) p_t over the first `length` steps, of those t in whose list j is: the outer products of a segment.
     #[inline(always)]
-    pub(super) fn add_outer<S: Simd>(&mut self, active: &Senders, x: Factors<'_, T>, p: &Matrix<T>) {
+    pub(super) fn add_outer<'l, S: Simd>(
+        &mut self,
+        length: usize,
+        listed: impl Fn(usize) -> &'l [u32],
+        x: Factors<'_, T>,
+        c: T,
+        p: &Matrix<T>,
+    ) {
+        // Step by step, with p in registers: neuron by neuron each would be loaded once, but few are active more than once or twice
+        // in a segment, and where each one's steps end is a branch that the processor cannot foresee.
         by_tile!(self.vectors::<S>(), |first, B| {
             let p = Strip::<S, T, B>::new(p, first);
-            for j in 0..self.rows {
-                let steps = active.steps(j);
-                if !steps.is_empty() {
-                    let mut acc = *tile::<S, T, B>(self.row(j), first);
-                    for &t in steps {
-                        add_scaled(&mut acc, x.at(t as usize, j), p.row(t as usize));
-                    }
-                    lanes_mut(self.row_mut(j))[first..first + B].copy_from_slice(&acc);
+            let mut rows = StripMut::<S, T, B>::new(self, first);
+            for t in 0..length {
+                let p = p.row(t);
+                for &j in listed(t) {
+                    add_scaled(rows.row(j as usize), c * x.at(t, j as usize), p);
                 }
             }
         })
@@ -392,39 +428,5 @@ impl<T: Real> Matrix<T> {
             lanes_mut(self.row_mut(j + r))[first..first + B].copy_from_slice(acc);
         }
         B
-    }
-}
-
-/// For each neuron (or input channel), the steps of a segment in which it was active.
-pub(super) struct Senders {
-    steps: Vec<u32>,
-    counts: Vec<u32>,
-    every: usize,
-}
-
-impl Senders {
-    /// For segments of up to `every` steps.
-    pub(super) fn new(neurons: usize, every: usize) -> Self {
-        Self { steps: vec![0; neurons * every], counts: vec![0; neurons], every }
-    }
-
-    #[inline(always)]
-    pub(super) fn clear(&mut self) {
-        self.counts.fill(0);
-    }
-
-    /// Notes that these were active in step `t` of the segment.
-    #[inline(always)]
-    pub(super) fn note(&mut self, t: usize, senders: &[u32]) {
-        for &j in senders {
-            let count = &mut self.counts[j as usize];
-            self.steps[j as usize * self.every + *count as usize] = t as u32;
-            *count += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn steps(&self, j: usize) -> &[u32] {
-        &self.steps[j * self.every..][..self.counts[j] as usize]
     }
 }

@@ -8,6 +8,7 @@
 mod adjoint;
 mod dynamics;
 mod forward;
+mod lists;
 mod matrix;
 mod network;
 mod replay;

@@ -138,11 +138,11 @@ impl<T: Real> Space<T> {
 }
 
 /// Inputs of up to this many channels are sent whole: looking for those that are not 0 would cost more.
-const FEW_CHANNELS: usize = 8;
+pub(super) const FEW_CHANNELS: usize = 8;
 
 /// Writes the channels of an input row that are not 0, or all where there are few.
 #[inline(always)]
-pub(super) fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
+fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
     if input.len() <= FEW_CHANNELS {
         if list.len() != input.len() {
             list.clear();
@@ -151,6 +151,12 @@ pub(super) fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
         return;
     }
     list.clear();
+    append_open(list, input);
+}
+
+/// Appends the channels of an input row that are not 0.
+#[inline(always)]
+pub(super) fn append_open<T: Real>(list: &mut Vec<u32>, input: &[T]) {
     for (c, &x) in input.iter().enumerate() {
         if x != T::default() {
             list.push(c as u32);

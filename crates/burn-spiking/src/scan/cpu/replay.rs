@@ -3,9 +3,10 @@
 
 use super::adjoint::{Inputs, Shared};
 use super::dynamics::Dynamics;
-use super::matrix::{Matrix, Senders};
+use super::lists::Lists;
+use super::matrix::Matrix;
 use super::network::{Network, Sender, Space, State, Together};
-use super::rows::{self, Chosen};
+use super::rows;
 use crate::lanes::unserved;
 use crate::number::Real;
 use macerator::{Simd, WithSimd};
@@ -33,8 +34,6 @@ pub(super) struct Segment<T> {
     pub(super) constants: Option<ConstantRows<T>>,
     /// The active neurons of each step.
     pub(super) active: Lists,
-    /// The same by neuron.
-    pub(super) senders: Senders,
 }
 
 /// What the gradients of the network's constants want of all steps of a segment.
@@ -47,35 +46,6 @@ pub(super) struct ConstantRows<T> {
     pub(super) s: Vec<Matrix<T>>,
     /// Jᵏ_t; zero where a type has no weights.
     pub(super) j: Vec<Matrix<T>>,
-}
-
-/// A list of neurons for each step, one after another.
-pub(super) struct Lists {
-    members: Vec<u32>,
-    /// Where each step's list ends; nothing is listed where all neurons are meant.
-    ends: Vec<(usize, Chosen)>,
-}
-
-impl Lists {
-    /// The list of a step.
-    #[inline(always)]
-    pub(super) fn of<'a>(&'a self, at: usize, everyone: &'a [u32]) -> &'a [u32] {
-        let (end, chosen) = self.ends[at];
-        match chosen {
-            Chosen::Everyone => everyone,
-            Chosen::Listed => &self.members[if at == 0 { 0 } else { self.ends[at - 1].0 }..end],
-        }
-    }
-
-    /// Whether all neurons are meant in every step.
-    #[inline(always)]
-    pub(super) fn always_everyone(&self) -> bool {
-        let mut always = true;
-        for &(_, chosen) in &self.ends {
-            always &= chosen == Chosen::Everyone;
-        }
-        always
-    }
 }
 
 impl<T: Real> Segment<T> {
@@ -97,8 +67,7 @@ impl<T: Real> Segment<T> {
                 s: network.synapses.iter().map(|_| rows(every)).collect(),
                 j: network.synapses.iter().map(|_| rows(every)).collect(),
             }),
-            active: Lists { members: Vec::with_capacity(every * n), ends: Vec::with_capacity(every) },
-            senders: Senders::new(n, every),
+            active: Lists::new(n, every),
         }
     }
 }
@@ -140,8 +109,7 @@ impl<T: Real> Replay<T> {
         let segment = &mut self.segment;
         let state_size = network.state_rows(inputs.currents.is_some()) * network.neurons;
         self.state.load::<S>(network, dynamics, &inputs.states[which * state_size..][..state_size]);
-        segment.active.members.clear();
-        segment.active.ends.clear();
+        segment.active.clear();
         dynamics.density::<S>(&self.state.v, segment.density.row_mut(0));
         if let Some(constants) = &mut segment.constants {
             dynamics.charge_by_width::<S>(&self.state.v, constants.by_width.row_mut(0));
@@ -177,8 +145,7 @@ impl<T: Real> Replay<T> {
         dynamics.settle_with_density::<S>((&mut state.v, &mut state.sent), charge, density);
         let charge = segment.charge.row(at);
         let densities = (segment.density.row(at), segment.density.row(at + 1));
-        let chosen = rows::active(&mut segment.active.members, n, charge, densities.0, densities.1);
-        segment.active.ends.push((segment.active.members.len(), chosen));
+        segment.active.append(|list| rows::active::<S, T>(list, n, charge, densities.0, densities.1));
         if let Some(constants) = &mut segment.constants {
             let (after, di) = (&*state.v, segment.di.row(at));
             dynamics.slope_by_tau::<S>((after, &space.i, di), constants.by_tau.row_mut(at));

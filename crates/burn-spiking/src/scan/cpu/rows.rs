@@ -6,7 +6,7 @@
 
 use crate::gate::{Gate, Zone};
 pub(super) use crate::lanes::BLOCK;
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, nonzero as bits_of_nonzero};
 use crate::number::{Constant, Number, Real};
 use macerator::Simd;
 use std::mem::MaybeUninit;
@@ -315,14 +315,14 @@ pub(super) enum Chosen {
 
 /// Appends the neurons below `n` for which a row is not 0.
 #[inline(always)]
-pub(super) fn nonzero<T: Real>(list: &mut Vec<u32>, n: usize, row: &[T]) -> Chosen {
+pub(super) fn nonzero<S: Simd, T: Real>(list: &mut Vec<u32>, n: usize, row: &[T]) -> Chosen {
     let row = blocks(row);
-    collect(list, n, |block| T::nonzero([&row[block]]))
+    collect(list, n, |block| bits_of_nonzero::<S, T, 1>([&row[block]]))
 }
 
 /// Appends the active neurons below `n`: those whose ΔQ, g(v) or g(vpre) is not 0.
 #[inline(always)]
-pub(super) fn active<T: Real>(
+pub(super) fn active<S: Simd, T: Real>(
     list: &mut Vec<u32>,
     n: usize,
     charge: &[T],
@@ -330,7 +330,7 @@ pub(super) fn active<T: Real>(
     density_after: &[T],
 ) -> Chosen {
     let (charge, before, after) = (blocks(charge), blocks(density), blocks(density_after));
-    collect(list, n, |block| T::nonzero([&charge[block], &before[block], &after[block]]))
+    collect(list, n, |block| bits_of_nonzero::<S, T, 3>([&charge[block], &before[block], &after[block]]))
 }
 
 #[inline(always)]
@@ -338,38 +338,54 @@ fn blocks<T>(row: &[T]) -> &[[T; BLOCK]] {
     row.as_chunks().0
 }
 
+/// Of each byte the bits that are set, in order.
+const SET_BITS: [[u8; 8]; 256] = {
+    let mut of_bytes = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut bit, mut count) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                of_bytes[byte][count] = bit as u8;
+                count += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    of_bytes
+};
+
 /// Appends the neurons below `n` whose bits are set, unless all are.
 #[inline(always)]
 fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) -> Chosen {
-    // Four blocks share a word, because each word's end is a branch that the processor cannot foresee.
-    const WORD: usize = 64 / BLOCK;
-    let blocks = n.div_ceil(BLOCK);
     let start = list.len();
-    list.reserve(n);
-    for first in (0..blocks).step_by(WORD) {
-        let mut bits = 0_u64;
-        for block in first..(first + WORD).min(blocks) {
-            bits |= (bits_of(block) as u64) << (BLOCK * (block - first));
-        }
+    list.reserve(padded(n));
+    let room = &mut list.spare_capacity_mut()[..padded(n)];
+    let mut count = 0;
+    for block in 0..n.div_ceil(BLOCK) {
         // The padding beyond n has no weights.
-        let left = n - first * BLOCK;
-        let within = if left < 64 { (1 << left) - 1 } else { u64::MAX };
-        bits &= within;
-        let first = (first * BLOCK) as u32;
-        if bits == within {
-            list.extend(first..first + left.min(64) as u32);
-            continue;
-        }
-        while bits != 0 {
-            list.push(first + bits.trailing_zeros());
-            bits &= bits - 1;
+        let left = n - block * BLOCK;
+        let within = if left < BLOCK { (1 << left) - 1 } else { u32::MAX };
+        let bits = bits_of(block) & within;
+        // Eight are written for each byte, whatever it is, and those that are too many written over by the next: where a loop over
+        // the set bits ends is a branch that the processor cannot foresee.
+        for half in [0, 8] {
+            let byte = (bits >> half) as u8;
+            let first = (block * BLOCK + half) as u32;
+            let room = &mut room[count..count + 8];
+            for (room, &bit) in room.iter_mut().zip(&SET_BITS[byte as usize]) {
+                room.write(first + bit as u32);
+            }
+            count += byte.count_ones() as usize;
         }
     }
-    if list.len() - start < n {
-        return Chosen::Listed;
+    if count == n {
+        return Chosen::Everyone;
     }
-    list.truncate(start);
-    Chosen::Everyone
+    // So many have been written.
+    unsafe { list.set_len(start + count) };
+    Chosen::Listed
 }
 
 /// min(1, limit/|row|). A row that is not finite is left as it is, to be found out.
@@ -385,19 +401,9 @@ pub(super) fn share_within<T: Real>(row: &[T], limit: f64) -> f64 {
     if norm.is_finite() && norm > limit { limit / norm } else { 1.0 }
 }
 
-/// λpre in `lambda` to q = ∂φ/∂I λpre and λ = ∂φ/∂v λpre; slopes are (∂φ/∂v, ∂φ/∂I).
-#[inline(always)]
-pub(super) fn costate<S: Simd, T: Real>(lambda: &mut [T], q: &mut [T], (dv, di): (&[T], &[T])) {
-    let rows = lanes_mut::<S, T>(lambda).iter_mut().zip(lanes_mut(q)).zip(lanes(dv).iter().zip(lanes(di)));
-    for ((lambda, q), (&dv, &di)) in rows {
-        *q = di * *lambda;
-        *lambda = dv * *lambda;
-    }
-}
-
 /// λpre = λ + g(vpre) μ, q = ∂φ/∂I λpre, λ = ∂φ/∂v λpre − g(v) μ; densities are (g(vpre), g(v)), slopes (∂φ/∂v, ∂φ/∂I).
 #[inline(always)]
-pub(super) fn crowded_costate<S: Simd, T: Real>(
+pub(super) fn costate<S: Simd, T: Real>(
     lambda: &mut [T],
     q: &mut [T],
     mu: &[T],
