@@ -11,7 +11,7 @@ use burn::data::dataset::transform::{Mapper, MapperDataset};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::store::ModuleRecord;
-use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
+use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::{Averaged, ConfigError, Gate, SpikingNetwork, SpikingRnn, SpikingState};
 use burn_spiking_tasks::metric::{answer_accuracy, nmse};
 use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
@@ -74,8 +74,10 @@ pub enum Change {
     Finer(usize),
     /// The gate has this share of its width.
     Narrower(f64),
-    /// Synapses are triggered by the threshold.
-    Threshold,
+    /// Synapses are triggered in the middle of the gate's active zone.
+    Middle,
+    /// Synapses are triggered by the spike.
+    Spike,
     /// Double precision.
     Double,
     /// Initial potentials are off by normal numbers of this spread.
@@ -88,7 +90,8 @@ impl std::fmt::Display for Change {
             Change::None => write!(f, "as trained"),
             Change::Finer(parts) => write!(f, "dt/{parts}"),
             Change::Narrower(share) => write!(f, "width x {share}"),
-            Change::Threshold => write!(f, "threshold-triggered"),
+            Change::Middle => write!(f, "triggered in the middle"),
+            Change::Spike => write!(f, "triggered by the spike"),
             Change::Double => write!(f, "double precision"),
             Change::Noise(spread) => write!(f, "noise {spread} in v_0"),
         }
@@ -261,7 +264,8 @@ impl Learned {
             Change::None | Change::Noise(_) => Ok(layer),
             Change::Finer(parts) => layer.with_dt(config.dt / parts as f64),
             Change::Narrower(share) => layer.with_gate(config.gate.with_width(share * width)),
-            Change::Threshold => layer.with_gate(Gate::Threshold),
+            Change::Middle => layer.with_gate(config.gate.threshold_triggered()),
+            Change::Spike => layer.with_gate(Gate::Threshold { at: 1.0 }),
             Change::Double => {
                 let fresh = config.init((&layer.device(), DType::F64));
                 fresh.map(|fresh| with_parameters_of(fresh, &layer))
@@ -355,73 +359,5 @@ impl Learned {
             Task::Coding(_) => training.train(nmse())?,
         };
         Ok(Self { model: trained.model, ..self.clone() })
-    }
-
-    /// The network with threshold-triggered synapses and the readout that fits their traces best: the cost is quadratic in O,
-    /// so O = (Σ m s sᵀ)⁻¹ Σ m s o_dᵀ over trials drawn anew. No gradient of the spikes is asked for.
-    ///
-    /// # Errors
-    /// If the task cannot be.
-    pub fn with_fitted_readout(&self, device: &Device) -> Result<Self, String> {
-        const TRIALS: usize = 960;
-        let mut fitted = self.clone();
-        let network = &mut fitted.model.network;
-        let layer = network.layer.clone().with_gate(Gate::Threshold).map_err(|error| error.to_string())?;
-        let [neurons, outputs] = network.readout.weight.dims();
-        let (mut squares, mut products) = (vec![0.0; neurons * neurons], vec![0.0; neurons * outputs]);
-        for batch in batches(&self.loader(3, TRIALS, device)?)? {
-            let [trials, steps, _] = batch.input.dims();
-            let state = SpikingState::at(batch.v0, layer.config().synapses.len());
-            let trace = layer.forward(batch.input, Some(state)).0.trace().reshape([trials * steps, neurons]);
-            let weighted = (trace.clone() * batch.weight.reshape([trials * steps, 1])).transpose();
-            let target = batch.target.reshape([trials * steps, outputs]);
-            let add = |sum: &mut [f64], more: Tensor<2>| {
-                sum.iter_mut().zip(more.into_data().iter::<f64>()).for_each(|(sum, more)| *sum += more);
-            };
-            add(&mut squares, weighted.clone().matmul(trace));
-            add(&mut products, weighted.matmul(target));
-        }
-        // Neurons that hardly fire would get any weight.
-        let mean: f64 = (0..neurons).map(|j| squares[j * neurons + j]).sum::<f64>() / neurons as f64;
-        (0..neurons).for_each(|j| squares[j * neurons + j] += 1e-5 * mean);
-        solve(&mut squares, &mut products, neurons);
-        let weight = Tensor::from_data(TensorData::new(products, [neurons, outputs]), (device, DType::F32));
-        network.readout.weight = Param::from_tensor(weight);
-        network.layer = layer;
-        Ok(fitted)
-    }
-}
-
-/// Solves A X = B for a symmetric matrix without a zero on its way; X takes the place of B. By elimination.
-fn solve(a: &mut [f64], b: &mut [f64], n: usize) {
-    let columns = b.len() / n;
-    for pivot in 0..n {
-        for row in pivot + 1..n {
-            let factor = a[row * n + pivot] / a[pivot * n + pivot];
-            (pivot..n).for_each(|c| a[row * n + c] -= factor * a[pivot * n + c]);
-            (0..columns).for_each(|c| b[row * columns + c] -= factor * b[pivot * columns + c]);
-        }
-    }
-    for row in (0..n).rev() {
-        for c in 0..columns {
-            let known: f64 = (row + 1..n).map(|k| a[row * n + k] * b[k * columns + c]).sum();
-            b[row * columns + c] = (b[row * columns + c] - known) / a[row * n + row];
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equations_are_solved() {
-        let a = [4.0, 1.0, -0.5, 1.0, 3.0, 0.2, -0.5, 0.2, 2.0];
-        let x = [1.0, -2.0, 0.5, 3.0, -1.0, 0.25];
-        let mut b: Vec<f64> = (0..6).map(|at| (0..3).map(|k| a[at / 2 * 3 + k] * x[k * 2 + at % 2]).sum()).collect();
-        solve(&mut a.clone(), &mut b, 3);
-        for (found, wanted) in b.iter().zip(x) {
-            assert!((found - wanted).abs() < 1e-12, "{b:?}");
-        }
     }
 }

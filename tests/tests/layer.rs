@@ -32,8 +32,8 @@ fn neurons() -> [Neuron; 5] {
     ]
 }
 
-/// A run under a steady current, dt and neuron as given: total charge and number of resets of one neuron.
-fn steady_run(neuron: Neuron, dt: f64, gate: Gate, dtype: DType) -> (f64, f64) {
+/// A run under a steady current, dt and neuron as given: the charge of one neuron in each step, and its last potential.
+fn steady_charges(neuron: Neuron, dt: f64, gate: Gate, dtype: DType, body: Body) -> (Vec<f64>, f64) {
     let device = &devices()[0];
     let mut layer = SpikingRnnConfig::new(1, 1)
         .with_neuron(neuron)
@@ -41,17 +41,22 @@ fn steady_run(neuron: Neuron, dt: f64, gate: Gate, dtype: DType) -> (f64, f64) {
         .with_dt(dt)
         .with_synapses(vec![Synapse::read_only(10.0)])
         .init((device, dtype))
-        .unwrap();
+        .unwrap()
+        .with_body(body);
     layer.input = layer.input.map(|u| u.ones_like());
     let steps = (400.0 / dt) as usize;
     let input = Tensor::<3>::full([1, steps, 1], 0.9, (device, dtype));
     // From 0: the gate is shut there.
     let state = SpikingState::at(Tensor::zeros([1, 1], (device, dtype)), 1);
     let (trajectory, _) = layer.forward_recording(input, Some(state));
-    let charge = numbers(trajectory.charge.unwrap());
     let last_v = *numbers(trajectory.v.unwrap()).last().unwrap();
-    let sent = gate.charge(last_v);
-    (charge.iter().sum(), sent)
+    (numbers(trajectory.charge.unwrap()), last_v)
+}
+
+/// The same: the total charge, and what of it a spike has sent that was not over.
+fn steady_run(neuron: Neuron, dt: f64, gate: Gate, dtype: DType) -> (f64, f64) {
+    let (charge, last_v) = steady_charges(neuron, dt, gate, dtype, Body::Kernel);
+    (charge.iter().sum(), gate.charge(last_v))
 }
 
 #[test]
@@ -76,8 +81,37 @@ fn a_spike_is_charge_one_at_any_step() {
 #[test]
 fn threshold_gate_sends_whole_spikes() {
     for neuron in neurons() {
-        let (charge, _) = steady_run(neuron, 0.5, Gate::Threshold, DType::F64);
+        let (charge, _) = steady_run(neuron, 0.5, Gate::Threshold { at: 1.0 }, DType::F64);
         assert!(charge >= 8.0 && charge == charge.round(), "{charge}");
+    }
+}
+
+#[test]
+fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
+    const SPIKES: f64 = 8.0;
+    let dt = 0.01;
+    // When a spike sends its charge, on the average over the first spikes.
+    let mean_time = |neuron: &Neuron, gate, body| -> f64 {
+        let (charges, _) = steady_charges(neuron.clone(), dt, gate, DType::F64, body);
+        let mut sent = 0.0;
+        let times = charges.iter().enumerate().map(|(t, charge)| {
+            let before = f64::min(sent, SPIKES);
+            sent += charge;
+            dt * t as f64 * (f64::min(sent, SPIKES) - before) / SPIKES
+        });
+        times.sum()
+    };
+    for body in [Body::Kernel, Body::TensorOps] {
+        for neuron in neurons() {
+            let gate = Gate::Quintic { width: 0.2 };
+            let smooth = mean_time(&neuron, gate, body);
+            let middle = mean_time(&neuron, gate.threshold_triggered(), body);
+            let late = mean_time(&neuron, Gate::Threshold { at: 1.0 }, body) - smooth;
+            assert!(
+                late > 2.0 * dt && (middle - smooth).abs() < 0.3 * late,
+                "{neuron}: {smooth}, {middle}, {late} late"
+            );
+        }
     }
 }
 

@@ -128,13 +128,15 @@ fn configurations() {
             "a learned width of 0",
             &["width cannot be learned", "Gate::Threshold"],
             told(
-                base().with_gate(Gate::Threshold).with_learned(Learned { width: Learn::Shared, ..Learned::default() }),
+                base()
+                    .with_gate(Gate::Threshold { at: 1.0 })
+                    .with_learned(Learned { width: Learn::Shared, ..Learned::default() }),
             ),
         ),
         (
             "Heun's scheme without a gate",
             &["Scheme::Heun", "Gate::Threshold", "Scheme::Held"],
-            told(base().with_scheme(Scheme::Heun).with_gate(Gate::Threshold)),
+            told(base().with_scheme(Scheme::Heun).with_gate(Gate::Threshold { at: 1.0 })),
         ),
         (
             "Heun's scheme restrained",
@@ -197,7 +199,7 @@ fn calls() {
         let run = |input: Tensor<3>, state: Option<SpikingState>| panic_of(|| drop(layer.forward(input, state)));
         let resting = |batch: usize| layer.resting_state(batch);
         let of_f64 = SpikingState { v: resting(3).v.cast(DType::F64), s: resting(3).s.cast(DType::F64) };
-        let hard = SpikingRnnConfig::new(2, 5).with_gate(Gate::Threshold).init(&device).unwrap();
+        let hard = SpikingRnnConfig::new(2, 5).with_gate(Gate::Threshold { at: 1.0 }).init(&device).unwrap();
         let loss = TrackingLossConfig::new().init().unwrap();
         let layers = vec![SpikingRnnConfig::new(2, 5), SpikingRnnConfig::new(5, 5)];
         let stack = SpikingStackConfig::new(layers).init(&device).unwrap();

@@ -10,8 +10,11 @@
 //! ```text
 //! quintic        G = u³ (10 − 15 u + 6 u²)      g = 30 u² (1 − u)² / width
 //! raised cosine  G = u − sin(2πu)/2π            g = (1 − cos 2πu) / width
-//! threshold      G = 0                          g = 0
+//! threshold      G = 0 below `at`, else 1       g = 0
 //! ```
+//!
+//! A threshold at v = 1 is the ordinary spike. Narrow a gate about the middle of its zone instead, and its limit is a threshold there:
+//! [`Gate::threshold_triggered`]. It sends when the gate had sent half, on the average neither earlier nor later.
 //!
 //! The width is a constant that can be learned: with u′ = ∂u/∂width = (1 − v)/width² inside the zone, ∂G/∂width = G′(u) u′.
 //!
@@ -36,8 +39,12 @@ pub enum Gate {
         /// Width of the active zone, in (0, 1].
         width: f64,
     },
-    /// Zero width: the threshold-triggered spike. It runs forward only; it has no gradient.
-    Threshold,
+    /// Zero width: the threshold-triggered synapse. All charge is sent as the potential passes `at`, and taken back where it falls below
+    /// again without a spike. It runs forward only; it has no gradient.
+    Threshold {
+        /// The potential at which it is sent, in (0, 1]: 1 at the spike, as in most simulators.
+        at: f64,
+    },
 }
 
 impl Gate {
@@ -45,7 +52,7 @@ impl Gate {
     pub fn width(&self) -> f64 {
         match *self {
             Gate::Quintic { width } | Gate::RaisedCosine { width } => width,
-            Gate::Threshold => 0.0,
+            Gate::Threshold { .. } => 0.0,
         }
     }
 
@@ -54,20 +61,37 @@ impl Gate {
         match self {
             Gate::Quintic { .. } => Gate::Quintic { width },
             Gate::RaisedCosine { .. } => Gate::RaisedCosine { width },
-            Gate::Threshold => Gate::Threshold,
+            &Gate::Threshold { at } => Gate::Threshold { at },
+        }
+    }
+
+    /// The threshold-triggered synapse that a gate becomes if it is narrowed about the middle of its active zone. A neuron that passes
+    /// the whole zone sends the same charge through both, and with a threshold at the spike half the zone's time later.
+    ///
+    /// ```
+    /// # use burn_spiking::Gate;
+    /// let gate = Gate::Quintic { width: 0.1 };
+    /// assert_eq!(gate.threshold_triggered(), Gate::Threshold { at: 0.95 });
+    /// ```
+    pub fn threshold_triggered(&self) -> Self {
+        match self {
+            Gate::Quintic { width } | Gate::RaisedCosine { width } => Gate::Threshold { at: 1.0 - 0.5 * width },
+            &Gate::Threshold { at } => Gate::Threshold { at },
         }
     }
 
     /// Whether a network with this gate can be differentiated.
     pub fn is_differentiable(&self) -> bool {
-        !matches!(self, Gate::Threshold)
+        !matches!(self, Gate::Threshold { .. })
     }
 
-    /// Refuses a width outside (0, 1].
+    /// Refuses a width or a threshold outside (0, 1].
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self {
-            Gate::Threshold => Ok(()),
-            _ => positive_at_most("gate width", self.width(), 1.0, "use Gate::Threshold for width 0"),
+            Gate::Threshold { at } => {
+                positive_at_most("gate threshold", *at, 1.0, "use 1 for charge that is sent at the spike")
+            }
+            _ => positive_at_most("gate width", self.width(), 1.0, "use Gate::Threshold { at: 1.0 } for width 0"),
         }
     }
 
@@ -97,7 +121,7 @@ impl Gate {
         match self {
             Gate::Quintic { .. } => GateOn::Quintic(zone),
             Gate::RaisedCosine { .. } => GateOn::RaisedCosine(zone),
-            Gate::Threshold => GateOn::Threshold,
+            Gate::Threshold { at } => GateOn::Threshold(*at),
         }
     }
 }
@@ -106,7 +130,7 @@ impl Gate {
 pub(crate) enum GateOn<'a, C> {
     Quintic(&'a Zone<C>),
     RaisedCosine(&'a Zone<C>),
-    Threshold,
+    Threshold(f64),
 }
 
 impl<C> GateOn<'_, C> {
@@ -119,7 +143,7 @@ impl<C> GateOn<'_, C> {
         match self {
             GateOn::Quintic(zone) => quintic::charge(v, *zone),
             GateOn::RaisedCosine(zone) => raised_cosine::charge(v, *zone),
-            GateOn::Threshold => v.zero(),
+            GateOn::Threshold(at) => X::select(&v.below(*at), v.zero(), v.one()),
         }
     }
 
@@ -132,7 +156,7 @@ impl<C> GateOn<'_, C> {
         match self {
             GateOn::Quintic(zone) => quintic::density(v, *zone),
             GateOn::RaisedCosine(zone) => raised_cosine::density(v, *zone),
-            GateOn::Threshold => v.zero(),
+            GateOn::Threshold(_) => v.zero(),
         }
     }
 
@@ -147,7 +171,7 @@ impl<C> GateOn<'_, C> {
             GateOn::Quintic(zone) | GateOn::RaisedCosine(zone) => {
                 self.density(v.clone()) * zone.inverse.multiply((-v).plus(1.0))
             }
-            GateOn::Threshold => v.zero(),
+            GateOn::Threshold(_) => v.zero(),
         }
     }
 }
@@ -164,7 +188,7 @@ impl std::fmt::Display for Gate {
         match self {
             Gate::Quintic { width } => write!(f, "quintic, width {width}"),
             Gate::RaisedCosine { width } => write!(f, "raised cosine, width {width}"),
-            Gate::Threshold => write!(f, "threshold"),
+            Gate::Threshold { at } => write!(f, "threshold at {at}"),
         }
     }
 }
@@ -286,8 +310,20 @@ mod tests {
 
     #[test]
     fn threshold_sends_nothing_before_the_spike() {
-        assert_eq!(Gate::Threshold.charge(0.999), 0.0);
-        assert_eq!(Gate::Threshold.density(0.999), 0.0);
+        let spike = Gate::Threshold { at: 1.0 };
+        assert_eq!(spike.charge(0.999), 0.0);
+        assert_eq!(spike.density(0.999), 0.0);
+    }
+
+    #[test]
+    fn narrow_gates_become_thresholds_in_the_middle() {
+        for gate in gates() {
+            let threshold = gate.threshold_triggered();
+            let middle = 1.0 - 0.5 * gate.width();
+            assert_eq!((threshold.charge(middle - 1e-9), threshold.charge(middle + 1e-9)), (0.0, 1.0), "{gate}");
+            assert!((gate.charge(middle) - 0.5).abs() < 1e-14, "{gate}");
+            assert_eq!(threshold.threshold_triggered(), threshold);
+        }
     }
 
     #[test]
@@ -295,6 +331,8 @@ mod tests {
         for width in [0.0, -0.1, 1.5, f64::NAN] {
             let message = Gate::Quintic { width }.check().unwrap_err().to_string();
             assert!(message.contains("gate width"), "{message}");
+            let message = Gate::Threshold { at: width }.check().unwrap_err().to_string();
+            assert!(message.contains("gate threshold"), "{message}");
         }
     }
 }

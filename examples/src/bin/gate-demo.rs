@@ -106,7 +106,7 @@ fn sum(charges: &[f32]) -> f64 {
 fn demonstrate(args: &Args) -> Result<(), Stop> {
     let device = args.device.device()?;
     let gated = neuron(Gate::Quintic { width: args.width }, args.dt, &device)?;
-    let triggered = neuron(Gate::Threshold, args.dt, &device)?;
+    let triggered = neuron(Gate::Threshold { at: 1.0 }, args.dt, &device)?;
     let folder = Folder::make(&args.out)?;
     let heights = [
         ("below the zone", 0.9 * (1.0 - args.width)),

@@ -4,7 +4,6 @@ use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::learned::{Change, Learned};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_plot::{Curve, Curves, Scale, curves};
-use burn_spiking_tasks::TrialBatch;
 use clap::Parser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,8 @@ use std::process::ExitCode;
 /// Judges the networks of finished runs of autoencoder and delayed-xor in finer steps, with narrower gates down to threshold-triggered
 /// spikes, in double precision, and with noise in their initial potentials; then trains them on while the gate narrows, and judges
 /// them with threshold-triggered spikes again. Writes robustness.json and robustness.png into each run's folder. Ctrl-C stops in good
-/// order, and the same command goes on.
+/// order, and the same command goes on. A synapse is threshold-triggered in the middle of its gate's active zone, which is what the
+/// gate becomes if it is narrowed about it, or by the spike, at the zone's end, half the zone's time later.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -77,10 +77,22 @@ struct Report {
     score: &'static str,
     /// What was changed, and the score.
     changes: Vec<(String, f64)>,
-    /// After training on: width, score at that width, score with threshold-triggered spikes.
-    narrowed: Vec<(f64, f64, f64)>,
-    /// With threshold-triggered spikes and a readout fitted to them: of the network as trained, and of that trained on.
-    fitted: Vec<f64>,
+    /// After training on.
+    narrowed: Vec<Narrowed>,
+}
+
+/// A network trained on with a narrower gate.
+#[derive(Serialize)]
+struct Narrowed {
+    width: f64,
+    /// Steps for one of the run's.
+    steps_in_one: usize,
+    /// The score with that gate.
+    gate: f64,
+    /// The score with synapses that are triggered in the middle of its active zone.
+    middle: f64,
+    /// The score with synapses that are triggered by the spike.
+    spike: f64,
 }
 
 fn main() -> ExitCode {
@@ -109,20 +121,14 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
     let test = learned.test(&device)?;
     let narrower = SHARES.map(Change::Narrower);
     let changes = [Change::None, Change::Finer(2), Change::Finer(5), Change::Double].into_iter();
-    let changes = changes.chain([0.01, 0.03, 0.1].map(Change::Noise)).chain(narrower).chain([Change::Threshold]);
-    let mut report =
-        Report { score: learned.score_name(), changes: Vec::new(), narrowed: Vec::new(), fitted: Vec::new() };
+    let changes =
+        changes.chain([0.01, 0.03, 0.1].map(Change::Noise)).chain(narrower).chain([Change::Middle, Change::Spike]);
+    let mut report = Report { score: learned.score_name(), changes: Vec::new(), narrowed: Vec::new() };
     for change in changes {
         let score = learned.score(&test, change)?.value();
         println!("{:<24} {} {score:.4}", change.to_string(), report.score);
         report.changes.push((change.to_string(), score));
     }
-    let fitted = |learned: &Learned, test: &[TrialBatch]| -> Result<f64, String> {
-        let score = learned.with_fitted_readout(&device)?.score(test, Change::None)?.value();
-        println!("threshold-triggered, readout fitted to it: {} {score:.4}", learned.score_name());
-        Ok(score)
-    };
-    report.fitted.push(fitted(&learned, &test)?);
     if args.no_training {
         return Ok(report);
     }
@@ -146,15 +152,16 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
         for at in 0..args.tries {
             let folder = folder.join(format!("width-{width:.4}-{at}"));
             learned = learned.trained_on(&folder, width, args.iterations as usize, args.rate)?;
-            let [here, threshold] = [Change::None, Change::Threshold].map(|change| learned.score(&test, change));
-            let (here, threshold) = (here?.value(), threshold?.value());
+            let score = |change| -> Result<f64, String> { Ok(learned.score(&test, change)?.value()) };
+            let (gate, middle, spike) = (score(Change::None)?, score(Change::Middle)?, score(Change::Spike)?);
             println!(
-                "trained on at width {width:.4}, dt/{parts}: {} {here:.4}, threshold-triggered {threshold:.4}",
+                "trained on at width {width:.4}, dt/{parts}: {} {gate:.4}, triggered in the middle {middle:.4}, by the spike \
+                 {spike:.4}",
                 report.score
             );
             let enough = reached(learned.score(&validation, Change::None)?.value());
             if enough || at + 1 == args.tries {
-                narrowed.push((width, here, threshold));
+                narrowed.push(Narrowed { width, steps_in_one: parts, gate, middle, spike });
             }
             if enough {
                 break;
@@ -163,7 +170,6 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
         width *= args.narrower;
     }
     report.narrowed = narrowed;
-    report.fitted.push(fitted(&learned, &test)?);
     Ok(report)
 }
 
@@ -173,19 +179,16 @@ fn draw(run: &Path, report: &Report) -> Result<(), String> {
         return Ok(());
     }
     let line = |name: &str, points: Vec<(f64, f64)>| Curve { name: name.into(), points, reference: false };
-    let of = |pick: fn(&(f64, f64, f64)) -> f64| report.narrowed.iter().map(|at| (at.0, pick(at))).collect();
-    let threshold = report.changes.last().map_or(f64::NAN, |(_, score)| *score);
-    let ends = [report.narrowed[0].0, report.narrowed[report.narrowed.len() - 1].0];
-    let before = ends.map(|width| (width, threshold)).to_vec();
+    let of = |pick: fn(&Narrowed) -> f64| report.narrowed.iter().map(|at| (at.width, pick(at))).collect();
     let panel = Curves {
         x: "width of the gate trained at".into(),
         y: report.score.into(),
         x_scale: Scale::Log,
         y_scale: if report.score == "accuracy" { Scale::Linear } else { Scale::Log },
         lines: vec![
-            Curve { name: "threshold-triggered, not trained on".into(), points: before, reference: true },
-            line("at that width", of(|at| at.1)),
-            line("threshold-triggered", of(|at| at.2)),
+            line("with that gate", of(|at| at.gate)),
+            line("triggered in its middle", of(|at| at.middle)),
+            line("triggered by the spike", of(|at| at.spike)),
         ],
     };
     let title = "Trained on while the gate narrows";
@@ -203,20 +206,14 @@ fn print_table(args: &Args, reports: &[Report]) {
             .collect();
         println!("| {change} | {} |", cells.join(" | "));
     }
-    let fitted = |at: usize| -> String {
-        let cells =
-            reports.iter().map(|report| report.fitted.get(at).map_or("-".into(), |score| format!("{score:.4}")));
-        cells.collect::<Vec<_>>().join(" | ")
-    };
-    println!("| threshold-triggered, readout fitted to it | {} |", fitted(0));
     if !args.no_training {
-        let last = |pick: fn(&(f64, f64, f64)) -> f64| -> String {
+        let last = |pick: fn(&Narrowed) -> f64| -> String {
             let cells =
                 reports.iter().map(|report| report.narrowed.last().map_or("-".into(), |at| format!("{:.4}", pick(at))));
             cells.collect::<Vec<_>>().join(" | ")
         };
-        println!("| trained on to width x {} | {} |", args.last, last(|at| at.1));
-        println!("| the same, threshold-triggered | {} |", last(|at| at.2));
-        println!("| the same, readout fitted to it | {} |", fitted(1));
+        println!("| trained on to width x {} | {} |", args.last, last(|at| at.gate));
+        println!("| the same, triggered in the middle | {} |", last(|at| at.middle));
+        println!("| the same, triggered by the spike | {} |", last(|at| at.spike));
     }
 }

@@ -208,8 +208,8 @@ macro_rules! by_gate {
                 let $shape = Gate::RaisedCosine { width };
                 $body
             }
-            Gate::Threshold => {
-                let $shape = Gate::Threshold;
+            Gate::Threshold { at } => {
+                let $shape = Gate::Threshold { at };
                 $body
             }
         }
