@@ -313,10 +313,8 @@ impl<'a, T: Real> Sample<'a, T> {
             } else {
                 open_channels.clear();
                 for input in input.chunks_exact(channels) {
-                    open_channels.append(|list| {
-                        append_open(list, input);
-                        Chosen::Listed
-                    });
+                    append_open(open_channels.members(), input);
+                    open_channels.end(Chosen::Listed);
                 }
                 gradient.add_outer::<S>(length, |at| open_channels.of(at, &[]), factors, one, &segment.q);
             }

@@ -20,10 +20,15 @@ impl Lists {
         self.ends.clear();
     }
 
-    /// Appends the next step's list.
+    /// Where the next step's list is appended. A function that appends would be compiled by itself, without the processor's vectors.
     #[inline(always)]
-    pub(super) fn append(&mut self, list: impl FnOnce(&mut Vec<u32>) -> Chosen) {
-        let chosen = list(&mut self.members);
+    pub(super) fn members(&mut self) -> &mut Vec<u32> {
+        &mut self.members
+    }
+
+    /// Ends the list of a step.
+    #[inline(always)]
+    pub(super) fn end(&mut self, chosen: Chosen) {
         self.ends.push((self.members.len(), chosen));
     }
 

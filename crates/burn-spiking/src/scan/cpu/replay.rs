@@ -145,7 +145,8 @@ impl<T: Real> Replay<T> {
         dynamics.settle_with_density::<S>((&mut state.v, &mut state.sent), charge, density);
         let charge = segment.charge.row(at);
         let densities = (segment.density.row(at), segment.density.row(at + 1));
-        segment.active.append(|list| rows::active::<S, T>(list, n, charge, densities.0, densities.1));
+        let chosen = rows::active::<S, T>(segment.active.members(), n, charge, densities.0, densities.1);
+        segment.active.end(chosen);
         if let Some(constants) = &mut segment.constants {
             let (after, di) = (&*state.v, segment.di.row(at));
             dynamics.slope_by_tau::<S>((after, &space.i, di), constants.by_tau.row_mut(at));

@@ -316,8 +316,7 @@ pub(super) enum Chosen {
 /// Appends the neurons below `n` for which a row is not 0.
 #[inline(always)]
 pub(super) fn nonzero<S: Simd, T: Real>(list: &mut Vec<u32>, n: usize, row: &[T]) -> Chosen {
-    let row = blocks(row);
-    collect(list, n, |block| bits_of_nonzero::<S, T, 1>([&row[block]]))
+    collect::<S, T, 1>(list, n, [row])
 }
 
 /// Appends the active neurons below `n`: those whose ΔQ, g(v) or g(vpre) is not 0.
@@ -329,8 +328,7 @@ pub(super) fn active<S: Simd, T: Real>(
     density: &[T],
     density_after: &[T],
 ) -> Chosen {
-    let (charge, before, after) = (blocks(charge), blocks(density), blocks(density_after));
-    collect(list, n, |block| bits_of_nonzero::<S, T, 3>([&charge[block], &before[block], &after[block]]))
+    collect::<S, T, 3>(list, n, [charge, density, density_after])
 }
 
 #[inline(always)]
@@ -356,9 +354,13 @@ const SET_BITS: [[u8; 8]; 256] = {
     of_bytes
 };
 
-/// Appends the neurons below `n` whose bits are set, unless all are.
+/// Appends the neurons below `n` for which any of the rows is not 0, unless it is so for all.
 #[inline(always)]
-fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) -> Chosen {
+fn collect<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows: [&[T]; R]) -> Chosen {
+    let mut of_row = [blocks(rows[0]); R];
+    for r in 1..R {
+        of_row[r] = blocks(rows[r]);
+    }
     let start = list.len();
     list.reserve(padded(n));
     let room = &mut list.spare_capacity_mut()[..padded(n)];
@@ -367,7 +369,11 @@ fn collect(list: &mut Vec<u32>, n: usize, bits_of: impl Fn(usize) -> u32) -> Cho
         // The padding beyond n has no weights.
         let left = n - block * BLOCK;
         let within = if left < BLOCK { (1 << left) - 1 } else { u32::MAX };
-        let bits = bits_of(block) & within;
+        let mut joined = [&of_row[0][block]; R];
+        for r in 1..R {
+            joined[r] = &of_row[r][block];
+        }
+        let bits = bits_of_nonzero::<S, T, R>(joined) & within;
         // Eight are written for each byte, whatever it is, and those that are too many written over by the next: where a loop over
         // the set bits ends is a branch that the processor cannot foresee.
         for half in [0, 8] {
