@@ -32,8 +32,8 @@ fn neurons() -> [Neuron; 5] {
     ]
 }
 
-/// A run under a steady current, dt and neuron as given: the charge of one neuron in each step, and its last potential.
-fn steady_charges(neuron: Neuron, dt: f64, gate: Gate, dtype: DType, body: Body) -> (Vec<f64>, f64) {
+/// A run of so many ms under a steady current, dt and neuron as given: the charge of one neuron in each step, and its last potential.
+fn steady_charges(neuron: Neuron, (duration, dt): (f64, f64), gate: Gate, dtype: DType, body: Body) -> (Vec<f64>, f64) {
     let device = &devices()[0];
     let mut layer = SpikingRnnConfig::new(1, 1)
         .with_neuron(neuron)
@@ -44,7 +44,7 @@ fn steady_charges(neuron: Neuron, dt: f64, gate: Gate, dtype: DType, body: Body)
         .unwrap()
         .with_body(body);
     layer.input = layer.input.map(|u| u.ones_like());
-    let steps = (400.0 / dt) as usize;
+    let steps = (duration / dt) as usize;
     let input = Tensor::<3>::full([1, steps, 1], 0.9, (device, dtype));
     // From 0: the gate is shut there.
     let state = SpikingState::at(Tensor::zeros([1, 1], (device, dtype)), 1);
@@ -55,7 +55,7 @@ fn steady_charges(neuron: Neuron, dt: f64, gate: Gate, dtype: DType, body: Body)
 
 /// The same: the total charge, and what of it a spike has sent that was not over.
 fn steady_run(neuron: Neuron, dt: f64, gate: Gate, dtype: DType) -> (f64, f64) {
-    let (charge, last_v) = steady_charges(neuron, dt, gate, dtype, Body::Kernel);
+    let (charge, last_v) = steady_charges(neuron, (400.0, dt), gate, dtype, Body::Kernel);
     (charge.iter().sum(), gate.charge(last_v))
 }
 
@@ -89,10 +89,11 @@ fn threshold_gate_sends_whole_spikes() {
 #[test]
 fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
     const SPIKES: f64 = 8.0;
-    let dt = 0.01;
+    let dt = 0.02;
     // When a spike sends its charge, on the average over the first spikes.
     let mean_time = |neuron: &Neuron, gate, body| -> f64 {
-        let (charges, _) = steady_charges(neuron.clone(), dt, gate, DType::F64, body);
+        let (charges, _) = steady_charges(neuron.clone(), (40.0, dt), gate, DType::F64, body);
+        assert!(charges.iter().sum::<f64>() > SPIKES, "{neuron}");
         let mut sent = 0.0;
         let times = charges.iter().enumerate().map(|(t, charge)| {
             let before = f64::min(sent, SPIKES);

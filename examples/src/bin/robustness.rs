@@ -25,17 +25,17 @@ struct Args {
     iterations: u32,
     /// Trainings at a width, at most; fewer if the first width's score is reached again, to within a hundredth of an accuracy
     /// or a fifth of an error
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     tries: u32,
     /// Each width is this share of the one before
     #[arg(long, default_value_t = 0.8, value_parser = share)]
     narrower: f64,
     /// The last width trained at, as a share of the first
-    #[arg(long, default_value_t = 0.03, value_parser = share)]
+    #[arg(long, default_value_t = 0.1, value_parser = share)]
     last: f64,
     /// Train with narrow gates in so many steps for one of the run's, in proportion more the narrower the gate, and judge in them what was
-    /// trained so: in a long step a neuron passes a narrow gate unseen
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    /// trained so: in a long step a neuron passes a narrow gate unseen. 1 keeps the run's steps
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     finer: u16,
     /// The width below which a gate is narrow for --finer, as a share of the first; at it there are --finer steps
     #[arg(long, default_value_t = 0.25, value_parser = share)]
