@@ -88,11 +88,11 @@ fn threshold_gate_sends_whole_spikes() {
 
 #[test]
 fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
-    const SPIKES: f64 = 8.0;
-    let dt = 0.02;
+    const SPIKES: f64 = 6.0;
+    let dt = 0.1;
     // When a spike sends its charge, on the average over the first spikes.
     let mean_time = |neuron: &Neuron, gate, body| -> f64 {
-        let (charges, _) = steady_charges(neuron.clone(), (40.0, dt), gate, DType::F64, body);
+        let (charges, _) = steady_charges(neuron.clone(), (400.0, dt), gate, DType::F64, body);
         assert!(charges.iter().sum::<f64>() > SPIKES, "{neuron}");
         let mut sent = 0.0;
         let times = charges.iter().enumerate().map(|(t, charge)| {
