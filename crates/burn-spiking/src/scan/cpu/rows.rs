@@ -365,11 +365,11 @@ fn collect<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows
     list.reserve(padded(n));
     let room = &mut list.spare_capacity_mut()[..padded(n)];
     let mut count = 0;
-    for block in 0..n.div_ceil(BLOCK) {
+    for (block, of_first) in blocks(&rows[0][..padded(n)]).iter().enumerate() {
         // The padding beyond n has no weights.
         let left = n - block * BLOCK;
         let within = if left < BLOCK { (1 << left) - 1 } else { u32::MAX };
-        let mut joined = [&of_row[0][block]; R];
+        let mut joined = [of_first; R];
         for r in 1..R {
             joined[r] = &of_row[r][block];
         }
