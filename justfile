@@ -54,8 +54,8 @@ test:
     cargo test --workspace
 
 # The gradient checks on many random networks.
-test-long draws="3000":
-    GRADIENT_DRAWS={{draws}} cargo test -p burn-spiking-tests --test gradients -- --nocapture
+test-long draws="10000":
+    GRADIENT_DRAWS={{draws}} cargo test -p burn-spiking-tests --test gradients --test networks -- --nocapture
 
 # Everything that must hold before a change lands.
 ci:

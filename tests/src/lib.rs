@@ -214,6 +214,14 @@ pub fn crowds() -> impl Strategy<Value = Draw> {
     draws_of(gates(0.6), 9_usize..=21, 1_usize..=5, 32_usize..=50)
 }
 
+/// QIF networks so large and of gates so narrow that the kernel computes charges for those neurons alone that have some to send.
+pub fn sparse_crowds() -> impl Strategy<Value = Draw> {
+    let gates = gates(0.05).prop_map(|gate| gate.with_width(gate.width() * 0.3));
+    draws_of(gates, 1_usize..=2, 2_usize..=8, 66_usize..=100).prop_filter("QIF neurons of one kind", |draw| {
+        matches!(draw.plan.neuron, Neuron::Qif { .. }) && draw.plan.each.is_none()
+    })
+}
+
 fn draws_of(
     gates: impl Strategy<Value = Gate>,
     batch: impl Strategy<Value = usize>,

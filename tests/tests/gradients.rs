@@ -7,7 +7,7 @@ use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Flow;
 use burn_spiking::number::Number;
 use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, SpikingRnnConfig};
-use burn_spiking_tests::{Draw, OwnQif, OwnQifFlow, crowds, devices, draws};
+use burn_spiking_tests::{Draw, OwnQif, OwnQifFlow, crowds, devices, draws, sparse_crowds};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -90,6 +90,46 @@ fn samples_side_by_side_are_what_they_are_alone() {
         several += (draw.plan.weight_planes() > 1) as usize;
     }
     assert!(crowded >= 10 && several >= 5, "{crowded}, {several} draws of 40");
+}
+
+/// QIF neurons behind narrow gates are run by their voltages.
+#[test]
+fn charges_of_a_few_neurons_are_what_they_are_among_all() {
+    let device = &devices()[0];
+    let (mut few, mut two_lists, mut many) = (0, 0, 0);
+    for (at, draw) in sample_of(sparse_crowds(), 30).enumerate() {
+        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        let charge: Vec<f64> = draw.run(device).charge.expect("asked for").into_data().iter::<f64>().collect();
+        let senders = charge.chunks(draw.neurons).map(|step| step.iter().filter(|&&q| q != 0.0).count());
+        for senders in senders {
+            few += (1..=16).contains(&senders) as usize;
+            two_lists += (17..=draw.neurons / 4).contains(&senders) as usize;
+            many += (senders > draw.neurons / 4) as usize;
+        }
+    }
+    assert!(few >= 10 && two_lists >= 5 && many >= 20, "steps: {few}, {two_lists}, {many}");
+}
+
+/// A potential below the reset has no voltage of its own; one at the threshold spikes at once.
+#[test]
+fn neurons_may_start_anywhere() {
+    let device = &devices()[0];
+    let narrow = |draw: &Draw| matches!(draw.plan.neuron, Neuron::Qif { .. }) && draw.plan.gate.width() < 0.5;
+    let mut found = 0;
+    for (at, mut draw) in sample(300).filter(narrow).enumerate() {
+        for (n, v0) in draw.inputs.v0.iter_mut().enumerate() {
+            *v0 = [*v0, 0.0, -0.3, 1.0][(at + n) % 4];
+        }
+        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+        // The reset itself is where a voltage is infinite.
+        draw.inputs.v0.fill(0.0);
+        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        assert!(distance <= NEAR_ROUNDING, "draw {at}, from the reset: {distance:e} for {:?}", draw.plan);
+        found += 1;
+    }
+    assert!(found >= 10, "{found} draws of 300");
 }
 
 #[test]

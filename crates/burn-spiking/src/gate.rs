@@ -61,7 +61,7 @@ impl Gate {
         match self {
             Gate::Quintic { .. } => Gate::Quintic { width },
             Gate::RaisedCosine { .. } => Gate::RaisedCosine { width },
-            &Gate::Threshold { at } => Gate::Threshold { at },
+            Gate::Threshold { .. } => *self,
         }
     }
 
@@ -76,7 +76,7 @@ impl Gate {
     pub fn threshold_triggered(&self) -> Self {
         match self {
             Gate::Quintic { width } | Gate::RaisedCosine { width } => Gate::Threshold { at: 1.0 - 0.5 * width },
-            &Gate::Threshold { at } => Gate::Threshold { at },
+            Gate::Threshold { .. } => *self,
         }
     }
 
@@ -141,8 +141,8 @@ impl<C> GateOn<'_, C> {
         C: Constant<X>,
     {
         match self {
-            GateOn::Quintic(zone) => quintic::charge(v, *zone),
-            GateOn::RaisedCosine(zone) => raised_cosine::charge(v, *zone),
+            GateOn::Quintic(zone) => quintic::charge(zone.way(v)),
+            GateOn::RaisedCosine(zone) => raised_cosine::charge(zone.way(v)),
             GateOn::Threshold(at) => X::select(&v.below(*at), v.zero(), v.one()),
         }
     }
@@ -154,9 +154,22 @@ impl<C> GateOn<'_, C> {
         C: Constant<X>,
     {
         match self {
-            GateOn::Quintic(zone) => quintic::density(v, *zone),
-            GateOn::RaisedCosine(zone) => raised_cosine::density(v, *zone),
+            GateOn::Quintic(zone) => quintic::density(zone.way(v), *zone),
+            GateOn::RaisedCosine(zone) => raised_cosine::density(zone.way(v), *zone),
             GateOn::Threshold(_) => v.zero(),
+        }
+    }
+
+    /// G and g from u, the way through the active zone; of gates that have one.
+    #[inline(always)]
+    pub(crate) fn on_the_way<X: Number>(&self, u: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        match self {
+            GateOn::Quintic(zone) => (quintic::charge(u.clone()), quintic::density(u, *zone)),
+            GateOn::RaisedCosine(zone) => (raised_cosine::charge(u.clone()), raised_cosine::density(u, *zone)),
+            GateOn::Threshold(_) => (u.zero(), u.zero()),
         }
     }
 
@@ -219,7 +232,7 @@ impl<C> Zone<C> {
 
     /// The way through the active zone, from 0 to 1.
     #[inline(always)]
-    fn way<X: Number>(&self, v: X) -> X
+    pub(crate) fn way<X: Number>(&self, v: X) -> X
     where
         C: Constant<X>,
     {
@@ -231,15 +244,13 @@ mod quintic {
     use super::*;
 
     #[inline(always)]
-    pub(super) fn charge<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
-        let u = zone.way(v);
+    pub(super) fn charge<X: Number>(u: X) -> X {
         let shape = u.clone().times(6.0).plus(-15.0) * u.clone();
         u.clone() * u.clone() * u * shape.plus(10.0)
     }
 
     #[inline(always)]
-    pub(super) fn density<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
-        let u = zone.way(v);
+    pub(super) fn density<X: Number, C: Constant<X>>(u: X, zone: &Zone<C>) -> X {
         let bump = u.clone() * (-u).plus(1.0);
         bump.clone() * zone.inverse.scaled(30.0).multiply(bump)
     }
@@ -249,15 +260,13 @@ mod raised_cosine {
     use super::*;
 
     #[inline(always)]
-    pub(super) fn charge<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
-        let u = zone.way(v);
+    pub(super) fn charge<X: Number>(u: X) -> X {
         let (sin, _) = u.clone().times(2.0).sin_cos_pi();
         u - sin.times(0.5 / PI)
     }
 
     #[inline(always)]
-    pub(super) fn density<X: Number, C: Constant<X>>(v: X, zone: &Zone<C>) -> X {
-        let u = zone.way(v);
+    pub(super) fn density<X: Number, C: Constant<X>>(u: X, zone: &Zone<C>) -> X {
         let (_, cos) = u.times(2.0).sin_cos_pi();
         zone.inverse.multiply((-cos).plus(1.0))
     }

@@ -221,7 +221,7 @@ const ATAN_PI_SINGLE: [f64; 6] = [
 ];
 
 /// atan(x) for |x| up to here needs no reduction: tan π/8.
-const SLIGHT: f64 = 0.414_213_56;
+pub(crate) const SLIGHT: f64 = 0.414_213_56;
 
 /// (sin πx, cos πx) for any x.
 #[inline(always)]
@@ -246,7 +246,7 @@ pub(crate) fn half_turn_sin_cos_pi<X: Float>(x: X) -> (X, X) {
 
 /// atan(t)/π for |t| ≤ tan π/8.
 #[inline(always)]
-fn slight_atan_pi<X: Float>(t: X) -> X {
+pub(crate) fn slight_atan_pi<X: Float>(t: X) -> X {
     let square = t * t;
     t * if t.is_double() { square.polynomial(&ATAN_PI) } else { square.polynomial(&ATAN_PI_SINGLE) }
 }

@@ -22,6 +22,8 @@
 //!
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
+pub(crate) mod voltage;
+
 use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
 use super::{Flow, FlowOn, NeuronModel};
 use crate::error::{ConfigError, positive};

@@ -202,12 +202,23 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// The error current that the cost puts on the charges themselves.
+    /// μ_t but for what comes back through the weights: the error current that the cost puts on the charges, and that of the traces.
     #[inline(always)]
-    fn start_errors(&mut self, inputs: &Inputs<'_, T>, n: usize, t: usize) {
-        match inputs.charge {
-            Some(d_charge) => self.mu[..n].copy_from_slice(&d_charge[t * n..(t + 1) * n]),
-            None => self.mu.fill(T::default()),
+    fn start_errors<S: Simd>(&mut self, network: &Network<'_, T>, inputs: &Inputs<'_, T>, t: usize) {
+        let (n, Self { d, mu, .. }) = (network.neurons, self);
+        let mut jumps = network.synapses.iter().zip(d).map(|(synapse, d)| (T::of(synapse.jump), &**d));
+        match (inputs.charge, jumps.next()) {
+            (Some(d_charge), first) => {
+                mu[..n].copy_from_slice(&d_charge[t * n..(t + 1) * n]);
+                if let Some((jump, d)) = first {
+                    rows::add_scaled::<S, T>(mu, jump, d);
+                }
+            }
+            (None, Some((jump, d))) => rows::scaled::<S, T>(mu, jump, d),
+            (None, None) => mu.fill(T::default()),
+        }
+        for (jump, d) in jumps {
+            rows::add_scaled::<S, T>(mu, jump, d);
         }
     }
 
@@ -221,19 +232,16 @@ impl<'a, T: Real> Sample<'a, T> {
         at: usize,
         t: usize,
     ) {
-        self.start_errors(inputs, network.neurons, t);
+        self.start_errors::<S>(network, inputs, t);
         let crowded = crowded(network, segment, at);
-        let Self { d, mu, .. } = self;
+        let mu = &mut self.mu;
         let active = segment.active.of(at, &network.everyone);
-        for (k, synapse) in network.synapses.iter().enumerate() {
-            let jump = T::of(synapse.jump);
-            rows::add_scaled::<S, T>(mu, jump, &d[k]);
-            if let Some(plane) = synapse.weights {
-                let (weights, p) = (&network.weights[plane], segment.p[plane].row(at));
-                match crowded {
-                    true => weights.transposed().send::<S>(&network.everyone, p, jump, T::of(1.0), mu),
-                    false => weights.rows.gather::<S>(active, p, jump, mu),
-                }
+        for (k, plane) in network.recurrent() {
+            let jump = T::of(network.synapses[k].jump);
+            let (weights, p) = (&network.weights[plane], segment.p[plane].row(at));
+            match crowded {
+                true => weights.transposed().send::<S>(&network.everyone, p, jump, T::of(1.0), mu),
+                false => weights.rows.gather::<S>(active, p, jump, mu),
             }
         }
     }
@@ -361,7 +369,7 @@ impl<'a, T: Real> Sample<'a, T> {
                 if let Some(gradient) = sums.weights.get_mut(plane) {
                     let s0 = Row::of(&inputs.s0[k * n..(k + 1) * n]);
                     let mut list = Vec::new();
-                    let senders = match rows::nonzero::<S, T>(&mut list, n, &s0) {
+                    let senders = match rows::nonzero::<S, T, 1>(&mut list, n, [&*s0]) {
                         Chosen::Everyone => &network.everyone,
                         Chosen::Listed => &list,
                     };
@@ -495,23 +503,18 @@ impl<T: Real> BackTask<'_, '_, '_, T> {
             return;
         }
         for (sample, inputs) in samples.iter_mut().zip(*inputs) {
-            sample.start_errors(inputs, network.neurons, t);
+            sample.start_errors::<S>(network, inputs, t);
         }
-        for (k, synapse) in network.synapses.iter().enumerate() {
-            let jump = T::of(synapse.jump);
-            for sample in samples.iter_mut() {
-                rows::add_scaled::<S, T>(&mut sample.mu, jump, &sample.d[k]);
+        for (k, plane) in network.recurrent() {
+            let jump = T::of(network.synapses[k].jump);
+            for (r, (sample, replay)) in samples.iter().zip(replays.iter()).enumerate() {
+                rows::scaled::<S, T>(together.factors.row_mut(r), jump, replay.segment.p[plane].row(at));
+                together.sums.row_mut(r).copy_from_slice(&sample.mu);
             }
-            if let Some(plane) = synapse.weights {
-                for (r, (sample, replay)) in samples.iter().zip(replays.iter()).enumerate() {
-                    rows::scaled::<S, T>(together.factors.row_mut(r), jump, replay.segment.p[plane].row(at));
-                    together.sums.row_mut(r).copy_from_slice(&sample.mu);
-                }
-                let weights = network.weights[plane].transposed();
-                weights.send_together::<S>(count, &together.factors, &mut together.sums);
-                for (r, sample) in samples.iter_mut().enumerate() {
-                    sample.mu.copy_from_slice(together.sums.row(r));
-                }
+            let weights = network.weights[plane].transposed();
+            weights.send_together::<S>(count, &together.factors, &mut together.sums);
+            for (r, sample) in samples.iter_mut().enumerate() {
+                sample.mu.copy_from_slice(together.sums.row(r));
             }
         }
     }

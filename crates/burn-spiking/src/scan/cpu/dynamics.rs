@@ -1,6 +1,6 @@
 //! Rows of neurons with their gates: all of one kind and width, or each with a τ_v and a width of its own.
 
-use super::rows::{self, Row, lanes, lanes_mut};
+use super::rows::{self, Chosen, Row, lanes, lanes_mut};
 use crate::gate::{Gate, Zone};
 use crate::lanes::Lanes;
 use crate::neuron::eif::EifFlow;
@@ -14,8 +14,49 @@ use crate::number::{Number, Own, Real};
 use crate::scan::ScanPlan;
 use macerator::Simd;
 
-/// What the kernel asks of neurons and gates, a padded row at a time.
+/// What the kernel asks of neurons and gates, a padded row at a time. The form in which a row holds the potentials is theirs.
 pub(crate) trait Dynamics<T: Real>: Sync {
+    /// Takes potentials in; `held` has them.
+    fn hold<S: Simd>(&self, held: &mut [T]);
+    /// v. The room is for those that hold something else.
+    fn potentials<'a, S: Simd>(&self, held: &'a [T], room: &'a mut [T]) -> &'a [T];
+    /// A step with currents `i`. Appends the neurons below `n` that sent some charge.
+    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> Chosen;
+    /// The same step, with (∂φ/∂v, ∂φ/∂I) and the gates (g(v_t), g(v_{t+1})), of which the second are written. Appends the active
+    /// neurons.
+    fn step_with_slopes<S: Simd>(
+        &self,
+        n: usize,
+        neurons: Neurons<'_, T>,
+        i: &[T],
+        slopes: (&mut [T], &mut [T]),
+        densities: (&[T], &mut [T]),
+        active: &mut Vec<u32>,
+    ) -> Chosen;
+    /// ∂φ/∂τ_v from the potentials held after the step, I_t and ∂φ/∂I.
+    fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
+    /// G(v).
+    fn charge<S: Simd>(&self, held: &[T], sent: &mut [T]);
+    /// g(v).
+    fn density<S: Simd>(&self, held: &[T], density: &mut [T]);
+    /// ∂G/∂w at v.
+    fn charge_by_width<S: Simd>(&self, held: &[T], out: &mut [T]);
+}
+
+/// Rows of neurons before a step, and then after it.
+pub(crate) struct Neurons<'a, T> {
+    /// v, in the form of the dynamics.
+    pub(super) held: &'a mut Row<T>,
+    /// Where the new ones are made.
+    pub(super) room: &'a mut Row<T>,
+    /// G(v).
+    pub(super) sent: &'a mut [T],
+    /// ΔQ of the step.
+    pub(super) charge: &'a mut [T],
+}
+
+/// What [`Potentials`] ask of neurons and gates.
+pub(crate) trait ByPotential<T: Real>: Sync {
     /// φ(v, I).
     fn phi<S: Simd>(&self, potentials_and_currents: (&[T], &[T]), vpre: &mut [T]);
     /// φ, and (∂φ/∂v, ∂φ/∂I).
@@ -25,18 +66,77 @@ pub(crate) trait Dynamics<T: Real>: Sync {
         vpre: &mut [T],
         slopes: (&mut [T], &mut [T]),
     );
-    /// ∂φ/∂τ_v from v_{t+1}, I_t and ∂φ/∂I.
-    fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
-    /// G(v).
-    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]);
-    /// g(v).
-    fn density<S: Simd>(&self, v: &[T], density: &mut [T]);
-    /// ∂G/∂w at v.
-    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]);
     /// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
     fn settle<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]);
     /// The same, and g(v_{t+1}).
     fn settle_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]);
+    /// [`Dynamics::slope_by_tau`].
+    fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
+    /// [`Dynamics::charge`].
+    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]);
+    /// [`Dynamics::density`].
+    fn density<S: Simd>(&self, v: &[T], density: &mut [T]);
+    /// [`Dynamics::charge_by_width`].
+    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]);
+}
+
+/// Dynamics whose rows hold v itself.
+pub(crate) struct Potentials<D>(D);
+
+impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
+    #[inline(always)]
+    fn hold<S: Simd>(&self, _held: &mut [T]) {}
+
+    #[inline(always)]
+    fn potentials<'a, S: Simd>(&self, held: &'a [T], _room: &'a mut [T]) -> &'a [T] {
+        held
+    }
+
+    #[inline(always)]
+    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> Chosen {
+        let Neurons { held, room, sent, charge } = neurons;
+        self.0.phi::<S>((held, i), room);
+        std::mem::swap(held, room);
+        self.0.settle::<S>(held, sent, charge);
+        rows::nonzero::<S, T, 1>(senders, n, [charge])
+    }
+
+    #[inline(always)]
+    fn step_with_slopes<S: Simd>(
+        &self,
+        n: usize,
+        neurons: Neurons<'_, T>,
+        i: &[T],
+        slopes: (&mut [T], &mut [T]),
+        (before, after): (&[T], &mut [T]),
+        active: &mut Vec<u32>,
+    ) -> Chosen {
+        let Neurons { held, room, sent, charge } = neurons;
+        self.0.phi_and_slopes::<S>((held, i), room, slopes);
+        std::mem::swap(held, room);
+        self.0.settle_with_density::<S>((held, sent), charge, after);
+        rows::nonzero::<S, T, 3>(active, n, [charge, before, after])
+    }
+
+    #[inline(always)]
+    fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]) {
+        ByPotential::slope_by_tau::<S>(&self.0, at, out);
+    }
+
+    #[inline(always)]
+    fn charge<S: Simd>(&self, held: &[T], sent: &mut [T]) {
+        ByPotential::charge::<S>(&self.0, held, sent);
+    }
+
+    #[inline(always)]
+    fn density<S: Simd>(&self, held: &[T], density: &mut [T]) {
+        ByPotential::density::<S>(&self.0, held, density);
+    }
+
+    #[inline(always)]
+    fn charge_by_width<S: Simd>(&self, held: &[T], out: &mut [T]) {
+        ByPotential::charge_by_width::<S>(&self.0, held, out);
+    }
 }
 
 /// Neurons of one flow, with gates of one width.
@@ -48,8 +148,8 @@ pub(crate) struct Shared<F> {
 }
 
 impl<F> Shared<F> {
-    pub(super) fn of(flow: F, plan: &ScanPlan) -> Self {
-        Self { flow, gate: plan.gate, constants: (plan.neuron.tau(), plan.dt) }
+    pub(super) fn of(flow: F, plan: &ScanPlan) -> Potentials<Self> {
+        Potentials(Self { flow, gate: plan.gate, constants: (plan.neuron.tau(), plan.dt) })
     }
 
     #[inline(always)]
@@ -58,7 +158,7 @@ impl<F> Shared<F> {
     }
 }
 
-impl<T: Real, F: Flow> Dynamics<T> for Shared<F> {
+impl<T: Real, F: Flow> ByPotential<T> for Shared<F> {
     #[inline(always)]
     fn phi<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T]) {
         self.flow.phi_row((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
@@ -129,7 +229,7 @@ enum Kind {
 
 impl<T: Real> Various<T> {
     /// Those of a plan; `None` where all neurons are alike, or of a model that is not built in.
-    pub(super) fn of(plan: &ScanPlan) -> Option<Self> {
+    pub(super) fn of(plan: &ScanPlan) -> Option<Potentials<Self>> {
         let each = plan.each.as_deref()?;
         let kind = match &plan.neuron {
             Neuron::Nif => Kind::Nif(Nif.over(plan.dt)),
@@ -140,7 +240,7 @@ impl<T: Real> Various<T> {
         };
         let row = |numbers: Vec<f64>| Row::of(&numbers.into_iter().map(T::of).collect::<Vec<T>>());
         let (membrane, zone) = (each.membranes(plan.dt).map(row), each.zones().map(row));
-        Some(Self { kind, gate: plan.gate, dt: plan.dt, membrane, zone })
+        Some(Potentials(Self { kind, gate: plan.gate, dt: plan.dt, membrane, zone }))
     }
 
     /// Flows of LIF neurons, vector by vector.
@@ -180,7 +280,7 @@ fn slopes_by_tau<S: Simd, T: Real, F: FlowOn<Lanes<S, T>>>(
     }
 }
 
-impl<T: Real> Dynamics<T> for Various<T> {
+impl<T: Real> ByPotential<T> for Various<T> {
     #[inline(always)]
     fn phi<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T]) {
         let (at, vpre) = ((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));

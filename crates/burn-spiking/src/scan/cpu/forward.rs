@@ -1,6 +1,6 @@
 //! The forward kernel: the run of one sample, or of a few side by side.
 
-use super::dynamics::Dynamics;
+use super::dynamics::{Dynamics, Neurons};
 use super::network::{Network, Sender, Space, State, Together};
 use super::rows::{self, Chosen, Row};
 use crate::number::Real;
@@ -100,18 +100,17 @@ impl<'a, T: Real> Sample<'a, T> {
             state.save(network, &mut states[t / every * state_size..][..state_size]);
         }
         state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], space);
-        dynamics.phi::<S>((&state.v, &space.i), &mut space.vpre);
-        std::mem::swap(&mut state.v, &mut space.vpre);
-        dynamics.settle::<S>(&mut state.v, &mut state.sent, &mut self.charge);
-        state.trace::<S>(network, &self.charge);
         self.senders.clear();
-        self.chosen = rows::nonzero::<S, T>(&mut self.senders, n, &self.charge);
+        let charge = &mut self.charge;
+        let neurons = Neurons { held: &mut state.v, room: &mut space.room, sent: &mut state.sent, charge };
+        self.chosen = dynamics.step::<S>(n, neurons, &space.i, &mut self.senders);
+        state.trace::<S>(network, &self.charge);
     }
 
     /// Writes what is wanted of step t.
     #[inline(always)]
-    fn record<S: Simd>(&mut self, network: &Network<'_, T>, t: usize, steps: usize) {
-        let Self { outputs, state, .. } = self;
+    fn record<S: Simd>(&mut self, (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>), t: usize, steps: usize) {
+        let Self { outputs, state, space, .. } = self;
         let n = network.neurons;
         let here = t * n..(t + 1) * n;
         let read = network.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.read);
@@ -119,13 +118,13 @@ impl<'a, T: Real> Sample<'a, T> {
             rows::write::<S, T>(&mut out[here.clone()], s);
         }
         if let Some(out) = &mut outputs.v {
-            rows::write::<S, T>(&mut out[here.clone()], &state.v);
+            rows::write::<S, T>(&mut out[here.clone()], dynamics.potentials::<S>(&state.v, &mut space.room));
         }
         if let Some(out) = &mut outputs.charge {
             rows::write::<S, T>(&mut out[here.clone()], &self.charge);
         }
         if let Some(out) = &mut outputs.currents {
-            rows::write::<S, T>(&mut out[here], &self.space.i);
+            rows::write::<S, T>(&mut out[here], &space.i);
         }
         if let (Some((out, _)), Some((k, weights))) = (&mut outputs.readout, network.readout) {
             let width = out.len() / steps;
@@ -135,9 +134,10 @@ impl<'a, T: Real> Sample<'a, T> {
     }
 
     /// Writes what is wanted of the end.
-    fn finish(self, n: usize) {
-        let Self { outputs, state, activity, .. } = self;
-        outputs.last_v.copy_from_slice(&state.v[..n]);
+    #[inline(always)]
+    fn finish<S: Simd>(self, n: usize, dynamics: &impl Dynamics<T>) {
+        let Self { outputs, state, mut space, activity, .. } = self;
+        outputs.last_v.copy_from_slice(&dynamics.potentials::<S>(&state.v, &mut space.room)[..n]);
         state.write_rows(n, outputs.last_s);
         if let Some((_, out)) = outputs.readout {
             *out = activity[..n].iter().fold(T::default(), |sum, &x| sum + x);
@@ -164,10 +164,10 @@ pub(super) fn run<S: Simd, T: Real>(
         }
         together.send::<S>(network, &mut running);
         for sample in &mut running {
-            sample.record::<S>(network, t, steps);
+            sample.record::<S>((network, dynamics), t, steps);
         }
     }
     for sample in running {
-        sample.finish(network.neurons);
+        sample.finish::<S>(network.neurons, dynamics);
     }
 }

@@ -185,6 +185,13 @@ impl<T: Real> Matrix<T> {
         &mut self.data[j * self.stride..][..self.width]
     }
 
+    /// One row to read and the next to write.
+    #[inline(always)]
+    pub(super) fn row_and_next_mut(&mut self, j: usize) -> (&[T], &mut [T]) {
+        let (head, tail) = self.data.split_at_mut((j + 1) * self.stride);
+        (&head[j * self.stride..][..self.width], &mut tail[..self.width])
+    }
+
     /// One row to write and the next to read.
     #[inline(always)]
     pub(super) fn row_and_next(&mut self, j: usize) -> (&mut [T], &[T]) {

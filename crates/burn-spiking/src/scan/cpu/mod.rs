@@ -15,6 +15,7 @@ mod replay;
 mod room;
 mod rows;
 pub(crate) mod storage;
+mod voltage;
 
 use super::{
     Body, Checkpoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot,
@@ -28,7 +29,7 @@ use adjoint::Sums;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
-use dynamics::{Dynamics, Shared, Various};
+use dynamics::{Dynamics, Potentials, Shared, Various};
 use macerator::{Simd, WithSimd};
 use matrix::Matrix;
 use network::{Network, Projection, Weights};
@@ -38,6 +39,7 @@ use rows::Row;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use storage::Storage;
+use voltage::Voltages;
 
 /// Sizes of a run.
 #[derive(Clone, Copy)]
@@ -165,6 +167,9 @@ fn forward_on<B: Storage>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: boo
     if plan.each.is_some() {
         return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(various::<T>(plan), inputs, plan, keep_tape));
     }
+    if let Some(voltages) = voltages(&inputs, plan) {
+        return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(voltages, inputs, plan, keep_tape));
+    }
     with_model!(&plan.neuron, |model| forward_along(model.over(plan.dt), inputs, plan, keep_tape), |own| {
         B::forward_by(&**own, inputs, plan, keep_tape)
     })
@@ -182,6 +187,11 @@ fn adjoint_on<B: Storage>(
             adjoint_with::<B, T, _>(various::<T>(plan), inputs, tape, gradients, plan, wanted)
         });
     }
+    if let Some(voltages) = voltages(&inputs, plan) {
+        return by_dtype!(inputs.drive, |T| {
+            adjoint_with::<B, T, _>(voltages, inputs, tape, gradients, plan, wanted)
+        });
+    }
     with_model!(
         &plan.neuron,
         |model| adjoint_along(model.over(plan.dt), inputs, tape, gradients, plan, wanted),
@@ -189,8 +199,15 @@ fn adjoint_on<B: Storage>(
     )
 }
 
-fn various<T: Real>(plan: &ScanPlan) -> Various<T> {
+fn various<T: Real>(plan: &ScanPlan) -> Potentials<Various<T>> {
     Various::of(plan).expect("own neurons with constants of their own run in tensor operations")
+}
+
+/// QIF neurons in their voltage form, where plan and start allow it.
+fn voltages<B: Storage>(inputs: &ScanInputs<B>, plan: &ScanPlan) -> Option<Voltages> {
+    let voltages = Voltages::of(plan)?;
+    let v0 = B::contiguous(inputs.v0.clone());
+    by_dtype!(v0, |T| Voltages::can_start(B::slice::<T>(&v0))).then_some(voltages)
 }
 
 /// The forward kernel of one flow.

@@ -72,7 +72,7 @@ impl<T: Real> Network<'_, T> {
         self.synapses.iter().map(|synapse| synapse.delay).max().unwrap_or(0)
     }
 
-    /// Rows of a saved state: v, sᵏ, and Jᵏ where there are weights, with the currents on their way. Where all currents are kept,
+    /// Rows of a saved state: v as it is held, sᵏ, and Jᵏ where there are weights, with the currents on their way. Where all currents are kept,
     /// recurrent ones are not wanted.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
         1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() + steps_of_delay(self.synapses) }
@@ -81,7 +81,7 @@ impl<T: Real> Network<'_, T> {
 
 /// The state between two steps.
 pub(super) struct State<T> {
-    /// v_t.
+    /// v_t, in the form that the dynamics hold it in.
     pub(super) v: Row<T>,
     /// G(v_t).
     pub(super) sent: Row<T>,
@@ -127,13 +127,13 @@ pub(super) struct Space<T> {
     pub(super) i: Row<T>,
     /// Input channels that are not 0.
     pub(super) channels: Vec<u32>,
-    /// vpre_t.
-    pub(super) vpre: Row<T>,
+    /// Where potentials are made.
+    pub(super) room: Row<T>,
 }
 
 impl<T: Real> Space<T> {
     pub(super) fn new(n: usize) -> Self {
-        Self { i: Row::zeros(n), channels: Vec::new(), vpre: Row::zeros(n) }
+        Self { i: Row::zeros(n), channels: Vec::new(), room: Row::zeros(n) }
     }
 }
 
@@ -181,6 +181,7 @@ impl<T: Real> State<T> {
         let mut rows = s0.chunks_exact(n);
         let mut state = Self::zeros(network);
         state.v.copy_from_slice(&Row::of(v0));
+        dynamics.hold::<S>(&mut state.v);
         for s in &mut state.s {
             rows.next().into_iter().for_each(|row| s[..n].copy_from_slice(row));
         }
@@ -245,10 +246,7 @@ impl<T: Real> State<T> {
                 let onto = (&*projection.tonic, &**first);
                 projection.weights.send_onto::<S>(&space.channels, drive, onto, &mut space.i);
             }
-            None => {
-                space.i.copy_from_slice(first);
-                rows::add_tensor::<S, T>(&mut space.i, drive);
-            }
+            None => rows::sum_with_tensor::<S, T>(&mut space.i, first, drive),
         }
         for j in recurrent {
             rows::add::<S, T>(&mut space.i, j);

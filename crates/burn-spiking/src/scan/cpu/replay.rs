@@ -2,7 +2,7 @@
 //! steps for the adjoint, which then goes back through them.
 
 use super::adjoint::{Inputs, Shared};
-use super::dynamics::Dynamics;
+use super::dynamics::{Dynamics, Neurons};
 use super::lists::Lists;
 use super::matrix::Matrix;
 use super::network::{Network, Sender, Space, State, Together};
@@ -135,17 +135,16 @@ impl<T: Real> Replay<T> {
         }
         if let Some(constants) = &mut segment.constants {
             for (rows, row) in constants.s.iter_mut().zip(&state.s).chain(constants.j.iter_mut().zip(&state.j)) {
-                rows.row_mut(at).copy_from_slice(row);
+                rows::copy::<S, T>(rows.row_mut(at), row);
             }
         }
         let slopes = (segment.dv.row_mut(at), segment.di.row_mut(at));
-        dynamics.phi_and_slopes::<S>((&state.v, &space.i), &mut space.vpre, slopes);
-        std::mem::swap(&mut state.v, &mut space.vpre);
-        let (charge, density) = (segment.charge.row_mut(at), segment.density.row_mut(at + 1));
-        dynamics.settle_with_density::<S>((&mut state.v, &mut state.sent), charge, density);
+        let (before, after) = segment.density.row_and_next_mut(at);
+        let charge = segment.charge.row_mut(at);
+        let neurons = Neurons { held: &mut state.v, room: &mut space.room, sent: &mut state.sent, charge };
+        let active = segment.active.members();
+        let chosen = dynamics.step_with_slopes::<S>(n, neurons, &space.i, slopes, (before, after), active);
         let charge = segment.charge.row(at);
-        let densities = (segment.density.row(at), segment.density.row(at + 1));
-        let chosen = rows::active::<S, T>(segment.active.members(), n, charge, densities.0, densities.1);
         segment.active.end(chosen);
         if let Some(constants) = &mut segment.constants {
             let (after, di) = (&*state.v, segment.di.row(at));
@@ -156,7 +155,7 @@ impl<T: Real> Replay<T> {
             state.trace::<S>(network, charge);
         }
         if let Some((k, _)) = network.readout {
-            segment.trace.row_mut(at).copy_from_slice(&state.s[k]);
+            rows::copy::<S, T>(segment.trace.row_mut(at), &state.s[k]);
         }
     }
 }

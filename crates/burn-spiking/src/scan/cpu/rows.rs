@@ -20,7 +20,7 @@ pub(super) fn padded(n: usize) -> usize {
 /// A block that begins where a cache line does, so that no load takes two, and where any vector may.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Aligned<T>([T; BLOCK]);
+pub(super) struct Aligned<T>(pub(super) [T; BLOCK]);
 
 /// A padded row of numbers.
 #[derive(Clone)]
@@ -115,6 +115,22 @@ pub(super) fn decay_add_tensor<S: Simd, T: Real>(row: &mut [T], c: T, tensor: &[
     with_tensor::<S, T>(row, tensor, |x, tensor| c.times_add(x, tensor));
 }
 
+/// row = a row + a tensor's row.
+#[inline(always)]
+pub(super) fn sum_with_tensor<S: Simd, T: Real>(row: &mut [T], a: &[T], tensor: &[T]) {
+    let whole = tensor.chunks_exact(Lanes::<S, T>::count());
+    let rest = whole.remainder();
+    let mut rows = lanes_mut::<S, T>(row).iter_mut().zip(lanes(a));
+    for (tensor, (x, &a)) in whole.zip(rows.by_ref()) {
+        *x = a + Lanes::load(tensor);
+    }
+    if let (false, Some((x, &a))) = (rest.is_empty(), rows.next()) {
+        let mut padded = [T::default(); BLOCK];
+        padded[..rest.len()].copy_from_slice(rest);
+        *x = a + Lanes::load(&padded);
+    }
+}
+
 /// Writes a row without its padding.
 #[inline(always)]
 pub(super) fn write<S: Simd, T: Real>(out: &mut [MaybeUninit<T>], row: &[T]) {
@@ -125,6 +141,22 @@ pub(super) fn write<S: Simd, T: Real>(out: &mut [MaybeUninit<T>], row: &[T]) {
     }
     let rest = &row[whole..out.len()];
     out[whole..].write_copy_of_slice(rest);
+}
+
+/// out = row, for rows too short for a call to pay.
+#[inline(always)]
+pub(super) fn copy<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
+    for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
+        *out = row;
+    }
+}
+
+/// row = 0.
+#[inline(always)]
+pub(super) fn clear<S: Simd, T: Real>(row: &mut [T]) {
+    for x in lanes_mut::<S, T>(row) {
+        *x = Lanes::of(0.0);
+    }
 }
 
 /// out += row.
@@ -190,7 +222,7 @@ pub(super) fn decayed_sum<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: &
 
 /// n = max(⌊vpre⌋, 0) and v = vpre − n.
 #[inline(always)]
-fn reset<X: Number>(vpre: X) -> (X, X) {
+pub(super) fn reset<X: Number>(vpre: X) -> (X, X) {
     let n = vpre.clone().floor();
     let n = X::select(&n.below(0.0), n.zero(), n);
     (n.clone(), vpre - n)
@@ -215,6 +247,8 @@ macro_rules! by_gate {
         }
     };
 }
+
+pub(super) use by_gate;
 
 /// G(v).
 #[inline(always)]
@@ -313,24 +347,6 @@ pub(super) enum Chosen {
     Listed,
 }
 
-/// Appends the neurons below `n` for which a row is not 0.
-#[inline(always)]
-pub(super) fn nonzero<S: Simd, T: Real>(list: &mut Vec<u32>, n: usize, row: &[T]) -> Chosen {
-    collect::<S, T, 1>(list, n, [row])
-}
-
-/// Appends the active neurons below `n`: those whose ΔQ, g(v) or g(vpre) is not 0.
-#[inline(always)]
-pub(super) fn active<S: Simd, T: Real>(
-    list: &mut Vec<u32>,
-    n: usize,
-    charge: &[T],
-    density: &[T],
-    density_after: &[T],
-) -> Chosen {
-    collect::<S, T, 3>(list, n, [charge, density, density_after])
-}
-
 #[inline(always)]
 fn blocks<T>(row: &[T]) -> &[[T; BLOCK]] {
     row.as_chunks().0
@@ -356,7 +372,7 @@ const SET_BITS: [[u8; 8]; 256] = {
 
 /// Appends the neurons below `n` for which any of the rows is not 0, unless it is so for all.
 #[inline(always)]
-fn collect<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows: [&[T]; R]) -> Chosen {
+pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows: [&[T]; R]) -> Chosen {
     let mut of_row = [blocks(rows[0]); R];
     for r in 1..R {
         of_row[r] = blocks(rows[r]);
@@ -379,10 +395,11 @@ fn collect<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows
         for half in [0, 8] {
             let byte = (bits >> half) as u8;
             let first = (block * BLOCK + half) as u32;
-            let room = &mut room[count..count + 8];
-            for (room, &bit) in room.iter_mut().zip(&SET_BITS[byte as usize]) {
-                room.write(first + bit as u32);
+            let mut members = [first; 8];
+            for (member, &bit) in members.iter_mut().zip(&SET_BITS[byte as usize]) {
+                *member += bit as u32;
             }
+            room[count..count + 8].write_copy_of_slice(&members);
             count += byte.count_ones() as usize;
         }
     }

@@ -1,0 +1,225 @@
+//! The tensors that go into the op and come out of it.
+
+use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
+
+/// A tensor that may be absent.
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
+pub enum Slot<B: Backend> {
+    /// Nothing here: not asked for, or zero.
+    Empty,
+    /// The tensor.
+    Full(FloatTensor<B>),
+}
+
+impl<B: Backend> Slot<B> {
+    /// As an option.
+    pub fn into_option(self) -> Option<FloatTensor<B>> {
+        match self {
+            Slot::Empty => None,
+            Slot::Full(tensor) => Some(tensor),
+        }
+    }
+
+    /// By reference.
+    pub fn as_option(&self) -> Option<&FloatTensor<B>> {
+        match self {
+            Slot::Empty => None,
+            Slot::Full(tensor) => Some(tensor),
+        }
+    }
+}
+
+impl<B: Backend> From<Option<FloatTensor<B>>> for Slot<B> {
+    fn from(tensor: Option<FloatTensor<B>>) -> Self {
+        tensor.map_or(Slot::Empty, Slot::Full)
+    }
+}
+
+/// What a scan runs on. Every one of these has a gradient.
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
+pub struct ScanInputs<B: Backend> {
+    /// x, `[B, T, N]`; with a projection i, `[B, T, C]`.
+    pub drive: FloatTensor<B>,
+    /// U, `[C, N]`.
+    #[extension_type]
+    pub projection: Slot<B>,
+    /// I_o, `[N]`; only with a projection.
+    #[extension_type]
+    pub tonic: Slot<B>,
+    /// W, `[M, N, N]`.
+    #[extension_type]
+    pub weights: Slot<B>,
+    /// v_0, `[B, N]`.
+    pub v0: FloatTensor<B>,
+    /// s_0, `[B, K + D, N]`.
+    pub s0: FloatTensor<B>,
+    /// O, `[N, O]`.
+    #[extension_type]
+    pub readout: Slot<B>,
+    /// τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where neurons have their own τ_v and w, N: the plan's own numbers, to be
+    /// differentiated by. Only if the plan says so.
+    #[extension_type]
+    pub constants: Slot<B>,
+}
+
+/// What a scan gives.
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
+pub struct ScanOutput<B: Backend> {
+    /// The traces read, `[R, B, T, N]`.
+    #[extension_type]
+    pub traces: Slot<B>,
+    /// Membrane potentials, `[B, T, N]`.
+    #[extension_type]
+    pub v: Slot<B>,
+    /// Charges sent, `[B, T, N]`.
+    #[extension_type]
+    pub charge: Slot<B>,
+    /// o, `[B, T, O]`, with a readout.
+    #[extension_type]
+    pub readout: Slot<B>,
+    /// A, `[B]`, with a readout.
+    #[extension_type]
+    pub activity: Slot<B>,
+    /// v_T, `[B, N]`.
+    pub last_v: FloatTensor<B>,
+    /// s_T, `[B, K + D, N]`.
+    pub last_s: FloatTensor<B>,
+    /// What the adjoint needs. Empty unless asked for.
+    #[extension_type]
+    pub tape: ScanTape<B>,
+}
+
+/// The cost's direct gradients with respect to a scan's outputs; empty where zero.
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
+pub struct OutputGradients<B: Backend> {
+    /// s′, `[R, B, T, N]`.
+    #[extension_type]
+    pub traces: Slot<B>,
+    /// v′, `[B, T, N]`.
+    #[extension_type]
+    pub v: Slot<B>,
+    /// ΔQ′, `[B, T, N]`.
+    #[extension_type]
+    pub charge: Slot<B>,
+    /// o′, `[B, T, O]`.
+    #[extension_type]
+    pub readout: Slot<B>,
+    /// A′, `[B]`.
+    #[extension_type]
+    pub activity: Slot<B>,
+    /// With respect to v_T, `[B, N]`.
+    #[extension_type]
+    pub last_v: Slot<B>,
+    /// With respect to s_T, `[B, K + D, N]`.
+    #[extension_type]
+    pub last_s: Slot<B>,
+}
+
+impl<B: Backend> OutputGradients<B> {
+    /// All zero.
+    pub fn empty() -> Self {
+        Self {
+            traces: Slot::Empty,
+            v: Slot::Empty,
+            charge: Slot::Empty,
+            readout: Slot::Empty,
+            activity: Slot::Empty,
+            last_v: Slot::Empty,
+            last_s: Slot::Empty,
+        }
+    }
+}
+
+/// What a forward run leaves for its adjoint; which parts is the program's own affair.
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
+pub struct ScanTape<B: Backend> {
+    /// I_t, `[B, T, N]`.
+    #[extension_type]
+    pub currents: Slot<B>,
+    /// vpre_t, `[B, T, N]`.
+    #[extension_type]
+    pub potentials: Slot<B>,
+    /// The trace that the readout sees, `[B, T, N]`.
+    #[extension_type]
+    pub trace: Slot<B>,
+    /// The states before each segment, `[B, segments, rows, N]`.
+    #[extension_type]
+    pub states: Slot<B>,
+}
+
+impl<B: Backend> ScanTape<B> {
+    /// Nothing kept.
+    pub fn empty() -> Self {
+        Self { currents: Slot::Empty, potentials: Slot::Empty, trace: Slot::Empty, states: Slot::Empty }
+    }
+}
+
+/// Which gradients are wanted beside those of v_0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// ∂C/∂x, or ∂C/∂i with a projection.
+    pub drive: bool,
+    /// ∂C/∂U.
+    pub projection: bool,
+    /// ∂C/∂I_o.
+    pub tonic: bool,
+    /// ∂C/∂W.
+    pub weights: bool,
+    /// ∂C/∂s_0.
+    pub s0: bool,
+    /// ∂C/∂O.
+    pub readout: bool,
+    /// ∂C/∂(τ_v, w, α_1 … α_K).
+    pub constants: bool,
+}
+
+impl Wanted {
+    /// What training asks for: the gradients of the parameters among the inputs, and of a whole drive, behind which other
+    /// parameters stand.
+    pub fn parameters<B: Backend>(inputs: &ScanInputs<B>) -> Self {
+        let given = |slot: &Slot<B>| slot.as_option().is_some();
+        Self {
+            drive: !given(&inputs.projection),
+            projection: given(&inputs.projection),
+            tonic: given(&inputs.tonic),
+            weights: given(&inputs.weights),
+            s0: false,
+            readout: given(&inputs.readout),
+            constants: given(&inputs.constants),
+        }
+    }
+}
+
+/// The gradients of a scan's inputs, those that are wanted.
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
+pub struct InputGradients<B: Backend> {
+    /// ∂C/∂x, `[B, T, N]`, or ∂C/∂i, `[B, T, C]`.
+    #[extension_type]
+    pub drive: Slot<B>,
+    /// ∂C/∂U, `[C, N]`.
+    #[extension_type]
+    pub projection: Slot<B>,
+    /// ∂C/∂I_o, `[N]`.
+    #[extension_type]
+    pub tonic: Slot<B>,
+    /// ∂C/∂W, `[M, N, N]`.
+    #[extension_type]
+    pub weights: Slot<B>,
+    /// ∂C/∂v_0, `[B, N]`.
+    pub v0: FloatTensor<B>,
+    /// ∂C/∂s_0, `[B, K + D, N]`.
+    #[extension_type]
+    pub s0: Slot<B>,
+    /// ∂C/∂O, `[N, O]`.
+    #[extension_type]
+    pub readout: Slot<B>,
+    /// ∂C/∂(τ_v, w, α_1 … α_K), `[2 M + K]`.
+    #[extension_type]
+    pub constants: Slot<B>,
+}
