@@ -55,7 +55,7 @@ test:
 
 # The gradient checks on many random networks.
 test-long draws="10000":
-    GRADIENT_DRAWS={{draws}} cargo test -p burn-spiking-tests --test gradients --test networks -- --nocapture
+    GRADIENT_DRAWS={{draws}} cargo test --release --workspace --test networks -- --nocapture
 
 # Everything that must hold before a change lands.
 ci:

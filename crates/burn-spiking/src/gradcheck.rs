@@ -13,12 +13,15 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-/// How far one gradient is from the others, in norms: |a − b|/max(|a|, |b|).
+/// How far one gradient is from the others, in norms: |a − b|/max(|a|, |b|). From automatic differentiation, a gradient counts as no
+/// less than 1e-7 of all together: what is less may be all rounding, of terms that cancel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// Of what: "U", "I_o", "W_0", "input", "v_0", "s_0"; "start v" and "start s" where the layer learns its start; "log tau_v",
     /// "log tau_s", "logit width" and "log threshold" where it learns constants.
     pub name: String,
+    /// The gradient's own norm.
+    pub norm: f64,
     /// From automatic differentiation of the same system.
     pub automatic: f64,
     /// From central differences; `None` where they say nothing: a change of h moves a spike to another step or is magnified
@@ -86,6 +89,9 @@ const H: f64 = 2e-5;
 /// How far the two may be apart. Those that are farther say little: rounding, or a kink between.
 const SETTLED: f64 = 2e-7;
 
+/// What a gradient counts as at least, as a share of all together. A rounding of 1e-16 of them is then as far as 1e-9 of it.
+const LEAST: f64 = 1e-7;
+
 /// A layer's numbers and those of its inputs.
 #[derive(Clone)]
 struct Point<'a> {
@@ -122,13 +128,16 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
-/// |a − b|/max(|a|, |b|); infinite where a number is not finite.
-fn distance(a: &[f64], b: &[f64]) -> f64 {
+fn norm(x: &mut dyn Iterator<Item = f64>) -> f64 {
+    x.map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// |a − b|/max(|a|, |b|, least); infinite where a number is not finite.
+fn distance(a: &[f64], b: &[f64], least: f64) -> f64 {
     if !a.iter().chain(b).all(|x| x.is_finite()) {
         return f64::INFINITY;
     }
-    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-    let scale = norm(&mut a.iter().copied()).max(norm(&mut b.iter().copied()));
+    let scale = norm(&mut a.iter().copied()).max(norm(&mut b.iter().copied())).max(least);
     if scale == 0.0 { 0.0 } else { norm(&mut a.iter().zip(b).map(|(a, b)| a - b)) / scale }
 }
 
@@ -279,7 +288,7 @@ impl<'a> Point<'a> {
         // A gradient that drowns in the cost's rounding may seem settled by chance.
         let rounding = 4.0 * f64::EPSILON * cost.abs().max(1.0) / (0.25 * h) * (fine.len() as f64).sqrt();
         let heard = rounding < SETTLED * fine.iter().map(|x| x * x).sum::<f64>().sqrt();
-        (heard && distance(&coarse, &fine) < SETTLED).then_some(fine)
+        (heard && distance(&coarse, &fine, 0.0) < SETTLED).then_some(fine)
     }
 }
 
@@ -316,10 +325,12 @@ pub fn gradcheck(layer: &SpikingRnn, input: Tensor<3>, state: Option<SpikingStat
     let state = state.or_else(drawn).map(|state| layer.whole_state(Some(state), batch));
     let point = Point::new(layer, input, state, seed);
     let (op, automatic) = (point.gradients(false), point.gradients(true));
+    let least = LEAST * norm(&mut automatic.iter().flatten().copied());
     let differences = (0..point.names.len()).map(|at| Difference {
         name: point.names[at].clone(),
-        automatic: distance(&op[at], &automatic[at]),
-        central: point.central(at).map(|central| distance(&op[at], &central)),
+        norm: norm(&mut op[at].iter().copied()),
+        automatic: distance(&op[at], &automatic[at], least),
+        central: point.central(at).map(|central| distance(&op[at], &central, 0.0)),
     });
     GradientReport { differences: differences.collect() }
 }
