@@ -1,10 +1,11 @@
 //! The shapes of a scan's outputs on a GPU, for Burn's fusion, which hands them out before the scan has run.
 
 use super::segmented;
-use super::{
-    InputGradientsMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata, ScanPlan,
-    ScanTapeMetadata, SlotMetadata, Wanted,
+use super::tensors::{
+    InputGradientsMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata, ScanTapeMetadata,
+    SlotMetadata,
 };
+use super::{ScanPlan, Wanted};
 use burn::backend::fusion::custom::TensorSpec;
 use std::sync::Arc;
 
