@@ -20,6 +20,8 @@
 //! ("far"), k = ⌊√z/π⌋ whole half turns come out first, which leaves a ≥ 0, and for z < 0, with κ = √−z, all is multiplied by
 //! e^−κ against overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
 //!
+//! Behind narrow gates the CPU kernel runs the same neuron in its voltage form, tan π(v − ½): `qif/voltage.rs`.
+//!
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
 pub(crate) mod voltage;

@@ -89,12 +89,14 @@ impl Voltages {
         })
     }
 
-    /// Whether a neuron can start from there: where the voltage is finite.
+    /// Whether all can start from there: a potential below the reset has no voltage of its own. If one cannot, the whole run takes the
+    /// phase form.
     pub(super) fn can_start(v0: &[impl Real]) -> bool {
         v0.iter().all(|v| (0.0..1.0).contains(&v.to_f64()))
     }
 
-    /// u after the step into `room`; and marks, 0 where no charge can be sent, else 1 more than there were spikes. The slopes are written where there are any.
+    /// u after the step into `room`; and marks, 0 where no charge can be sent, else 1 more than there were spikes. The slopes are
+    /// written where they are wanted.
     #[inline(always)]
     fn flow<S: Simd, T: Real, const SLOPES: bool>(
         &self,
