@@ -161,6 +161,7 @@ impl<C> GateOn<'_, C> {
     }
 
     /// G and g from u, the way through the active zone; of gates that have one.
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
     #[inline(always)]
     pub(crate) fn on_the_way<X: Number>(&self, u: X) -> (X, X)
     where

@@ -24,6 +24,7 @@
 //!
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
+#[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) mod voltage;
 
 use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};

@@ -99,6 +99,7 @@ pub use tensors::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanT
 
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
 use plan::{rows_on_the_way, steps_of_delay};
 use std::sync::Arc;
 
