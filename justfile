@@ -53,9 +53,13 @@ scaling *args:
 test:
     cargo test --workspace
 
-# The gradient checks on many random networks.
+# The gradient check of layers on many random ones.
 test-long draws="10000":
     GRADIENT_DRAWS={{draws}} cargo test --release --workspace --test networks -- --nocapture
+
+# The op's gradient on many random networks.
+test-op draws="3000":
+    GRADIENT_DRAWS={{draws}} cargo test -p burn-spiking-tests --test gradients -- --nocapture
 
 # Everything that must hold before a change lands.
 ci:
