@@ -15,6 +15,7 @@ use burn::train::checkpoint::{
     Checkpoint, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
 };
 use burn::train::metric::store::{Aggregate, EventStoreClient, Split};
+use burn_spiking::ScoreSchedule;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -84,6 +85,8 @@ pub struct KeepLastAndBest {
     pub judge: Judge,
     /// Names of the metrics on training and validation data.
     pub metrics: [Vec<String>; 2],
+    /// What follows the score, and is saved with the history.
+    pub schedule: Option<ScoreSchedule>,
     /// To stop the run if the history cannot be written.
     pub interrupter: Interrupter,
 }
@@ -95,7 +98,13 @@ impl CheckpointingStrategy for KeepLastAndBest {
             names.iter().map(|name| (name.clone(), value(name).filter(|value| value.is_finite()))).collect()
         };
         let [train, valid] = &self.metrics;
-        let judged = Epoch { epoch, train: values(train, Split::Train), valid: values(valid, Split::Valid) };
+        let judged = Epoch {
+            epoch,
+            train: values(train, Split::Train),
+            valid: values(valid, Split::Valid),
+            schedule: self.schedule.as_ref().map(ScoreSchedule::state),
+            scheduled: self.schedule.as_ref().map(ScoreSchedule::value),
+        };
         let mut history = self.history.lock().expect("no holder of the history panics");
         if let Err(error) = history.push(judged) {
             self.interrupter.fail(CheckpointerError::Unknown(error));

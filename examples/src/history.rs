@@ -1,5 +1,6 @@
 //! A run's curve: `history.jsonl`, one line of JSON for each epoch that was judged.
 
+use burn_spiking::schedule::ScheduleState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,6 +15,12 @@ pub struct Epoch {
     pub train: BTreeMap<String, Option<f64>>,
     /// Metrics on the validation data.
     pub valid: BTreeMap<String, Option<f64>>,
+    /// Where the schedule that follows the score had come, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleState>,
+    /// The schedule's number then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<f64>,
 }
 
 /// What tells a better epoch from a worse one.
@@ -98,7 +105,8 @@ mod tests {
     use super::*;
 
     fn epoch(epoch: usize, loss: f64) -> Epoch {
-        Epoch { epoch, train: BTreeMap::new(), valid: BTreeMap::from([("Loss".into(), Some(loss))]) }
+        let valid = BTreeMap::from([("Loss".into(), Some(loss))]);
+        Epoch { epoch, train: BTreeMap::new(), valid, schedule: None, scheduled: None }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A run's trained network, its task, and how well it does when something about it is changed.
 
 use crate::autoencoder::{self, LONG, LONGEST, SystemName, autoencoder};
-use crate::delayed_xor::{self, Start, delayed_xor};
+use crate::delayed_xor::{self, Options, Recipe, delayed_xor};
 use crate::network::{Outcome, ReadoutNetwork};
 use crate::output::{Folder, Stop};
 use crate::run::seeded;
@@ -12,9 +12,9 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use burn_spiking::{Averaged, ConfigError, Gate, SpikingNetwork, SpikingRnn, SpikingState};
+use burn_spiking::{Averaged, ConfigError, Gate, GradientScale, Scaling, SpikingNetwork, SpikingRnn, SpikingState};
 use burn_spiking_tasks::metric::{answer_accuracy, nmse};
-use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
+use burn_spiking_tasks::{Answers, Coding, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use std::sync::Arc;
 #[derive(Deserialize)]
 #[serde(tag = "program", content = "options", rename_all = "kebab-case")]
 enum Started {
-    DelayedXor { seed: u64, rounds: usize, max_gap: f64, neurons: usize, width: f64, batch: u32 },
+    DelayedXor(Box<Options>),
     Autoencoder { seed: u64, system: SystemName },
 }
 
 /// A task with its sizes.
 #[derive(Debug, Clone)]
 enum Task {
-    Xor { task: DelayedXor, width: f64, batch: usize },
+    Xor(Box<Options>),
     Coding(SystemName),
 }
 
@@ -38,7 +38,7 @@ impl Task {
     /// A network for the task, not trained.
     fn fresh(&self, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
         match self {
-            Task::Xor { task, width, .. } => delayed_xor(task, Start { width: *width, ..Start::default() }, device),
+            Task::Xor(options) => delayed_xor(&options.task(), &options.recipe(), device),
             Task::Coding(system) => autoencoder(&system.task(), system.recurrence(), device),
         }
     }
@@ -152,10 +152,7 @@ impl Learned {
         let text = std::fs::read_to_string(&file).map_err(|error| told(&file, &error))?;
         let started: Started = serde_json::from_str(&text).map_err(|error| told(&file, &error))?;
         let (seed, task) = match started {
-            Started::DelayedXor { seed, rounds, max_gap, neurons, width, batch } => {
-                let task = DelayedXor::new(rounds, max_gap, neurons);
-                (seed, Task::Xor { task, width, batch: batch as usize })
-            }
+            Started::DelayedXor(options) => (options.seed, Task::Xor(options)),
             Started::Autoencoder { seed, system } => (seed, Task::Coding(system)),
         };
         let file = folder.join("model.bpk");
@@ -202,7 +199,9 @@ impl Learned {
     fn data(&self, stream: u64, trials: usize, steps: usize) -> Result<Arc<dyn Dataset<Trial>>, String> {
         let seed = seeded(self.seed, stream);
         let trials: Arc<dyn Dataset<Trial>> = match &self.task {
-            Task::Xor { task, .. } => Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?),
+            Task::Xor(options) => {
+                Arc::new(options.task().dataset(seed, trials).map_err(|error| error.to_string())?)
+            }
             Task::Coding(system) => {
                 let task = Coding { steps, ..system.task() };
                 Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?)
@@ -213,8 +212,8 @@ impl Learned {
 
     /// Trials in a batch.
     fn batch(&self) -> usize {
-        match self.task {
-            Task::Xor { batch, .. } => batch,
+        match &self.task {
+            Task::Xor(options) => options.recipe().batch,
             Task::Coding(_) => autoencoder::BATCH,
         }
     }
@@ -229,8 +228,8 @@ impl Learned {
     /// # Errors
     /// If the task cannot be.
     pub fn test(&self, device: &Device) -> Result<Vec<TrialBatch>, String> {
-        let trials = match self.task {
-            Task::Xor { .. } => delayed_xor::TEST_TRIALS,
+        let trials = match &self.task {
+            Task::Xor(options) => delayed_xor::TEST_ROUNDS.div_ceil(options.rounds),
             Task::Coding(_) => autoencoder::TEST_TRIALS,
         };
         batches(&self.loader(2, trials, device)?)
@@ -245,8 +244,8 @@ impl Learned {
     }
 
     fn validation_loader(&self, device: &Device) -> Result<EpochLoader<Trial, TrialBatch>, String> {
-        let trials = match self.task {
-            Task::Xor { .. } => delayed_xor::VALIDATION_TRIALS,
+        let trials = match &self.task {
+            Task::Xor(options) => delayed_xor::VALIDATION_ROUNDS.div_ceil(options.rounds),
             Task::Coding(_) => autoencoder::VALIDATION_TRIALS,
         };
         self.loader(1, trials, device)
@@ -298,7 +297,7 @@ impl Learned {
             let outcome =
                 Outcome { cost, output, target: batch.target.clone(), rounds: batch.rounds.clone(), firing: None };
             let found = match self.task {
-                Task::Xor { .. } => Score::Answers(outcome.answers()),
+                Task::Xor(_) => Score::Answers(outcome.answers()),
                 Task::Coding(_) => Score::Tracking(outcome.tracking()),
             };
             match &mut score {
@@ -331,9 +330,16 @@ impl Learned {
         let folder = Folder::make(folder)?;
         let epochs = iterations.div_ceil(EPOCH);
         let batch = self.batch();
-        let (rates, optimizer, best) = match &self.task {
-            Task::Xor { .. } => (delayed_xor::rates(iterations, share)?, delayed_xor::optimizer(), Best::Score),
-            Task::Coding(_) => (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost),
+        let (rates, optimizer, best, scale) = match &self.task {
+            Task::Xor(options) => {
+                let recipe = options.recipe();
+                let recipe = Recipe { rate: share * recipe.rate, ..recipe };
+                let rates = delayed_xor::rates(&recipe, iterations, iterations)?;
+                (rates, delayed_xor::optimizer(), Best::Score, recipe.scale)
+            }
+            Task::Coding(_) => {
+                (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost, GradientScale::Off)
+            }
         };
         // Each epoch has trials of its own, and each width too.
         let stream = move |epoch: usize| 1000 + (width * 1e6) as u64 + epoch as u64;
@@ -346,16 +352,19 @@ impl Learned {
             folder: &folder,
             resumed,
             plain: true,
-            model: Averaged::new(model, 0.98).map_err(|error| error.to_string())?,
+            model: Averaged::new(model, 0.98).and_then(|model| Scaling::new(model, scale)).map_err(|e| e.to_string())?,
             optimizer,
             rates,
             best,
             epochs,
-            training: EpochLoader::new(data, TrialBatcher, batch, &training_device),
+            training: Box::new(move |epoch| {
+                Arc::new(EpochLoader::new(data, TrialBatcher, batch, &training_device).start_at(epoch))
+            }),
+            schedule: None,
             validation: Arc::new(validation),
         };
         let trained = match self.task {
-            Task::Xor { .. } => training.train(answer_accuracy())?,
+            Task::Xor(_) => training.train(answer_accuracy())?,
             Task::Coding(_) => training.train(nmse())?,
         };
         Ok(Self { model: trained.model, ..self.clone() })

@@ -2,12 +2,18 @@
 
 use crate::output::Folder;
 use burn::backend::ExecutionError;
-use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use burn_spiking::{Firing, NetworkOutput, PotentialFloor, SpikingNetwork, SpikingState, TrackingLoss, Trajectory};
+use burn_spiking::stream::{ChunkOutput, StreamStep};
+use burn_spiking::{
+    Adjoint, Firing, NetworkOutput, PotentialFloor, RestCost, SpikingNetwork, SpikingState, TrackingLoss, Trajectory,
+};
 use burn_spiking_tasks::{Answers, Round, Tracking, TrialBatch};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A spiking network and the cost of its output.
 #[derive(Module, Debug)]
@@ -21,43 +27,47 @@ pub struct ReadoutNetwork {
     pub floor: Option<GrowingFloor>,
     /// What asks for silence between rounds.
     #[module(skip)]
-    pub rest: Option<RestCost>,
+    pub rest: Option<QuietRest>,
+    /// What mixes two gradients.
+    #[module(skip)]
+    pub mixture: Option<Mixture>,
 }
 
-/// A cost on the traces of all neurons after each answer, until the next input: the network should be back where it began.
-///
-/// ```text
-/// C = mean over batch and time of κ r_t Σ_neurons |ŝ|²/2        r_t = 1 at rest, else 0
-/// ```
+/// A cost on activity between rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RestCost {
-    /// κ.
-    pub weight: f64,
-    /// Steps after an answer's window in which traces may fade.
+pub struct QuietRest {
+    /// The cost.
+    pub cost: RestCost,
+    /// Steps after an answer in which traces may fade.
     pub grace: usize,
 }
 
-impl RestCost {
-    /// The cost, `[1]`, of traces `[B, T, N]`.
-    fn forward(&self, batch: &TrialBatch, trace: Tensor<3>) -> Tensor<1> {
-        let [trials, steps, channels] = batch.input.dims();
-        let input = floats(batch.input.clone());
-        let mut rest = vec![0.0_f32; trials * steps];
-        for (trial, rounds) in batch.rounds.iter().enumerate() {
-            for round in rounds {
-                let quiet = |t: &usize| {
-                    let at = (trial * steps + t) * channels;
-                    input[at..at + channels].iter().all(|&x| x == 0.0)
-                };
-                let from = round.window.end;
-                let until = (from..steps).take_while(quiet).count() + from;
-                for t in from + self.grace..until {
-                    rest[trial * steps + t] = 1.0;
-                }
-            }
-        }
-        let rest = Tensor::<3>::from_data(TensorData::new(rest, [trials, steps, 1]), &trace.device());
-        (trace.square() * rest).sum() * (0.5 * self.weight / (trials * steps) as f64)
+/// A gradient that is partly exact and partly that of the mean-field adjoint. It is neither.
+///
+/// ```text
+/// g_p = m e_p/|e_p| + (1 − m) r_p/|r_p|        for each parameter tensor: e exact, r by rates
+/// ```
+#[derive(Debug, Clone)]
+pub struct Mixture {
+    /// The adjoint of the part that is not exact.
+    pub rates: Adjoint,
+    /// m, which whoever gives the data sets from step to step.
+    pub exact_share: SharedNumber,
+}
+
+/// A number that a data loader sets and a training step reads.
+#[derive(Debug, Clone, Default)]
+pub struct SharedNumber(Arc<AtomicU64>);
+
+impl SharedNumber {
+    /// Sets it.
+    pub fn set(&self, number: f64) {
+        self.0.store(number.to_bits(), Ordering::SeqCst);
+    }
+
+    /// Reads it.
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -85,6 +95,11 @@ impl ReadoutNetwork {
         Some(SpikingState::at(batch.v0.clone(), self.network.layer.config().synapses.len()))
     }
 
+    /// A run of a batch, judged.
+    pub fn judged(&self, batch: TrialBatch, run: NetworkOutput) -> Outcome {
+        self.outcome(batch, run, None)
+    }
+
     fn outcome(&self, batch: TrialBatch, run: NetworkOutput, firing: Option<Firing>) -> Outcome {
         let output = run.output.clone();
         let cost = self.loss.forward_network(run, batch.target.clone(), Some(batch.weight));
@@ -103,19 +118,36 @@ impl ReadoutNetwork {
         (run, trajectory)
     }
 
-    /// Runs a batch to learn from.
-    fn forward_growing(&self, batch: TrialBatch) -> Outcome {
+    /// Runs a batch to learn from, from a state.
+    fn forward_learning(&self, batch: TrialBatch, state: SpikingState) -> (Outcome, SpikingState) {
         let [_, steps, _] = batch.input.dims();
-        let floor = self.floor.filter(|floor| steps < floor.steps_below);
-        if floor.is_none() && self.rest.is_none() {
-            return self.forward(batch);
-        }
-        let (run, trajectory) = self.recorded(&batch);
-        let floor = floor.map(|floor| floor.cost.forward(trajectory.v.expect("a recording has the potentials")));
-        let rest = self.rest.map(|rest| rest.forward(&batch, trajectory.traces[0].clone()));
+        let (input, state) = (batch.input.clone(), Some(state));
+        let (run, more, state) = match (self.floor.filter(|floor| steps < floor.steps_below), self.rest) {
+            (Some(floor), _) => {
+                let (run, trajectory, state) = self.network.forward_recording(input, state);
+                let v = trajectory.v.expect("a recording has the potentials");
+                (run, Some(floor.cost.forward(v)), state)
+            }
+            (None, Some(rest)) => {
+                let (run, trace, state) = self.network.forward_with_trace(input, state);
+                (run, Some(rest.cost.forward(trace, batch.rest(rest.grace))), state)
+            }
+            (None, None) => {
+                let (run, state) = self.network.forward(input, state);
+                (run, None, state)
+            }
+        };
         let outcome = self.outcome(batch, run, None);
-        let cost = [floor, rest].into_iter().flatten().fold(outcome.cost.clone(), |sum, more| sum + more);
-        Outcome { cost, ..outcome }
+        let cost = more.into_iter().fold(outcome.cost.clone(), |sum, more| sum + more);
+        (Outcome { cost, ..outcome }, state)
+    }
+
+    /// The gradients of a mixture's part that is not exact, from the same state.
+    fn gradients_by_rates(&self, mixture: &Mixture, batch: TrialBatch, state: SpikingState) -> GradientsParams {
+        let layer = self.network.layer.clone().with_adjoint(mixture.rates).expect("the mixture was checked");
+        let network = SpikingNetwork { layer, readout: self.network.readout.clone() };
+        let (outcome, _) = Self { network, ..self.clone() }.forward_learning(batch, state);
+        GradientsParams::from_grads(outcome.cost.backward(), self)
     }
 
     /// The same with the network's firing.
@@ -201,10 +233,56 @@ impl TrainStep for ReadoutNetwork {
     type Output = Outcome;
 
     fn step(&self, batch: TrialBatch) -> TrainOutput<Outcome> {
-        let outcome = self.forward_growing(batch);
-        let gradients = outcome.cost.backward();
-        let judged = Outcome { cost: outcome.cost.detach(), output: outcome.output.detach(), ..outcome };
-        TrainOutput::new(self, gradients, judged)
+        let state = self.fresh_state(&batch);
+        self.stream_step(batch, state).train
+    }
+}
+
+impl StreamStep for ReadoutNetwork {
+    type Input = TrialBatch;
+    type Output = Outcome;
+
+    fn fresh_state(&self, batch: &TrialBatch) -> SpikingState {
+        SpikingState::at(batch.v0.clone(), self.network.layer.config().synapses.len())
+    }
+
+    fn stream_step(&self, batch: TrialBatch, state: SpikingState) -> ChunkOutput<Outcome> {
+        let exact_share = self.mixture.as_ref().map_or(1.0, |mixture| mixture.exact_share.get());
+        let by_rates = self.mixture.as_ref().filter(|_| exact_share < 1.0);
+        let by_rates = by_rates.map(|mixture| self.gradients_by_rates(mixture, batch.clone(), state.clone()));
+        let (outcome, state) = self.forward_learning(batch, state);
+        let mut grads = GradientsParams::from_grads(outcome.cost.backward(), self);
+        if let Some(by_rates) = by_rates {
+            let mut mix = Mix { exact: grads, by_rates, exact_share };
+            self.visit(&mut mix);
+            grads = mix.exact;
+        }
+        let item = Outcome { cost: outcome.cost.detach(), output: outcome.output.detach(), ..outcome };
+        let score = item.rounds.iter().any(|rounds| !rounds.is_empty()).then(|| item.answers().accuracy());
+        ChunkOutput { train: TrainOutput { grads, item }, state, score }
+    }
+}
+
+/// Mixes two gradients into the first.
+struct Mix {
+    exact: GradientsParams,
+    by_rates: GradientsParams,
+    exact_share: f64,
+}
+
+impl ModuleVisitor for Mix {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(exact) = self.exact.remove::<D>(param.id) else { return };
+        let unit = |gradient: Tensor<D>, share: f64| {
+            let norm = gradient.clone().square().sum().sqrt().into_scalar::<f64>();
+            gradient * if norm > 0.0 { share / norm } else { 0.0 }
+        };
+        let mixed = unit(exact, self.exact_share);
+        let mixed = match self.by_rates.remove::<D>(param.id) {
+            Some(by_rates) => mixed + unit(by_rates, 1.0 - self.exact_share),
+            None => mixed,
+        };
+        self.exact.register(param.id, mixed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Training with Burn's learner that can be stopped at any moment and resumed to the same end.
 //!
-//! Data depend on (seed, epoch), the optimizer's and the schedule's states are in the checkpoint, and all arithmetic is
+//! Data depend on (seed, epoch), the optimizer's and the rates' states are in the checkpoint, that of a schedule in the history, and all arithmetic is
 //! repeatable: a run that was stopped or killed and resumed ends with the same parameters, bit for bit, as one left alone.
 
 use crate::checkpoint::{self, KeepLastAndBest, PARTS, WholeFiles};
@@ -14,10 +14,10 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::train::metric::{Adaptor, LossMetric, Metric, Numeric};
 use burn::train::renderer::default_renderer;
-use burn::train::{Interrupter, Learner, SupervisedTraining};
-use burn_spiking::Averaged;
+use burn::train::{InferenceStep, Interrupter, Learner, SupervisedTraining, TrainStep};
+use burn_spiking::{Averaged, Scaling, ScoreSchedule, Streamed};
 use burn_spiking::metric::{active_share, firing_rate, silent_share};
-use burn_spiking_tasks::{EpochLoader, Trial, TrialBatch};
+use burn_spiking_tasks::TrialBatch;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -31,8 +31,35 @@ pub enum Best {
     Score,
 }
 
+/// A model that is trained for the sake of the network in it.
+pub trait Learns {
+    /// The network as it should be judged and kept.
+    fn learned(self) -> ReadoutNetwork;
+}
+
+impl Learns for Averaged<ReadoutNetwork> {
+    fn learned(self) -> ReadoutNetwork {
+        self.average
+    }
+}
+
+impl<M: Module + Learns> Learns for Scaling<M> {
+    fn learned(self) -> ReadoutNetwork {
+        self.model.learned()
+    }
+}
+
+impl<M: Module + Learns> Learns for Streamed<M> {
+    fn learned(self) -> ReadoutNetwork {
+        self.model.learned()
+    }
+}
+
+/// Data from an epoch on.
+pub type DataFrom<I> = Box<dyn FnOnce(usize) -> Arc<dyn DataLoader<I>>>;
+
 /// What is trained, how, and where.
-pub struct Training<'a> {
+pub struct Training<'a, M: TrainStep> {
     /// The run's folder.
     pub folder: &'a Folder,
     /// Whether to go on from the newest checkpoint in it.
@@ -40,7 +67,7 @@ pub struct Training<'a> {
     /// Lines instead of the dashboard, even in a terminal.
     pub plain: bool,
     /// The model at its start.
-    pub model: Averaged<ReadoutNetwork>,
+    pub model: M,
     /// The optimizer at its start.
     pub optimizer: ModuleOptimizer,
     /// The learning rates at their start.
@@ -49,8 +76,10 @@ pub struct Training<'a> {
     pub best: Best,
     /// Number of epochs.
     pub epochs: usize,
-    /// Training data, from epoch 1.
-    pub training: EpochLoader<Trial, TrialBatch>,
+    /// Training data; epochs count from 1.
+    pub training: DataFrom<M::Input>,
+    /// What follows the score in training.
+    pub schedule: Option<ScoreSchedule>,
     /// Validation data.
     pub validation: Arc<dyn DataLoader<TrialBatch>>,
 }
@@ -73,7 +102,15 @@ pub struct Trained {
     pub history: History,
 }
 
-impl Training<'_> {
+impl<M> Training<'_, M>
+where
+    M: TrainStep<Output = Outcome>
+        + InferenceStep<Input = TrialBatch, Output = Outcome>
+        + Module
+        + Learns
+        + std::fmt::Display
+        + 'static,
+{
     /// Trains to the last epoch and gives the model of the best epoch.
     ///
     /// Beside the score, cost, firing rate, silent and active share are recorded, the last three on validation data alone.
@@ -99,6 +136,10 @@ impl Training<'_> {
         if self.resumed {
             println!("resuming after epoch {} of {}", from.unwrap_or(0), self.epochs);
         }
+        if let Some(schedule) = &self.schedule {
+            let last = history.epochs().last().and_then(|epoch| epoch.schedule.clone());
+            last.into_iter().for_each(|state| schedule.restore(state));
+        }
         let history = Arc::new(Mutex::new(history));
 
         let trains = from.unwrap_or(0) < self.epochs;
@@ -111,11 +152,12 @@ impl Training<'_> {
                 history: history.clone(),
                 judge: judge.clone(),
                 metrics: [names(&["Loss", &score_name]), names(&["Loss", &score_name, "Rate", "Silent", "Active"])],
+                schedule: self.schedule.clone(),
                 interrupter: interrupter.clone(),
             };
             let [model, optim, scheduler] = PARTS.map(|part| WholeFiles::new(run, part));
-            let training = self.training.start_at(from.unwrap_or(0) + 1);
-            let mut learning = SupervisedTraining::new(run, Arc::new(training), self.validation)
+            let training = (self.training)(from.unwrap_or(0) + 1);
+            let mut learning = SupervisedTraining::new(run, training, self.validation)
                 .metrics((LossMetric::new(), score))
                 .metric_valid_numeric(firing_rate())
                 .metric_valid_numeric(silent_share())
@@ -147,7 +189,7 @@ impl Training<'_> {
             .best(&judge, done)
             .ok_or_else(|| format!("{} was never a number in {done} epochs; lower the learning rates", judge.metric))?;
         let model = checkpoint::model_of(run, &self.model.valid(), best_epoch)?;
-        Ok(Trained { model: model.average, best_epoch, history })
+        Ok(Trained { model: model.learned(), best_epoch, history })
     }
 }
 

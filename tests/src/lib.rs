@@ -7,9 +7,11 @@
 // Burn 0.22 deprecates its NdArray backend, which users may still ask for.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
+mod mean_field;
+
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::neuron::{Eif, Flow};
+use burn_spiking::neuron::{Eif, Flow, RateCurve};
 use burn_spiking::number::Number;
 use burn_spiking::scan::{
     Arguments, Drive, Each, InputGradients, OutputGradients, Run, ScanInputs, ScanPlan, ScanSynapse, Slot,
@@ -18,6 +20,8 @@ use burn_spiking::scan::{
 use burn_spiking::scan::{reference, scan};
 use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, Scheme};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -53,6 +57,10 @@ impl NeuronModel for OwnQif {
 
     fn steady_current(&self, spikes: f64) -> f64 {
         (0.5 * spikes).powi(2)
+    }
+
+    fn rate_curve(&self) -> Option<RateCurve> {
+        Some(RateCurve::quadratic(self.tau_v))
     }
 }
 
@@ -170,6 +178,21 @@ pub fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     if scale == 0.0 { 0.0 } else { distance / scale }
 }
 
+/// Rounding, magnified by a few steps of a network: a bound for relative distances in double precision.
+pub const NEAR_ROUNDING: f64 = 1e-10;
+
+/// Networks of every kind, the same in every run. `GRADIENT_DRAWS=n` gives n of them whatever `count`.
+pub fn sample(count: usize) -> impl Iterator<Item = Draw> {
+    sample_of(draws(), count)
+}
+
+/// The same of other networks.
+pub fn sample_of(draws: impl Strategy<Value = Draw>, count: usize) -> impl Iterator<Item = Draw> {
+    let count = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    (0..count).map(move |_| draws.new_tree(&mut runner).expect("draws reject nothing").current())
+}
+
 fn gates(narrowest: f64) -> impl Strategy<Value = Gate> {
     (narrowest..=1.0, any::<bool>())
         .prop_map(|(width, smooth)| if smooth { Gate::RaisedCosine { width } } else { Gate::Quintic { width } })
@@ -250,6 +273,7 @@ fn draws_of(
                     check_finite: false,
                     checkpoint,
                     adjoint: Adjoint::Exact,
+                    rates: None,
                     // Filled in where the number of neurons is known.
                     each: each.then(|| Arc::new(Each { tau_v: Vec::new(), width: Vec::new() })),
                     constants,
@@ -349,7 +373,7 @@ fn tracked(arguments: Arguments) -> Arguments {
 }
 
 /// The drive of one step, `[B, N]`, in tensor operations.
-fn drive_at(drive: &Drive, t: usize) -> Tensor<2> {
+pub(crate) fn drive_at(drive: &Drive, t: usize) -> Tensor<2> {
     let at = |series: &Tensor<3>| series.clone().narrow(1, t, 1).squeeze_dim(1);
     match drive {
         Drive::Whole(drive) => at(drive),
@@ -378,7 +402,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 }
 
 impl Draw {
-    fn arguments(&self, device: &Device, dtype: DType) -> Arguments {
+    pub(crate) fn arguments(&self, device: &Device, dtype: DType) -> Arguments {
         let Self { batch, steps, neurons, outputs, .. } = *self;
         let Values { drive, projection, tonic, weights, v0, s0, readout, constants } = &self.inputs;
         fn tensor<const D: usize>(values: &[f64], shape: [usize; D], options: (&Device, DType)) -> Tensor<D> {
@@ -424,7 +448,7 @@ impl Draw {
         scan(self.arguments(device, DType::F64), &Arc::new(plan))
     }
 
-    fn differentiate(&self, device: &Device, dtype: DType, run: impl FnOnce(Arguments) -> Run) -> Values {
+    pub(crate) fn differentiate(&self, device: &Device, dtype: DType, run: impl FnOnce(Arguments) -> Run) -> Values {
         let arguments = tracked(self.arguments(&device.clone().autodiff(), dtype));
         let gradients = self.cost(&run(arguments.clone())).backward();
         // What no output depends on has no gradient in the graph.

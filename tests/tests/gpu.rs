@@ -7,15 +7,7 @@
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::{Adjoint, Body, Gate, Initial, Neuron, SpikingRnn, SpikingRnnConfig};
-use burn_spiking_tests::{Draw, crowds, draws, gpu, relative_distance};
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-
-fn sample_of(draws: impl Strategy<Value = Draw>, count: usize) -> impl Iterator<Item = Draw> {
-    let count = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    (0..count).map(move |_| draws.new_tree(&mut runner).expect("draws reject nothing").current())
-}
+use burn_spiking_tests::{Draw, crowds, draws, gpu, relative_distance, sample_of};
 
 /// How far single precision may be off: a network magnifies rounding by its own sensitivity, which is measured on the CPU in
 /// double precision.
@@ -54,6 +46,14 @@ fn a_restrained_adjoint_is_the_cpus() {
             "draw {at} is restrained"
         );
         compare(&draw, at);
+    }
+}
+
+/// The forward run by the kernel, the way back in tensor operations.
+#[test]
+fn a_mean_field_adjoint_is_the_cpus() {
+    for (at, draw) in sample_of(draws(), 8).enumerate() {
+        compare(&draw.by_rates(1 + at % 4), at);
     }
 }
 

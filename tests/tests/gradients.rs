@@ -7,23 +7,9 @@ use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Flow;
 use burn_spiking::number::Number;
 use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, SpikingRnnConfig};
-use burn_spiking_tests::{Draw, OwnQif, OwnQifFlow, crowds, devices, draws, sparse_crowds};
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-
-/// Rounding, magnified by a few steps of a network.
-const NEAR_ROUNDING: f64 = 1e-10;
-
-/// The same draws in every run.
-fn sample(count: usize) -> impl Iterator<Item = Draw> {
-    sample_of(draws(), count)
-}
-
-fn sample_of(draws: impl Strategy<Value = Draw>, count: usize) -> impl Iterator<Item = Draw> {
-    let count = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    (0..count).map(move |_| draws.new_tree(&mut runner).expect("draws reject nothing").current())
-}
+use burn_spiking_tests::{
+    Draw, NEAR_ROUNDING, OwnQif, OwnQifFlow, crowds, devices, sample, sample_of, sparse_crowds,
+};
 
 #[test]
 fn draws_reach_every_case() {

@@ -288,6 +288,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         readout: None,
         checkpoint,
         adjoint: Adjoint::Exact,
+        rates: None,
         each: None,
         constants: false,
         body: Body::Kernel,

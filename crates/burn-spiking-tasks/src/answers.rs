@@ -55,6 +55,13 @@ pub struct Round {
 }
 
 impl Round {
+    /// The same round in a part of its trial, from step `first` to `end`, within which it is read.
+    #[cfg(feature = "train")]
+    pub(crate) fn from_step(&self, first: usize, end: usize) -> Self {
+        let within = |range: &Range<usize>| range.start.max(first) - first..range.end.min(end) - first;
+        Self { window: within(&self.window), decoded: within(&self.decoded), ..self.clone() }
+    }
+
     /// The same round where each step is this many.
     pub(crate) fn in_finer_steps(&self, parts: usize) -> Self {
         let finer = |range: &Range<usize>| range.start * parts..range.end * parts;
@@ -72,6 +79,8 @@ impl Round {
 pub struct Answers {
     /// `[right answer][given answer]`, in the order of [`Answer::ALL`].
     counts: [[u64; 3]; 3],
+    /// Of the first round of each trial, of the second, …: how many, and how many rightly answered.
+    by_round: Vec<[u64; 2]>,
     leak: f64,
     leak_steps: u64,
 }
@@ -87,10 +96,13 @@ impl Answers {
     /// # Panics
     /// If a round lies outside the output.
     pub fn add(&mut self, output: &[f32], rounds: &[Round]) {
-        for round in rounds {
+        self.by_round.resize(self.by_round.len().max(rounds.len()), [0; 2]);
+        for (round, counted) in rounds.iter().zip(&mut self.by_round) {
             let decoded = &output[round.decoded.clone()];
             let mean = decoded.iter().map(|&o| o as f64).sum::<f64>() / decoded.len() as f64;
-            self.counts[round.answer as usize][Answer::of(mean) as usize] += 1;
+            let given = Answer::of(mean);
+            self.counts[round.answer as usize][given as usize] += 1;
+            *counted = [counted[0] + 1, counted[1] + (round.answer == given) as u64];
         }
         let outside = |t: &usize| !rounds.iter().any(|round| round.window.contains(t));
         for t in (0..output.len()).filter(outside) {
@@ -103,6 +115,10 @@ impl Answers {
     pub fn merge(&mut self, other: &Self) {
         let pairs = self.counts.iter_mut().flatten().zip(other.counts.iter().flatten());
         pairs.for_each(|(own, other)| *own += other);
+        self.by_round.resize(self.by_round.len().max(other.by_round.len()), [0; 2]);
+        for (own, other) in self.by_round.iter_mut().zip(&other.by_round) {
+            *own = [own[0] + other[0], own[1] + other[1]];
+        }
         self.leak += other.leak;
         self.leak_steps += other.leak_steps;
     }
@@ -124,6 +140,11 @@ impl Answers {
             let of: u64 = self.counts[answer].iter().sum();
             self.counts[answer][answer] as f64 / of as f64
         })
+    }
+
+    /// The same for the first round of each trial, the second, and so on.
+    pub fn accuracy_by_round(&self) -> Vec<f64> {
+        self.by_round.iter().map(|&[all, right]| right as f64 / all as f64).collect()
     }
 
     /// Mean |o| outside the answer windows; NaN if there is no outside.
@@ -162,5 +183,12 @@ mod tests {
         answers.merge(&wrong);
         assert_eq!(answers.accuracy(), 4.0 / 6.0);
         assert_eq!(answers.accuracy_by_answer(), [0.5, 0.5, 1.0]);
+        assert_eq!(answers.accuracy_by_round(), [0.5, 1.0, 0.5]);
+        answers.merge(&{
+            let mut one = Answers::new();
+            one.add(&[0.0; 20], &rounds[..1]);
+            one
+        });
+        assert_eq!(answers.accuracy_by_round(), [1.0 / 3.0, 1.0, 0.5]);
     }
 }

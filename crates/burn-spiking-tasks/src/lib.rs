@@ -6,6 +6,7 @@
 //! - [`coding`]: predictive coding. A readout follows its filtered input, or a linear system that the input drives.
 //! - [`delayed_xor`]: delayed-memory exclusive or. Two pulses, long gaps, a go cue, an answer.
 //! - [`loader`]: a data loader whose data may change from epoch to epoch.
+//! - `stream` (feature `train`): endless tasks, trials one after the other, cut into chunks.
 //! - [`score`]: normalised error; [`answers`]: rounds answered rightly.
 //! - `metric` (feature `train`): the scores as metrics of Burn's learner.
 
@@ -17,6 +18,8 @@ pub mod loader;
 #[cfg(feature = "train")]
 pub mod metric;
 pub mod score;
+#[cfg(feature = "train")]
+pub mod stream;
 pub mod trial;
 
 pub use answers::{Answer, Answers, Round};
@@ -25,4 +28,6 @@ pub use delayed_xor::{DelayedXor, DelayedXorDataset, Gaps, PulseShape};
 pub use error::TaskError;
 pub use loader::EpochLoader;
 pub use score::Tracking;
+#[cfg(feature = "train")]
+pub use stream::{StreamLoader, StreamSizes};
 pub use trial::{Trial, TrialBatch, TrialBatcher};

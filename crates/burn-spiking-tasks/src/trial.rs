@@ -55,6 +55,24 @@ pub struct TrialBatch {
 }
 
 impl TrialBatch {
+    /// Where the network should be at rest, `[B, T]`: 1 where there is no input, nothing to answer, and the last answer window (or the
+    /// beginning) is `grace` steps ago and no input came since; else 0.
+    pub fn rest(&self, grace: usize) -> Tensor<2> {
+        let [trials, steps, channels] = self.input.dims();
+        let input: Vec<f32> = self.input.to_data().iter::<f32>().collect();
+        let mut rest = vec![0.0_f32; trials * steps];
+        for ((rounds, input), rest) in
+            self.rounds.iter().zip(input.chunks_exact(steps * channels)).zip(rest.chunks_exact_mut(steps))
+        {
+            let silent = |t: &usize| input[t * channels..(t + 1) * channels].iter().all(|&x| x == 0.0);
+            for from in std::iter::once(0).chain(rounds.iter().map(|round| round.window.end)) {
+                let until = from + (from..steps).take_while(silent).count();
+                rest[(from + grace).min(until)..until].fill(1.0);
+            }
+        }
+        Tensor::from_data(TensorData::new(rest, [trials, steps]), &self.input.device())
+    }
+
     /// One of its trials, as a batch of one.
     ///
     /// # Panics
@@ -103,6 +121,27 @@ impl Batcher<Trial, TrialBatch> for TrialBatcher {
 mod tests {
     use super::*;
     use crate::Answer;
+
+    #[test]
+    fn rest_is_between_rounds() {
+        // Input in steps 3 and 10, a window from 4 to 6.
+        let mut input = vec![0.0; 12];
+        (input[3], input[10]) = (-1.0, 1.0);
+        let round = Round { answer: Answer::Plus, window: 4..6, decoded: 5..6, delay: 0 };
+        let trial = Trial {
+            steps: 12,
+            input,
+            target: vec![0.0; 12],
+            weight: vec![1.0; 12],
+            v0: vec![0.0],
+            rounds: vec![round],
+        };
+        let batch = TrialBatcher.batch(vec![trial], &Device::default());
+        let rest = |grace| batch.rest(grace).into_data().iter::<f32>().map(|x| x as u8).collect::<Vec<_>>();
+        assert_eq!(rest(0), [1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0]);
+        assert_eq!(rest(2), [0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(rest(9), [0; 12]);
+    }
 
     #[test]
     fn finer_steps_hold_what_the_coarse_ones_held() {

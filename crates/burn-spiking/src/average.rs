@@ -10,6 +10,8 @@
 //! Source: Polyak & Juditsky 1992; the exponential mean as in Tarvainen & Valpola 2017.
 
 use crate::error::{ConfigError, within_below};
+use crate::state::SpikingState;
+use crate::stream::{ChunkOutput, StreamStep};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -84,8 +86,21 @@ impl<M: Module + TrainStep> TrainStep for Averaged<M> {
     }
 
     fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
-        let model = optim.step(lr, self.model, grads);
+        let model = self.model.optimize(optim, lr, grads);
         Self { model, ..self }.follow()
+    }
+}
+
+impl<M: Module + StreamStep> StreamStep for Averaged<M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn fresh_state(&self, input: &M::Input) -> SpikingState {
+        self.model.fresh_state(input)
+    }
+
+    fn stream_step(&self, input: M::Input, state: SpikingState) -> ChunkOutput<M::Output> {
+        self.model.stream_step(input, state)
     }
 }
 

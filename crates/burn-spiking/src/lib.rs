@@ -10,8 +10,10 @@
 //! - [`SpikingStack`]: layers on each other's traces.
 //! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: what they are made of; [`Learned`]: which of their constants are learned.
 //! - [`NeuronModel`]: a neuron of your own; [`gradcheck`]: whether its gradient is one.
+//! - `Streamed`, `Scaling`, `Averaged`, `ScoreSchedule` (feature `train`): streams that go on from their own last state, gradients
+//!   brought to size, the running mean of the parameters, numbers of a task that follow the score.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`] with its [`Scores`];
-//!   [`RateBounds`] and [`PotentialFloor`]: costs on what neurons do.
+//!   [`RestCost`], [`RateBounds`] and [`PotentialFloor`]: costs on what neurons do.
 //! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same, and the gradient's norm, as metrics of
 //!   Burn's learner.
 //! - [`scan`]: the operation, its equations and its adjoint.
@@ -22,12 +24,12 @@
 //!
 //! | part | with | what happens |
 //! | --- | --- | --- |
-//! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none |
+//! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none; [`Adjoint::MeanField`] wants none of it |
 //! | a learned τ_v | NIF, EIF, own neurons | refused by the configuration: only LIF and QIF have an exact flow with one |
 //! | learned thresholds | QIF, EIF, own neurons | refused by the configuration: only those of NIF and LIF can be moved |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has none |
 //! | τ_v or width of each neuron ([`Learn::Each`]) | a neuron of one's own | runs in tensor operations, without the CPU kernel |
-//! | [`Scheme::Heun`] | [`Adjoint::Restrained`] | refused by the configuration: it is differentiated automatically |
+//! | [`Scheme::Heun`] | [`Adjoint::Restrained`], [`Adjoint::MeanField`] | refused by the configuration: it is differentiated automatically |
 //! | a delay of a [`Synapse`] | steps that it is no multiple of; [`Synapse::read_only`]; [`Scheme::Heun`] | refused by the configuration |
 //! | [`Scheme::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
 //! | [`Scheme::Heun`] | [`Checkpoint`], [`Body`] | have no effect: it runs in tensor operations and keeps all steps |
@@ -37,7 +39,9 @@
 //! | a learned start | a state that is given | the state that is given counts |
 //! | [`Checkpoint`] | backends without a kernel; on a GPU with [`Adjoint::Restrained`] | has no effect: all steps are kept |
 //! | double precision | a GPU by Vulkan, Metal or DirectX | fails: they have no functions in double precision |
-//! | [`Adjoint::Restrained`] | [`forward_reference`](SpikingRnn::forward_reference) | has no effect: automatic differentiation is exact |
+//! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_v, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve) | refused by the configuration |
+//! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | not heard: rates have no potentials |
+//! | [`Adjoint::Restrained`], [`Adjoint::MeanField`] | [`forward_reference`](SpikingRnn::forward_reference) | has no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | one spike a step is exact; more are one late |
 //! | own neurons | a configuration read from a file | refused until the model is given again |
 //!
@@ -80,6 +84,8 @@
 
 #[cfg(feature = "train")]
 pub mod average;
+#[cfg(feature = "train")]
+pub mod clip;
 pub mod constants;
 pub mod dual;
 pub mod error;
@@ -96,27 +102,37 @@ pub mod number;
 pub mod readout;
 pub mod rnn;
 pub mod scan;
+#[cfg(feature = "train")]
+pub mod schedule;
 pub mod sequence;
 pub mod stack;
 pub mod state;
+#[cfg(feature = "train")]
+pub mod stream;
 pub mod synapse;
 pub mod wiring;
 
 #[cfg(feature = "train")]
 pub use average::Averaged;
+#[cfg(feature = "train")]
+pub use clip::{GradientScale, Scaling};
 pub use constants::{Learn, Learned};
 pub use error::{ConfigError, RecordError};
 pub use firing::{Firing, spikes};
 pub use gate::Gate;
-pub use loss::{PotentialFloor, RateBounds, RateBoundsConfig, TrackingLoss, TrackingLossConfig};
+pub use loss::{PotentialFloor, RestCost, RateBounds, RateBoundsConfig, TrackingLoss, TrackingLossConfig};
 pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::{Neuron, NeuronModel};
 pub use readout::{ClassificationLoss, Scores, rates_hz, spike_counts};
 pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, Trajectory};
 pub use scan::{Adjoint, Body, Checkpoint, Scheme};
+#[cfg(feature = "train")]
+pub use schedule::{FollowScore, ScoreSchedule};
 pub use sequence::{Step, step_mask};
 pub use stack::{SpikingStack, SpikingStackConfig};
 pub use state::SpikingState;
+#[cfg(feature = "train")]
+pub use stream::{Chunk, Streamed};
 pub use synapse::Synapse;
 pub use wiring::Wiring;
 

@@ -151,6 +151,35 @@ impl PotentialFloor {
     }
 }
 
+/// A cost on activity at rest: between rounds of a task the network should be back in its background state.
+///
+/// ```text
+/// C = mean over batch and time of κ r_t Σ_neurons |ŝ|²/2        r_t = 1 at rest, else 0
+/// ```
+///
+/// It is for trials and for chunks of streams alike. Where a network answers again and again, what holds one answer must end before the
+/// next question; a cost at all times (λ of [`TrackingLoss`]) would also work against memories.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RestCost {
+    /// κ; 0 turns it off.
+    pub weight: f64,
+}
+
+impl RestCost {
+    /// The cost, `[1]`.
+    ///
+    /// - `trace`: ŝ, `[B, T, N]`.
+    /// - `rest`: r, `[B, T]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    pub fn forward(&self, trace: Tensor<3>, rest: Tensor<2>) -> Tensor<1> {
+        let [batch, steps, _] = trace.dims();
+        assert_shape!(rest, [batch, steps]);
+        (trace.square() * rest.unsqueeze_dim(2)).sum() * (0.5 * self.weight / (batch * steps) as f64)
+    }
+}
+
 /// Configuration of [`RateBounds`].
 #[derive(Config, Debug, PartialEq)]
 pub struct RateBoundsConfig {
@@ -249,6 +278,15 @@ mod tests {
         let v = Tensor::<3>::from_data([[[1.0, -2.0], [-0.5, -1.5]]], &Device::flex());
         let cost = PotentialFloor { floor: -0.5, weight: 0.2 }.forward(v).into_scalar::<f64>();
         assert!((cost - 0.1 * (1.5 * 1.5 + 1.0) / 2.0).abs() < 1e-6, "{cost}");
+    }
+
+    #[test]
+    fn rest_is_its_equation() {
+        let device = Device::flex();
+        let trace = Tensor::<3>::from_data([[[1.0, 2.0], [3.0, 0.5]], [[4.0, 0.0], [0.0, 1.0]]], &device);
+        let rest = Tensor::<2>::from_data([[1.0, 0.0], [0.0, 1.0]], &device);
+        let cost = RestCost { weight: 0.2 }.forward(trace, rest).into_scalar::<f64>();
+        assert!((cost - 0.1 * (5.0 + 1.0) / 4.0).abs() < 1e-6, "{cost}");
     }
 
     #[test]

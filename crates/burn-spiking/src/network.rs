@@ -119,8 +119,21 @@ impl SpikingNetwork {
     /// # Panics
     /// As [`SpikingRnn::forward`].
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (NetworkOutput, SpikingState) {
-        let (output, _, state) = self.run(input, state, false);
+        let (output, _, state) = self.run(input, state, self.plan());
         (output, state)
+    }
+
+    /// As [`forward`](Self::forward), with the trace ŝ that is read out, `[B, T, N]`: for costs on it, such as
+    /// [`RestCost`](crate::RestCost).
+    pub fn forward_with_trace(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+    ) -> (NetworkOutput, Tensor<3>, SpikingState) {
+        let mut plan = self.plan();
+        plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.read = plan.readout == Some(k));
+        let (output, trajectory, state) = self.run(input, state, plan);
+        (output, trajectory.trace(), state)
     }
 
     /// As [`forward`](Self::forward), with the trace, the membrane potentials and the charges of all neurons.
@@ -129,7 +142,10 @@ impl SpikingNetwork {
         input: Tensor<3>,
         state: Option<SpikingState>,
     ) -> (NetworkOutput, Trajectory, SpikingState) {
-        self.run(input, state, true)
+        let mut plan = self.plan();
+        plan.synapses.iter_mut().zip(&self.layer.plan().synapses).for_each(|(own, layers)| own.read = layers.read);
+        (plan.record_v, plan.record_charge) = (true, true);
+        self.run(input, state, plan)
     }
 
     /// As [`forward`](Self::forward), for samples that end at different steps; see
@@ -151,7 +167,7 @@ impl SpikingNetwork {
         let layer = &self.layer;
         let input = layer.config().turned(input);
         let state = layer.whole_state(state, input.dims()[0]);
-        let plan = Arc::new(self.plan(false));
+        let plan = Arc::new(self.plan());
         let run = run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), plan.clone()));
         let (output, _, state) = self.outcome(run);
         (output, state)
@@ -167,12 +183,12 @@ impl SpikingNetwork {
         (self.layer.config().turned(run.output).squeeze_dim(1), state)
     }
 
-    /// The layer's plan with a readout.
-    fn plan(&self, record: bool) -> ScanPlan {
+    /// The layer's plan with a readout and without a trajectory.
+    fn plan(&self) -> ScanPlan {
         let mut plan = ScanPlan::clone(self.layer.plan());
         plan.readout = plan.synapses.iter().position(|synapse| synapse.read);
-        plan.synapses.iter_mut().for_each(|synapse| synapse.read &= record);
-        (plan.record_v, plan.record_charge) = (record, record);
+        plan.synapses.iter_mut().for_each(|synapse| synapse.read = false);
+        (plan.record_v, plan.record_charge) = (false, false);
         plan
     }
 
@@ -180,10 +196,9 @@ impl SpikingNetwork {
         &self,
         input: Tensor<3>,
         state: Option<SpikingState>,
-        record: bool,
+        plan: ScanPlan,
     ) -> (NetworkOutput, Trajectory, SpikingState) {
-        let plan = Arc::new(self.plan(record));
-        self.outcome(self.run_plan(self.layer.config().turned(input), state, plan))
+        self.outcome(self.run_plan(self.layer.config().turned(input), state, Arc::new(plan)))
     }
 
     /// Runs a plan of this network; its output is o + b.

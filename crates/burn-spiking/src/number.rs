@@ -62,6 +62,12 @@ pub trait Number:
         self.clone().times(0.0)
     }
 
+    /// 1/self.
+    #[inline(always)]
+    fn reciprocal(self) -> Self {
+        self.one() / self
+    }
+
     /// self · factor + summand; rounded once where the processor does so at no cost.
     #[inline(always)]
     fn times_add(self, factor: Self, summand: Self) -> Self {

@@ -188,16 +188,16 @@ impl SpikingRnn {
         self
     }
 
-    /// The same layer, whose gradient does this with errors that grow.
+    /// The same layer with another adjoint: how errors go back through it.
     ///
     /// # Errors
-    /// [`ConfigError`] if the limit is not above 0 and finite, the share that is kept not in (0, 1], or the layer's scheme
-    /// [`Scheme::Heun`].
+    /// [`ConfigError`] if a number of it is out of range, the layer's scheme is [`Scheme::Heun`], or, for [`Adjoint::MeanField`], the
+    /// neuron has no f-I curve, a synapse type has a delay or constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.config.adjoint = adjoint;
         self.config.check()?;
-        Arc::make_mut(&mut self.plan).adjoint = adjoint;
-        Ok(self)
+        let plan = Arc::unwrap_or_clone(self.plan).with_adjoint(adjoint)?;
+        Ok(Self { plan: Arc::new(plan), ..self })
     }
 
     /// The same layer with another gate: the same parameters, as to see what becomes of a network without its gradual synapses. A

@@ -136,7 +136,10 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         rates: rates(epochs * ITERATIONS_PER_EPOCH, 1.0)?,
         best: Best::Cost,
         epochs,
-        training: EpochLoader::new(training_data, TrialBatcher, BATCH, &training_device),
+        training: Box::new(move |epoch| {
+            Arc::new(EpochLoader::new(training_data, TrialBatcher, BATCH, &training_device).start_at(epoch))
+        }),
+        schedule: None,
         validation: Arc::new(unseen(&task, seeded(options.seed, 1), VALIDATION_TRIALS, &device)?),
     }
     .train(nmse())?;

@@ -2,28 +2,33 @@
 
 use burn::data::dataset::Dataset;
 use burn::tensor::Tensor;
-use burn_spiking::{Averaged, Firing};
-use burn_spiking_examples::delayed_xor::{Start, TEST_TRIALS, VALIDATION_TRIALS, delayed_xor, layer, optimizer, rates};
-use burn_spiking_examples::device::DeviceName;
+use burn_spiking::{Averaged, Firing, Scaling, Streamed};
+use burn_spiking_examples::delayed_xor::{
+    BY_RATES, GRACE, GradientName, Options, Recipe, TEST_ROUNDS, VALIDATION_ROUNDS, delayed_xor, optimizer, rates,
+};
 use burn_spiking_examples::figures::{self, Inside};
 use burn_spiking_examples::learned::Learned;
-use burn_spiking_examples::network::{ReadoutNetwork, RestCost, floats};
+use burn_spiking_examples::network::{Mixture, ReadoutNetwork, SharedNumber, floats};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_examples::run::{Place, Run, seeded};
 use burn_spiking_examples::seeds::Seeds;
 use burn_spiking_examples::training::{Best, Training, batches};
 use burn_spiking_plot::{AnsweredTrial, Curve, Curves, Scale, curves};
 use burn_spiking_tasks::metric::answer_accuracy;
-use burn_spiking_tasks::{Answer, Answers, DelayedXor, EpochLoader, Gaps, Trial, TrialBatch, TrialBatcher};
+use burn_spiking_tasks::{
+    Answer, Answers, DelayedXor, EpochLoader, Gaps, StreamLoader, Trial, TrialBatch, TrialBatcher,
+};
 use clap::Parser;
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Trains spiking neurons to answer, at a go cue, whether two earlier pulses had unequal signs; writes a report, a
-/// picture and the trained model. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes on to the same end.
+/// Trains spiking neurons to answer, at each go cue, whether the two pulses since the last one had unequal signs; writes a
+/// report, pictures and the trained model. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes on to the same end.
+///
+/// By default four rounds in a trial with gaps up to 500 ms, learned with spikes forward and rates backward (mean-field); the
+/// older task of one round by exact gradients: --rounds 1 --max-gap 300.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -35,97 +40,30 @@ struct Args {
     options: Options,
 }
 
-/// What fixes the course of a run.
-#[derive(clap::Args, Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    /// Seed of the initial parameters and of all trials
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Rounds in a trial
-    #[arg(long, default_value_t = 1)]
-    rounds: usize,
-    /// Longest gap between pulses, and between second pulse and go cue, ms; it grows from 30 during the first half of training
-    #[arg(long, default_value_t = 300.0)]
-    max_gap: f64,
-    /// Number of neurons
-    #[arg(long, default_value_t = 80)]
-    neurons: usize,
-    /// Width of the gate, in (0, 1]; a wide gate shows the gradient more, a narrow one is faster
-    #[arg(long, default_value_t = 1.0)]
-    width: f64,
-    /// Cost of activity after each answer until the next round: 0.5 of it for a trace of 1 in one neuron
-    #[arg(long, default_value_t = 0.0)]
-    #[serde(default)]
-    rest: f64,
-    /// Share of the usual learning rates
-    #[arg(long, default_value_t = 1.0)]
-    #[serde(default = "all")]
-    rate: f64,
-    /// Start from the network of this finished run, with gaps of full length at once
-    #[arg(long)]
-    #[serde(default)]
-    from: Option<PathBuf>,
-    /// Epochs
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
-    epochs: u32,
-    /// Iterations in an epoch
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    iterations: u32,
-    /// Trials in a batch
-    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..))]
-    batch: u32,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
-    device: DeviceName,
-    /// Print a line for each epoch, even in a terminal
-    #[arg(long)]
-    plain: bool,
-}
-
-fn all() -> f64 {
-    1.0
-}
-
-impl Options {
-    fn task(&self) -> DelayedXor {
-        DelayedXor::new(self.rounds, self.max_gap, self.neurons)
-    }
-
-    fn start(&self) -> Start {
-        Start { width: self.width, ..Start::default() }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        self.device.device()?;
-        self.task().check().map_err(|error| error.to_string())?;
-        layer(&self.task(), self.start()).check().map_err(|error| error.to_string())
-    }
-}
-
-/// Share of training during which the gaps grow.
-const GROWTH: f64 = 0.5;
-/// Steps after an answer in which activity may fade before it costs: two time constants of its traces.
-const GRACE: usize = 40;
-/// Iterations over which parameters are averaged: c = 0.99.
-const AVERAGE: f64 = 0.99;
-/// Trials for each gap in the figure of accuracy against gap, and for each number of rounds.
-const VARIANT_TRIALS: usize = 240;
+/// Rounds for each gap in the figure of accuracy against gap, and for each number of rounds.
+const VARIANT_ROUNDS: usize = 480;
 
 #[derive(Serialize)]
 struct Report {
     seed: u64,
+    /// "exact", "mean-field" or "mixed".
+    gradient: GradientName,
     rounds: usize,
     max_gap_ms: f64,
     accuracy: f64,
     accuracy_by_answer: [f64; 3],
-    trials: usize,
+    accuracy_by_round: Vec<f64>,
+    test_rounds: usize,
     leak: f64,
     rate_hz: f64,
+    /// Rate between rounds, from 40 ms after an answer to the next pulse.
+    rest_hz: f64,
     silent: usize,
     active_share: f64,
     best_epoch: usize,
-    epochs: u32,
+    epochs: usize,
+    /// Iterations until the gaps had their full length; `None` if they never had.
+    full_gap_iteration: Option<usize>,
     /// `None` of a run that was resumed, whose time is not one stretch.
     train_seconds: Option<f64>,
     /// (rounds in a trial, accuracy), also of more rounds than were trained.
@@ -137,51 +75,69 @@ struct Report {
 fn main() -> ExitCode {
     let Args { place, seeds, options } = Args::parse();
     let with = |seed: u64| Options { seed, ..options.clone() };
-    let columns =
-        ["seed", "accuracy", "accuracy_by_answer", "leak", "rate_hz", "silent", "best_epoch", "train_seconds"];
+    let columns = [
+        "seed",
+        "gradient",
+        "accuracy",
+        "accuracy_by_answer",
+        "leak",
+        "rate_hz",
+        "rest_hz",
+        "full_gap_iteration",
+        "train_seconds",
+    ];
     let learning = ("Accuracy", Scale::Linear);
     let program = |place: &Place, seed: u64| run(place, with(seed));
     exit_code(seeds.run("delayed-xor", &place, options.seed, with, program, &columns, learning))
 }
 
-/// The longest gap of an epoch: from 30 ms it grows by the same factor each epoch.
-fn grown(epoch: usize, epochs: usize, max_gap: f64) -> f64 {
-    let start = max_gap.min(30.0);
-    let share = ((epoch - 1) as f64 / (GROWTH * epochs as f64)).min(1.0);
-    start * (max_gap / start).powf(share)
+/// The share of the exact gradient in a mixture: it rises in the first half of training.
+fn exact_share(iteration: usize, iterations: usize) -> f64 {
+    (2.0 * iteration as f64 / iterations as f64).min(1.0)
 }
 
 fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let run = Run::open("delayed-xor", place, options, Options::check)?;
     let (folder, options) = (&run.folder, &run.options);
+    let recipe = options.recipe();
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();
     device.seed(options.seed);
     let task = options.task();
-    let mut model = delayed_xor(&task, options.start(), &training_device).map_err(|error| error.to_string())?;
+    let told = |error: burn_spiking::ConfigError| error.to_string();
+    let mut network = delayed_xor(&task, &recipe, &training_device).map_err(told)?;
     if let Some(from) = &options.from {
-        model = Learned::open(from, &device)?.into_start_of(model);
+        network = Learned::open(from, &device)?.into_start_of(network);
     }
-    model.rest = (options.rest > 0.0).then_some(RestCost { weight: options.rest, grace: GRACE });
-    println!("{}", model.network.layer);
-    let model = Averaged::new(model, AVERAGE).map_err(|error| error.to_string())?;
+    let exact = SharedNumber::default();
+    if recipe.gradient == GradientName::Mixed {
+        network.mixture = Some(Mixture { rates: BY_RATES, exact_share: exact.clone() });
+    }
+    println!("{}", network.network.layer);
+    let schedule = recipe.gaps(options.max_gap)?;
+    let model = Scaling::new(Averaged::new(network, recipe.average).map_err(told)?, recipe.scale).map_err(told)?;
+    let sizes = options.sizes();
+    let model =
+        Streamed::new(model, [sizes.streams, 1, options.neurons], &training_device).with_schedule(schedule.clone());
 
-    let batch = options.batch as usize;
-    let items = batch * options.iterations as usize;
-    let fixed = |stream: u64, trials: usize| -> Result<_, String> {
-        let data = task.dataset(seeded(options.seed, stream), trials).map_err(|error| error.to_string())?;
-        Ok(EpochLoader::constant(data, TrialBatcher, batch, &device))
+    let fixed = |stream: u64, rounds: usize| -> Result<_, String> {
+        let data = task.dataset(seeded(options.seed, stream), rounds.div_ceil(options.rounds));
+        Ok(EpochLoader::constant(data.map_err(|error| error.to_string())?, TrialBatcher, sizes.streams, &device))
     };
-    let epochs = options.epochs as usize;
-    let training_data = {
-        let (task, seed, max_gap, grown_already) =
-            (task.clone(), options.seed, options.max_gap, options.from.is_some());
-        move |epoch: usize| -> Arc<dyn Dataset<Trial>> {
-            let task = if grown_already { task.clone() } else { task.with_max_gap(grown(epoch, epochs, max_gap)) };
-            Arc::new(task.dataset(seeded(seed, 10 + epoch as u64), items).expect("the task was checked"))
-        }
+    let iterations = recipe.epochs * sizes.chunks_per_epoch;
+    let training = {
+        let task = DelayedXor { rounds: recipe.trial_rounds, ..task.clone() };
+        let (seed, max_gap, gaps) = (options.seed, options.max_gap, schedule.clone());
+        let grown_already = options.from.is_some();
+        let trials = move |n: usize| -> Arc<dyn Dataset<Trial>> {
+            exact.set(exact_share(n * sizes.chunks_per_trial, iterations));
+            let task = task.with_max_gap(if grown_already { max_gap } else { gaps.value() });
+            Arc::new(task.dataset(seeded(seed, 10 + n as u64), sizes.streams).expect("the task was checked"))
+        };
+        let fresh = recipe.fresh;
+        let loader = StreamLoader::new(trials, sizes, move || fresh, seeded(seed, 4), &training_device);
+        loader.map_err(|error| error.to_string())?
     };
-    let training = EpochLoader::new(training_data, TrialBatcher, batch, &training_device);
     let started = Instant::now();
     let trained = Training {
         folder,
@@ -189,16 +145,17 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         plain: options.plain,
         model,
         optimizer: optimizer(),
-        rates: rates(epochs * options.iterations as usize, options.rate)?,
+        rates: rates(&recipe, iterations, (recipe.falling * iterations as f64) as usize)?,
         best: Best::Score,
-        epochs,
-        training,
-        validation: Arc::new(fixed(1, VALIDATION_TRIALS)?),
+        epochs: recipe.epochs,
+        training: Box::new(|epoch| Arc::new(training.start_at(epoch))),
+        schedule: Some(schedule),
+        validation: Arc::new(fixed(1, VALIDATION_ROUNDS)?),
     }
     .train(answer_accuracy())?;
     let train_seconds = started.elapsed().as_secs_f64();
 
-    let test = batches(&fixed(2, TEST_TRIALS)?)?;
+    let test = batches(&fixed(2, TEST_ROUNDS)?)?;
     let shown = examples_of(&trained.model, &test[0]);
     draw_spikes(folder, &trained.model, &test[0])?;
     figures::training(
@@ -208,20 +165,29 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         ("Accuracy", Scale::Linear),
     )?;
     let by_gap = by_gap(&trained.model, &task, options)?;
-    let (answers, firing) = evaluate(&trained.model, test);
+    let Evaluation { answers, firing, rest_hz } = evaluate(&trained.model, test);
+    let full = |epoch: &&burn_spiking_examples::history::Epoch| epoch.scheduled == Some(options.max_gap);
+    let full_gap = trained.history.epochs().iter().find(full).map(|epoch| {
+        let since = epoch.schedule.as_ref().map_or(0, |schedule| schedule.at_end);
+        epoch.epoch * sizes.chunks_per_epoch - since
+    });
     let report = Report {
         seed: options.seed,
+        gradient: recipe.gradient,
         rounds: options.rounds,
         max_gap_ms: options.max_gap,
         accuracy: answers.accuracy(),
         accuracy_by_answer: answers.accuracy_by_answer(),
-        trials: TEST_TRIALS,
+        accuracy_by_round: answers.accuracy_by_round(),
+        test_rounds: TEST_ROUNDS,
         leak: answers.leak(),
         rate_hz: firing.rate_hz(),
+        rest_hz,
         silent: firing.silent(),
         active_share: firing.active_share(),
         best_epoch: trained.best_epoch,
-        epochs: options.epochs,
+        epochs: recipe.epochs,
+        full_gap_iteration: full_gap,
         train_seconds: (!run.resumed).then_some(train_seconds),
         accuracy_by_rounds: by_rounds(&trained.model, options)?,
         accuracy_by_gap: by_gap,
@@ -233,39 +199,66 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     trained.model.save(folder)?;
     // The last of all files: with it the run is done.
     folder.write_json("report.json", &report)?;
-    let [plus, minus, none] = report.accuracy_by_answer;
-    println!(
-        "accuracy on {TEST_TRIALS} fresh trials    {:.3} (+ {plus:.3}, - {minus:.3}, none {none:.3})",
-        report.accuracy
-    );
-    println!("mean |o| outside the windows   {:.3}", report.leak);
-    let by_rounds = report.accuracy_by_rounds.iter().map(|(rounds, accuracy)| format!("{rounds}: {accuracy:.3}"));
-    println!("accuracy by rounds in a trial  {}", by_rounds.collect::<Vec<_>>().join(", "));
-    println!(
-        "firing rate                    {:.1} Hz, {} of {} neurons silent",
-        report.rate_hz, report.silent, options.neurons
-    );
-    println!("training took {train_seconds:.0} s; the best epoch was {} of {epochs}", report.best_epoch);
+    tell(&report, &recipe, train_seconds);
     println!("report {}, picture {}", folder.file("report.json").display(), picture.display());
     Ok(())
 }
 
-fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> (Answers, Firing) {
+/// What a person wants to know of a report.
+fn tell(report: &Report, recipe: &Recipe, train_seconds: f64) {
+    let [plus, minus, none] = report.accuracy_by_answer;
+    println!(
+        "accuracy on {TEST_ROUNDS} fresh rounds     {:.4} (+ {plus:.3}, - {minus:.3}, none {none:.3})",
+        report.accuracy
+    );
+    let by_round: Vec<_> = report.accuracy_by_round.iter().map(|accuracy| format!("{accuracy:.3}")).collect();
+    println!("accuracy of each round         {}", by_round.join(", "));
+    println!("mean |o| outside the windows   {:.3}", report.leak);
+    let by_rounds = report.accuracy_by_rounds.iter().map(|(rounds, accuracy)| format!("{rounds}: {accuracy:.3}"));
+    println!("accuracy by rounds in a trial  {}", by_rounds.collect::<Vec<_>>().join(", "));
+    println!("firing rate                    {:.1} Hz, between rounds {:.1} Hz", report.rate_hz, report.rest_hz);
+    let gradient = match recipe.gradient {
+        GradientName::Exact => "exact",
+        GradientName::MeanField => "mean-field, not the exact one",
+        GradientName::Mixed => "from mean-field to exact",
+    };
+    println!(
+        "training took {train_seconds:.0} s; gradient: {gradient}; the best epoch was {} of {}",
+        report.best_epoch, report.epochs
+    );
+}
+
+/// How a network did on trials that it was not trained on.
+struct Evaluation {
+    answers: Answers,
+    firing: Firing,
+    rest_hz: f64,
+}
+
+fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> Evaluation {
     let (mut answers, mut firing) = (Answers::new(), Firing::default());
+    let (mut spikes, mut neuron_ms) = (0.0, 0.0);
+    let config = model.network.layer.config();
     for batch in batches {
-        let outcome = model.forward_recording(batch);
-        answers.merge(&outcome.answers());
-        firing.merge(outcome.firing.as_ref().expect("a recording has the firing"));
+        let rest = batch.rest(GRACE);
+        let (run, trajectory) = model.recorded(&batch);
+        let charge = trajectory.charge.expect("a recording has the charge");
+        let at_rest = (charge.clone() * rest.clone().unsqueeze_dim(2)).sum();
+        spikes += at_rest.into_scalar::<f64>();
+        neuron_ms += rest.sum().into_scalar::<f64>() * config.n_neurons as f64 * config.dt;
+        answers.merge(&model.judged(batch, run).answers());
+        firing.merge(&Firing::of(charge, config.dt));
     }
-    (answers, firing)
+    Evaluation { answers, firing, rest_hz: 1000.0 * spikes / neuron_ms }
 }
 
 /// The accuracy in trials of a variant of the task, drawn from a stream of the run's seed.
 fn accuracy(model: &ReadoutNetwork, task: &DelayedXor, stream: u64, options: &Options) -> Result<f64, String> {
-    let data = task.dataset(seeded(options.seed, stream), VARIANT_TRIALS).map_err(|error| error.to_string())?;
+    let trials = VARIANT_ROUNDS.div_ceil(task.rounds);
+    let data = task.dataset(seeded(options.seed, stream), trials).map_err(|error| error.to_string())?;
     let device = options.device.device()?;
     let mut answers = Answers::new();
-    for batch in batches(&EpochLoader::constant(data, TrialBatcher, options.batch as usize, &device))? {
+    for batch in batches(&EpochLoader::constant(data, TrialBatcher, options.sizes().streams, &device))? {
         answers.merge(&model.forward(batch).answers());
     }
     Ok(answers.accuracy())
@@ -274,9 +267,12 @@ fn accuracy(model: &ReadoutNetwork, task: &DelayedXor, stream: u64, options: &Op
 /// The accuracy where both gaps of each round are equally long, within the trained range and beyond it.
 fn by_gap(model: &ReadoutNetwork, task: &DelayedXor, options: &Options) -> Result<Vec<(f64, f64)>, String> {
     let shares = [0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0];
+    let mut gaps: Vec<f64> = shares.iter().map(|share| (share * options.max_gap).round()).collect();
+    gaps.push(30.0);
+    gaps.sort_by(f64::total_cmp);
+    gaps.dedup();
     let mut points = Vec::new();
-    for share in shares {
-        let gap = (share * options.max_gap).round();
+    for gap in gaps {
         let gaps = Gaps::Even { min_ms: gap, max_ms: gap };
         let task = DelayedXor { gaps, ..task.clone() }.with_max_gap(gap);
         points.push((gap, accuracy(model, &task, 3, options)?));
@@ -284,12 +280,12 @@ fn by_gap(model: &ReadoutNetwork, task: &DelayedXor, options: &Options) -> Resul
     Ok(points)
 }
 
-/// The accuracy in trials of one to four rounds.
+/// The accuracy in trials of one to eight rounds.
 fn by_rounds(model: &ReadoutNetwork, options: &Options) -> Result<Vec<(usize, f64)>, String> {
     let mut points = Vec::new();
-    for rounds in 1..=4 {
+    for rounds in [1, 2, 4, 8] {
         let task = DelayedXor::new(rounds, options.max_gap, options.neurons);
-        points.push((rounds, accuracy(model, &task, 4, options)?));
+        points.push((rounds, accuracy(model, &task, 5, options)?));
     }
     Ok(points)
 }

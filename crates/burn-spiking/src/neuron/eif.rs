@@ -21,7 +21,7 @@
 //!
 //! Source: Fourcaud-Trocmé, Hansel, van Vreeswijk & Brunel 2003.
 
-use super::{Flow, NeuronModel};
+use super::{Flow, NeuronModel, RateCurve};
 use crate::error::{ConfigError, positive};
 use crate::number::{Float, Number};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,10 @@ impl NeuronModel for Eif {
 
     fn tau(&self) -> Option<f64> {
         Some(self.tau_v)
+    }
+
+    fn rate_curve(&self) -> Option<RateCurve> {
+        RateCurve::measured(self).ok()
     }
 
     fn steady_current(&self, spikes: f64) -> f64 {

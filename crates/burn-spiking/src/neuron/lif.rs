@@ -36,7 +36,7 @@
 
 use super::membrane::Membrane;
 use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
-use super::{Flow, FlowOn, NeuronModel};
+use super::{Flow, FlowOn, NeuronModel, RateCurve};
 use crate::error::{ConfigError, positive};
 use crate::number::{Constant, Float, Number};
 
@@ -65,6 +65,10 @@ impl NeuronModel for Lif {
     fn steady_current(&self, spikes: f64) -> f64 {
         // A spike every τ_v ln ρ.
         1.0 / -(-1.0 / spikes).exp_m1()
+    }
+
+    fn rate_curve(&self) -> Option<RateCurve> {
+        Some(RateCurve::leaky(self.tau_v))
     }
 
     fn over(&self, dt: f64) -> LifFlow {

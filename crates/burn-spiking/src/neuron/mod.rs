@@ -22,6 +22,7 @@ pub mod nif;
 pub mod own;
 pub mod program;
 pub mod qif;
+pub mod rate;
 pub(crate) mod rows;
 
 pub use eif::Eif;
@@ -29,6 +30,7 @@ pub use lif::Lif;
 pub use nif::Nif;
 pub use own::OwnNeuron;
 pub use qif::Qif;
+pub use rate::RateCurve;
 
 use crate::dual::Dual;
 use crate::error::ConfigError;
@@ -68,6 +70,12 @@ pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// from it.
     fn steady_current(&self, spikes: f64) -> f64 {
         spikes
+    }
+
+    /// The f-I curve, along which [`Adjoint::MeanField`](crate::Adjoint::MeanField) sends errors back; `None`, the default, where
+    /// there is none, and then that adjoint is refused. [`RateCurve::measured`] makes one for any model.
+    fn rate_curve(&self) -> Option<RateCurve> {
+        None
     }
 }
 
@@ -216,6 +224,11 @@ impl Neuron {
     pub(crate) fn slope_by_tau<X: Number>(&self, after: X, i: X, di: X, dt: f64) -> X {
         let zero = i.zero();
         with_model!(self, |model| slope_by_tau(&model.over(dt), (model.tau(), dt), after, i, di), |_own| zero)
+    }
+
+    /// The f-I curve, if the model has one.
+    pub fn rate_curve(&self) -> Option<RateCurve> {
+        with_model!(self, |model| model.rate_curve(), |own| own.rate_curve())
     }
 
     /// The same neuron with another τ_v, where it has one that can be learned.

@@ -14,7 +14,7 @@
 //!
 //! Source: Huh & Sejnowski 2017, first task.
 
-use super::{Flow, NeuronModel};
+use super::{Flow, NeuronModel, RateCurve};
 use crate::number::Number;
 
 /// Non-leaky integrate-and-fire neuron, v_th = 1 ≡ v_reset = 0.
@@ -30,6 +30,10 @@ impl NeuronModel for Nif {
 
     fn name(&self) -> String {
         "NIF".into()
+    }
+
+    fn rate_curve(&self) -> Option<RateCurve> {
+        Some(RateCurve::linear())
     }
 }
 

@@ -5,7 +5,7 @@
 //! with `#[inline(always)]`, so that the kernel's vectors reach them, and give the crate the optimisation that you want to run
 //! with.
 
-use super::NeuronModel;
+use super::{NeuronModel, RateCurve};
 use super::program::{Program, phi_of, slopes_of};
 use crate::error::ConfigError;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
@@ -73,6 +73,9 @@ pub(crate) trait Erased: Debug + Send + Sync {
     fn steady_current(&self, spikes: f64) -> f64 {
         spikes
     }
+    fn rate_curve(&self) -> Option<RateCurve> {
+        None
+    }
     fn phi(&self, _dt: f64, _double: bool) -> Program<2, 1> {
         panic!("{}", self.unknown())
     }
@@ -98,6 +101,9 @@ impl<M: NeuronModel> Erased for M {
     }
     fn steady_current(&self, spikes: f64) -> f64 {
         NeuronModel::steady_current(self, spikes)
+    }
+    fn rate_curve(&self) -> Option<RateCurve> {
+        NeuronModel::rate_curve(self)
     }
     fn phi(&self, dt: f64, double: bool) -> Program<2, 1> {
         phi_of(&self.over(dt), double)

@@ -28,7 +28,7 @@
 pub(crate) mod voltage;
 
 use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
-use super::{Flow, FlowOn, NeuronModel};
+use super::{Flow, FlowOn, NeuronModel, RateCurve};
 use crate::error::{ConfigError, positive};
 use crate::number::{Constant, Float, Number, is_slight_turn, slight_atan2_pi};
 use std::f64::consts::PI;
@@ -63,6 +63,10 @@ impl NeuronModel for Qif {
     fn steady_current(&self, spikes: f64) -> f64 {
         // √(4 I/τ_v) spikes a ms.
         (0.5 * spikes).powi(2)
+    }
+
+    fn rate_curve(&self) -> Option<RateCurve> {
+        Some(RateCurve::quadratic(self.tau_v))
     }
 
     fn over(&self, dt: f64) -> QifFlow {

@@ -97,7 +97,7 @@ pub struct SpikingRnnConfig {
     /// [`Checkpoint::Auto`].
     #[config(default = "Checkpoint::Auto")]
     pub checkpoint: Checkpoint,
-    /// What the gradient does with errors that grow on their way back. Default: [`Adjoint::Exact`].
+    /// How errors go back through the network. Default: [`Adjoint::Exact`].
     #[config(default = "Adjoint::Exact")]
     pub adjoint: Adjoint,
     /// The parameters to start with; [`Initial::of`] the neuron if not given.
@@ -116,13 +116,14 @@ impl SpikingRnnConfig {
         positive("dt", self.dt, "give the length of a time step in ms")?;
         self.neuron.check()?;
         self.gate.check()?;
-        self.adjoint.check()?;
+        self.adjoint.check(self.dt)?;
         self.synapses.iter().try_for_each(|synapse| synapse.check(self.dt))?;
         self.wiring.check(self.n_neurons)?;
         self.learned.check(&self.neuron, &self.gate)?;
         if self.scheme == Scheme::Heun && self.adjoint != Adjoint::Exact {
             return Err(ConfigError::Mismatch(
-                "Scheme::Heun is differentiated automatically, which knows no restrained adjoint; choose Scheme::Held"
+                "Scheme::Heun is differentiated automatically, which knows no restrained and no mean-field adjoint; choose \
+                 Scheme::Held"
                     .into(),
             ));
         }
@@ -138,6 +139,7 @@ impl SpikingRnnConfig {
                     .into(),
             ));
         }
+        self.plan_with_adjoint()?;
         if let Some(excitatory) = self.dale {
             share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;
         }
@@ -239,7 +241,16 @@ impl SpikingRnnConfig {
         erase(weights - mean)
     }
 
+    /// The plan of a configuration that was checked.
     pub(super) fn plan(&self) -> ScanPlan {
+        self.plan_with_adjoint().expect("the configuration was checked")
+    }
+
+    fn plan_with_adjoint(&self) -> Result<ScanPlan, ConfigError> {
+        self.exact_plan().with_adjoint(self.adjoint)
+    }
+
+    fn exact_plan(&self) -> ScanPlan {
         let mut plane = 0..;
         let synapses = self.synapses.iter().map(|synapse| ScanSynapse {
             decay: synapse.decay(self.dt),
@@ -258,7 +269,8 @@ impl SpikingRnnConfig {
             check_finite: self.check_finite,
             readout: None,
             checkpoint: self.checkpoint,
-            adjoint: self.adjoint,
+            adjoint: Adjoint::Exact,
+            rates: None,
             each: None,
             constants: self.learned.of_scan(),
             body: Body::Kernel,

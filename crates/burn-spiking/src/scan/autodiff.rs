@@ -156,9 +156,9 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
             }
             OpsKind::Tracked(prep) => {
                 assert!(
-                    plan.gate.is_differentiable(),
-                    "the gate is Gate::Threshold, which has no gradient; choose a gate of width above 0, or run the \
-                     layer on a device without autodiff (`module.valid()`)"
+                    plan.gate.is_differentiable() || plan.rates.is_some(),
+                    "the gate is Gate::Threshold, which has no gradient; choose a gate of width above 0, or \
+                     Adjoint::MeanField, or run the layer on a device without autodiff (`module.valid()`)"
                 );
                 let mut out = B::spiking_scan(inputs.clone(), plan.clone(), true);
                 let slots: Slots<B> = Arc::default();

@@ -259,7 +259,7 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
             currents: slot(joined(currents)),
             potentials: slot(joined(potentials)),
             trace: if keep_tape { slot(trace) } else { Slot::Empty },
-            states: Slot::Empty,
+            ..ScanTape::empty()
         },
     }
 }

@@ -71,6 +71,15 @@ pub(crate) const ADJOINT: Suspect = Suspect {
              weaken the recurrent weights or use double precision",
 };
 
+/// q_0 of the mean-field adjoint.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+pub(crate) const DRIVE_ADJOINT: Suspect = Suspect {
+    name: "mean-field gradient with respect to the current of neuron",
+    row: "sample",
+    remedy: "the cost's gradient is not finite, or rates magnify errors beyond the range of numbers: run fewer steps or weaken \
+             the recurrent weights",
+};
+
 /// Panics if a value, `[rows, .., N]`, is infinite or NaN.
 pub(crate) fn check<T: Real>(what: Suspect, values: &[T], rows: usize, neurons: usize, steps: usize) {
     let Some(at) = values.iter().position(|value| !value.finite()) else { return };

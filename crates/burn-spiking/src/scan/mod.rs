@@ -73,7 +73,8 @@
 //! # Where it lives
 //!
 //! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; `cube` (feature `cube`) that for GPUs; [`composed`] runs
-//! the same in tensor operations on any other backend; [`autodiff`] gives it its gradient; [`mod@reference`] is the same system for
+//! the same in tensor operations on any other backend; [`autodiff`] gives it its gradient; [`mean_field`] is the adjoint of the rate
+//! model, which is not exact; [`mod@reference`] is the same system for
 //! Burn's automatic differentiation, the oracle of the tests.
 
 pub mod autodiff;
@@ -85,6 +86,7 @@ mod cube;
 pub(crate) mod dynamics;
 pub mod field;
 pub(crate) mod finite;
+pub mod mean_field;
 mod plan;
 pub mod reference;
 #[cfg(feature = "cube")]
@@ -119,7 +121,7 @@ pub trait SpikingBackend: Backend {
         plan: Arc<ScanPlan>,
         keep_tape: bool,
     ) -> ScanOutput<Self> {
-        composed::forward::<Self>(inputs, &plan, keep_tape)
+        tensor_ops_forward::<Self>(inputs, &plan, keep_tape)
     }
 
     /// Runs the adjoint over all steps, backwards. Where the tape holds the currents and there is no projection, the drive is
@@ -132,7 +134,29 @@ pub trait SpikingBackend: Backend {
         plan: Arc<ScanPlan>,
         wanted: Wanted,
     ) -> InputGradients<Self> {
-        composed::adjoint::<Self>(inputs, tape, gradients, &plan, wanted)
+        tensor_ops_adjoint::<Self>(inputs, tape, gradients, &plan, wanted)
+    }
+}
+
+/// The scan in tensor operations, with the tape that the plan's adjoint wants.
+fn tensor_ops_forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
+    if keep_tape && plan.rates.is_some() {
+        return mean_field::forward(inputs, plan, |inputs, plan| composed::forward(inputs, plan, false));
+    }
+    composed::forward(inputs, plan, keep_tape)
+}
+
+/// The plan's adjoint in tensor operations.
+fn tensor_ops_adjoint<B: Backend>(
+    inputs: ScanInputs<B>,
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    match plan.rates.is_some() {
+        true => mean_field::adjoint(inputs, tape, gradients, plan, wanted),
+        false => composed::adjoint(inputs, tape, gradients, plan, wanted),
     }
 }
 
@@ -287,6 +311,11 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
     let dims = weights.as_ref().map_or([0, neurons, neurons], Tensor::dims);
     assert_eq!(dims, [planes, neurons, neurons], "weights must be [recurrent synapse types, neurons, neurons]");
     assert_eq!(readout.is_some(), plan.readout.is_some(), "a plan with a readout, and no other, takes readout weights");
+    assert_eq!(
+        matches!(plan.adjoint, Adjoint::MeanField { .. }),
+        plan.rates.is_some(),
+        "a plan with Adjoint::MeanField, and no other, has the neuron's f-I curve; make it by `ScanPlan::with_adjoint`"
+    );
     if let Checkpoint::Every(every) = plan.checkpoint {
         assert!(
             every > 0,

@@ -1,9 +1,9 @@
 //! What a scan is, but for its tensors.
 
-use super::Each;
+use super::{Each, mean_field};
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
-use crate::neuron::Neuron;
+use crate::neuron::{Neuron, RateCurve};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -74,10 +74,11 @@ pub enum Scheme {
     Heun,
 }
 
-/// What the adjoint does with errors that grow on their way back.
+/// How errors go back through the network.
 ///
 /// Strongly coupled networks are chaotic, and the exact gradient of a few trials may outweigh that of all others by orders of
-/// magnitude. Restraint keeps each sample's adjoint small inside the scan, where a cut of the whole gradient comes too late.
+/// magnitude. [`Restrained`](Adjoint::Restrained) keeps each sample's adjoint small inside the scan, where a cut of the whole gradient
+/// comes too late. [`MeanField`](Adjoint::MeanField) sends errors back through rates instead of spikes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Adjoint {
     /// Nothing: the gradient is exact.
@@ -92,22 +93,50 @@ pub enum Adjoint {
         /// What is left of the adjoint after each step, in (0, 1]; 1 leaves it alone.
         keep: f64,
     },
+    /// The adjoint of the mean-field (rate) model along the spiking network's own trajectory: see
+    /// [`mean_field`](crate::scan::mean_field). **It is not the exact gradient.** It suits tasks that are coded by rates and
+    /// attractors, such as memories over long delays, and not those where single spikes count. It wants no slope of the gate, so a
+    /// network of [`Gate::Threshold`] can be trained with it, too.
+    MeanField {
+        /// Length of the blocks whose mean activity stands for it, ms; a multiple of dt. Shorter than the synapses' τ, such as 5.
+        step_ms: f64,
+        /// Softness d of the f-I curve's foot, 1/ms, above 0: how far from its rheobase a neuron still has a slope, such as
+        /// 0.005. See [`rate`](crate::neuron::rate).
+        softness: f64,
+    },
 }
 
 impl Adjoint {
     /// Refuses numbers that restrain nothing or everything.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let Adjoint::Restrained { limit, keep } = *self else { return Ok(()) };
-        if let Some(limit) = limit {
-            positive("the adjoint's limit", limit, "use None for no limit")?;
+    pub(crate) fn check(&self, dt: f64) -> Result<(), ConfigError> {
+        match *self {
+            Adjoint::Exact => Ok(()),
+            Adjoint::Restrained { limit, keep } => {
+                if let Some(limit) = limit {
+                    positive("the adjoint's limit", limit, "use None for no limit")?;
+                }
+                positive_at_most("what is kept of the adjoint in a step", keep, 1.0, "use 1 to leave the adjoint alone")
+            }
+            Adjoint::MeanField { step_ms, softness } => {
+                positive("the mean-field adjoint's softness", softness, "give it in 1/ms, such as 0.005")?;
+                positive("the mean-field adjoint's step_ms", step_ms, "give the length of a block in ms, such as 5")?;
+                let steps = step_ms / dt;
+                if steps < 0.5 || (steps - steps.round()).abs() > 1e-6 * steps {
+                    return Err(ConfigError::Mismatch(format!(
+                        "the mean-field adjoint's step_ms is {step_ms} ms, but must be a multiple of dt = {dt} ms; give it whole \
+                         steps, such as {} ms",
+                        steps.round().max(1.0) * dt
+                    )));
+                }
+                Ok(())
+            }
         }
-        positive_at_most("what is kept of the adjoint in a step", keep, 1.0, "use 1 to leave the adjoint alone")
     }
 
     /// L and the share that is kept, for a run of these sizes; `None` where the adjoint is exact.
     pub(crate) fn restraint(&self, batch: usize, steps: usize) -> Option<(f64, f64)> {
         match *self {
-            Adjoint::Exact => None,
+            Adjoint::Exact | Adjoint::MeanField { .. } => None,
             Adjoint::Restrained { limit, keep } => {
                 Some((limit.map_or(f64::INFINITY, |limit| limit / (batch * steps) as f64), keep))
             }
@@ -137,8 +166,10 @@ pub struct ScanPlan {
     pub readout: Option<usize>,
     /// What the CPU kernel keeps for the adjoint.
     pub checkpoint: Checkpoint,
-    /// What the adjoint does with errors that grow.
+    /// How errors go back.
     pub adjoint: Adjoint,
+    /// The neuron's f-I curve, if the adjoint is [`Adjoint::MeanField`]; see [`ScanPlan::with_adjoint`].
+    pub rates: Option<Arc<RateCurve>>,
     /// Constants that differ from neuron to neuron, N of each; `None` where all neurons share those of `neuron` and `gate`, which
     /// otherwise say no more than the kind.
     pub each: Option<Arc<Each>>,
@@ -149,6 +180,20 @@ pub struct ScanPlan {
 }
 
 impl ScanPlan {
+    /// The same plan with another adjoint.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the adjoint is [`Adjoint::MeanField`] and the neuron has no f-I curve, a synapse type has a delay, or
+    /// constants are learned.
+    pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
+        self.rates = match adjoint {
+            Adjoint::MeanField { .. } => Some(Arc::new(mean_field::rates_of(&self)?)),
+            _ => None,
+        };
+        self.adjoint = adjoint;
+        Ok(self)
+    }
+
     /// Number of planes in the weights.
     pub fn weight_planes(&self) -> usize {
         self.synapses.iter().filter(|synapse| synapse.weights.is_some()).count()

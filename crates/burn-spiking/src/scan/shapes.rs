@@ -1,5 +1,6 @@
 //! The shapes of a scan's outputs on a GPU, for Burn's fusion, which hands them out before the scan has run.
 
+use super::mean_field::Blocks;
 use super::segmented;
 use super::tensors::{
     InputGradientsMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata, ScanTapeMetadata,
@@ -29,19 +30,31 @@ pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tap
         last_v: spec(&[batch, neurons]),
         last_s: spec(&[batch, plan.state_rows(), neurons]),
         tape: match segmented::every(plan, run, inputs.drive.dtype.size()).filter(|_| *keep_tape) {
+            _ if *keep_tape && plan.rates.is_some() => ScanTapeMetadata {
+                means: slot(true, &[plan.synapses.len(), batch, Blocks::of(plan, steps).count(), neurons]),
+                ..nothing_kept()
+            },
             None => ScanTapeMetadata {
                 currents: slot(*keep_tape, &run),
                 potentials: slot(*keep_tape, &run),
                 trace: slot(*keep_tape && plan.readout.is_some(), &run),
-                states: SlotMetadata::Empty,
+                ..nothing_kept()
             },
             Some(every) => ScanTapeMetadata {
-                currents: SlotMetadata::Empty,
-                potentials: SlotMetadata::Empty,
-                trace: SlotMetadata::Empty,
                 states: slot(true, &[batch, steps.div_ceil(every), 1 + plan.state_rows(), neurons]),
+                ..nothing_kept()
             },
         },
+    }
+}
+
+fn nothing_kept() -> ScanTapeMetadata {
+    ScanTapeMetadata {
+        currents: SlotMetadata::Empty,
+        potentials: SlotMetadata::Empty,
+        trace: SlotMetadata::Empty,
+        states: SlotMetadata::Empty,
+        means: SlotMetadata::Empty,
     }
 }
 

@@ -150,12 +150,21 @@ pub struct ScanTape<B: Backend> {
     /// The states before each segment, `[B, segments, rows, N]`.
     #[extension_type]
     pub states: Slot<B>,
+    /// The mean traces of each block, `[K, B, blocks, N]`, for [`Adjoint::MeanField`](super::Adjoint::MeanField).
+    #[extension_type]
+    pub means: Slot<B>,
 }
 
 impl<B: Backend> ScanTape<B> {
     /// Nothing kept.
     pub fn empty() -> Self {
-        Self { currents: Slot::Empty, potentials: Slot::Empty, trace: Slot::Empty, states: Slot::Empty }
+        Self {
+            currents: Slot::Empty,
+            potentials: Slot::Empty,
+            trace: Slot::Empty,
+            states: Slot::Empty,
+            means: Slot::Empty,
+        }
     }
 }
 

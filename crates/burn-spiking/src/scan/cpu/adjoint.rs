@@ -4,6 +4,7 @@
 //! through it; then the outer products of all its steps are added to the gradients of the weights at once. Where there are
 //! threads to spare, the segment before is run again meanwhile.
 
+use super::Sizes;
 use super::dynamics::Dynamics;
 use super::lists::Lists;
 use super::matrix::{Factors, Matrix};
@@ -12,7 +13,7 @@ use super::replay::{Replay, ReplayTask, Segment};
 use super::rows::{self, Chosen, Row};
 use crate::lanes::{unserved, vectorize};
 use crate::number::Real;
-use crate::scan::rows_on_the_way;
+use crate::scan::{Wanted, rows_on_the_way};
 use macerator::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -58,6 +59,20 @@ pub(super) struct Sums<T> {
     pub(super) readout: Option<Matrix<T>>,
     /// Each neuron's part of ∂C/∂(τ_v, w, α_1 … α_K), `[2 + K, N]`.
     pub(super) constants: Option<Matrix<T>>,
+}
+
+impl<T: Real> Sums<T> {
+    /// Of nothing yet, for those that are wanted and `planes` planes of weights.
+    pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: Wanted) -> Self {
+        let Sizes { neurons, synapses, channels, outputs, .. } = sizes;
+        Self {
+            weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
+            projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
+            tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
+            readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
+            constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
+        }
+    }
 }
 
 /// Where one sample's gradients are written.

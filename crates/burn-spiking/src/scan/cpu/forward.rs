@@ -4,6 +4,7 @@ use super::dynamics::{Dynamics, Neurons};
 use super::network::{Network, Sender, Space, State, Together};
 use super::rows::{self, Chosen, Row};
 use crate::number::Real;
+use crate::scan::mean_field::Blocks;
 use macerator::Simd;
 use std::mem::MaybeUninit;
 
@@ -31,6 +32,8 @@ pub(super) struct Outputs<'a, T> {
     pub(super) currents: Option<&'a mut [MaybeUninit<T>]>,
     /// The states before each segment, `[segments, rows, N]`.
     pub(super) states: Option<&'a mut [MaybeUninit<T>]>,
+    /// The mean traces of each block, `[blocks, N]` for each synapse type; none if not wanted.
+    pub(super) means: Vec<&'a mut [MaybeUninit<T>]>,
     /// `[N]`.
     pub(super) last_v: &'a mut [T],
     /// `[K + D, N]`.
@@ -47,6 +50,8 @@ struct Sample<'a, T> {
     charge: Row<T>,
     /// Σ_t s², neuron by neuron.
     activity: Row<T>,
+    /// The sums of the traces over a block so far, for each synapse type whose means are wanted.
+    block: Vec<Row<T>>,
     /// The neurons that sent some charge in this step.
     senders: Vec<u32>,
     chosen: Chosen,
@@ -77,6 +82,7 @@ impl<'a, T: Real> Sample<'a, T> {
             space: Space::new(n),
             charge: Row::zeros(n),
             activity: Row::zeros(n),
+            block: vec![Row::zeros(n); outputs.means.len()],
             senders: Vec::with_capacity(n),
             chosen: Chosen::Listed,
             inputs,
@@ -109,9 +115,24 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Writes what is wanted of step t.
     #[inline(always)]
-    fn record<S: Simd>(&mut self, (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>), t: usize, steps: usize) {
+    fn record<S: Simd>(
+        &mut self,
+        (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
+        blocks: Blocks,
+        t: usize,
+        steps: usize,
+    ) {
         let Self { outputs, state, space, .. } = self;
         let n = network.neurons;
+        for ((sum, out), s) in self.block.iter_mut().zip(&mut outputs.means).zip(&state.s) {
+            rows::add::<S, T>(sum, s);
+            let block = t / blocks.every;
+            if (t + 1).is_multiple_of(blocks.every) || t + 1 == steps {
+                rows::scale::<S, T>(sum, T::of(1.0 / blocks.len(block) as f64));
+                rows::write::<S, T>(&mut out[block * n..(block + 1) * n], sum);
+                rows::clear::<S, T>(sum);
+            }
+        }
         let here = t * n..(t + 1) * n;
         let read = network.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.read);
         for (out, (_, s)) in outputs.traces.iter_mut().zip(read) {
@@ -145,12 +166,12 @@ impl<'a, T: Real> Sample<'a, T> {
     }
 }
 
-/// Runs samples side by side through all steps, in segments of `every`; the equations are in [`scan`](crate::scan).
+/// Runs samples side by side through all steps, in segments of `every` and blocks of the mean-field adjoint; the equations are in [`scan`](crate::scan).
 #[inline(always)]
 pub(super) fn run<S: Simd, T: Real>(
     (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
     steps: usize,
-    every: usize,
+    (every, blocks): (usize, Blocks),
     samples: Vec<(Inputs<'_, T>, Outputs<'_, T>)>,
 ) {
     let mut running = Vec::with_capacity(samples.len());
@@ -164,7 +185,7 @@ pub(super) fn run<S: Simd, T: Real>(
         }
         together.send::<S>(network, &mut running);
         for sample in &mut running {
-            sample.record::<S>((network, dynamics), t, steps);
+            sample.record::<S>((network, dynamics), blocks, t, steps);
         }
     }
     for sample in running {

@@ -5,11 +5,29 @@
 //! summed in groups of samples that depend on plan and shape alone, and the groups in order, so results are bit-identical for any
 //! number of threads.
 
+/// One program for each precision.
+macro_rules! by_dtype {
+    ($tensor:expr, |$real:ident| $body:expr) => {
+        match $tensor.dtype() {
+            DType::F32 => {
+                type $real = f32;
+                $body
+            }
+            DType::F64 => {
+                type $real = f64;
+                $body
+            }
+            other => panic!("a spiking scan runs in f32 or f64, not in {other:?}; cast the inputs and the layer"),
+        }
+    };
+}
+
 mod adjoint;
 mod dynamics;
 mod forward;
 mod lists;
 mod matrix;
+mod mean_field;
 mod network;
 mod replay;
 mod room;
@@ -21,7 +39,8 @@ use super::{
     Body, Checkpoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot,
     SpikingBackend, Wanted,
 };
-use super::{composed, finite};
+use super::mean_field::Blocks;
+use super::{finite, tensor_ops_adjoint, tensor_ops_forward};
 use crate::lanes::{unserved, vectorize, vectors_found};
 use crate::neuron::{Flow, Neuron, NeuronModel, with_model};
 use crate::number::Real;
@@ -144,23 +163,6 @@ impl Segments {
         // The constants' gradients want Jᵏ of each step, not their sum.
         Self { every, count: steps.div_ceil(every), currents: currents && !plan.constants }
     }
-}
-
-/// One program for each precision.
-macro_rules! by_dtype {
-    ($tensor:expr, |$real:ident| $body:expr) => {
-        match $tensor.dtype() {
-            DType::F32 => {
-                type $real = f32;
-                $body
-            }
-            DType::F64 => {
-                type $real = f64;
-                $body
-            }
-            other => panic!("a spiking scan runs in f32 or f64, not in {other:?}; cast the inputs and the layer"),
-        }
-    };
 }
 
 fn forward_on<B: Storage>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
@@ -314,14 +316,20 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
     let mut traces = space(read > 0, read * row);
     let (mut v, mut charge) = (space(plan.record_v, row), space(plan.record_charge, row));
     let mut readout = space(outputs > 0, steps * outputs);
-    let mut currents = space(keep_tape && segments.currents, row);
-    let mut states = space(keep_tape, state_size);
+    let keep_means = keep_tape && plan.rates.is_some();
+    let keep_states = keep_tape && !keep_means;
+    let blocks = Blocks::of(plan, steps);
+    let of_blocks = blocks.count() * neurons;
+    let mut currents = space(keep_states && segments.currents, row);
+    let mut states = space(keep_states, state_size);
+    let mut means = space(keep_means, sizes.synapses * of_blocks);
     let mut activity = vec![T::default(); if outputs > 0 { batch } else { 0 }];
     let mut last_v = vec![T::default(); batch * neurons];
     let mut last_s = vec![T::default(); batch * rows * neurons];
 
     {
         let mut trace_rows: Vec<_> = rows_of(&mut traces, batch, row).collect();
+        let mut mean_rows: Vec<_> = rows_of(&mut means, batch, of_blocks).collect();
         let mut v_rows = v.chunks_exact_mut(row);
         let mut charge_rows = charge.chunks_exact_mut(row);
         let mut readout_rows = readout.chunks_exact_mut((steps * outputs).max(1)).zip(&mut activity);
@@ -336,6 +344,7 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
                 readout: readout_rows.next(),
                 currents: current_rows.next(),
                 states: state_rows.next(),
+                means: mean_rows.iter_mut().filter_map(Iterator::next).collect(),
                 last_v,
                 last_s,
             };
@@ -343,7 +352,8 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
         });
         let tiles = shared_out(samples, batch, tile_count(plan, sizes));
         tiles.into_par_iter().for_each(|samples| {
-            vectorize(ForwardTask { network: &network, dynamics: &dynamics, steps, every: segments.every, samples });
+            let (network, dynamics, every) = (&network, &dynamics, segments.every);
+            vectorize(ForwardTask { network, dynamics, steps, every, blocks, samples });
         });
     }
     finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
@@ -371,6 +381,7 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
         tape: ScanTape {
             currents: slot(currents, &[batch, steps, neurons]),
             states: slot(states, &[batch, segments.count, state_rows, neurons]),
+            means: slot(means, &[sizes.synapses, batch, blocks.count(), neurons]),
             ..ScanTape::empty()
         },
     }
@@ -381,6 +392,7 @@ struct ForwardTask<'a, 'n, T, F> {
     dynamics: &'a F,
     steps: usize,
     every: usize,
+    blocks: Blocks,
     samples: Vec<(forward::Inputs<'a, T>, forward::Outputs<'a, T>)>,
 }
 
@@ -392,7 +404,7 @@ impl<T: Real, F: Dynamics<T>> WithSimd for ForwardTask<'_, '_, T, F> {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
-        forward::run::<S, T>((self.network, self.dynamics), self.steps, self.every, self.samples);
+        forward::run::<S, T>((self.network, self.dynamics), self.steps, (self.every, self.blocks), self.samples);
     }
 }
 
@@ -434,7 +446,7 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     wanted: Wanted,
 ) -> InputGradients<B> {
     let sizes = Sizes::of(&inputs, plan);
-    let Sizes { batch, steps, neurons, synapses, rows, channels, outputs } = sizes;
+    let Sizes { batch, steps, neurons, rows, channels, outputs, .. } = sizes;
     let segments = Segments::of::<T>(plan, sizes);
     let row = steps * neurons;
     sizes.check(&inputs, plan);
@@ -470,13 +482,6 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     let mut d_v0 = vec![T::default(); batch * neurons];
     let mut d_s0 = vec![T::default(); if wanted.s0 { batch * rows * neurons } else { 0 }];
     let planes = if wanted.weights { parameters.weights.len() } else { 0 };
-    let no_sums = || Sums {
-        weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
-        projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
-        tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
-        readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
-        constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
-    };
     let mut drive_rows = drive.chunks_exact_mut(steps * channels);
     let mut s0_rows = d_s0.chunks_exact_mut(rows * neurons);
     let tiles = tile_count(plan, sizes);
@@ -492,7 +497,7 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     let partial: Vec<Sums<T>> = groups
         .into_par_iter()
         .map(|tiles| {
-            let mut sums = no_sums();
+            let mut sums = Sums::zeros(sizes, planes, wanted);
             for samples in tiles {
                 adjoint::run((&network, &dynamics), steps, segments.every, samples, &mut sums, threads_to_spare);
             }
@@ -501,11 +506,27 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         .collect();
     finite::check(finite::ADJOINT, &d_v0, batch, neurons, steps);
 
-    let weights =
-        total_of(&partial, planes * neurons, neurons, |sums, at| sums.weights[at / neurons].row(at % neurons));
+    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
+    InputGradients {
+        // Each sample's adjoint wrote all its row.
+        drive: slot(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
+        v0: B::from_vec(d_v0, &[batch, neurons]),
+        s0: slot(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
+        ..parameter_gradients::<B, T>(&partial, (planes, sizes), plan)
+    }
+}
+
+/// The gradients that samples share, from the groups' sums; the others are empty.
+fn parameter_gradients<B: Storage, T: Real>(
+    partial: &[Sums<T>],
+    (planes, sizes): (usize, Sizes),
+    plan: &ScanPlan,
+) -> InputGradients<B> {
+    let Sizes { neurons, channels, outputs, .. } = sizes;
+    let weights = total_of(partial, planes * neurons, neurons, |sums, at| sums.weights[at / neurons].row(at % neurons));
     let summed = |of: fn(&Sums<T>) -> Option<&Matrix<T>>| {
         let rows = of(&partial[0])?.rows();
-        Some(total_of(&partial, rows, neurons, |sums, at| of(sums).expect("all groups sum the same").row(at)))
+        Some(total_of(partial, rows, neurons, |sums, at| of(sums).expect("all groups sum the same").row(at)))
     };
     let projection = summed(|sums| sums.projection.as_ref());
     let tonic = summed(|sums| sums.tonic.as_ref());
@@ -522,13 +543,12 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     });
     let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
     InputGradients {
-        // Each sample's adjoint wrote all its row.
-        drive: slot(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
+        drive: Slot::Empty,
         projection: slot(projection, &[channels, neurons]),
         tonic: slot(tonic, &[neurons]),
         weights: slot((planes > 0).then_some(weights), &[planes, neurons, neurons]),
-        v0: B::from_vec(d_v0, &[batch, neurons]),
-        s0: slot(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
+        v0: B::from_vec(vec![T::default(); sizes.batch * neurons], &[sizes.batch, neurons]),
+        s0: Slot::Empty,
         readout: slot(readout, &[neurons, outputs]),
         constants: slot(constants, &[plan.constants_len(neurons)]),
     }
@@ -563,7 +583,7 @@ macro_rules! on_cpu {
             fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, keep_tape: bool) -> ScanOutput<Self> {
                 match body_of(&plan) {
                     Body::Kernel => forward_on::<Self>(inputs, &plan, keep_tape),
-                    Body::TensorOps => composed::forward::<Self>(inputs, &plan, keep_tape),
+                    Body::TensorOps => tensor_ops_forward::<Self>(inputs, &plan, keep_tape),
                 }
             }
 
@@ -575,8 +595,11 @@ macro_rules! on_cpu {
                 wanted: Wanted,
             ) -> InputGradients<Self> {
                 match body_of(&plan) {
+                    Body::Kernel if plan.rates.is_some() => {
+                        mean_field::adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted)
+                    }
                     Body::Kernel => adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted),
-                    Body::TensorOps => composed::adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
+                    Body::TensorOps => tensor_ops_adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
                 }
             }
         }

@@ -21,7 +21,7 @@ use super::composed::{
     self, Found, d_on_the_way, direct_errors, drive_of, field, kept, of_constant, output_and_activity,
 };
 use super::field::Field;
-use super::segmented;
+use super::{mean_field, segmented};
 use super::{
     Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
 };
@@ -91,6 +91,9 @@ fn slot(wanted: bool, tensor: CubeTensor) -> Slot<CubeBackend> {
 
 impl SpikingBackend for CubeBackend {
     fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, keep_tape: bool) -> ScanOutput<Self> {
+        if keep_tape && plan.rates.is_some() {
+            return mean_field::forward(inputs, &plan, |inputs, plan| forward_of(inputs, plan, false));
+        }
         match every_of(&inputs, &plan).filter(|_| keep_tape) {
             Some(every) => segmented::forward(inputs, &plan, every, forward_of),
             None => forward_of(inputs, &plan, keep_tape),
@@ -104,6 +107,9 @@ impl SpikingBackend for CubeBackend {
         plan: Arc<ScanPlan>,
         wanted: Wanted,
     ) -> InputGradients<Self> {
+        if plan.rates.is_some() {
+            return mean_field::adjoint(inputs, tape, gradients, &plan, wanted);
+        }
         match every_of(&inputs, &plan) {
             Some(every) => segmented::adjoint((inputs, tape), gradients, &plan, wanted, every, forward_of, adjoint_of),
             None => adjoint_of(inputs, tape, gradients, &plan, wanted),
@@ -203,7 +209,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
             currents: slot(keep_tape, currents),
             potentials: slot(keep_tape, potentials),
             trace: if keep_tape { optional(trace) } else { Slot::Empty },
-            states: Slot::Empty,
+            ..ScanTape::empty()
         },
     }
 }

@@ -1,0 +1,306 @@
+//! Endless tasks: trials one after the other in B streams, cut into chunks, as a data loader for `burn_spiking::Streamed`.
+//!
+//! ```text
+//! stream b:  [trial 0, chunk 0][trial 0, chunk 1] … [trial 1, chunk 0] …      each chunk starts where the last one ended,
+//!                                                                              or, now and then, a trial starts anew
+//! ```
+//!
+//! Any data set of trials makes a stream: trial n of all streams is drawn when its turn comes, from a data set that may depend on n and on
+//! whatever a schedule says then. All random numbers hang on (seed, n), so a run that is resumed sees what it would have seen.
+
+use crate::error::{TaskError, require};
+use crate::trial::{TrialBatch, TrialBatcher};
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::data::dataset::{Dataset, DatasetError};
+use burn::tensor::Device;
+use burn_spiking::Chunk;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A batch that can be cut along time.
+pub trait Cut: Send + Sized {
+    /// Part `at` of `parts`, of about the same length.
+    fn cut(&self, at: usize, parts: usize) -> Self;
+}
+
+impl Cut for TrialBatch {
+    /// Rounds belong to the part in which they are read; one that is read across a cut belongs to none.
+    fn cut(&self, at: usize, parts: usize) -> Self {
+        if parts == 1 {
+            return self.clone();
+        }
+        let [_, steps, _] = self.input.dims();
+        let (first, end) = (at * steps / parts, (at + 1) * steps / parts);
+        let length = end - first;
+        let rounds = self.rounds.iter().map(|rounds| {
+            let here = rounds.iter().filter(|round| first <= round.decoded.start && round.decoded.end <= end);
+            here.map(|round| round.from_step(first, end)).collect()
+        });
+        Self {
+            input: self.input.clone().narrow(1, first, length),
+            target: self.target.clone().narrow(1, first, length),
+            weight: self.weight.clone().narrow(1, first, length),
+            v0: self.v0.clone(),
+            rounds: rounds.collect(),
+        }
+    }
+}
+
+/// Sizes of a stream's loader.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StreamSizes {
+    /// B.
+    pub streams: usize,
+    /// Chunks that each trial is cut into.
+    pub chunks_per_trial: usize,
+    /// Chunks in an epoch; a multiple of `chunks_per_trial`, so that an epoch begins with a trial.
+    pub chunks_per_epoch: usize,
+}
+
+impl StreamSizes {
+    /// Refuses sizes that make no epoch.
+    ///
+    /// # Errors
+    /// [`TaskError`] names the value, its limit and the remedy.
+    pub fn check(&self) -> Result<(), TaskError> {
+        let Self { streams, chunks_per_trial, chunks_per_epoch } = *self;
+        require(streams > 0, "streams", streams, "at least 1", "give the number of streams")?;
+        require(chunks_per_trial > 0, "chunks_per_trial", chunks_per_trial, "at least 1", "use 1 for whole trials")?;
+        require(
+            chunks_per_epoch > 0 && chunks_per_epoch.is_multiple_of(chunks_per_trial),
+            "chunks_per_epoch",
+            chunks_per_epoch,
+            &format!("a multiple of chunks_per_trial = {chunks_per_trial}, above 0"),
+            "let an epoch begin with a trial",
+        )
+    }
+}
+
+/// The data set of trial n, of which items 0 to B−1 are taken.
+type DatasetOfTrial<I> = Arc<dyn Fn(usize) -> Arc<dyn Dataset<I>> + Send + Sync>;
+
+/// A loader of chunks. Each iteration over it is an epoch.
+pub struct StreamLoader<I, O> {
+    trials: DatasetOfTrial<I>,
+    batcher: Arc<dyn Batcher<I, O>>,
+    sizes: StreamSizes,
+    /// The chance that a trial of a stream starts anew.
+    fresh: Arc<dyn Fn() -> f64 + Send + Sync>,
+    seed: u64,
+    device: Device,
+    next_epoch: Arc<AtomicUsize>,
+}
+
+impl<I: Send + Sync + Clone + 'static> StreamLoader<I, TrialBatch>
+where
+    TrialBatcher: Batcher<I, TrialBatch>,
+{
+    /// A loader of trials.
+    ///
+    /// - `trials`: the data set of trial n, counted from 0, of at least B items; it is asked when the trial's turn has come, so what it
+    ///   draws may follow a schedule.
+    /// - `fresh`: the chance, asked likewise, that a stream's trial starts from the trial's own v_0; the first trial always does.
+    /// - `seed`: of these chances.
+    ///
+    /// # Errors
+    /// [`TaskError`], as [`StreamSizes::check`].
+    pub fn new(
+        trials: impl Fn(usize) -> Arc<dyn Dataset<I>> + Send + Sync + 'static,
+        sizes: StreamSizes,
+        fresh: impl Fn() -> f64 + Send + Sync + 'static,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, TaskError> {
+        Self::with_batcher(trials, TrialBatcher, sizes, fresh, seed, device)
+    }
+}
+
+impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> StreamLoader<I, O> {
+    /// As [`new`](StreamLoader::new), for batches of one's own.
+    ///
+    /// # Errors
+    /// As [`StreamSizes::check`].
+    pub fn with_batcher(
+        trials: impl Fn(usize) -> Arc<dyn Dataset<I>> + Send + Sync + 'static,
+        batcher: impl Batcher<I, O> + 'static,
+        sizes: StreamSizes,
+        fresh: impl Fn() -> f64 + Send + Sync + 'static,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, TaskError> {
+        sizes.check()?;
+        Ok(Self {
+            trials: Arc::new(trials),
+            batcher: Arc::new(batcher),
+            sizes,
+            fresh: Arc::new(fresh),
+            seed,
+            device: device.clone(),
+            next_epoch: Arc::new(AtomicUsize::new(1)),
+        })
+    }
+
+    /// The epoch, from 1, that the next iteration gives.
+    pub fn start_at(self, epoch: usize) -> Self {
+        self.next_epoch.store(epoch, Ordering::SeqCst);
+        self
+    }
+
+    /// Trial n of all streams, and which of them start it anew.
+    fn trial(&self, n: usize) -> Result<(O, Vec<bool>), DatasetError> {
+        let data = (self.trials)(n);
+        let items: Result<Vec<I>, _> = (0..self.sizes.streams).map(|b| data.get(b)).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(n as u64);
+        let chance = (self.fresh)();
+        let fresh = (0..self.sizes.streams).map(|_| random.random::<f64>() < chance || n == 0).collect();
+        Ok((self.batcher.batch(items?, &self.device), fresh))
+    }
+}
+
+impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> DataLoader<Chunk<O>> for StreamLoader<I, O> {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Chunk<O>> + 'a> {
+        let epoch = self.next_epoch.fetch_add(1, Ordering::SeqCst);
+        Box::new(Chunks { loader: self, first: (epoch - 1) * self.sizes.chunks_per_epoch, done: 0, trial: None })
+    }
+
+    fn num_items(&self) -> usize {
+        self.sizes.chunks_per_epoch * self.sizes.streams
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Chunk<O>>> {
+        Arc::new(Self {
+            trials: self.trials.clone(),
+            batcher: self.batcher.clone(),
+            sizes: self.sizes,
+            fresh: self.fresh.clone(),
+            seed: self.seed,
+            device: device.clone(),
+            next_epoch: self.next_epoch.clone(),
+        })
+    }
+
+    /// # Panics
+    /// Always: a stream's state is in one model, so its chunks cannot be dealt out to several devices.
+    fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<Chunk<O>>> {
+        panic!("streams go on from their own state and cannot be dealt out to several devices; train on one")
+    }
+}
+
+struct Chunks<'a, I, O> {
+    loader: &'a StreamLoader<I, O>,
+    /// The epoch's first chunk, counted from the run's beginning.
+    first: usize,
+    done: usize,
+    trial: Option<(O, Vec<bool>)>,
+}
+
+impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> Iterator for Chunks<'_, I, O> {
+    type Item = Result<Chunk<O>, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let StreamSizes { chunks_per_trial: parts, chunks_per_epoch, .. } = self.loader.sizes;
+        if self.done == chunks_per_epoch {
+            return None;
+        }
+        let chunk = self.first + self.done;
+        let part = chunk % parts;
+        if part == 0 {
+            match self.loader.trial(chunk / parts) {
+                Ok(trial) => self.trial = Some(trial),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let (trial, fresh) = self.trial.as_ref().expect("an epoch begins with a trial");
+        self.done += 1;
+        let fresh = fresh.iter().map(|&fresh| fresh && part == 0).collect();
+        Some(Ok(Chunk { input: trial.cut(part, parts), fresh }))
+    }
+}
+
+impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> DataLoaderIterator<Chunk<O>> for Chunks<'_, I, O> {
+    fn progress(&self) -> Progress {
+        let streams = self.loader.sizes.streams;
+        Progress::new(self.done * streams, self.loader.num_items(), Some("items".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DelayedXor;
+    use std::sync::Mutex;
+
+    fn loader(chunks_per_trial: usize, fresh: f64) -> StreamLoader<crate::Trial, TrialBatch> {
+        let task = DelayedXor::new(2, 60.0, 3);
+        let sizes = StreamSizes { streams: 5, chunks_per_trial, chunks_per_epoch: 4 };
+        let trials = move |n: usize| -> Arc<dyn Dataset<crate::Trial>> {
+            Arc::new(task.dataset(n as u64, 5).unwrap())
+        };
+        StreamLoader::new(trials, sizes, move || fresh, 7, &Device::default()).unwrap()
+    }
+
+    fn epoch(loader: &StreamLoader<crate::Trial, TrialBatch>) -> Vec<Chunk<TrialBatch>> {
+        loader.iter().map(|chunk| chunk.expect("drawn trials")).collect()
+    }
+
+    fn input(batch: &TrialBatch) -> Vec<f32> {
+        batch.input.to_data().iter::<f32>().collect()
+    }
+
+    #[test]
+    fn cut_trials_make_whole_ones() {
+        let (whole, cut) = (epoch(&loader(1, 0.0)), epoch(&loader(2, 0.0)));
+        let joined = burn::tensor::Tensor::cat(vec![cut[0].input.input.clone(), cut[1].input.input.clone()], 1);
+        assert_eq!(joined.into_data().iter::<f32>().collect::<Vec<_>>(), input(&whole[0].input));
+        // A round in each half, at the same place of the whole.
+        let steps = cut[0].input.input.dims()[1];
+        for b in 0..5 {
+            let [first, second] = [&cut[0], &cut[1]].map(|chunk| &chunk.input.rounds[b]);
+            let wanted = &whole[0].input.rounds[b];
+            assert_eq!(first.len() + second.len(), 2);
+            let last = second.last().unwrap();
+            assert_eq!((last.answer, last.decoded.start + steps), (wanted[1].answer, wanted[1].decoded.start));
+        }
+    }
+
+    #[test]
+    fn a_resumed_stream_sees_what_it_would_have_seen() {
+        let one = loader(2, 0.3);
+        epoch(&one);
+        let (second, resumed) = (epoch(&one), epoch(&loader(2, 0.3).start_at(2)));
+        for (a, b) in second.iter().zip(&resumed) {
+            assert_eq!((input(&a.input), &a.fresh), (input(&b.input), &b.fresh));
+        }
+        let first = epoch(&loader(2, 0.3));
+        assert!(first[0].fresh.iter().all(|&fresh| fresh), "a stream's first trial starts anew");
+        assert!(first[1].fresh.iter().all(|&fresh| !fresh), "a trial goes on in its second chunk");
+    }
+
+    #[test]
+    fn trials_and_fresh_starts_may_follow_a_schedule() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (log, task) = (asked.clone(), DelayedXor::new(1, 60.0, 3));
+        let sizes = StreamSizes { streams: 2, chunks_per_trial: 1, chunks_per_epoch: 3 };
+        let trials = move |n: usize| -> Arc<dyn Dataset<crate::Trial>> {
+            log.lock().unwrap().push(n);
+            Arc::new(task.with_max_gap(30.0 * (n + 1) as f64).dataset(0, 2).unwrap())
+        };
+        let loader = StreamLoader::new(trials, sizes, || 1.0, 0, &Device::default()).unwrap();
+        let mut iterator = loader.iter();
+        let steps: Vec<usize> = iterator.by_ref().map(|chunk| chunk.unwrap().input.input.dims()[1]).collect();
+        assert_eq!(*asked.lock().unwrap(), [0, 1, 2]);
+        assert!(steps[0] < steps[1] && steps[1] < steps[2], "{steps:?}");
+        let progress = iterator.progress();
+        assert_eq!((progress.items_processed, progress.items_total), (6, 6));
+    }
+
+    #[test]
+    fn an_epoch_that_ends_within_a_trial_is_refused() {
+        let sizes = StreamSizes { streams: 2, chunks_per_trial: 2, chunks_per_epoch: 3 };
+        assert!(sizes.check().unwrap_err().to_string().contains("chunks_per_epoch is 3"));
+    }
+}

@@ -1,0 +1,265 @@
+//! Gradients brought to size before the optimizer takes them (feature `train`).
+//!
+//! A strongly coupled network's gradients differ in size by orders of magnitude from iteration to iteration and from parameter to
+//! parameter. [`GradientScale`] has two remedies:
+//!
+//! ```text
+//! unit norm        g_p ← g_p/|g_p|                               for each parameter tensor p by itself
+//! median clipping  g ← g · min(1, m median(last norms)/|g|_r)    |g|_r² = Σ_p (r_p |g_p|)²
+//! ```
+//!
+//! r_p is the parameter's learning rate, so that the norm is that of the step the optimizer would take; the median is that of the norms
+//! of the last iterations, before clipping, this one included. Median clipping keeps the direction of the whole gradient and needs no
+//! bound to be guessed. To limit the gradient of single *samples*, which neither can do, see [`Adjoint`](crate::Adjoint).
+
+use crate::error::{ConfigError, at_least_one, positive};
+use crate::state::SpikingState;
+use crate::stream::{ChunkOutput, StreamStep};
+use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Tensor, TensorData};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use serde::{Deserialize, Serialize};
+
+/// How a gradient is brought to size.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum GradientScale {
+    /// It is left as it is.
+    #[default]
+    Off,
+    /// Each parameter's gradient is brought to norm 1. One of 0 stays 0.
+    UnitNorm,
+    /// The whole gradient is cut at a multiple of the running median of its norm.
+    MedianClip {
+        /// m, above 0.
+        multiple: f64,
+        /// Iterations that the median is taken of, at least 1.
+        window: usize,
+    },
+}
+
+impl GradientScale {
+    fn check(self) -> Result<(), ConfigError> {
+        let GradientScale::MedianClip { multiple, window } = self else { return Ok(()) };
+        positive("the multiple of the median norm", multiple, "use 1.5, or GradientScale::Off not to clip")?;
+        at_least_one("the window of the median norm", window, "use 50, or GradientScale::Off not to clip")
+    }
+
+    fn window(self) -> usize {
+        match self {
+            GradientScale::MedianClip { window, .. } => window,
+            _ => 0,
+        }
+    }
+
+    /// Brings a module's gradients to size, for a loop of one's own; waits for the device.
+    ///
+    /// - `rates`: the learning rates of this step, as the optimizer gets them.
+    /// - `norms`: the norms of the last iterations, which this one's is added to; start from none.
+    pub fn apply<M: Module>(
+        self,
+        module: &M,
+        rates: &ModuleLearningRate,
+        gradients: GradientsParams,
+        norms: &mut Vec<f32>,
+    ) -> GradientsParams {
+        let mut sizes = Sizes { rates, gradients, path: Vec::new(), squares: 0.0, each: Vec::new() };
+        module.visit(&mut sizes);
+        let Sizes { gradients, squares, each, .. } = sizes;
+        let factors = match self {
+            GradientScale::Off => return gradients,
+            GradientScale::UnitNorm => each.iter().map(|&norm| if norm > 0.0 { 1.0 / norm } else { 1.0 }).collect(),
+            GradientScale::MedianClip { multiple, window } => {
+                // In single precision, as a record has them.
+                let norm = squares.sqrt() as f32;
+                norms.push(norm);
+                norms.drain(..norms.len().saturating_sub(window));
+                let mut sorted = norms.clone();
+                sorted.sort_by(f32::total_cmp);
+                let median = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
+                let factor = (multiple * median as f64 / norm as f64).min(1.0);
+                vec![if factor.is_finite() { factor } else { 1.0 }; each.len()]
+            }
+        };
+        let mut scaled = Scaled { gradients, factors: factors.into_iter() };
+        module.visit(&mut scaled);
+        scaled.gradients
+    }
+}
+
+/// Norms of the gradients of a module's parameters, in its order.
+struct Sizes<'a> {
+    rates: &'a ModuleLearningRate,
+    gradients: GradientsParams,
+    path: Vec<String>,
+    /// Σ (r_p |g_p|)².
+    squares: f64,
+    /// |g_p|.
+    each: Vec<f64>,
+}
+
+impl ModuleVisitor for Sizes<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+        let square: f64 = gradient.into_data().iter::<f64>().map(|x| x * x).sum();
+        let rate = self.rates.lr_from_param(param.id, Some(&self.path.join(".")));
+        self.squares += rate * rate * square;
+        self.each.push(square.sqrt());
+    }
+}
+
+/// Multiplies gradients, in the order of [`Sizes`].
+struct Scaled<F> {
+    gradients: GradientsParams,
+    factors: F,
+}
+
+impl<F: Iterator<Item = f64>> ModuleVisitor for Scaled<F> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.remove::<D>(param.id) else { return };
+        let factor = self.factors.next().expect("a factor for each gradient");
+        self.gradients.register(param.id, if factor == 1.0 { gradient } else { gradient * factor });
+    }
+}
+
+/// A model whose gradients are brought to size before each step of the optimizer. The norms of the last iterations are part of its
+/// record.
+#[derive(Module, Debug)]
+pub struct Scaling<M: Module> {
+    /// What is trained.
+    pub model: M,
+    /// The norms of the last iterations, `[window]`, the last one at the end; 0 where there has been none.
+    pub norms: Param<Tensor<1>>,
+    #[module(skip)]
+    scale: GradientScale,
+}
+
+impl<M: Module> Scaling<M> {
+    /// A model that has yet to be trained.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the multiple is not above 0 or the window 0.
+    pub fn new(model: M, scale: GradientScale) -> Result<Self, ConfigError> {
+        scale.check()?;
+        let device = model.devices().first().cloned().unwrap_or_default();
+        // A tensor has at least one number.
+        let norms = Tensor::zeros([scale.window().max(1)], &device);
+        Ok(Self { model, norms: Param::from_tensor(norms).set_require_grad(false), scale })
+    }
+
+    fn scaled(mut self, rates: &ModuleLearningRate, gradients: GradientsParams) -> (Self, GradientsParams) {
+        let before = self.norms.val();
+        let mut norms: Vec<f32> = before.to_data().iter::<f32>().filter(|&norm| norm > 0.0).collect();
+        let gradients = self.scale.apply(&self.model, rates, gradients, &mut norms);
+        if self.scale.window() > 0 {
+            let mut padded = vec![0.0; self.scale.window() - norms.len()];
+            padded.append(&mut norms);
+            let after = Tensor::from_data(TensorData::from(padded.as_slice()), (&before.device(), before.dtype()));
+            self.norms = self.norms.map(|_| after);
+        }
+        (self, gradients)
+    }
+}
+
+impl<M: Module + TrainStep> TrainStep for Scaling<M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn step(&self, item: M::Input) -> TrainOutput<M::Output> {
+        self.model.step(item)
+    }
+
+    fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
+        let (scaling, grads) = self.scaled(&lr, grads);
+        Self { model: scaling.model.optimize(optim, lr, grads), ..scaling }
+    }
+}
+
+impl<M: Module + StreamStep> StreamStep for Scaling<M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn fresh_state(&self, input: &M::Input) -> SpikingState {
+        self.model.fresh_state(input)
+    }
+
+    fn stream_step(&self, input: M::Input, state: SpikingState) -> ChunkOutput<M::Output> {
+        self.model.stream_step(input, state)
+    }
+}
+
+impl<M: Module + InferenceStep> InferenceStep for Scaling<M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn step(&self, item: M::Input) -> M::Output {
+        self.model.step(item)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    /// A linear layer with gradients (3, −4) a for its weights and 12 a for its bias.
+    fn gradients(layer: &Linear, device: &Device, a: f64) -> GradientsParams {
+        let input = Tensor::<2>::from_data([[3.0, -4.0]], device);
+        let output = layer.weight.val().transpose() * input;
+        let bias = layer.bias.as_ref().unwrap().val();
+        GradientsParams::from_grads(((output.sum() + bias.sum() * 12.0) * a).backward(), layer)
+    }
+
+    fn norms(layer: &Linear, gradients: &GradientsParams) -> [f64; 2] {
+        let size = |x: Vec<f32>| x.iter().map(|x| (*x as f64).powi(2)).sum::<f64>().sqrt();
+        let weight = gradients.get::<2>(layer.weight.id).unwrap().into_data().iter::<f32>().collect();
+        let bias = gradients.get::<1>(layer.bias.as_ref().unwrap().id).unwrap().into_data().iter::<f32>().collect();
+        [size(weight), size(bias)]
+    }
+
+    #[test]
+    fn unit_norm_is_of_each_parameter() {
+        let device = Device::flex().autodiff();
+        let layer: Linear = LinearConfig::new(2, 1).init(&device);
+        let scaled = GradientScale::UnitNorm.apply(&layer, &1.0.into(), gradients(&layer, &device, 1e3), &mut Vec::new());
+        norms(&layer, &scaled).iter().for_each(|norm| assert!((norm - 1.0).abs() < 1e-6, "{norm}"));
+        let left = GradientScale::Off.apply(&layer, &1.0.into(), gradients(&layer, &device, 2.0), &mut Vec::new());
+        assert_eq!(norms(&layer, &left), [10.0, 24.0]);
+    }
+
+    #[test]
+    fn what_is_far_above_the_median_is_cut() {
+        let device = Device::flex().autodiff();
+        let layer: Linear = LinearConfig::new(2, 1).init(&device);
+        let clip = GradientScale::MedianClip { multiple: 1.5, window: 3 };
+        let mut last = Vec::new();
+        let mut clipped = |a: f64| norms(&layer, &clip.apply(&layer, &0.5.into(), gradients(&layer, &device, a), &mut last))[0];
+        // The norm is 13 a times the rate; medians 13 a of (1), (1, 2), (1, 2, 100), (2, 100, 1).
+        for (a, factor) in [(1.0, 1.0), (2.0, 1.0), (100.0, 0.03), (1.0, 1.0)] {
+            let found = clipped(a);
+            assert!((found - 5.0 * a * factor).abs() < 1e-4 * a, "{found} for {a}");
+        }
+        assert_eq!(last, [13.0, 650.0, 6.5]);
+    }
+
+    #[test]
+    fn numbers_that_clip_everything_are_refused() {
+        let device = Device::flex();
+        let told = |multiple, window| {
+            let layer: Linear = LinearConfig::new(2, 1).init(&device);
+            Scaling::new(layer, GradientScale::MedianClip { multiple, window }).unwrap_err().to_string()
+        };
+        assert!(told(0.0, 5).contains("multiple of the median norm is 0"));
+        assert!(told(1.5, 0).contains("window of the median norm is 0"));
+    }
+}

@@ -1,0 +1,310 @@
+//! The mean-field adjoint's kernel: the way back of one sample through rates, block by block. The equations are in
+//! [`mean_field`](crate::scan::mean_field).
+//!
+//! All currents of a sample come from one product of its blocks with W; then the recursion takes one product with Wᵀ a block; then
+//! the outer products of all blocks go to the parameters' gradients at once. So there are three products of N² a block, where the
+//! exact adjoint has as many a step.
+
+use super::adjoint::Sums;
+use super::matrix::{Factors, Matrix};
+use super::network::Network;
+use super::rows::{self, Row, lanes_mut};
+use super::storage::Storage;
+use super::{Parameters, Sizes, group_count, parameter_gradients, shared_out};
+use crate::lanes::{unserved, vectorize};
+use crate::neuron::RateCurve;
+use crate::number::Real;
+use crate::scan::mean_field::{Blocks, curve_of, factors};
+use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Slot, Wanted, finite};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::TensorMetadata;
+use burn::tensor::DType;
+use macerator::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// One sample's inputs, tape and the cost's direct gradients; `None` where zero.
+struct Inputs<'a, T> {
+    /// x, `[T, N]`, or i, `[T, C]`.
+    drive: &'a [T],
+    /// `[K, N]`.
+    s0: &'a [T],
+    /// s̄ᵏ, `[blocks, N]` each.
+    means: Vec<&'a [T]>,
+    /// s′ of the traces read, `[T, N]` each.
+    traces: Vec<Option<&'a [T]>>,
+    /// ΔQ′, `[T, N]`.
+    charge: Option<&'a [T]>,
+    /// o′, `[T, O]`.
+    readout: Option<&'a [T]>,
+    /// A′.
+    activity: Option<T>,
+    /// `[K, N]`.
+    last_s: Option<&'a [T]>,
+}
+
+/// Where one sample's gradients are written.
+struct Outputs<'a, T> {
+    /// ∂C/∂x, `[T, N]`, or ∂C/∂i, `[T, C]`.
+    drive: Option<&'a mut [T]>,
+    /// `[K, N]`.
+    s0: Option<&'a mut [T]>,
+    /// q_0, `[N]`: what is not finite on the way shows there.
+    first: &'a mut [T],
+}
+
+/// What is the same for every sample.
+struct Shared<'a, T> {
+    network: &'a Network<'a, T>,
+    curve: &'a RateCurve,
+    softness: f64,
+    blocks: Blocks,
+    dt: f64,
+    channels: usize,
+    outputs: usize,
+}
+
+/// The samples of a group, one after the other.
+struct Task<'a, 's, T> {
+    shared: &'a Shared<'a, T>,
+    samples: Vec<(Inputs<'s, T>, Outputs<'s, T>)>,
+    sums: &'a mut Sums<T>,
+}
+
+impl<T: Real> WithSimd for Task<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        if const { unserved::<S>() } {
+            unreachable!("this processor runs the tensor operations");
+        }
+        for (inputs, outputs) in self.samples {
+            self.shared.sample::<S>(&inputs, outputs, self.sums);
+        }
+    }
+}
+
+impl<T: Real> Shared<'_, T> {
+    /// The sum over each block of rows of a tensor, times c.
+    #[inline(always)]
+    fn block_sums<S: Simd>(&self, tensor: &[T], columns: usize, c: impl Fn(usize) -> f64) -> Matrix<T> {
+        let mut sums = Matrix::zeros(self.blocks.count(), columns);
+        for (n, steps) in tensor.chunks(self.blocks.every * columns).enumerate() {
+            let sum = sums.row_mut(n);
+            for row in steps.chunks_exact(columns) {
+                rows::add_tensor::<S, T>(sum, row);
+            }
+            rows::scale::<S, T>(sum, T::of(c(self.blocks.len(n))));
+        }
+        sums
+    }
+
+    /// The way back of one sample.
+    #[inline(always)]
+    fn sample<S: Simd>(&self, inputs: &Inputs<'_, T>, outputs: Outputs<'_, T>, sums: &mut Sums<T>) {
+        let Self { network, blocks, .. } = self;
+        let (n, count, one) = (network.neurons, blocks.count(), T::of(1.0));
+        let mean_input = self.block_sums::<S>(inputs.drive, self.channels, |steps| 1.0 / steps as f64);
+        let before: Vec<Matrix<T>> = inputs.means.iter().enumerate().map(|(k, means)| {
+            let mut before = Matrix::zeros(count, n);
+            before.row_mut(0)[..n].copy_from_slice(&inputs.s0[k * n..(k + 1) * n]);
+            for (at, mean) in means.chunks_exact(n).take(count - 1).enumerate() {
+                before.row_mut(at + 1)[..n].copy_from_slice(mean);
+            }
+            before
+        }).collect();
+
+        // f′(I_n).
+        let mut slope = Matrix::zeros(count, n);
+        for at in 0..count {
+            let onto = network.projection.map_or(mean_input.row(at), |projection| &projection.tonic);
+            rows::copy::<S, T>(slope.row_mut(at), onto);
+        }
+        if let Some(projection) = network.projection {
+            projection.weights.send_together::<S>(count, &mean_input, &mut slope);
+        }
+        for (k, plane) in network.recurrent() {
+            network.weights[plane].rows.send_together::<S>(count, &before[k], &mut slope);
+        }
+        for at in 0..count {
+            for x in lanes_mut::<S, T>(slope.row_mut(at)) {
+                *x = self.curve.slope(*x, self.softness);
+            }
+        }
+
+        let direct: Vec<Option<Matrix<T>>> =
+            inputs.traces.iter().map(|traces| traces.map(|x| self.block_sums::<S>(x, n, |_| 1.0))).collect();
+        let charge = inputs.charge.map(|charge| self.block_sums::<S>(charge, n, |_| self.dt));
+        let d_output = inputs.readout.map(|output| self.block_sums::<S>(output, self.outputs, |_| 1.0));
+        let mut q = Matrix::zeros(count, n);
+        let mut d: Vec<Row<T>> = network.synapses.iter().map(|_| Row::zeros(n)).collect();
+        let mut error = Row::zeros(n);
+        let all_outputs: Vec<u32> = (0..self.outputs as u32).collect();
+        for at in (0..count).rev() {
+            match &charge {
+                Some(charge) => rows::copy::<S, T>(&mut error, charge.row(at)),
+                None => rows::clear::<S, T>(&mut error),
+            }
+            for (k, synapse) in network.synapses.iter().enumerate() {
+                if at + 1 < count {
+                    self.back::<S>(k, at + 1, &mut d[k], q.row(at + 1));
+                } else if let Some(last) = inputs.last_s {
+                    rows::add_tensor::<S, T>(&mut d[k], &last[k * n..(k + 1) * n]);
+                }
+                if let Some(direct) = &direct[k] {
+                    rows::add::<S, T>(&mut d[k], direct.row(at));
+                }
+                if let Some((read, readout)) = network.readout
+                    && read == k
+                {
+                    if let Some(d_output) = &d_output {
+                        readout.send::<S>(&all_outputs, d_output.row(at), one, one, &mut d[k]);
+                    }
+                    if let Some(activity) = inputs.activity {
+                        let mean = Row::of(&inputs.means[k][at * n..(at + 1) * n]);
+                        rows::add_scaled::<S, T>(&mut d[k], activity * T::of(2.0 * blocks.len(at) as f64), &mean);
+                    }
+                }
+                let (_, gain) = factors(synapse, blocks.len(at), self.dt);
+                rows::add_scaled::<S, T>(&mut error, T::of(gain), &d[k]);
+            }
+            rows::add_product::<S, T>(q.row_mut(at), slope.row(at), &error);
+        }
+
+        for (k, plane) in network.recurrent() {
+            if let Some(gradient) = sums.weights.get_mut(plane) {
+                gradient.add_dense::<S>(count, Factors::of(&before[k]), &q);
+            }
+        }
+        if let Some(gradient) = &mut sums.projection {
+            gradient.add_dense::<S>(count, Factors::of(&mean_input), &q);
+        }
+        if let Some(gradient) = &mut sums.tonic {
+            gradient.add_dense::<S>(count, Factors::new(&[one], 0), &q);
+        }
+        if let (Some(gradient), Some(d_output), Some((k, _))) = (&mut sums.readout, &d_output, network.readout) {
+            let means = Matrix::padded(inputs.means[k], n);
+            gradient.add_dense::<S>(count, Factors::of(d_output), &means);
+        }
+        if let Some(out) = outputs.s0 {
+            for (k, out) in out.chunks_exact_mut(n).enumerate() {
+                self.back::<S>(k, 0, &mut d[k], q.row(0));
+                out.copy_from_slice(&d[k][..n]);
+            }
+        }
+        outputs.first.copy_from_slice(&q.row(0)[..n]);
+        if let Some(out) = outputs.drive {
+            self.write_drive::<S>(&mut q, out);
+        }
+    }
+
+    /// D of block n and q of it, to what they leave for the trace before it.
+    #[inline(always)]
+    fn back<S: Simd>(&self, k: usize, n: usize, d: &mut [T], q: &[T]) {
+        let (left, _) = factors(&self.network.synapses[k], self.blocks.len(n), self.dt);
+        match self.network.synapses[k].weights {
+            Some(plane) => {
+                let weights = self.network.weights[plane].transposed();
+                weights.send::<S>(&self.network.everyone, q, T::of(1.0), T::of(left), d);
+            }
+            None => rows::scale::<S, T>(d, T::of(left)),
+        }
+    }
+
+    /// ∂C/∂x or ∂C/∂i of each step.
+    #[inline(always)]
+    fn write_drive<S: Simd>(&self, q: &mut Matrix<T>, out: &mut [T]) {
+        let mut row = Row::zeros(self.channels);
+        let all: Vec<u32> = (0..self.channels as u32).collect();
+        for (n, steps) in out.chunks_mut(self.blocks.every * self.channels).enumerate() {
+            rows::scale::<S, T>(q.row_mut(n), T::of(1.0 / self.blocks.len(n) as f64));
+            match self.network.projection {
+                Some(projection) => {
+                    rows::clear::<S, T>(&mut row);
+                    projection.weights.gather::<S>(&all, q.row(n), T::of(1.0), &mut row);
+                }
+                None => rows::copy::<S, T>(&mut row, q.row(n)),
+            }
+            for step in steps.chunks_exact_mut(self.channels) {
+                step.copy_from_slice(&row[..self.channels]);
+            }
+        }
+    }
+}
+
+/// The adjoint on a backend, in its precision.
+pub(super) fn adjoint_on<B: Storage>(
+    inputs: ScanInputs<B>,
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    by_dtype!(inputs.drive, |T| adjoint_with::<B, T>(inputs, tape, gradients, plan, wanted))
+}
+
+fn adjoint_with<B: Storage, T: Real>(
+    inputs: ScanInputs<B>,
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    let sizes = Sizes::of(&inputs, plan);
+    let Sizes { batch, steps, neurons, synapses, channels, outputs, .. } = sizes;
+    sizes.check(&inputs, plan);
+    let parameters = Parameters::<T>::of(&inputs, sizes);
+    let network = parameters.network(plan, sizes);
+    let (curve, softness) = curve_of(plan);
+    let blocks = Blocks::of(plan, steps);
+    let shared = Shared { network: &network, curve, softness, blocks, dt: plan.dt, channels, outputs };
+
+    let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
+    let (drive, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.s0));
+    let means = contiguous(tape.means).expect("the forward run kept its tape");
+    let (d_traces, d_charge) = (contiguous(gradients.traces), contiguous(gradients.charge));
+    let (d_readout, d_activity) = (contiguous(gradients.readout), contiguous(gradients.activity));
+    let d_last_s = contiguous(gradients.last_s);
+    fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
+        tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
+    }
+    let (row, of_blocks) = (steps * neurons, blocks.count() * neurons);
+    let inputs_of = |b: usize| Inputs {
+        drive: &B::slice::<T>(&drive)[b * steps * channels..(b + 1) * steps * channels],
+        s0: &B::slice::<T>(&s0)[b * synapses * neurons..(b + 1) * synapses * neurons],
+        means: (0..synapses).map(|k| &B::slice::<T>(&means)[(k * batch + b) * of_blocks..][..of_blocks]).collect(),
+        traces: plan.planes_read().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
+        charge: part::<B, T>(&d_charge, b, row),
+        readout: part::<B, T>(&d_readout, b, steps * outputs),
+        activity: part::<B, T>(&d_activity, b, 1).map(|activity| activity[0]),
+        last_s: part::<B, T>(&d_last_s, b, synapses * neurons),
+    };
+
+    let mut d_drive = vec![T::default(); if wanted.drive { batch * steps * channels } else { 0 }];
+    let mut d_s0 = vec![T::default(); if wanted.s0 { batch * synapses * neurons } else { 0 }];
+    let planes = if wanted.weights { parameters.weights.len() } else { 0 };
+    let mut drive_rows = d_drive.chunks_exact_mut(steps * channels);
+    let mut s0_rows = d_s0.chunks_exact_mut(synapses * neurons);
+    let mut first = vec![T::default(); batch * neurons];
+    let samples = first.chunks_exact_mut(neurons).enumerate().map(|(b, first)| {
+        let outputs = Outputs { drive: drive_rows.next(), s0: s0_rows.next(), first };
+        (inputs_of(b), outputs)
+    });
+    let groups = shared_out(samples, batch, group_count(sizes, planes, batch));
+    let partial: Vec<Sums<T>> = groups
+        .into_par_iter()
+        .map(|samples| {
+            let mut sums = Sums::zeros(sizes, planes, wanted);
+            vectorize(Task { shared: &shared, samples, sums: &mut sums });
+            sums
+        })
+        .collect();
+    finite::check(finite::DRIVE_ADJOINT, &first, batch, neurons, steps);
+
+    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
+    InputGradients {
+        drive: slot(wanted.drive.then_some(d_drive), &[batch, steps, channels]),
+        s0: slot(wanted.s0.then_some(d_s0), &[batch, synapses, neurons]),
+        ..parameter_gradients::<B, T>(&partial, (planes, sizes), plan)
+    }
+}

@@ -1,0 +1,314 @@
+//! The mean-field adjoint: spikes forward, rates backward. **Its gradient is not the exact one.**
+//!
+//! # The model
+//!
+//! The steps are cut into blocks of M steps (`step_ms`/dt; the last may be shorter), n = 0 … The mean-field model gives a neuron
+//! the rate f(I) of a steady current instead of spikes ([`rate`](crate::neuron::rate)); a bar is a mean over a block's steps:
+//!
+//! ```text
+//! I_n     = x̄_n + Σ_k W_k sᵏ_{n−1}                  sᵏ_{−1} = sᵏ_0
+//! ΔQ_t    = dt f(I_n)                                in each of the block's steps
+//! sᵏ_n    = a_k sᵏ_{n−1} + b_k f(I_n)                a_k = α_k^M,  b_k = c_k dt (1 − α_k^M)/(1 − α_k)
+//! o_t     = O s_n        A = M Σ_n |s_n|²
+//! ```
+//!
+//! The forward run stays the spiking network's. The adjoint is that of this model *along the spiking network's trajectory*: wherever a
+//! derivative asks for a trace, it gets the spiking network's mean trace s̄ᵏ_n of the block, and so I_n too is that of the spiking network.
+//! In the words of automatic differentiation: values come from the spikes, derivatives from the rates.
+//!
+//! # Its adjoint
+//!
+//! With the sums of the cost's direct gradients over a block, S′ᵏ_n = Σ_t s′ᵏ_{t+1} (and what readout and activity add to it) and
+//! κ_n = dt Σ_t ΔQ′_t, for n = last … 0:
+//!
+//! ```text
+//! Dᵏ_n  = S′ᵏ_n + a_k Dᵏ_{n+1} + W_kᵀ q_{n+1}
+//! q_n   = f′(I_n) (κ_n + Σ_k b_k Dᵏ_n)              = ∂C/∂x̄_n, so ∂C/∂x_t = q_n/M
+//! ∂C/∂W_k += q_n ⊗ s̄ᵏ_{n−1}        ∂C/∂sᵏ_0 = a_k Dᵏ_0 + W_kᵀ q_0        ∂C/∂v_0 = 0
+//! ```
+//!
+//! **Derivation.** sᵏ_n enters the direct cost, sᵏ_{n+1} (a_k) and I_{n+1} (W_k): Dᵏ_n. I_n enters the block's charges and, by b_k, all
+//! sᵏ_n: q_n. The gradient with respect to s_T counts for the last block; potentials do not exist in the model, so v′ is not heard.
+//!
+//! # What it is good for
+//!
+//! Errors pass through smooth slopes f′ instead of single gates, so they do not grow by chaos, and a few trials do not outweigh the
+//! others. It learns what rates and attractors code: memories over long delays, many rounds. It does not see when within a block a
+//! spike falls, so it cannot learn spike times. Where inputs are slow and neurons many, its direction approaches that of the exact
+//! gradient; `gradient-angle` (examples) draws how far.
+//!
+//! Source: the f-I curves' derivatives in place of spikes as in the mean-field theory of spiking networks; the forward run is that
+//! of Huh & Sejnowski 2017.
+
+use super::composed::{Found, direct_errors, drive_of, field, kept};
+use super::field::Field;
+use super::{
+    Adjoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted,
+};
+use crate::error::ConfigError;
+use crate::neuron::RateCurve;
+use crate::number::Number;
+use burn::backend::{Backend, Slice, TensorMetadata};
+use burn::tensor::Shape;
+
+/// The f-I curve of a plan whose adjoint may be the mean-field one.
+pub(super) fn rates_of(plan: &ScanPlan) -> Result<RateCurve, ConfigError> {
+    let refused = |why: String| Err(ConfigError::Mismatch(format!("Adjoint::MeanField {why}")));
+    if plan.synapses.iter().any(|synapse| synapse.delay > 0) {
+        return refused("has no synaptic delays; take them away, or choose Adjoint::Exact".into());
+    }
+    if plan.constants {
+        return refused("gives learned time constants and widths no gradient; fix them, or choose Adjoint::Exact".into());
+    }
+    match plan.neuron.rate_curve() {
+        Some(curve) => Ok(curve),
+        None => refused(format!(
+            "goes along the f-I curve of the neuron, but \"{}\" has none; give it one by `NeuronModel::rate_curve`, such as \
+             RateCurve::measured, or choose Adjoint::Exact",
+            plan.neuron
+        )),
+    }
+}
+
+/// How the steps of a run are cut into blocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocks {
+    /// M.
+    pub(super) every: usize,
+    steps: usize,
+}
+
+impl Blocks {
+    pub(super) fn of(plan: &ScanPlan, steps: usize) -> Self {
+        let every = match plan.adjoint {
+            Adjoint::MeanField { step_ms, .. } => (step_ms / plan.dt).round().max(1.0) as usize,
+            _ => steps,
+        };
+        Self { every, steps }
+    }
+
+    pub(super) fn count(self) -> usize {
+        self.steps.div_ceil(self.every)
+    }
+
+    /// Steps of block n.
+    pub(super) fn len(self, n: usize) -> usize {
+        self.every.min(self.steps - n * self.every)
+    }
+
+    /// The sum over each block: `[.., T, N]` to `[.., blocks, N]`.
+    fn sums<B: Backend>(self, x: &Field<B>) -> Field<B> {
+        let (lead, outer, last) = flattened(x);
+        let x = B::float_reshape(x.0.clone(), Shape::from([outer, self.steps, last]));
+        let (whole, rest) = (self.steps / self.every, self.steps % self.every);
+        let mut parts = Vec::with_capacity(2);
+        if whole > 0 {
+            let steps = sliced::<B>(x.clone(), 0, whole * self.every);
+            let blocks = B::float_reshape(steps, Shape::from([outer * whole, self.every, last]));
+            parts.push(B::float_reshape(B::float_sum_dim(blocks, 1), Shape::from([outer, whole, last])));
+        }
+        if rest > 0 {
+            parts.push(B::float_sum_dim(sliced::<B>(x, whole * self.every, self.steps), 1));
+        }
+        restored(lead, parts, self.count(), last)
+    }
+
+    /// Each block's row in all its steps: `[.., blocks, N]` to `[.., T, N]`.
+    fn spread<B: Backend>(self, x: &Field<B>) -> Field<B> {
+        let (lead, outer, last) = flattened(x);
+        let x = B::float_reshape(x.0.clone(), Shape::from([outer, self.count(), last]));
+        let (whole, rest) = (self.steps / self.every, self.steps % self.every);
+        let mut parts = Vec::with_capacity(2);
+        if whole > 0 {
+            let rows = B::float_reshape(sliced::<B>(x.clone(), 0, whole), Shape::from([outer * whole, 1, last]));
+            let steps = B::float_expand(rows, Shape::from([outer * whole, self.every, last]));
+            parts.push(B::float_reshape(steps, Shape::from([outer, whole * self.every, last])));
+        }
+        if rest > 0 {
+            parts.push(B::float_expand(sliced::<B>(x, whole, whole + 1), Shape::from([outer, rest, last])));
+        }
+        restored(lead, parts, self.steps, last)
+    }
+
+    /// The mean over each block.
+    fn means<B: Backend>(self, x: &Field<B>) -> Field<B> {
+        let sums = self.sums(x);
+        let last = self.count() - 1;
+        if self.len(last) == self.every {
+            return sums.times(1.0 / self.every as f64);
+        }
+        let (lead, outer, columns) = flattened(&sums);
+        let sums = B::float_reshape(sums.0, Shape::from([outer, last + 1, columns]));
+        let part = |from, to, length: usize| Field::<B>(sliced::<B>(sums.clone(), from, to)).times(1.0 / length as f64).0;
+        let mut parts = Vec::with_capacity(2);
+        if last > 0 {
+            parts.push(part(0, last, self.every));
+        }
+        parts.push(part(last, last + 1, self.len(last)));
+        restored(lead, parts, last + 1, columns)
+    }
+}
+
+/// a_k and b_k of a block of `steps` steps.
+pub(super) fn factors(synapse: &ScanSynapse, steps: usize, dt: f64) -> (f64, f64) {
+    let left = synapse.decay.powi(steps as i32);
+    // The sum of the decay's powers, which holds for a decay of 0, too.
+    let powers: f64 = (0..steps).map(|power| synapse.decay.powi(power as i32)).sum();
+    (left, synapse.jump * dt * powers)
+}
+
+/// The axes before the last two, how many rows they make, and the last.
+fn flattened<B: Backend>(x: &Field<B>) -> (Vec<usize>, usize, usize) {
+    let shape = x.0.shape();
+    let dims: Vec<usize> = (0..shape.num_dims()).map(|d| shape[d]).collect();
+    let lead = dims[..dims.len() - 2].to_vec();
+    let outer = lead.iter().product();
+    (lead, outer, dims[dims.len() - 1])
+}
+
+/// Joins parts along their middle axis, and gives the axes before it back.
+fn restored<B: Backend>(
+    lead: Vec<usize>,
+    mut parts: Vec<burn::backend::tensor::FloatTensor<B>>,
+    middle: usize,
+    last: usize,
+) -> Field<B> {
+    let joined = if parts.len() == 1 { parts.remove(0) } else { B::float_cat(parts, 1) };
+    Field(B::float_reshape(joined, Shape::from([lead, vec![middle, last]].concat())))
+}
+
+/// Some of the middle axis of `[outer, middle, last]`.
+fn sliced<B: Backend>(
+    x: burn::backend::tensor::FloatTensor<B>,
+    from: usize,
+    to: usize,
+) -> burn::backend::tensor::FloatTensor<B> {
+    B::float_slice(x, &[Slice::full(), Slice::new(from as isize, Some(to as isize), 1)])
+}
+
+/// Runs a plan forwards by `run`, which reads all traces, and keeps their means over blocks.
+pub(super) fn forward<B: Backend>(
+    inputs: ScanInputs<B>,
+    plan: &ScanPlan,
+    run: impl FnOnce(ScanInputs<B>, &ScanPlan) -> ScanOutput<B>,
+) -> ScanOutput<B> {
+    let mut recording = plan.clone();
+    recording.synapses.iter_mut().for_each(|synapse| synapse.read = true);
+    let steps = inputs.drive.shape()[1];
+    let out = run(inputs, &recording);
+    let traces: Field<B> = kept(&out.traces);
+    let means = Blocks::of(plan, steps).means(&traces);
+    let asked = plan.synapses.iter().enumerate().filter(|(_, synapse)| synapse.read);
+    let asked: Vec<Field<B>> = asked.map(|(k, _)| traces.index(0, k)).collect();
+    ScanOutput {
+        traces: if asked.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(asked, 0).0) },
+        tape: ScanTape { means: Slot::Full(means.0), ..ScanTape::empty() },
+        ..out
+    }
+}
+
+/// The adjoint in tensor operations.
+pub(super) fn adjoint<B: Backend>(
+    inputs: ScanInputs<B>,
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    let (curve, softness) = curve_of(plan);
+    let steps = inputs.drive.shape()[1];
+    let blocks = Blocks::of(plan, steps);
+    let count = blocks.count();
+    let means: Field<B> = kept(&tape.means);
+    let types = 0..plan.synapses.len();
+    let mean: Vec<Field<B>> = types.clone().map(|k| means.index(0, k)).collect();
+    // What readout and activity see is the mean trace in each of a block's steps.
+    let tape = ScanTape {
+        trace: Slot::from(plan.readout.map(|k| blocks.spread(&mean[k]).0)),
+        ..ScanTape::empty()
+    };
+    let direct = direct_errors(&inputs, &tape, &gradients, plan);
+    let direct: Vec<Option<Field<B>>> = direct.iter().map(|error| error.as_ref().map(|x| blocks.sums(x))).collect();
+    let charge = field::<B>(&gradients.charge).map(|charge| blocks.sums(&charge).times(plan.dt));
+    let last_s = field::<B>(&gradients.last_s);
+
+    let (v0, s0) = (Field::<B>(inputs.v0.clone()), Field::<B>(inputs.s0.clone()));
+    let weights: Option<Field<B>> = field(&inputs.weights);
+    let plane = |k: usize| Some(weights.as_ref()?.index(0, plan.synapses[k].weights?));
+    // sᵏ_{n−1}.
+    let before: Vec<Field<B>> = types
+        .clone()
+        .map(|k| {
+            let first = s0.index(1, k).unsqueezed_after(1);
+            let first = B::float_swap_dims(first.0, 1, 2);
+            let rest = (count > 1).then(|| sliced::<B>(mean[k].0.clone(), 0, count - 1));
+            Field(B::float_cat(std::iter::once(first).chain(rest).collect(), 1))
+        })
+        .collect();
+    let mut current = blocks.means(&drive_of(&inputs));
+    for k in types.clone() {
+        if let Some(weights) = plane(k) {
+            current = current + before[k].clone().product_last(weights);
+        }
+    }
+    let slope = curve.slope(current, softness);
+
+    let zero = v0.zeros(v0.0.shape());
+    let mut d = vec![zero.clone(); plan.synapses.len()];
+    let mut next: Option<Field<B>> = None;
+    let mut q = Vec::with_capacity(count);
+    let factors = |k: usize, n: usize| factors(&plan.synapses[k], blocks.len(n), plan.dt);
+    // What goes back from block n to the traces before it.
+    let back = |k: usize, n: usize, d: &Field<B>, q: &Field<B>| {
+        let through_trace = d.clone().times(factors(k, n).0);
+        match plane(k) {
+            Some(weights) => through_trace + q.clone().product(weights.transposed()),
+            None => through_trace,
+        }
+    };
+    for n in (0..count).rev() {
+        let mut error = charge.as_ref().map_or(zero.clone(), |charge| charge.index(1, n));
+        for k in types.clone() {
+            d[k] = match (&next, &last_s) {
+                (Some(q), _) => back(k, n + 1, &d[k], q),
+                (None, Some(last_s)) => last_s.index(1, k),
+                (None, None) => zero.clone(),
+            };
+            if let Some(direct) = &direct[k] {
+                d[k] = d[k].clone() + direct.index(1, n);
+            }
+            error = error + d[k].clone().times(factors(k, n).1);
+        }
+        let here = slope.index(1, n) * error;
+        q.push(here.clone());
+        next = Some(here);
+    }
+    let first = next.expect("a run has at least one step");
+    let d_s0 = types.clone().map(|k| back(k, 0, &d[k], &first)).collect();
+    q.reverse();
+    let q = Field::stack(q, 1);
+    let mut d_weights: Vec<(usize, Field<B>)> = Vec::new();
+    for k in types.filter(|_| wanted.weights) {
+        if let Some(plane) = plan.synapses[k].weights {
+            d_weights.push((plane, before[k].clone().rows().transposed().product(q.clone().rows())));
+        }
+    }
+    d_weights.sort_by_key(|(plane, _)| *plane);
+    let per_step = (0..count).map(|n| q.index(1, n).times(1.0 / blocks.len(n) as f64)).collect();
+    let found = Found {
+        q: blocks.spread(&Field::stack(per_step, 1)),
+        weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
+        v0: zero,
+        s0: d_s0,
+        constants: None,
+    };
+    found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+}
+
+/// The f-I curve and its softness, of a plan whose adjoint is the mean-field one.
+pub(super) fn curve_of(plan: &ScanPlan) -> (&RateCurve, f64) {
+    match (&plan.rates, plan.adjoint) {
+        (Some(curve), Adjoint::MeanField { softness, .. }) => (curve, softness),
+        _ => unreachable!("the scan checked its plan"),
+    }
+}

@@ -1,0 +1,266 @@
+//! Streams: training on an endless task, chunk by chunk, each from the state that the last one ended in (feature `train`).
+//!
+//! ```text
+//! chunk n of stream b starts from   its fresh state            if it starts anew
+//!                                   the state after chunk n−1  otherwise, cut from the graph
+//! ```
+//!
+//! A network that should answer for as long as one likes must learn from states that it has got into by itself: what it leaves behind
+//! after one answer is where the next question begins. [`Streamed`] carries these states in a model that Burn's learner trains; they are
+//! part of its record, so a checkpoint has them and a resumed run goes on to the same end. `burn-spiking-tasks` has the loader that cuts
+//! trials into chunks. A loop of one's own does the same with [`SpikingState::detach`] and [`SpikingState::reset`].
+
+use crate::state::SpikingState;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::module::{Module, Param};
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Bool, Tensor, TensorCreationOptions, TensorData};
+use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use std::sync::{Arc, Mutex};
+
+/// A chunk of each of B streams.
+#[derive(Debug, Clone)]
+pub struct Chunk<I> {
+    /// What the model gets, for B samples in the order of the streams.
+    pub input: I,
+    /// For each stream whether this chunk starts anew.
+    pub fresh: Vec<bool>,
+}
+
+/// What a model makes of a chunk.
+pub struct ChunkOutput<O> {
+    /// Gradients and output.
+    pub train: TrainOutput<O>,
+    /// The state after the chunk; it is cut from the graph.
+    pub state: SpikingState,
+    /// How well it did, if a [`ScoreSchedule`](crate::schedule::ScoreSchedule) should follow it.
+    pub score: Option<f64>,
+}
+
+/// A model that can go on from a state.
+pub trait StreamStep {
+    /// Input for B samples.
+    type Input: Send + 'static;
+    /// Output, for metrics.
+    type Output: ItemLazy + 'static;
+
+    /// The state, `[B, ..]`, that samples start anew from.
+    fn fresh_state(&self, input: &Self::Input) -> SpikingState;
+
+    /// Forward and backward pass from a state.
+    fn stream_step(&self, input: Self::Input, state: SpikingState) -> ChunkOutput<Self::Output>;
+}
+
+/// A model with the states of its streams. It trains on [`Chunk`]s, and is validated as the model itself.
+#[derive(Module, Debug)]
+pub struct Streamed<M: Module> {
+    /// What is trained.
+    pub model: M,
+    /// Potentials that the streams go on from, `[B, N]`; no gradient reaches them.
+    pub v: Param<Tensor<2>>,
+    /// Traces likewise, as in [`SpikingState::s`].
+    pub s: Param<Tensor<3>>,
+    /// Where the step leaves its last state until the optimizer's turn.
+    #[module(skip)]
+    latest: Arc<Mutex<Option<SpikingState>>>,
+    #[module(skip)]
+    schedule: Option<crate::schedule::ScoreSchedule>,
+}
+
+impl<M: Module> Streamed<M> {
+    /// B streams that have yet to start.
+    ///
+    /// - `streams`: B.
+    /// - `rows`: rows of [`SpikingState::s`], such as the number of synapse types.
+    /// - `neurons`: N.
+    pub fn new(
+        model: M,
+        [streams, rows, neurons]: [usize; 3],
+        options: impl Into<TensorCreationOptions>,
+    ) -> Self {
+        let options = options.into();
+        let constant = |tensor: Tensor<3>| Param::from_tensor(tensor).set_require_grad(false);
+        let v: Tensor<2> = Tensor::zeros([streams, neurons], options.clone());
+        Self {
+            model,
+            v: Param::from_tensor(v).set_require_grad(false),
+            s: constant(Tensor::zeros([streams, rows, neurons], options)),
+            latest: Arc::default(),
+            schedule: None,
+        }
+    }
+
+    /// The same with a schedule that follows the score of each chunk.
+    pub fn with_schedule(mut self, schedule: crate::schedule::ScoreSchedule) -> Self {
+        self.schedule = Some(schedule);
+        self
+    }
+
+    /// The state that the next chunk goes on from, where it does not start anew.
+    pub fn state(&self) -> SpikingState {
+        SpikingState { v: self.v.val().detach(), s: self.s.val().detach() }
+    }
+
+    fn with_state(self, state: SpikingState) -> Self {
+        Self { v: self.v.map(|_| state.v.detach()), s: self.s.map(|_| state.s.detach()), ..self }
+    }
+}
+
+impl<M: Module + StreamStep> Streamed<M> {
+    /// Where each sample of a chunk starts.
+    ///
+    /// # Panics
+    /// If the chunk has another number of streams.
+    fn start(&self, chunk: &Chunk<M::Input>) -> SpikingState {
+        let fresh = self.model.fresh_state(&chunk.input);
+        let [streams, _] = self.v.dims();
+        assert_eq!(chunk.fresh.len(), streams, "the chunk's streams must be as many as the model carries the states of");
+        if chunk.fresh.iter().all(|&fresh| fresh) {
+            return fresh;
+        }
+        let mask = Tensor::<1, Bool>::from_data(TensorData::from(chunk.fresh.as_slice()), &self.v.val().device());
+        self.state().reset(mask, fresh)
+    }
+}
+
+impl<M: Module + StreamStep + TrainStep> TrainStep for Streamed<M> {
+    type Input = Chunk<<M as StreamStep>::Input>;
+    type Output = <M as StreamStep>::Output;
+
+    fn step(&self, chunk: Self::Input) -> TrainOutput<Self::Output> {
+        let state = self.start(&chunk);
+        let ChunkOutput { train, state, score } = self.model.stream_step(chunk.input, state);
+        *self.latest.lock().expect("no holder of the state panics") = Some(state.detach());
+        if let (Some(schedule), Some(score)) = (&self.schedule, score) {
+            schedule.observe(score);
+        }
+        train
+    }
+
+    fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
+        let latest = self.latest.lock().expect("no holder of the state panics").take();
+        let stepped = Self { model: self.model.optimize(optim, lr, grads), ..self };
+        match latest {
+            Some(state) => stepped.with_state(state),
+            None => stepped,
+        }
+    }
+}
+
+impl<M: Module + InferenceStep> InferenceStep for Streamed<M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn step(&self, item: M::Input) -> M::Output {
+        self.model.step(item)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use crate::{SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig};
+    use burn::optim::SgdConfig;
+    use burn::store::ModuleRecord;
+    use burn::tensor::{Device, Distribution};
+
+    #[derive(Module, Debug)]
+    struct Model {
+        network: SpikingNetwork,
+    }
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl ItemLazy for Nothing {
+        fn sync(self) -> Result<Self, burn::backend::ExecutionError> {
+            Ok(self)
+        }
+    }
+
+    impl StreamStep for Model {
+        type Input = Tensor<3>;
+        type Output = Nothing;
+
+        fn fresh_state(&self, input: &Tensor<3>) -> SpikingState {
+            self.network.layer.resting_state(input.dims()[0])
+        }
+
+        fn stream_step(&self, input: Tensor<3>, state: SpikingState) -> ChunkOutput<Nothing> {
+            let (run, state) = self.network.forward(input, Some(state));
+            let gradients = (run.output - 0.3).square().mean().backward();
+            ChunkOutput { train: TrainOutput::new(self, gradients, Nothing), state, score: None }
+        }
+    }
+
+    impl TrainStep for Model {
+        type Input = Tensor<3>;
+        type Output = Nothing;
+
+        fn step(&self, input: Tensor<3>) -> TrainOutput<Nothing> {
+            let state = self.fresh_state(&input);
+            self.stream_step(input, state).train
+        }
+    }
+
+    fn streamed(device: &Device) -> Streamed<Model> {
+        let layer = SpikingRnnConfig::new(2, 6);
+        let network = SpikingNetworkConfig::new(layer, 1).init(device).unwrap();
+        Streamed::new(Model { network }, [3, 1, 6], device)
+    }
+
+    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().iter::<f32>().collect()
+    }
+
+    fn chunk(device: &Device, fresh: [bool; 3]) -> Chunk<Tensor<3>> {
+        Chunk { input: Tensor::random([3, 40, 2], Distribution::Normal(0.5, 1.0), device), fresh: fresh.to_vec() }
+    }
+
+    #[test]
+    fn a_stream_goes_on_from_its_own_state_unless_it_starts_anew() {
+        let device = Device::flex().autodiff();
+        device.seed(3);
+        let streamed = streamed(&device);
+        let (first, second) = (chunk(&device, [true; 3]), chunk(&device, [false, true, false]));
+        let mut optimizer = SgdConfig::new().init();
+        // A rate of 0 leaves the network alone, so that it can be run by hand afterwards.
+        let network = streamed.model.network.clone();
+        let gradients = TrainStep::step(&streamed, first.clone()).grads;
+        let streamed = streamed.optimize(&mut optimizer, 0.0.into(), gradients);
+        let (_, after) = network.forward(first.input, None);
+        assert_eq!(numbers(streamed.state().v), numbers(after.v.clone()));
+        let start = streamed.start(&second);
+        let [kept, fresh] = [&after.v, &network.layer.resting_state(3).v].map(|v| numbers(v.clone()));
+        let wanted = [&kept[..6], &fresh[6..12], &kept[12..]].concat();
+        assert_eq!(numbers(start.v), wanted);
+    }
+
+    #[test]
+    fn states_are_part_of_the_record() {
+        let device = Device::flex().autodiff();
+        let mut optimizer = SgdConfig::new().init();
+        let run = |streamed: Streamed<Model>, chunk: Chunk<Tensor<3>>, optimizer: &mut ModuleOptimizer| {
+            let gradients = TrainStep::step(&streamed, chunk).grads;
+            streamed.optimize(optimizer, 0.1.into(), gradients)
+        };
+        let (first, second) = (chunk(&device, [true; 3]), chunk(&device, [false; 3]));
+        let one = run(streamed(&device), first, &mut optimizer);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("streamed");
+        one.clone().into_record().save(&path).unwrap();
+        let again = streamed(&device).try_load_record(ModuleRecord::load(&path).unwrap()).unwrap();
+        let [left_alone, resumed] = [one, again].map(|one| run(one, second.clone(), &mut optimizer));
+        assert_eq!(numbers(left_alone.state().s), numbers(resumed.state().s));
+        let readout = |one: &Streamed<Model>| numbers(one.model.network.readout.weight.val());
+        assert_eq!(readout(&left_alone), readout(&resumed));
+    }
+
+    #[test]
+    #[should_panic(expected = "as many as the model carries")]
+    fn another_number_of_streams_is_refused() {
+        let device = Device::flex().autodiff();
+        let input = Tensor::zeros([2, 5, 2], &device);
+        TrainStep::step(&streamed(&device), Chunk { input, fresh: vec![false; 2] });
+    }
+}
