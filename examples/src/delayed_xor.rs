@@ -6,8 +6,12 @@
 //!
 //! Source: Huh & Sejnowski 2017, second task: 80 neurons, τ_v = 25 ms, τ = 20 ms.
 
+mod figures;
 mod options;
+mod program;
+mod report;
 
+pub use program::{COLUMNS, run};
 pub use options::{GradientName, Options, Recipe, ScaleName, StartName};
 
 use crate::network::ReadoutNetwork;

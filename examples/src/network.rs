@@ -101,8 +101,18 @@ impl ReadoutNetwork {
     }
 
     fn outcome(&self, batch: TrialBatch, run: NetworkOutput, firing: Option<Firing>) -> Outcome {
+        self.outcome_by(&self.loss, batch, run, firing)
+    }
+
+    fn outcome_by(
+        &self,
+        loss: &TrackingLoss,
+        batch: TrialBatch,
+        run: NetworkOutput,
+        firing: Option<Firing>,
+    ) -> Outcome {
         let output = run.output.clone();
-        let cost = self.loss.forward_network(run, batch.target.clone(), Some(batch.weight));
+        let cost = loss.forward_network(run, batch.target.clone(), Some(batch.weight));
         Outcome { cost, output, target: batch.target, rounds: batch.rounds, firing }
     }
 
@@ -129,8 +139,10 @@ impl ReadoutNetwork {
                 (run, Some(floor.cost.forward(v)), state)
             }
             (None, Some(rest)) => {
-                let (run, trace, state) = self.network.forward_with_trace(input, state);
-                (run, Some(rest.cost.forward(trace, batch.rest(rest.grace))), state)
+                let weight = rest.cost.activity_weight(batch.rest(rest.grace), self.loss.lambda);
+                let (run, state) = self.network.forward_weighted(input, state, weight);
+                let whole = TrackingLoss { lambda: 1.0 };
+                return (self.outcome_by(&whole, batch, run, None), state);
             }
             (None, None) => {
                 let (run, state) = self.network.forward(input, state);

@@ -3,10 +3,10 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
-use burn_spiking::Averaged;
+use burn_spiking::{Averaged, Scaling, Streamed};
 use burn_spiking_examples::checkpoint;
-use burn_spiking_examples::delayed_xor::{Start, delayed_xor};
-use burn_spiking_tasks::DelayedXor;
+use burn_spiking_examples::delayed_xor::{Options, delayed_xor};
+use burn_spiking_examples::network::ReadoutNetwork;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -20,11 +20,12 @@ fn program() -> Command {
     program
 }
 
-/// A small run; its gaps grow from epoch to epoch.
+/// A small run in streams, of which some start anew; its gaps grow whatever the score, so that the schedule's state counts.
 fn start(folder: &Path) -> Command {
     let mut program = program();
     program.args(["--neurons", &NEURONS.to_string(), "--epochs", &EPOCHS.to_string(), "--iterations", "3"]);
-    program.args(["--batch", "4", "--max-gap", "60", "--seed", "7", "--out"]).arg(folder);
+    program.args(["--batch", "4", "--max-gap", "60", "--seed", "7", "--fresh", "0.3", "--rounds", "2"]);
+    program.args(["--grow-above", "0", "--grow-batches", "2", "--grow", "1.1", "--out"]).arg(folder);
     program
 }
 
@@ -57,22 +58,33 @@ fn interrupt(mut program: Command, folder: &Path, epoch: usize, signal: &str) ->
     child.wait_with_output().unwrap()
 }
 
-/// The curve, and all parameters of the last epoch and of the result.
+fn parameters(model: &ReadoutNetwork) -> Vec<TensorData> {
+    let layer = &model.network.layer;
+    vec![
+        layer.input.val().into_data(),
+        layer.tonic.as_ref().unwrap().val().into_data(),
+        layer.recurrent[0].val().into_data(),
+        model.network.readout.weight.val().into_data(),
+    ]
+}
+
+/// The curve with the schedule, all parameters of the last epoch and of the result, the streams' states and the gradients' norms.
 fn end_of(folder: &Path) -> (String, Vec<TensorData>) {
+    let text = std::fs::read_to_string(folder.join("run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let options: Options = serde_json::from_value(run["options"].clone()).unwrap();
     let numbers = [checkpoint::file(folder, "model", EPOCHS), folder.join("model.bpk")].map(|path| {
-        let task = DelayedXor::new(1, 60.0, NEURONS);
-        let model = delayed_xor(&task, Start::default(), &Device::default()).unwrap();
-        let model = match path.ends_with("model.bpk") {
-            true => model.load_file(path),
-            false => Averaged::new(model, 0.99).unwrap().load_file(path).average,
-        };
-        let layer = &model.network.layer;
-        vec![
-            layer.input.val().into_data(),
-            layer.tonic.as_ref().unwrap().val().into_data(),
-            layer.recurrent[0].val().into_data(),
-            model.network.readout.weight.val().into_data(),
-        ]
+        let (device, recipe) = (Device::default(), options.recipe());
+        let network = delayed_xor(&options.task(), &recipe, &device).unwrap();
+        if path.ends_with("model.bpk") {
+            return parameters(&network.load_file(path));
+        }
+        let model = Scaling::new(Averaged::new(network, recipe.average).unwrap(), recipe.scale).unwrap();
+        let streamed = Streamed::new(model, [options.sizes().streams, 1, NEURONS], &device).load_file(path);
+        let states = vec![streamed.v.val().into_data(), streamed.s.val().into_data()];
+        let norms = vec![streamed.model.norms.val().into_data()];
+        let Averaged { model, average, .. } = &streamed.model.model;
+        [states, norms, parameters(model), parameters(average)].concat()
     });
     (std::fs::read_to_string(folder.join("history.jsonl")).unwrap(), numbers.concat())
 }

@@ -354,8 +354,9 @@ pub fn normal(random: &mut impl Rng) -> f64 {
 
 /// The same tensors with their gradients asked for.
 fn tracked(arguments: Arguments) -> Arguments {
-    let Arguments { drive, weights, v0, s0, readout, constants } = arguments;
+    let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
     Arguments {
+        activity_weight,
         drive: match drive {
             Drive::Whole(drive) => Drive::Whole(drive.require_grad()),
             Drive::Projected { input, projection, tonic } => Drive::Projected {
@@ -423,8 +424,16 @@ impl Draw {
             v0: tensor(v0, [batch, neurons], options),
             s0: tensor(s0, [batch, self.plan.state_rows(), neurons], options),
             readout: self.plan.readout.map(|_| tensor(readout, [neurons, outputs], options)),
+            activity_weight: self.activity_weight().map(|weight| tensor(&weight, [batch, steps], options)),
             constants: self.plan.constants.then(|| tensor(constants, [constants.len()], options)),
         }
+    }
+
+    /// The weights of the steps in the activity of every second network with a readout, `[B, T]`.
+    pub(crate) fn activity_weight(&self) -> Option<Vec<f64>> {
+        let given = self.plan.readout.is_some() && self.seed.is_multiple_of(2);
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xac71);
+        given.then(|| (0..self.batch * self.steps).map(|_| random.random_range(0.0..2.0)).collect())
     }
 
     fn cost(&self, run: &Run) -> Tensor<1> {
@@ -485,8 +494,9 @@ impl Draw {
 
     /// By Burn's automatic differentiation of the reference.
     pub fn by_reference(&self, device: &Device, dtype: DType) -> Values {
-        self.differentiate(device, dtype, |Arguments { drive, weights, v0, s0, readout, constants }| {
-            let start = reference::Start { weights, v0, s0, readout, constants };
+        self.differentiate(device, dtype, |arguments| {
+            let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
+            let start = reference::Start { weights, v0, s0, readout, activity_weight, constants };
             reference::run(self.steps, |t| drive_at(&drive, t), start, &self.plan, Scheme::Held)
         })
     }
@@ -497,10 +507,13 @@ impl Draw {
         let first = self.steps / 2;
         self.differentiate(device, DType::F64, |arguments| {
             let drive = arguments.drive.clone();
-            let early = Arguments { drive: narrowed(drive.clone(), 0, first), ..arguments.clone() };
+            let weight = |first: usize, steps: usize| arguments.activity_weight.clone().map(|m| m.narrow(1, first, steps));
+            let (drive_early, activity_weight) = (narrowed(drive.clone(), 0, first), weight(0, first));
+            let early = Arguments { drive: drive_early, activity_weight, ..arguments.clone() };
             let one = scan(early, &plan);
             let drive = narrowed(drive, first, self.steps - first);
-            let two = scan(Arguments { drive, v0: one.last_v, s0: one.last_s, ..arguments }, &plan);
+            let activity_weight = weight(first, self.steps - first);
+            let two = scan(Arguments { drive, v0: one.last_v, s0: one.last_s, activity_weight, ..arguments }, &plan);
             let join = |(a, b): (Tensor<3>, Tensor<3>)| Tensor::cat(vec![a, b], 1);
             Run {
                 traces: one.traces.into_iter().zip(two.traces).map(join).collect(),

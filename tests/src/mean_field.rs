@@ -69,7 +69,7 @@ impl Draw {
 
     fn rate_model(&self, arguments: Arguments, spikes: &Run, every: usize, softness: f64) -> Run {
         let Self { plan, steps, batch, .. } = self;
-        let Arguments { drive, weights, v0, s0, readout, .. } = arguments;
+        let Arguments { drive, weights, v0, s0, readout, activity_weight, .. } = arguments;
         let outer = v0.device();
         let lifted = |x: Tensor<3>| Tensor::<3>::from_data(x.into_data(), (&outer, DType::F64));
         let actual: Vec<Tensor<3>> = spikes.traces.iter().cloned().map(lifted).collect();
@@ -110,7 +110,10 @@ impl Draw {
                     let output = at(&actual[k]).matmul(readout.clone());
                     outputs.push(valued(output, s[k].clone().matmul(readout.clone())));
                     let square = |x: Tensor<2>| x.square().sum_dim(1).squeeze_dim::<1>(1);
-                    activity = activity + valued(square(at(&actual[k])), square(s[k].clone()));
+                    let weight: Option<Tensor<1>> =
+                        activity_weight.as_ref().map(|m| m.clone().narrow(1, t, 1).squeeze_dim(1));
+                    let here = valued(square(at(&actual[k])), square(s[k].clone()));
+                    activity = activity + weight.map_or(here.clone(), |weight| here * weight);
                 }
             }
         }

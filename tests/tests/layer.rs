@@ -302,6 +302,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         ] {
             let zeros = |shape: [usize; 3]| Tensor::<3>::zeros(shape, &device).into_dispatch();
             let inputs = ScanInputs::<Dispatch> {
+                activity_weight: Slot::Empty,
                 drive: zeros([2, 7, 4]),
                 projection: Slot::Empty,
                 tonic: Slot::Empty,

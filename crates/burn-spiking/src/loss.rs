@@ -166,7 +166,16 @@ pub struct RestCost {
 }
 
 impl RestCost {
-    /// The cost, `[1]`.
+    /// m = λ + κ r, `[B, T]`: the weights for [`forward_weighted`](crate::SpikingNetwork::forward_weighted), whose activity then is what
+    /// [`TrackingLoss`] of λ = 1 and this cost want together. No trajectory is kept for it.
+    ///
+    /// - `rest`: r, `[B, T]`.
+    /// - `lambda`: λ, the cost of activity at all times.
+    pub fn activity_weight(&self, rest: Tensor<2>, lambda: f64) -> Tensor<2> {
+        rest * self.weight + lambda
+    }
+
+    /// The cost, `[1]`, of a layer's trace.
     ///
     /// - `trace`: ŝ, `[B, T, N]`.
     /// - `rest`: r, `[B, T]`.

@@ -11,7 +11,7 @@
 //! taken along as A.
 
 use crate::error::{ConfigError, at_least_one};
-use crate::rnn::{SpikingRnn, SpikingRnnConfig, Trajectory, outcome};
+use crate::rnn::{ReadoutTensors, SpikingRnn, SpikingRnnConfig, Trajectory, outcome};
 use crate::scan::{Body, Run, ScanPlan};
 use crate::sequence::run_lengths;
 use crate::state::SpikingState;
@@ -119,7 +119,25 @@ impl SpikingNetwork {
     /// # Panics
     /// As [`SpikingRnn::forward`].
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (NetworkOutput, SpikingState) {
-        let (output, _, state) = self.run(input, state, self.plan());
+        let (output, _, state) = self.run(input, state, None, self.plan());
+        (output, state)
+    }
+
+    /// As [`forward`](Self::forward), with an activity in which steps count differently, A = Σ_t m_t |ŝ|²: for costs on activity at
+    /// certain times, such as [`RestCost`](crate::RestCost), which then take no trajectory.
+    ///
+    /// - `weight`: m, `[B, T]`, like the input's first axes; it has no gradient.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), and if the weights' shape is another.
+    pub fn forward_weighted(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+        weight: Tensor<2>,
+    ) -> (NetworkOutput, SpikingState) {
+        let weight = if self.layer.config().batch_first { weight } else { weight.transpose() };
+        let (output, _, state) = self.run(input, state, Some(weight.detach()), self.plan());
         (output, state)
     }
 
@@ -132,7 +150,7 @@ impl SpikingNetwork {
     ) -> (NetworkOutput, Tensor<3>, SpikingState) {
         let mut plan = self.plan();
         plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.read = plan.readout == Some(k));
-        let (output, trajectory, state) = self.run(input, state, plan);
+        let (output, trajectory, state) = self.run(input, state, None, plan);
         (output, trajectory.trace(), state)
     }
 
@@ -145,7 +163,7 @@ impl SpikingNetwork {
         let mut plan = self.plan();
         plan.synapses.iter_mut().zip(&self.layer.plan().synapses).for_each(|(own, layers)| own.read = layers.read);
         (plan.record_v, plan.record_charge) = (true, true);
-        self.run(input, state, plan)
+        self.run(input, state, None, plan)
     }
 
     /// As [`forward`](Self::forward), for samples that end at different steps; see
@@ -168,7 +186,8 @@ impl SpikingNetwork {
         let input = layer.config().turned(input);
         let state = layer.whole_state(state, input.dims()[0]);
         let plan = Arc::new(self.plan());
-        let run = run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), plan.clone()));
+        let run =
+            run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), None, plan.clone()));
         let (output, _, state) = self.outcome(run);
         (output, state)
     }
@@ -196,14 +215,23 @@ impl SpikingNetwork {
         &self,
         input: Tensor<3>,
         state: Option<SpikingState>,
+        activity_weight: Option<Tensor<2>>,
         plan: ScanPlan,
     ) -> (NetworkOutput, Trajectory, SpikingState) {
-        self.outcome(self.run_plan(self.layer.config().turned(input), state, Arc::new(plan)))
+        let input = self.layer.config().turned(input);
+        self.outcome(self.run_plan(input, state, activity_weight, Arc::new(plan)))
     }
 
     /// Runs a plan of this network; its output is o + b.
-    fn run_plan(&self, input: Tensor<3>, state: Option<SpikingState>, plan: Arc<ScanPlan>) -> Run {
-        let mut run = self.layer.run(input, state, Some(self.readout.weight.val()), plan);
+    fn run_plan(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+        activity_weight: Option<Tensor<2>>,
+        plan: Arc<ScanPlan>,
+    ) -> Run {
+        let readout = ReadoutTensors { weights: Some(self.readout.weight.val()), activity_weight };
+        let mut run = self.layer.run(input, state, readout, plan);
         if let Some(bias) = &self.readout.bias {
             run.output = run.output.map(|output| output + bias.val().unsqueeze());
         }

@@ -148,6 +148,20 @@ fn set_each(
     Ok(())
 }
 
+/// What a run that takes a readout along has beside the layer's own tensors.
+pub(crate) struct ReadoutTensors {
+    /// O, `[N, O]`.
+    pub(crate) weights: Option<Tensor<2>>,
+    /// m, the weights of the steps in the activity, `[B, T]`; 1 if `None`.
+    pub(crate) activity_weight: Option<Tensor<2>>,
+}
+
+impl ReadoutTensors {
+    fn none() -> Self {
+        Self { weights: None, activity_weight: None }
+    }
+}
+
 /// A run's parts as the layer gives them.
 pub(crate) fn outcome(run: Run, config: &SpikingRnnConfig) -> (Trajectory, SpikingState) {
     let turned = |x: Tensor<3>| config.turned(x);
@@ -341,7 +355,7 @@ impl SpikingRnn {
     /// asked of [`Gate::Threshold`], and if a value becomes infinite or NaN (in the CPU kernel; elsewhere if the configuration
     /// has `check_finite`).
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        outcome(self.run(self.config.turned(input), state, None, self.plan.clone()), &self.config)
+        outcome(self.run(self.config.turned(input), state, ReadoutTensors::none(), self.plan.clone()), &self.config)
     }
 
     /// As [`forward`](Self::forward), for samples that end at different steps. Nothing is computed after a sample's end: its
@@ -362,7 +376,9 @@ impl SpikingRnn {
         let input = self.config.turned(input);
         let state = self.whole_state(state, input.dims()[0]);
         let run =
-            run_lengths(input, lengths, state, |input, state| self.run(input, Some(state), None, self.plan.clone()));
+            run_lengths(input, lengths, state, |input, state| {
+                self.run(input, Some(state), ReadoutTensors::none(), self.plan.clone())
+            });
         outcome(run, &self.config)
     }
 
@@ -374,7 +390,7 @@ impl SpikingRnn {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn step(&self, input: Tensor<2>, state: Option<SpikingState>) -> (Step, SpikingState) {
-        let run = self.run(input.unsqueeze_dim(1), state, None, self.plan.clone());
+        let run = self.run(input.unsqueeze_dim(1), state, ReadoutTensors::none(), self.plan.clone());
         let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
         (Step::of(trajectory), SpikingState { v: run.last_v, s: run.last_s })
     }
@@ -382,7 +398,7 @@ impl SpikingRnn {
     /// As [`forward`](Self::forward), with membrane potentials and charges in the trajectory whatever the configuration says.
     pub fn forward_recording(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
         let plan = ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() };
-        outcome(self.run(self.config.turned(input), state, None, Arc::new(plan)), &self.config)
+        outcome(self.run(self.config.turned(input), state, ReadoutTensors::none(), Arc::new(plan)), &self.config)
     }
 
     /// Runs a plan of this layer, with a readout if the plan has one.
@@ -390,13 +406,14 @@ impl SpikingRnn {
         &self,
         input: Tensor<3>,
         state: Option<SpikingState>,
-        readout: Option<Tensor<2>>,
+        readout: ReadoutTensors,
         plan: Arc<ScanPlan>,
     ) -> Run {
         if self.config.scheme == Scheme::Heun {
             return self.run_reference(input, state, readout, &plan);
         }
-        let arguments = Arguments { readout, ..self.arguments(input, state) };
+        let ReadoutTensors { weights, activity_weight } = readout;
+        let arguments = Arguments { readout: weights, activity_weight, ..self.arguments(input, state) };
         match &self.constants {
             Some(constants) => scan::scan(arguments, &Arc::new(constants.plan(&plan, self.each()))),
             None => scan::scan(arguments, &plan),
@@ -434,7 +451,15 @@ impl SpikingRnn {
             }
         };
         let constants = self.constants_to_differentiate_by();
-        Arguments { drive, weights: self.scaled_weights(), v0: state.v, s0: state.s, readout: None, constants }
+        Arguments {
+            drive,
+            weights: self.scaled_weights(),
+            v0: state.v,
+            s0: state.s,
+            readout: None,
+            activity_weight: None,
+            constants,
+        }
     }
 
     /// τ_v, w, α_1 … α_K, where one of them is learned.
@@ -489,14 +514,15 @@ impl SpikingRnn {
 
     /// The same run in plain tensor operations, differentiated by Burn: see [`scan::reference`].
     pub fn forward_reference(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        outcome(self.run_reference(self.config.turned(input), state, None, &self.plan), &self.config)
+        let run = self.run_reference(self.config.turned(input), state, ReadoutTensors::none(), &self.plan);
+        outcome(run, &self.config)
     }
 
     fn run_reference(
         &self,
         input: Tensor<3>,
         state: Option<SpikingState>,
-        readout: Option<Tensor<2>>,
+        readout: ReadoutTensors,
         plan: &ScanPlan,
     ) -> Run {
         let [batch, steps, channels] = input.dims();
@@ -514,7 +540,15 @@ impl SpikingRnn {
         let now = self.constants.as_ref().map(|constants| constants.plan(plan, self.each()));
         let plan = now.as_ref().unwrap_or(plan);
         let constants = self.constants_to_differentiate_by();
-        let start = Start { weights: self.scaled_weights(), v0: state.v, s0: state.s, readout, constants };
+        let ReadoutTensors { weights, activity_weight } = readout;
+        let start = Start {
+            weights: self.scaled_weights(),
+            v0: state.v,
+            s0: state.s,
+            readout: weights,
+            activity_weight,
+            constants,
+        };
         scan::reference::run(steps, drive, start, plan, self.config.scheme)
     }
 

@@ -72,7 +72,7 @@ pub struct Options {
     #[arg(long)]
     pub from: Option<PathBuf>,
     /// Chance that a trial of a stream starts anew instead of from the state that the last one ended in; 1: no streams
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub fresh: Option<f64>,
     /// Rounds in a training trial
     #[arg(long)]
@@ -81,10 +81,10 @@ pub struct Options {
     #[arg(long)]
     pub chunks: Option<usize>,
     /// Limit of each sample's exact adjoint, in units of 1/(B T); 0 for none
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub limit: Option<f64>,
     /// Cost of activity between rounds, for a trace of 1; 0 for none
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub rest: Option<f64>,
     /// How gradients are brought to size
     #[arg(long, value_enum)]
@@ -110,6 +110,9 @@ pub struct Options {
     /// Epochs
     #[arg(long)]
     pub epochs: Option<usize>,
+    /// Share of the iterations, the last ones, in which the learning rates fall, in [0, 1]
+    #[arg(long)]
+    pub falling: Option<f64>,
     /// Iterations in an epoch
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
@@ -199,14 +202,14 @@ impl Recipe {
             fresh: 0.1,
             trial_rounds: 2,
             activity: 10.0 * LITTLE,
-            rest: 100.0 * LITTLE,
+            rest: 400.0 * LITTLE,
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
             // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
             growth: (1.2, 0.95, None, 8),
             average: 0.95,
-            epochs: 8,
-            falling: 0.25,
+            epochs: 6,
+            falling: 0.67,
             batch: 64,
             ..Self::one_round()
         }
@@ -217,14 +220,11 @@ impl Recipe {
         Self {
             gradient: GradientName::Exact,
             limit: Some(3.0),
-            scale: GradientScale::UnitNorm,
-            rates: Self::one_round().rates,
-            rate: 0.25,
-            growth: (1.06, 0.95, Some(0.85), 24),
-            average: 0.99,
-            epochs: 400,
-            falling: 0.25,
-            batch: 96,
+            rate: 0.4,
+            growth: (1.1, 0.95, Some(0.85), 16),
+            average: 0.98,
+            epochs: 60,
+            falling: 0.5,
             ..Self::by_rates()
         }
     }
@@ -267,6 +267,7 @@ impl Recipe {
             ),
             average: options.average.unwrap_or(usual.average),
             epochs: options.epochs.unwrap_or(usual.epochs),
+            falling: options.falling.unwrap_or(usual.falling),
             batch: options.batch.unwrap_or(usual.batch),
             ..usual
         }
@@ -347,6 +348,7 @@ impl Options {
         share("rest", recipe.rest, recipe.rest.is_finite() && recipe.rest >= 0.0, "at least 0; 0 is no cost")?;
         share("rate", self.rate, self.rate.is_finite() && self.rate > 0.0, "above 0; 1 is the usual rates")?;
         share("average", recipe.average, (0.0..1.0).contains(&recipe.average), "in [0, 1); 0 is no mean")?;
+        share("falling", recipe.falling, (0.0..=1.0).contains(&recipe.falling), "in [0, 1]; 0 is never")?;
         share("epochs", recipe.epochs as f64, recipe.epochs > 0, "at least 1")
     }
 }

@@ -147,6 +147,7 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
             v0: inputs.v0.into_primitive(),
             s0: inputs.s0.into_primitive(),
             readout: inner(inputs.readout),
+            activity_weight: inner(inputs.activity_weight),
             constants: inner(inputs.constants),
         };
         match AdjointStep.prepare::<C>(nodes).compute_bound().stateful() {

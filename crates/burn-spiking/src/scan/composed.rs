@@ -227,7 +227,7 @@ pub(super) fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> Field<B> {
 /// [`SpikingBackend::spiking_scan`](super::SpikingBackend::spiking_scan) in tensor operations.
 pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
     let drive = drive_of(&inputs);
-    let ScanInputs { weights, v0, s0, readout, .. } = inputs;
+    let ScanInputs { weights, v0, s0, readout, activity_weight, .. } = inputs;
     let (steps, weights) = (drive.0.shape()[1], planes(&weights, plan));
     let dynamics = dynamics_of(plan, &drive);
     let mut state = State::new(Field(v0), &Field(s0), plan, &dynamics);
@@ -245,7 +245,7 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     let joined = |steps: Vec<Field<B>>| if steps.is_empty() { None } else { Some(Field::stack(steps, 1)) };
     let slot = |field: Option<Field<B>>| Slot::from(field.map(|field| field.0));
     let trace = joined(trace);
-    let (output, activity) = output_and_activity(field(&readout), trace.clone());
+    let (output, activity) = output_and_activity(field(&readout), trace.clone(), field(&activity_weight));
     let Recording { traces, v, charge } = recorder.finish();
     ScanOutput {
         traces: if traces.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(traces, 0).0) },
@@ -264,13 +264,19 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     }
 }
 
-/// o, `[B, T, O]`, and A, `[B]`, from the trace that is read out.
+/// o, `[B, T, O]`, and A, `[B]`, from the trace that is read out and the weights of its steps.
 pub(super) fn output_and_activity<B: Backend>(
     readout: Option<Field<B>>,
     trace: Option<Field<B>>,
+    weight: Option<Field<B>>,
 ) -> (Option<Field<B>>, Option<Field<B>>) {
     let output = readout.zip(trace.clone()).map(|(readout, trace)| trace.product_last(readout));
-    (output, trace.map(|trace| (trace.clone() * trace).summed_but_first()))
+    let squares = trace.map(|trace| trace.clone() * trace);
+    let weighted = squares.map(|squares| match weight {
+        Some(weight) => squares * weight.unsqueezed_after(1),
+        None => squares,
+    });
+    (output, weighted.map(Field::summed_but_first))
 }
 
 /// keep · min(1, L/|λ|) of each sample, `[B, 1]`.
@@ -460,6 +466,10 @@ pub(super) fn direct_errors<B: Backend>(
         let through_output = field(&gradients.readout).map(|d_output| d_output.product_last(readout.transposed()));
         let through_activity =
             field(&gradients.activity).map(|d_activity| kept(&tape.trace).times(2.0) * d_activity.unsqueezed_after(2));
+        let through_activity = through_activity.map(|error| match field(&inputs.activity_weight) {
+            Some(weight) => error * weight.unsqueezed_after(1),
+            None => error,
+        });
         for more in [through_output, through_activity].into_iter().flatten() {
             traces[k] = Some(match traces[k].take() {
                 Some(direct) => direct + more,

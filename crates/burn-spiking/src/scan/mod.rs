@@ -25,10 +25,10 @@
 //! the step at hand. A linear readout of one trace and its activity may be taken along,
 //!
 //! ```text
-//! o_t = O s_{t+1}        A = Σ_t |s_{t+1}|²
+//! o_t = O s_{t+1}        A = Σ_t m_t |s_{t+1}|²
 //! ```
 //!
-//! and then no trajectory need exist either.
+//! and then no trajectory need exist either. The weights m_t of the steps are 1 unless given.
 //!
 //! # Its adjoint
 //!
@@ -58,7 +58,7 @@
 //! ```
 //!
 //! the second because φ depends on dt/τ_v and τ_v I alone, and ∂φ/∂dt = f at the end of the step.
-//! A projection has ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t; a readout adds Oᵀ o′_t + 2 A′ s_{t+1} to s′_{t+1}
+//! A projection has ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t; a readout adds Oᵀ o′_t + 2 A′ m_t s_{t+1} to s′_{t+1}
 //! and has ∂C/∂O += o′_t ⊗ s_{t+1}.
 //! Here W maps pre to post; it is stored `[pre, post]`, so one neuron's outgoing weights are one row.
 //!
@@ -209,6 +209,8 @@ pub struct Arguments {
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
+    /// m, the weights of the steps in the activity, `[B, T]`, without a gradient; 1 if `None`.
+    pub activity_weight: Option<Tensor<2>>,
     /// τ_v, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients: the same numbers as the plan's. M is 1, or N where
     /// neurons have their own τ_v and w.
     pub constants: Option<Tensor<1>>,
@@ -216,7 +218,7 @@ pub struct Arguments {
 
 impl From<Arguments> for ScanInputs<Dispatch> {
     fn from(arguments: Arguments) -> Self {
-        let Arguments { drive, weights, v0, s0, readout, constants } = arguments;
+        let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
         let (drive, projection, tonic) = match drive {
             Drive::Whole(drive) => (drive, None, None),
             Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic),
@@ -229,6 +231,7 @@ impl From<Arguments> for ScanInputs<Dispatch> {
             v0: v0.into_dispatch(),
             s0: s0.into_dispatch(),
             readout: readout.map(Tensor::into_dispatch).into(),
+            activity_weight: activity_weight.map(Tensor::into_dispatch).into(),
             constants: constants.map(Tensor::into_dispatch).into(),
         }
     }
@@ -245,7 +248,7 @@ pub struct Run {
     pub charge: Option<Tensor<3>>,
     /// The readout o_t, `[B, T, O]`.
     pub output: Option<Tensor<3>>,
-    /// The activity A = Σ_t |s_{t+1}|² of the trace that is read out, `[B]`.
+    /// The activity A = Σ_t m_t |s_{t+1}|² of the trace that is read out, `[B]`.
     pub activity: Option<Tensor<1>>,
     /// v_T, `[B, N]`.
     pub last_v: Tensor<2>,
@@ -297,7 +300,7 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
 }
 
 fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
-    let Arguments { drive, weights, v0, s0, readout, constants } = arguments;
+    let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
     let (series, neurons) = (drive.series(), drive.neurons());
     let [batch, steps, channels] = series.dims();
     assert!(steps > 0, "the drive has 0 time steps, but a run needs at least 1");
@@ -310,6 +313,10 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
     let planes = plan.weight_planes();
     let dims = weights.as_ref().map_or([0, neurons, neurons], Tensor::dims);
     assert_eq!(dims, [planes, neurons, neurons], "weights must be [recurrent synapse types, neurons, neurons]");
+    if let Some(weight) = activity_weight {
+        assert!(plan.readout.is_some(), "weights of the activity are given, but the plan has no readout");
+        assert_eq!(weight.dims(), [batch, steps], "the activity's weights must be [batch, steps] like the drive");
+    }
     assert_eq!(readout.is_some(), plan.readout.is_some(), "a plan with a readout, and no other, takes readout weights");
     assert_eq!(
         matches!(plan.adjoint, Adjoint::MeanField { .. }),
@@ -324,6 +331,7 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
     }
     let mut others = vec![("v0", v0.dtype(), v0.device()), ("s0", s0.dtype(), s0.device())];
     others.extend(weights.iter().map(|w| ("weights", w.dtype(), w.device())));
+    others.extend(activity_weight.iter().map(|m| ("activity's weights", m.dtype(), m.device())));
     if let Drive::Projected { projection, tonic, .. } = drive {
         assert_eq!(
             projection.dims()[0],

@@ -25,6 +25,8 @@ pub struct Start {
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
+    /// The weights of the steps in the activity, `[B, T]`; 1 if `None`.
+    pub activity_weight: Option<Tensor<2>>,
     /// τ_v, w, α_1 … α_K to be differentiated by, as in [`Arguments`](super::Arguments); the plan's own numbers if `None`.
     pub constants: Option<Tensor<1>>,
 }
@@ -37,7 +39,7 @@ pub fn run(
     plan: &ScanPlan,
     scheme: Scheme,
 ) -> Run {
-    let Start { weights, v0, s0, readout, constants } = start;
+    let Start { weights, v0, s0, readout, activity_weight, constants } = start;
     let asked = plan;
     let mut plan = plan.clone();
     // The readout's trace is a trajectory here.
@@ -79,7 +81,11 @@ pub fn run(
         let at = plan.synapses[..k].iter().filter(|synapse| synapse.read).count();
         let trace = if asked.synapses[k].read { traces[at].clone() } else { traces.remove(at) };
         output = Some(trace.clone().matmul(readout.unsqueeze()));
-        activity = Some(trace.square().sum_dim(2).sum_dim(1).flatten(0, 2));
+        let squares = match activity_weight {
+            Some(weight) => trace.square() * weight.unsqueeze_dim(2),
+            None => trace.square(),
+        };
+        activity = Some(squares.sum_dim(2).sum_dim(1).flatten(0, 2));
     }
     Run {
         traces,

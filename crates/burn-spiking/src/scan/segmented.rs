@@ -37,6 +37,11 @@ fn steps_of<B: Backend>(tensor: FloatTensor<B>, axis: usize, [from, to]: [usize;
     B::float_slice(tensor, &slices)
 }
 
+/// The same of a tensor that may be absent.
+fn part_of<B: Backend>(slot: &Slot<B>, axis: usize, segment: [usize; 2]) -> Slot<B> {
+    slot.as_option().map(|tensor| steps_of::<B>(tensor.clone(), axis, segment)).into()
+}
+
 fn joined<B: Backend>(parts: Vec<Slot<B>>, axis: usize) -> Slot<B> {
     let parts: Option<Vec<_>> = parts.into_iter().map(Slot::into_option).collect();
     parts.map(|mut parts| if parts.len() == 1 { parts.remove(0) } else { B::float_cat(parts, axis) }).into()
@@ -65,7 +70,8 @@ pub(super) fn forward<B: Backend>(
         let start: Field<B> = Field(v.clone());
         states.push(Field::<B>(B::float_cat(vec![start.unsqueezed_at(1).0, s.clone()], 1)));
         let drive = steps_of::<B>(inputs.drive.clone(), 1, segment);
-        let part = run(ScanInputs { drive, v0: v, s0: s, ..inputs.clone() }, plan, false);
+        let activity_weight = part_of(&inputs.activity_weight, 1, segment);
+        let part = run(ScanInputs { drive, v0: v, s0: s, activity_weight, ..inputs.clone() }, plan, false);
         (v, s) = (part.last_v.clone(), part.last_s.clone());
         parts.push(part);
     }
@@ -104,13 +110,12 @@ pub(super) fn adjoint<B: Backend>(
     let mut found = Vec::new();
     for (at, segment) in segments(steps, every).enumerate().rev() {
         let state = states.index(1, at);
-        let part = |slot: &Slot<B>, axis| {
-            Slot::from(slot.as_option().map(|tensor| steps_of::<B>(tensor.clone(), axis, segment)))
-        };
+        let part = |slot: &Slot<B>, axis| part_of(slot, axis, segment);
         let inputs = ScanInputs {
             drive: steps_of::<B>(inputs.drive.clone(), 1, segment),
             v0: state.index(1, 0).0,
             s0: steps_of::<B>(state.0.clone(), 1, [1, 1 + rows]),
+            activity_weight: part(&inputs.activity_weight, 1),
             ..inputs.clone()
         };
         let gradients = OutputGradients {

@@ -36,7 +36,7 @@ impl<B: Backend> From<Option<FloatTensor<B>>> for Slot<B> {
     }
 }
 
-/// What a scan runs on. Every one of these has a gradient.
+/// What a scan runs on. Every one of these has a gradient, except the weights of the activity.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanInputs<B: Backend> {
@@ -58,6 +58,9 @@ pub struct ScanInputs<B: Backend> {
     /// O, `[N, O]`.
     #[extension_type]
     pub readout: Slot<B>,
+    /// m, the weights of the steps in the activity, `[B, T]`; 1 if empty. It has no gradient.
+    #[extension_type]
+    pub activity_weight: Slot<B>,
     /// τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where neurons have their own τ_v and w, N: the plan's own numbers, to be
     /// differentiated by. Only if the plan says so.
     #[extension_type]

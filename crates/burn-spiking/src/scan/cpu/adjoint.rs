@@ -41,6 +41,8 @@ pub(super) struct Inputs<'a, T> {
     pub(super) readout: Option<&'a [T]>,
     /// A′.
     pub(super) activity: Option<T>,
+    /// m, `[T]`; 1 if `None`.
+    pub(super) activity_weight: Option<&'a [T]>,
     /// `[N]`.
     pub(super) last_v: Option<&'a [T]>,
     /// `[K + D, N]`.
@@ -200,7 +202,8 @@ impl<'a, T: Real> Sample<'a, T> {
             if let (Some((read, _)), Some(d_activity)) = (network.readout, inputs.activity)
                 && read == k
             {
-                rows::add_scaled::<S, T>(&mut d[k], d_activity + d_activity, segment.trace.row(at));
+                let weight = inputs.activity_weight.map_or(one, |weight| weight[t]);
+                rows::add_scaled::<S, T>(&mut d[k], weight * (d_activity + d_activity), segment.trace.row(at));
             }
             if let Some(plane) = synapse.weights {
                 let (p, before) = segment.p[plane].row_and_next(at);

@@ -12,6 +12,8 @@ use std::mem::MaybeUninit;
 pub(super) struct Inputs<'a, T> {
     /// x, `[T, N]`, or i, `[T, C]`.
     pub(super) drive: &'a [T],
+    /// m, the weights of the steps in the activity, `[T]`; 1 if `None`.
+    pub(super) activity_weight: Option<&'a [T]>,
     /// v_0, `[N]`.
     pub(super) v0: &'a [T],
     /// s_0, `[K + D, N]`.
@@ -150,7 +152,8 @@ impl<'a, T: Real> Sample<'a, T> {
         if let (Some((out, _)), Some((k, weights))) = (&mut outputs.readout, network.readout) {
             let width = out.len() / steps;
             weights.product::<S>(&state.s[k], &mut out[t * width..(t + 1) * width]);
-            rows::add_squares::<S, T>(&mut self.activity, &state.s[k]);
+            let weight = self.inputs.activity_weight.map_or(T::of(1.0), |weight| weight[t]);
+            rows::add_squares::<S, T>(&mut self.activity, weight, &state.s[k]);
         }
     }
 

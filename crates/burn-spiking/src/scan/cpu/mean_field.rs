@@ -38,6 +38,8 @@ struct Inputs<'a, T> {
     readout: Option<&'a [T]>,
     /// A′.
     activity: Option<T>,
+    /// m, `[T]`; 1 if `None`.
+    activity_weight: Option<&'a [T]>,
     /// `[K, N]`.
     last_s: Option<&'a [T]>,
 }
@@ -162,7 +164,14 @@ impl<T: Real> Shared<'_, T> {
                     }
                     if let Some(activity) = inputs.activity {
                         let mean = Row::of(&inputs.means[k][at * n..(at + 1) * n]);
-                        rows::add_scaled::<S, T>(&mut d[k], activity * T::of(2.0 * blocks.len(at) as f64), &mean);
+                        let weight = match inputs.activity_weight {
+                            Some(weight) => {
+                                let first = at * blocks.every;
+                                weight[first..first + blocks.len(at)].iter().fold(T::default(), |sum, &m| sum + m)
+                            }
+                            None => T::of(blocks.len(at) as f64),
+                        };
+                        rows::add_scaled::<S, T>(&mut d[k], T::of(2.0) * activity * weight, &mean);
                     }
                 }
                 let (_, gain) = factors(synapse, blocks.len(at), self.dt);
@@ -265,6 +274,7 @@ fn adjoint_with<B: Storage, T: Real>(
     let (d_traces, d_charge) = (contiguous(gradients.traces), contiguous(gradients.charge));
     let (d_readout, d_activity) = (contiguous(gradients.readout), contiguous(gradients.activity));
     let d_last_s = contiguous(gradients.last_s);
+    let activity_weight = contiguous(inputs.activity_weight);
     fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
         tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
     }
@@ -277,6 +287,7 @@ fn adjoint_with<B: Storage, T: Real>(
         charge: part::<B, T>(&d_charge, b, row),
         readout: part::<B, T>(&d_readout, b, steps * outputs),
         activity: part::<B, T>(&d_activity, b, 1).map(|activity| activity[0]),
+        activity_weight: part::<B, T>(&activity_weight, b, steps),
         last_s: part::<B, T>(&d_last_s, b, synapses * neurons),
     };
 

@@ -306,6 +306,8 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
     let parameters = Parameters::<T>::of(&inputs, sizes);
     let network = parameters.network(plan, sizes);
     let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
+    let activity_weight = inputs.activity_weight.into_option().map(B::contiguous);
+    let weight_of = |b: usize| activity_weight.as_ref().map(|m| &B::slice::<T>(m)[b * steps..(b + 1) * steps]);
     let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(rows * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
 
@@ -336,7 +338,7 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
         let mut current_rows = currents.chunks_exact_mut(row);
         let mut state_rows = states.chunks_exact_mut(state_size);
         let last = last_v.chunks_exact_mut(neurons).zip(last_s.chunks_exact_mut(rows * neurons));
-        let samples = runs.zip(last).map(|((drive, (v0, s0)), (last_v, last_s))| {
+        let samples = runs.zip(last).enumerate().map(|(b, ((drive, (v0, s0)), (last_v, last_s)))| {
             let outputs = forward::Outputs {
                 traces: trace_rows.iter_mut().filter_map(Iterator::next).collect(),
                 v: v_rows.next(),
@@ -348,7 +350,7 @@ fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
                 last_v,
                 last_s,
             };
-            (forward::Inputs { drive, v0, s0 }, outputs)
+            (forward::Inputs { drive, activity_weight: weight_of(b), v0, s0 }, outputs)
         });
         let tiles = shared_out(samples, batch, tile_count(plan, sizes));
         tiles.into_par_iter().for_each(|samples| {
@@ -461,6 +463,7 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     let (d_v, d_charge) = (contiguous(gradients.v), contiguous(gradients.charge));
     let (d_readout, d_activity) = (contiguous(gradients.readout), contiguous(gradients.activity));
     let (d_last_v, d_last_s) = (contiguous(gradients.last_v), contiguous(gradients.last_s));
+    let activity_weight = contiguous(inputs.activity_weight);
     fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
         tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
     }
@@ -474,6 +477,7 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         charge: part::<B, T>(&d_charge, b, row),
         readout: part::<B, T>(&d_readout, b, steps * outputs),
         activity: part::<B, T>(&d_activity, b, 1).map(|activity| activity[0]),
+        activity_weight: part::<B, T>(&activity_weight, b, steps),
         last_v: part::<B, T>(&d_last_v, b, neurons),
         last_s: part::<B, T>(&d_last_s, b, rows * neurons),
     };

@@ -176,11 +176,12 @@ pub(super) fn add_scaled<S: Simd, T: Real>(out: &mut [T], a: T, row: &[T]) {
     }
 }
 
-/// out += row², lane by lane.
+/// out += c row², lane by lane.
 #[inline(always)]
-pub(super) fn add_squares<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
+pub(super) fn add_squares<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T]) {
+    let c = Lanes::splat(c);
     for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
-        *out = row.times_add(row, *out);
+        *out = (c * row).times_add(row, *out);
     }
 }
 

@@ -183,7 +183,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
     let last_s = in_order_of_arrival(Field(last_s), plan, steps).0;
     let traces: Tensors = Field(traces);
     let trace = readout_plane.map(|plane| traces.index(0, plane));
-    let (output, activity) = output_and_activity(field(&inputs.readout), trace.clone());
+    let (output, activity) = output_and_activity(field(&inputs.readout), trace.clone(), field(&inputs.activity_weight));
     let optional = |tensor: Option<Tensors>| Slot::from(tensor.map(|Field(tensor)| tensor));
     // The planes that were asked for; the kernel may have recorded one more.
     let asked: Vec<_> = plan.planes_read().zip(&plan.synapses).filter(|(plane, _)| plane.is_some()).collect();

@@ -1,0 +1,109 @@
+//! How a trained network does on rounds that it was not trained on.
+
+use super::{GRACE, GradientName, Options};
+use crate::network::ReadoutNetwork;
+use crate::run::seeded;
+use crate::training::batches;
+use burn_spiking::Firing;
+use burn_spiking_tasks::{Answers, DelayedXor, EpochLoader, Gaps, TrialBatch, TrialBatcher};
+use serde::Serialize;
+
+/// Rounds for each gap in the figure of accuracy against gap, and for each number of rounds.
+const VARIANT_ROUNDS: usize = 240;
+
+/// What came of a run.
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub(super) seed: u64,
+    /// "exact", "mean-field" or "mixed".
+    pub(super) gradient: GradientName,
+    pub(super) rounds: usize,
+    pub(super) max_gap_ms: f64,
+    pub(super) accuracy: f64,
+    pub(super) accuracy_by_answer: [f64; 3],
+    pub(super) accuracy_by_round: Vec<f64>,
+    pub(super) test_rounds: usize,
+    pub(super) leak: f64,
+    pub(super) rate_hz: f64,
+    /// Rate between rounds, from 40 ms after an answer to the next pulse.
+    pub(super) rest_hz: f64,
+    pub(super) silent: usize,
+    pub(super) active_share: f64,
+    pub(super) best_epoch: usize,
+    pub(super) epochs: usize,
+    /// Iterations until the gaps had their full length; `None` if they never had.
+    pub(super) full_gap_iteration: Option<usize>,
+    /// `None` of a run that was resumed, whose time is not one stretch.
+    pub(super) train_seconds: Option<f64>,
+    /// (rounds in a trial, accuracy), also of more rounds than were trained.
+    pub(super) accuracy_by_rounds: Vec<(usize, f64)>,
+    /// (gap in ms, accuracy) where both gaps of each round are that long.
+    pub(super) accuracy_by_gap: Vec<(f64, f64)>,
+}
+
+/// How a network did on trials that it was not trained on.
+pub(super) struct Evaluation {
+    pub(super) answers: Answers,
+    pub(super) firing: Firing,
+    pub(super) rest_hz: f64,
+}
+
+pub(super) fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> Evaluation {
+    let (mut answers, mut firing) = (Answers::new(), Firing::default());
+    let (mut spikes, mut neuron_ms) = (0.0, 0.0);
+    let config = model.network.layer.config();
+    for batch in batches {
+        let rest = batch.rest(GRACE);
+        let (run, trajectory) = model.recorded(&batch);
+        let charge = trajectory.charge.expect("a recording has the charge");
+        let at_rest = (charge.clone() * rest.clone().unsqueeze_dim(2)).sum();
+        spikes += at_rest.into_scalar::<f64>();
+        neuron_ms += rest.sum().into_scalar::<f64>() * config.n_neurons as f64 * config.dt;
+        answers.merge(&model.judged(batch, run).answers());
+        firing.merge(&Firing::of(charge, config.dt));
+    }
+    Evaluation { answers, firing, rest_hz: 1000.0 * spikes / neuron_ms }
+}
+
+/// The accuracy in trials of a variant of the task, drawn from a stream of the run's seed.
+fn accuracy(model: &ReadoutNetwork, task: &DelayedXor, stream: u64, options: &Options) -> Result<f64, String> {
+    let trials = VARIANT_ROUNDS.div_ceil(task.rounds);
+    let data = task.dataset(seeded(options.seed, stream), trials).map_err(|error| error.to_string())?;
+    let device = options.device.device()?;
+    let mut answers = Answers::new();
+    for batch in batches(&EpochLoader::constant(data, TrialBatcher, options.sizes().streams, &device))? {
+        answers.merge(&model.forward(batch).answers());
+    }
+    Ok(answers.accuracy())
+}
+
+/// The accuracy where both gaps of each round are equally long, within the trained range and beyond it.
+pub(super) fn accuracy_by_gap(
+    model: &ReadoutNetwork,
+    task: &DelayedXor,
+    options: &Options,
+) -> Result<Vec<(f64, f64)>, String> {
+    let shares = [0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0];
+    let mut gaps: Vec<f64> = shares.iter().map(|share| (share * options.max_gap).round()).collect();
+    gaps.push(30.0);
+    gaps.sort_by(f64::total_cmp);
+    gaps.dedup();
+    let mut points = Vec::new();
+    for gap in gaps {
+        let gaps = Gaps::Even { min_ms: gap, max_ms: gap };
+        let task = DelayedXor { gaps, ..task.clone() }.with_max_gap(gap);
+        points.push((gap, accuracy(model, &task, 3, options)?));
+    }
+    Ok(points)
+}
+
+/// The accuracy in trials of one to eight rounds.
+pub(super) fn accuracy_by_rounds(model: &ReadoutNetwork, options: &Options) -> Result<Vec<(usize, f64)>, String> {
+    let mut points = Vec::new();
+    for rounds in [1, 2, 4, 8] {
+        let task = DelayedXor::new(rounds, options.max_gap, options.neurons);
+        points.push((rounds, accuracy(model, &task, 5, options)?));
+    }
+    Ok(points)
+}
+
