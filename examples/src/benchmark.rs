@@ -1,5 +1,6 @@
 //! The problem that the benchmarks measure: a spiking layer, a linear readout, the mean squared distance from a target.
 
+use crate::delayed_xor::BY_RATES;
 use crate::measured::{Measured, memory};
 use burn::backend::Dispatch;
 use burn::module::{Module, Param};
@@ -94,6 +95,8 @@ pub enum Way {
     Layer,
     /// The layer with the readout fused.
     Network,
+    /// The same with the mean-field adjoint, which is not exact.
+    MeanField,
     /// The op's adjoint in tensor operations.
     TensorOps,
     /// Burn's automatic differentiation of a loop of tensor operations.
@@ -107,6 +110,7 @@ impl Way {
             Way::Op => "op alone",
             Way::Layer => "layer, readout by Burn",
             Way::Network => "network, readout fused",
+            Way::MeanField => "network, mean-field adjoint",
             Way::TensorOps => "same adjoint in tensor ops",
             Way::BurnBptt => "Burn's automatic BPTT",
         }
@@ -115,7 +119,7 @@ impl Way {
     /// How often it runs where the fast ways run `repeat` times.
     pub fn runs(self, repeat: usize) -> usize {
         match self {
-            Way::Op | Way::Layer | Way::Network => repeat,
+            Way::Op | Way::Layer | Way::Network | Way::MeanField => repeat,
             Way::TensorOps | Way::BurnBptt => repeat.div_ceil(4),
         }
     }
@@ -191,6 +195,12 @@ impl Problem {
         let trajectory = match way {
             Way::Network => {
                 let (run, _) = self.network.forward(input, start);
+                return self.loss.forward_network(run, self.target.clone(), None);
+            }
+            Way::MeanField => {
+                let layer = layer.clone().with_adjoint(BY_RATES).expect("the neuron has an f-I curve");
+                let network = SpikingNetwork { layer, readout: self.network.readout.clone() };
+                let (run, _) = network.forward(input, start);
                 return self.loss.forward_network(run, self.target.clone(), None);
             }
             Way::Op => unreachable!("the op alone has no cost"),

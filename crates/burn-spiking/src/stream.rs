@@ -8,7 +8,32 @@
 //! A network that should answer for as long as one likes must learn from states that it has got into by itself: what it leaves behind
 //! after one answer is where the next question begins. [`Streamed`] carries these states in a model that Burn's learner trains; they are
 //! part of its record, so a checkpoint has them and a resumed run goes on to the same end. `burn-spiking-tasks` has the loader that cuts
-//! trials into chunks. A loop of one's own does the same with [`SpikingState::detach`] and [`SpikingState::reset`].
+//! trials into chunks. A loop of one's own does the same with [`SpikingState::detach`] and [`SpikingState::reset`]:
+//!
+//! ```
+//! # #[cfg(feature = "flex")] {
+//! use burn::module::Module;
+//! use burn::optim::{AdamConfig, GradientsParams};
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! use burn_spiking::{SpikingNetworkConfig, SpikingRnnConfig};
+//!
+//! let device = Device::flex().autodiff();
+//! let mut network = SpikingNetworkConfig::new(SpikingRnnConfig::new(1, 10), 1).init(&device)?;
+//! let mut optimizer = AdamConfig::new().init();
+//! let mut state = None;
+//! for chunk in 0..3 {
+//!     let input = Tensor::random([2, 50, 1], Distribution::Normal(0.0, 1.0), &device); // two streams
+//!     let (run, last) = network.forward(input, state);
+//!     let gradients = GradientsParams::from_grads(run.output.square().mean().backward(), &network);
+//!     network = optimizer.step(0.01, network, gradients);
+//!     // The second stream starts anew, the first goes on.
+//!     let anew = Tensor::from_data([false, true], &device.clone().inner());
+//!     let fresh = network.layer.resting_state(2);
+//!     state = Some(last.detach().reset(anew, fresh));
+//! }
+//! # }
+//! # Ok::<(), burn_spiking::ConfigError>(())
+//! ```
 
 use crate::state::SpikingState;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;

@@ -80,6 +80,7 @@ struct Report {
     op: Measured,
     layer: Measured,
     network: Measured,
+    mean_field: Measured,
     tensor_ops: Option<Measured>,
     burn_bptt: Option<Measured>,
     jax: Option<Measured>,
@@ -183,7 +184,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         BTreeMap::from([("network".to_string(), difference(&short.gradients(Way::Network), &of_op)?)]);
 
     // Three processes each, apart in time: how the system places two threads can slow a whole process down.
-    let mut fast = [Way::Op, Way::Layer, Way::Network].map(|way| (way, Vec::new()));
+    let mut fast = [Way::Op, Way::Layer, Way::Network, Way::MeanField].map(|way| (way, Vec::new()));
     let mut slow = [Way::TensorOps, Way::BurnBptt].map(|way| (way, None));
     for round in 0..3 {
         for (way, found) in &mut fast {
@@ -193,7 +194,7 @@ fn run(args: &Args) -> Result<(), Stop> {
             *found = Some(measured(args, *way)?);
         }
     }
-    let [op, layer, network] = fast.map(|(_, found)| Measured::middle(found));
+    let [op, layer, network, mean_field] = fast.map(|(_, found)| Measured::middle(found));
     let [tensor_ops, burn_bptt] = slow.map(|(_, found)| found);
     let mut of_peers: BTreeMap<Peer, Measured> = BTreeMap::new();
     if let Some(python) = &args.peers {
@@ -223,6 +224,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         op,
         layer,
         network,
+        mean_field,
         tensor_ops,
         burn_bptt,
         jax: of_peers.get(&Peer::Jax).cloned(),
@@ -260,6 +262,7 @@ fn print(args: &Args, report: &Report) {
         (Way::Op.title(), Some(&report.op)),
         (Way::Layer.title(), Some(&report.layer)),
         (Way::Network.title(), Some(&report.network)),
+        (Way::MeanField.title(), Some(&report.mean_field)),
         (Way::TensorOps.title(), report.tensor_ops.as_ref()),
         (Way::BurnBptt.title(), report.burn_bptt.as_ref()),
         (Peer::Jax.title(), report.jax.as_ref()),

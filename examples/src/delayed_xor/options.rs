@@ -202,14 +202,14 @@ impl Recipe {
             fresh: 0.1,
             trial_rounds: 2,
             activity: 10.0 * LITTLE,
-            rest: 400.0 * LITTLE,
+            rest: 800.0 * LITTLE,
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
             // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
-            growth: (1.2, 0.95, None, 8),
+            growth: (1.2, 0.95, Some(0.85), 8),
             average: 0.95,
-            epochs: 6,
-            falling: 0.67,
+            epochs: 10,
+            falling: 0.8,
             batch: 64,
             ..Self::one_round()
         }
@@ -221,10 +221,12 @@ impl Recipe {
             gradient: GradientName::Exact,
             limit: Some(3.0),
             rate: 0.4,
+            rest: 320.0 * LITTLE,
             growth: (1.1, 0.95, Some(0.85), 16),
             average: 0.98,
             epochs: 60,
-            falling: 0.5,
+            falling: 0.9,
+            batch: 160,
             ..Self::by_rates()
         }
     }

@@ -84,6 +84,10 @@ pub enum Adjoint {
     /// Nothing: the gradient is exact.
     #[default]
     Exact,
+    /// Each sample's adjoint is kept small inside the scan. It is for tasks in which a network must learn to leave one state and take the
+    /// next, such as several rounds of the delayed exclusive or: there a few samples' exact adjoints are 10 to 1000 times the others', and
+    /// a clip of the whole gradient comes too late for the rest of their batch. docs/delayed-xor.md has what it does for that task.
+    ///
     /// After each step back, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by keep · min(1, L/|λ_t|), L = limit/(B T),
     /// before the parameters' gradients take them. What comes out is no longer the gradient of the cost.
     Restrained {
