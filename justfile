@@ -11,11 +11,16 @@ results:
     cargo run --release -p burn-spiking-examples --bin gate-demo
     cargo run --release -p burn-spiking-examples --bin autoencoder -- --seeds 5 --plain
     cargo run --release -p burn-spiking-examples --bin autoencoder -- --system oscillator --seeds 5 --plain --out runs/oscillator
-    cargo run --release -p burn-spiking-examples --bin delayed-xor -- --seeds 5 --plain
+    cargo run --release -p burn-spiking-examples --bin delayed-xor -- --seeds 10 --plain
+    cargo run --release -p burn-spiking-examples --bin delayed-xor -- --rounds 1 --max-gap 300 --seeds 5 --plain --out runs/one-round
 
 # Trains the delayed exclusive or.
 delayed-xor *args:
     cargo run --release -p burn-spiking-examples --bin delayed-xor -- {{args}}
+
+# Which parts of the delayed exclusive or's recipe are needed, on five seeds each (hours).
+ablation *args:
+    cargo run --release -p burn-spiking-examples --bin ablation -- {{args}}
 
 # Times the op against Burn's automatic BPTT.
 compare *args:

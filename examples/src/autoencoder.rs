@@ -148,7 +148,13 @@ pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Re
     // λ = 0.05 on the paper's s = ŝ/τ.
     let loss = TrackingLossConfig::new().with_lambda(0.05 / (TAU * TAU)).init()?;
     let floor = GrowingFloor { cost: PotentialFloor { floor: -0.5, weight: 0.1 }, steps_below: LONGEST };
-    Ok(ReadoutNetwork { network: SpikingNetwork::new(layer, readout)?, loss, floor: Some(floor), rest: None, mixture: None })
+    Ok(ReadoutNetwork {
+        network: SpikingNetwork::new(layer, readout)?,
+        loss,
+        floor: Some(floor),
+        rest: None,
+        mixture: None,
+    })
 }
 
 /// The same network with its fast recurrent synapses deleted.

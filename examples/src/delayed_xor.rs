@@ -11,8 +11,8 @@ mod options;
 mod program;
 mod report;
 
-pub use program::{COLUMNS, run};
 pub use options::{GradientName, Options, Recipe, ScaleName, StartName};
+pub use program::{COLUMNS, run};
 
 use crate::network::ReadoutNetwork;
 use burn::lr_scheduler::LrSchedulerConfig;

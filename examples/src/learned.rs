@@ -199,9 +199,7 @@ impl Learned {
     fn data(&self, stream: u64, trials: usize, steps: usize) -> Result<Arc<dyn Dataset<Trial>>, String> {
         let seed = seeded(self.seed, stream);
         let trials: Arc<dyn Dataset<Trial>> = match &self.task {
-            Task::Xor(options) => {
-                Arc::new(options.task().dataset(seed, trials).map_err(|error| error.to_string())?)
-            }
+            Task::Xor(options) => Arc::new(options.task().dataset(seed, trials).map_err(|error| error.to_string())?),
             Task::Coding(system) => {
                 let task = Coding { steps, ..system.task() };
                 Arc::new(task.dataset(seed, trials).map_err(|error| error.to_string())?)
@@ -352,7 +350,9 @@ impl Learned {
             folder: &folder,
             resumed,
             plain: true,
-            model: Averaged::new(model, 0.98).and_then(|model| Scaling::new(model, scale)).map_err(|e| e.to_string())?,
+            model: Averaged::new(model, 0.98)
+                .and_then(|model| Scaling::new(model, scale))
+                .map_err(|e| e.to_string())?,
             optimizer,
             rates,
             best,

@@ -507,7 +507,8 @@ impl Draw {
         let first = self.steps / 2;
         self.differentiate(device, DType::F64, |arguments| {
             let drive = arguments.drive.clone();
-            let weight = |first: usize, steps: usize| arguments.activity_weight.clone().map(|m| m.narrow(1, first, steps));
+            let weight =
+                |first: usize, steps: usize| arguments.activity_weight.clone().map(|m| m.narrow(1, first, steps));
             let (drive_early, activity_weight) = (narrowed(drive.clone(), 0, first), weight(0, first));
             let early = Arguments { drive: drive_early, activity_weight, ..arguments.clone() };
             let one = scan(early, &plan);

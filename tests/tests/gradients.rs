@@ -7,9 +7,7 @@ use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Flow;
 use burn_spiking::number::Number;
 use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, SpikingRnnConfig};
-use burn_spiking_tests::{
-    Draw, NEAR_ROUNDING, OwnQif, OwnQifFlow, crowds, devices, sample, sample_of, sparse_crowds,
-};
+use burn_spiking_tests::{Draw, NEAR_ROUNDING, OwnQif, OwnQifFlow, crowds, devices, sample, sample_of, sparse_crowds};
 
 #[test]
 fn draws_reach_every_case() {

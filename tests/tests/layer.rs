@@ -4,8 +4,8 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_spiking::neuron::Eif;
 use burn_spiking::{
-    Adjoint, Body, Checkpoint, Gate, Neuron, RecordError, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
-    SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
+    Adjoint, Body, Checkpoint, Gate, Neuron, RecordError, RestCost, Scheme, SpikingNetwork, SpikingNetworkConfig,
+    SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
 };
 use burn_spiking_tests::{OwnQif, devices, normal, relative_distance};
 use rand::SeedableRng;
@@ -565,4 +565,27 @@ fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
             }
         }
     }
+}
+
+#[test]
+fn a_cost_of_rest_needs_no_trajectory() {
+    let device = devices()[0].clone().autodiff();
+    let options = (&device, DType::F64);
+    let network = SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 9), 2).init(options).unwrap();
+    let input = noise([3, 70, 2], &device, DType::F64);
+    let rest = Tensor::<2>::random([3, 70], Distribution::Bernoulli(0.4), options);
+    let cost = RestCost { weight: 0.3 };
+    let (_, trace, state) = network.forward_with_trace(input.clone(), None);
+    let by_trace = cost.forward(trace, rest.clone());
+    let (run, other_state) = network.forward_weighted(input, None, cost.activity_weight(rest, 0.0));
+    let by_activity = run.activity.sum() * (0.5 / 210.0);
+    assert_eq!(state.s.into_data(), other_state.s.into_data());
+    let of = |cost: Tensor<1>| -> Vec<f64> {
+        let value = cost.clone().into_scalar::<f64>();
+        let gradients = cost.backward();
+        let recurrent = network.layer.recurrent[0].grad(&gradients).unwrap().into_data();
+        std::iter::once(value).chain(recurrent.iter::<f64>()).collect()
+    };
+    let distance = relative_distance(&of(by_trace), &of(by_activity));
+    assert!(distance < 1e-12, "{distance:e}");
 }

@@ -57,9 +57,9 @@ pub struct Round {
 impl Round {
     /// The same round in a part of its trial, from step `first` to `end`, within which it is read.
     #[cfg(feature = "train")]
-    pub(crate) fn from_step(&self, first: usize, end: usize) -> Self {
-        let within = |range: &Range<usize>| range.start.max(first) - first..range.end.min(end) - first;
-        Self { window: within(&self.window), decoded: within(&self.decoded), ..self.clone() }
+    pub(crate) fn within(&self, first: usize, end: usize) -> Self {
+        let clamped = |range: &Range<usize>| range.start.max(first) - first..range.end.min(end) - first;
+        Self { window: clamped(&self.window), decoded: clamped(&self.decoded), ..self.clone() }
     }
 
     /// The same round where each step is this many.

@@ -37,7 +37,7 @@ impl Cut for TrialBatch {
         let length = end - first;
         let rounds = self.rounds.iter().map(|rounds| {
             let here = rounds.iter().filter(|round| first <= round.decoded.start && round.decoded.end <= end);
-            here.map(|round| round.from_step(first, end)).collect()
+            here.map(|round| round.within(first, end)).collect()
         });
         Self {
             input: self.input.clone().narrow(1, first, length),
@@ -237,9 +237,7 @@ mod tests {
     fn loader(chunks_per_trial: usize, fresh: f64) -> StreamLoader<crate::Trial, TrialBatch> {
         let task = DelayedXor::new(2, 60.0, 3);
         let sizes = StreamSizes { streams: 5, chunks_per_trial, chunks_per_epoch: 4 };
-        let trials = move |n: usize| -> Arc<dyn Dataset<crate::Trial>> {
-            Arc::new(task.dataset(n as u64, 5).unwrap())
-        };
+        let trials = move |n: usize| -> Arc<dyn Dataset<crate::Trial>> { Arc::new(task.dataset(n as u64, 5).unwrap()) };
         StreamLoader::new(trials, sizes, move || fresh, 7, &Device::default()).unwrap()
     }
 

@@ -231,7 +231,8 @@ mod tests {
     fn unit_norm_is_of_each_parameter() {
         let device = Device::flex().autodiff();
         let layer: Linear = LinearConfig::new(2, 1).init(&device);
-        let scaled = GradientScale::UnitNorm.apply(&layer, &1.0.into(), gradients(&layer, &device, 1e3), &mut Vec::new());
+        let scaled =
+            GradientScale::UnitNorm.apply(&layer, &1.0.into(), gradients(&layer, &device, 1e3), &mut Vec::new());
         norms(&layer, &scaled).iter().for_each(|norm| assert!((norm - 1.0).abs() < 1e-6, "{norm}"));
         let left = GradientScale::Off.apply(&layer, &1.0.into(), gradients(&layer, &device, 2.0), &mut Vec::new());
         assert_eq!(norms(&layer, &left), [10.0, 24.0]);
@@ -243,7 +244,8 @@ mod tests {
         let layer: Linear = LinearConfig::new(2, 1).init(&device);
         let clip = GradientScale::MedianClip { multiple: 1.5, window: 3 };
         let mut last = Vec::new();
-        let mut clipped = |a: f64| norms(&layer, &clip.apply(&layer, &0.5.into(), gradients(&layer, &device, a), &mut last))[0];
+        let mut clipped =
+            |a: f64| norms(&layer, &clip.apply(&layer, &0.5.into(), gradients(&layer, &device, a), &mut last))[0];
         // The norm is 13 a times the rate; medians 13 a of (1), (1, 2), (1, 2, 100), (2, 100, 1).
         for (a, factor) in [(1.0, 1.0), (2.0, 1.0), (100.0, 0.03), (1.0, 1.0)] {
             let found = clipped(a);

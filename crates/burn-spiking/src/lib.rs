@@ -120,7 +120,7 @@ pub use constants::{Learn, Learned};
 pub use error::{ConfigError, RecordError};
 pub use firing::{Firing, spikes};
 pub use gate::Gate;
-pub use loss::{PotentialFloor, RestCost, RateBounds, RateBoundsConfig, TrackingLoss, TrackingLossConfig};
+pub use loss::{PotentialFloor, RateBounds, RateBoundsConfig, RestCost, TrackingLoss, TrackingLossConfig};
 pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::{Neuron, NeuronModel};
 pub use readout::{ClassificationLoss, Scores, rates_hz, spike_counts};

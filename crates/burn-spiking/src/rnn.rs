@@ -375,10 +375,9 @@ impl SpikingRnn {
     ) -> (Trajectory, SpikingState) {
         let input = self.config.turned(input);
         let state = self.whole_state(state, input.dims()[0]);
-        let run =
-            run_lengths(input, lengths, state, |input, state| {
-                self.run(input, Some(state), ReadoutTensors::none(), self.plan.clone())
-            });
+        let run = run_lengths(input, lengths, state, |input, state| {
+            self.run(input, Some(state), ReadoutTensors::none(), self.plan.clone())
+        });
         outcome(run, &self.config)
     }
 

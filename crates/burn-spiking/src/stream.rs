@@ -98,11 +98,7 @@ impl<M: Module> Streamed<M> {
     /// - `streams`: B.
     /// - `rows`: rows of [`SpikingState::s`], such as the number of synapse types.
     /// - `neurons`: N.
-    pub fn new(
-        model: M,
-        [streams, rows, neurons]: [usize; 3],
-        options: impl Into<TensorCreationOptions>,
-    ) -> Self {
+    pub fn new(model: M, [streams, rows, neurons]: [usize; 3], options: impl Into<TensorCreationOptions>) -> Self {
         let options = options.into();
         let constant = |tensor: Tensor<3>| Param::from_tensor(tensor).set_require_grad(false);
         let v: Tensor<2> = Tensor::zeros([streams, neurons], options.clone());
@@ -139,7 +135,11 @@ impl<M: Module + StreamStep> Streamed<M> {
     fn start(&self, chunk: &Chunk<M::Input>) -> SpikingState {
         let fresh = self.model.fresh_state(&chunk.input);
         let [streams, _] = self.v.dims();
-        assert_eq!(chunk.fresh.len(), streams, "the chunk's streams must be as many as the model carries the states of");
+        assert_eq!(
+            chunk.fresh.len(),
+            streams,
+            "the chunk's streams must be as many as the model carries the states of"
+        );
         if chunk.fresh.iter().all(|&fresh| fresh) {
             return fresh;
         }

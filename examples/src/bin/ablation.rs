@@ -94,10 +94,7 @@ impl Row {
     /// A row of a Markdown table.
     fn line(&self) -> String {
         let Self { variant, lowest, mean, leak, rest_hz, solved, accuracy } = self;
-        format!(
-            "| {variant} | {solved} of {} | {mean:.3} | {lowest:.3} | {leak:.3} | {rest_hz:.1} |",
-            accuracy.len()
-        )
+        format!("| {variant} | {solved} of {} | {mean:.3} | {lowest:.3} | {leak:.3} | {rest_hz:.1} |", accuracy.len())
     }
 }
 

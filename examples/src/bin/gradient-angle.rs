@@ -2,8 +2,7 @@
 
 use burn::tensor::{Distribution, Tensor, TensorData};
 use burn_spiking::{
-    Adjoint, Gate, Initial, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig, Synapse,
-    TrackingLossConfig,
+    Adjoint, Gate, Initial, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig, Synapse, TrackingLossConfig,
 };
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
@@ -69,11 +68,14 @@ fn run(args: &Args) -> Result<(), Stop> {
     let sizes = [10, 20, 50, 100, 200, 400].map(|neurons| Kind { neurons, ..USUAL });
     let bar = ProgressBar::new(18);
     let measured = |kinds: [Kind; 6]| -> Result<Vec<Point>, String> {
-        kinds.into_iter().map(|kind| {
-            let point = point(args, kind);
-            bar.inc(1);
-            point
-        }).collect()
+        kinds
+            .into_iter()
+            .map(|kind| {
+                let point = point(args, kind);
+                bar.inc(1);
+                point
+            })
+            .collect()
     };
     let (rates, taus, sizes) = (measured(rates)?, measured(taus)?, measured(sizes)?);
     bar.finish_and_clear();

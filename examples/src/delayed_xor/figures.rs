@@ -23,6 +23,7 @@ pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> 
         y_scale: Scale::Linear,
         lines,
     };
+    let last = report.accuracy_by_round.len() as f64;
     let by_round = report.accuracy_by_round.iter().enumerate().map(|(at, &accuracy)| ((at + 1) as f64, accuracy));
     let rounds = Curves {
         x: "round of a trial".into(),
@@ -30,7 +31,7 @@ pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> 
         x_scale: Scale::Linear,
         y_scale: Scale::Linear,
         lines: vec![
-            Curve { name: "by chance".into(), points: vec![(1.0, 1.0 / 3.0), (2.0, 1.0 / 3.0)], reference: true },
+            Curve { name: "by chance".into(), points: vec![(1.0, 1.0 / 3.0), (last, 1.0 / 3.0)], reference: true },
             Curve { name: "accuracy".into(), points: by_round.collect(), reference: false },
         ],
     };
@@ -42,7 +43,7 @@ pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> 
 /// Draws input, spikes and output of a trial for each answer.
 pub(super) fn draw_spikes(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
     for (name, trial) in first_of_each(["plus", "minus", "none"], batch) {
-        let title = format!("Delayed exclusive or: the answer is {name}");
+        let title = format!("Delayed exclusive or: the first answer is {name}");
         Inside::of(model, batch, trial).raster(&folder.file(&format!("raster-{name}.png")), &title, model)?;
     }
     Ok(())
@@ -67,7 +68,7 @@ pub(super) fn draw_answers(
         let [input, output, target] = [&batch.input, &output, &batch.target].map(row);
         AnsweredTrial { label: label.into(), input, output, target }
     };
-    let shown: Vec<AnsweredTrial> = first_of_each(["answer +", "answer -", "no answer"], batch).map(trial).collect();
+    let shown: Vec<AnsweredTrial> = first_of_each(["first: +", "first: -", "first: none"], batch).map(trial).collect();
     burn_spiking_plot::answers(path, title, dt, &shown).map_err(|error| error.to_string())
 }
 

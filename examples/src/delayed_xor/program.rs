@@ -2,9 +2,7 @@
 
 use super::figures::{draw_answers, draw_gaps, draw_rest, draw_spikes};
 use super::report::{Evaluation, Report, accuracy_by_gap, accuracy_by_rounds, evaluate};
-use super::{
-    BY_RATES, GradientName, Options, Recipe, TEST_ROUNDS, VALIDATION_ROUNDS, delayed_xor, optimizer, rates,
-};
+use super::{BY_RATES, GradientName, Options, Recipe, TEST_ROUNDS, VALIDATION_ROUNDS, delayed_xor, optimizer, rates};
 use crate::figures;
 use crate::history::{Epoch, History};
 use crate::learned::Learned;
@@ -175,4 +173,3 @@ fn tell(report: &Report, recipe: &Recipe, train_seconds: f64) {
         report.best_epoch, report.epochs
     );
 }
-

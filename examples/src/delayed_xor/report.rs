@@ -106,4 +106,3 @@ pub(super) fn accuracy_by_rounds(model: &ReadoutNetwork, options: &Options) -> R
     }
     Ok(points)
 }
-

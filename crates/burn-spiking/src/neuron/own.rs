@@ -5,8 +5,8 @@
 //! with `#[inline(always)]`, so that the kernel's vectors reach them, and give the crate the optimisation that you want to run
 //! with.
 
-use super::{NeuronModel, RateCurve};
 use super::program::{Program, phi_of, slopes_of};
+use super::{NeuronModel, RateCurve};
 use crate::error::ConfigError;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Wanted, cpu};

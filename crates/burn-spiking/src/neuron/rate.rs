@@ -257,7 +257,10 @@ mod tests {
                 let (h, softness) = (1e-7, 0.005);
                 let difference = (curve.rate(current + h, softness) - curve.rate(current - h, softness)) / (2.0 * h);
                 let slope = curve.slope(current, softness);
-                assert!((slope - difference).abs() < 1e-5 * (1.0 + slope), "{curve:?} at {current}: {slope}, {difference}");
+                assert!(
+                    (slope - difference).abs() < 1e-5 * (1.0 + slope),
+                    "{curve:?} at {current}: {slope}, {difference}"
+                );
             }
         }
     }

@@ -122,7 +122,7 @@ impl SpikingRnnConfig {
         self.learned.check(&self.neuron, &self.gate)?;
         if self.scheme == Scheme::Heun && self.adjoint != Adjoint::Exact {
             return Err(ConfigError::Mismatch(
-                "Scheme::Heun is differentiated automatically, which knows no restrained and no mean-field adjoint; choose \
+                "Scheme::Heun is differentiated automatically, which knows no restrained adjoint and no mean-field adjoint; choose \
                  Scheme::Held"
                     .into(),
             ));

@@ -58,7 +58,9 @@ pub(super) fn rates_of(plan: &ScanPlan) -> Result<RateCurve, ConfigError> {
         return refused("has no synaptic delays; take them away, or choose Adjoint::Exact".into());
     }
     if plan.constants {
-        return refused("gives learned time constants and widths no gradient; fix them, or choose Adjoint::Exact".into());
+        return refused(
+            "gives learned time constants and widths no gradient; fix them, or choose Adjoint::Exact".into(),
+        );
     }
     match plan.neuron.rate_curve() {
         Some(curve) => Ok(curve),
@@ -139,7 +141,8 @@ impl Blocks {
         }
         let (lead, outer, columns) = flattened(&sums);
         let sums = B::float_reshape(sums.0, Shape::from([outer, last + 1, columns]));
-        let part = |from, to, length: usize| Field::<B>(sliced::<B>(sums.clone(), from, to)).times(1.0 / length as f64).0;
+        let part =
+            |from, to, length: usize| Field::<B>(sliced::<B>(sums.clone(), from, to)).times(1.0 / length as f64).0;
         let mut parts = Vec::with_capacity(2);
         if last > 0 {
             parts.push(part(0, last, self.every));
@@ -223,10 +226,7 @@ pub(super) fn adjoint<B: Backend>(
     let types = 0..plan.synapses.len();
     let mean: Vec<Field<B>> = types.clone().map(|k| means.index(0, k)).collect();
     // What readout and activity see is the mean trace in each of a block's steps.
-    let tape = ScanTape {
-        trace: Slot::from(plan.readout.map(|k| blocks.spread(&mean[k]).0)),
-        ..ScanTape::empty()
-    };
+    let tape = ScanTape { trace: Slot::from(plan.readout.map(|k| blocks.spread(&mean[k]).0)), ..ScanTape::empty() };
     let direct = direct_errors(&inputs, &tape, &gradients, plan);
     let direct: Vec<Option<Field<B>>> = direct.iter().map(|error| error.as_ref().map(|x| blocks.sums(x))).collect();
     let charge = field::<B>(&gradients.charge).map(|charge| blocks.sums(&charge).times(plan.dt));

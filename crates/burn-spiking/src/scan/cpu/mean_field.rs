@@ -16,8 +16,8 @@ use crate::neuron::RateCurve;
 use crate::number::Real;
 use crate::scan::mean_field::{Blocks, curve_of, factors};
 use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Slot, Wanted, finite};
-use burn::backend::tensor::FloatTensor;
 use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use macerator::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -107,14 +107,19 @@ impl<T: Real> Shared<'_, T> {
         let Self { network, blocks, .. } = self;
         let (n, count, one) = (network.neurons, blocks.count(), T::of(1.0));
         let mean_input = self.block_sums::<S>(inputs.drive, self.channels, |steps| 1.0 / steps as f64);
-        let before: Vec<Matrix<T>> = inputs.means.iter().enumerate().map(|(k, means)| {
-            let mut before = Matrix::zeros(count, n);
-            before.row_mut(0)[..n].copy_from_slice(&inputs.s0[k * n..(k + 1) * n]);
-            for (at, mean) in means.chunks_exact(n).take(count - 1).enumerate() {
-                before.row_mut(at + 1)[..n].copy_from_slice(mean);
-            }
-            before
-        }).collect();
+        let before: Vec<Matrix<T>> = inputs
+            .means
+            .iter()
+            .enumerate()
+            .map(|(k, means)| {
+                let mut before = Matrix::zeros(count, n);
+                before.row_mut(0)[..n].copy_from_slice(&inputs.s0[k * n..(k + 1) * n]);
+                for (at, mean) in means.chunks_exact(n).take(count - 1).enumerate() {
+                    before.row_mut(at + 1)[..n].copy_from_slice(mean);
+                }
+                before
+            })
+            .collect();
 
         // f′(I_n).
         let mut slope = Matrix::zeros(count, n);

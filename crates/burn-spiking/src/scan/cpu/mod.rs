@@ -35,11 +35,11 @@ mod rows;
 pub(crate) mod storage;
 mod voltage;
 
+use super::mean_field::Blocks;
 use super::{
     Body, Checkpoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot,
     SpikingBackend, Wanted,
 };
-use super::mean_field::Blocks;
 use super::{finite, tensor_ops_adjoint, tensor_ops_forward};
 use crate::lanes::{unserved, vectorize, vectors_found};
 use crate::neuron::{Flow, Neuron, NeuronModel, with_model};

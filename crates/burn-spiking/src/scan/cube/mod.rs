@@ -21,10 +21,10 @@ use super::composed::{
     self, Found, d_on_the_way, direct_errors, drive_of, field, kept, of_constant, output_and_activity,
 };
 use super::field::Field;
-use super::{mean_field, segmented};
 use super::{
     Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
 };
+use super::{mean_field, segmented};
 use crate::number::Number;
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
