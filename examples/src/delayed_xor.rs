@@ -15,6 +15,7 @@ pub use options::{GradientName, Options, Recipe, ScaleName, StartName};
 pub use program::{COLUMNS, run};
 
 use crate::network::ReadoutNetwork;
+use burn::grad_clipping::GradientClippingConfig;
 use burn::lr_scheduler::LrSchedulerConfig;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
@@ -37,8 +38,7 @@ pub const TAU: f64 = 20.0;
 pub const VALIDATION_ROUNDS: usize = 480;
 /// Fresh rounds that a trained network is judged on.
 pub const TEST_ROUNDS: usize = 2000;
-/// Steps after an answer in which activity may fade before it costs, and before a neuron counts as at rest: two time constants of its
-/// traces.
+/// Steps after an answer window in which activity is free, and does not count as activity at rest: two time constants of the traces.
 pub const GRACE: usize = 40;
 /// The mean-field adjoint: blocks of a quarter of τ.
 pub const BY_RATES: Adjoint = Adjoint::MeanField { step_ms: 5.0, softness: 0.005 };
@@ -144,6 +144,7 @@ pub fn rates(recipe: &Recipe, iterations: usize, falling: usize) -> Result<Modul
 }
 
 /// The optimizer at its start.
-pub fn optimizer() -> ModuleOptimizer {
-    AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).init()
+pub fn optimizer(recipe: &Recipe) -> ModuleOptimizer {
+    let cut = recipe.cut.map(GradientClippingConfig::Norm);
+    AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_grad_clipping(cut).init()
 }

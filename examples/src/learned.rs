@@ -14,7 +14,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::{Averaged, ConfigError, Gate, GradientScale, Scaling, SpikingNetwork, SpikingRnn, SpikingState};
 use burn_spiking_tasks::metric::{answer_accuracy, nmse};
-use burn_spiking_tasks::{Answers, Coding, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
+use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -160,6 +160,22 @@ impl Learned {
         let model = task.fresh(device).map_err(|error| told(folder, &error))?;
         let model = model.try_load_record(record).map_err(|error| told(&file, &error))?;
         Ok(Self { model, seed, task, parts: 1 })
+    }
+
+    /// Refuses to start another network from this one if it has other neurons.
+    ///
+    /// # Errors
+    /// If their numbers differ, or this is no network of the same task.
+    pub fn check_start_of(&self, task: &DelayedXor, recipe: &Recipe) -> Result<(), String> {
+        let own = self.model.network.layer.config();
+        let other = delayed_xor::layer(task, recipe);
+        if (own.d_input, own.n_neurons, own.synapses.len()) == (other.d_input, other.n_neurons, other.synapses.len()) {
+            return Ok(());
+        }
+        Err(format!(
+            "the network to start from has {} channels and {} neurons, but this run has {} and {}; give a run of delayed-xor with as many",
+            own.d_input, own.n_neurons, other.d_input, other.n_neurons
+        ))
     }
 
     /// Its parameters in a network for the same neurons that is yet to be trained.
@@ -333,7 +349,7 @@ impl Learned {
                 let recipe = options.recipe();
                 let recipe = Recipe { rate: share * recipe.rate, ..recipe };
                 let rates = delayed_xor::rates(&recipe, iterations, iterations)?;
-                (rates, delayed_xor::optimizer(), Best::Score, recipe.scale)
+                (rates, delayed_xor::optimizer(&recipe), Best::Score, recipe.scale)
             }
             Task::Coding(_) => {
                 (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost, GradientScale::Off)

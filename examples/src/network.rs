@@ -286,7 +286,9 @@ impl ModuleVisitor for Mix {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(exact) = self.exact.remove::<D>(param.id) else { return };
         let unit = |gradient: Tensor<D>, share: f64| {
-            let norm = gradient.clone().square().sum().sqrt().into_scalar::<f64>();
+            // In double precision: squares of large gradients outgrow single precision.
+            let square: f64 = gradient.to_data().iter::<f64>().map(|x| x * x).sum();
+            let norm = square.sqrt();
             gradient * if norm > 0.0 { share / norm } else { 0.0 }
         };
         let mixed = unit(exact, self.exact_share);

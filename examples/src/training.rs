@@ -1,6 +1,6 @@
 //! Training with Burn's learner that can be stopped at any moment and resumed to the same end.
 //!
-//! Data depend on (seed, epoch), the optimizer's and the rates' states are in the checkpoint, that of a schedule in the history, and all arithmetic is
+//! Data depend on the seed, the epoch and a schedule's state, the optimizer's and the rates' states are in the checkpoint, that of a schedule in the history, and all arithmetic is
 //! repeatable: a run that was stopped or killed and resumed ends with the same parameters, bit for bit, as one left alone.
 
 use crate::checkpoint::{self, KeepLastAndBest, PARTS, WholeFiles};

@@ -23,6 +23,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A batch that can be cut along time.
 pub trait Cut: Send + Sized {
     /// Part `at` of `parts`, of about the same length.
+    ///
+    /// # Panics
+    /// If there is no such part, or there are more parts than steps.
     fn cut(&self, at: usize, parts: usize) -> Self;
 }
 
@@ -33,6 +36,7 @@ impl Cut for TrialBatch {
             return self.clone();
         }
         let [_, steps, _] = self.input.dims();
+        assert!(at < parts && parts <= steps, "part {at} of {parts} of {steps} steps does not exist");
         let (first, end) = (at * steps / parts, (at + 1) * steps / parts);
         let length = end - first;
         let rounds = self.rounds.iter().map(|rounds| {
@@ -45,6 +49,7 @@ impl Cut for TrialBatch {
             weight: self.weight.clone().narrow(1, first, length),
             v0: self.v0.clone(),
             rounds: rounds.collect(),
+            begins_at_rest: at == 0 && self.begins_at_rest,
         }
     }
 }
@@ -100,8 +105,8 @@ where
 {
     /// A loader of trials.
     ///
-    /// - `trials`: the data set of trial n, counted from 0, of at least B items; it is asked when the trial's turn has come, so what it
-    ///   draws may follow a schedule.
+    /// - `trials`: the data set of trial n, counted from 0, of at least B items; reading a smaller one fails. It is asked when the trial's
+    ///   turn has come, so what it draws may follow a schedule.
     /// - `fresh`: the chance, asked likewise, that a stream's trial starts from the trial's own v_0; the first trial always does.
     /// - `seed`: of these chances.
     ///
@@ -143,8 +148,12 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> StreamLoader<I, O> {
         })
     }
 
-    /// The epoch, from 1, that the next iteration gives.
+    /// The epoch that the next iteration gives.
+    ///
+    /// # Panics
+    /// If it is 0: epochs count from 1.
     pub fn start_at(self, epoch: usize) -> Self {
+        assert!(epoch > 0, "epochs count from 1, but epoch 0 was asked for");
         self.next_epoch.store(epoch, Ordering::SeqCst);
         self
     }
@@ -211,7 +220,11 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> Iterator for Chunks<'_,
         if part == 0 {
             match self.loader.trial(chunk / parts) {
                 Ok(trial) => self.trial = Some(trial),
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    // The epoch ends here.
+                    self.done = chunks_per_epoch;
+                    return Some(Err(error));
+                }
             }
         }
         let (trial, fresh) = self.trial.as_ref().expect("an epoch begins with a trial");
@@ -254,6 +267,14 @@ mod tests {
         let (whole, cut) = (epoch(&loader(1, 0.0)), epoch(&loader(2, 0.0)));
         let joined = burn::tensor::Tensor::cat(vec![cut[0].input.input.clone(), cut[1].input.input.clone()], 1);
         assert_eq!(joined.into_data().iter::<f32>().collect::<Vec<_>>(), input(&whole[0].input));
+        // A part that does not begin a trial may begin within a round, where nothing says that the network should rest.
+        assert!(cut[0].input.begins_at_rest && !cut[1].input.begins_at_rest);
+        let early: Vec<f32> = cut[1].input.rest(0).into_data().iter::<f32>().collect();
+        let width = early.len() / 5;
+        for (b, rest) in early.chunks_exact(width).enumerate() {
+            let first = cut[1].input.rounds[b].first().expect("the second half has a round");
+            assert!(rest[..first.window.end].iter().all(|&r| r == 0.0), "stream {b}");
+        }
         // A round in each half, at the same place of the whole.
         let steps = cut[0].input.input.dims()[1];
         for b in 0..5 {

@@ -52,11 +52,13 @@ pub struct TrialBatch {
     pub v0: Tensor<2>,
     /// Each trial's rounds.
     pub rounds: Vec<Vec<Round>>,
+    /// Whether the network is at rest before the first step, as at a trial's beginning: not in a later part of a trial.
+    pub begins_at_rest: bool,
 }
 
 impl TrialBatch {
-    /// Where the network should be at rest, `[B, T]`: 1 where there is no input, nothing to answer, and the last answer window (or the
-    /// beginning) is `grace` steps ago and no input came since; else 0.
+    /// Where the network should be at rest, `[B, T]`: 1 from `grace` steps after an answer window, or after the trial's beginning, until
+    /// the next input; else 0.
     pub fn rest(&self, grace: usize) -> Tensor<2> {
         let [trials, steps, channels] = self.input.dims();
         let input: Vec<f32> = self.input.to_data().iter::<f32>().collect();
@@ -65,7 +67,8 @@ impl TrialBatch {
             self.rounds.iter().zip(input.chunks_exact(steps * channels)).zip(rest.chunks_exact_mut(steps))
         {
             let silent = |t: &usize| input[t * channels..(t + 1) * channels].iter().all(|&x| x == 0.0);
-            for from in std::iter::once(0).chain(rounds.iter().map(|round| round.window.end)) {
+            let beginning = self.begins_at_rest.then_some(0);
+            for from in beginning.into_iter().chain(rounds.iter().map(|round| round.window.end)) {
                 let until = from + (from..steps).take_while(silent).count();
                 rest[(from + grace).min(until)..until].fill(1.0);
             }
@@ -84,6 +87,7 @@ impl TrialBatch {
             weight: self.weight.clone().narrow(0, at, 1),
             v0: self.v0.clone().narrow(0, at, 1),
             rounds: vec![self.rounds[at].clone()],
+            begins_at_rest: self.begins_at_rest,
         }
     }
 }
@@ -113,6 +117,7 @@ impl Batcher<Trial, TrialBatch> for TrialBatcher {
             weight: rows(join(|trial| &trial.weight)),
             v0: rows(join(|trial| &trial.v0)),
             rounds: trials.into_iter().map(|trial| trial.rounds).collect(),
+            begins_at_rest: true,
         }
     }
 }

@@ -9,18 +9,19 @@
 //! ```
 //!
 //! r_p is the parameter's learning rate, so that the norm is that of the step the optimizer would take; the median is that of the norms
-//! of the last iterations, before clipping, this one included. Median clipping keeps the direction of the whole gradient and needs no
-//! bound to be guessed. To limit the gradient of single *samples*, which neither can do, see [`Adjoint`](crate::Adjoint).
+//! of the last iterations, before clipping, this one included. Median clipping keeps the direction of the whole gradient. It needs no
+//! fixed bound. Neither remedy limits single *samples*; [`Adjoint`](crate::Adjoint) does.
 
 use crate::error::{ConfigError, at_least_one, positive};
 use crate::state::SpikingState;
 use crate::stream::{ChunkOutput, StreamStep};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// How a gradient is brought to size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -56,7 +57,10 @@ impl GradientScale {
     /// Brings a module's gradients to size, for a loop of one's own; waits for the device.
     ///
     /// - `rates`: the learning rates of this step, as the optimizer gets them.
-    /// - `norms`: the norms of the last iterations, which this one's is added to; start from none.
+    /// - `norms`: the norms of the last iterations, which this one's is added to unless it is 0 or not finite; start from none.
+    ///
+    /// # Panics
+    /// If the window of the median is 0.
     pub fn apply<M: Module>(
         self,
         module: &M,
@@ -64,16 +68,25 @@ impl GradientScale {
         gradients: GradientsParams,
         norms: &mut Vec<f32>,
     ) -> GradientsParams {
-        let mut sizes = Sizes { rates, gradients, path: Vec::new(), squares: 0.0, each: Vec::new() };
+        if self == GradientScale::Off {
+            return gradients;
+        }
+        let mut sizes = Sizes { gradients, ..Sizes::of_nothing(rates) };
         module.visit(&mut sizes);
         let Sizes { gradients, squares, each, .. } = sizes;
-        let factors = match self {
-            GradientScale::Off => return gradients,
+        let factors: Vec<f64> = match self {
+            GradientScale::Off => unreachable!("it returned"),
             GradientScale::UnitNorm => each.iter().map(|&norm| if norm > 0.0 { 1.0 / norm } else { 1.0 }).collect(),
             GradientScale::MedianClip { multiple, window } => {
                 // In single precision, as a record has them.
+                assert!(window > 0, "the window of the median norm is 0, but must be at least 1; use 50");
                 let norm = squares.sqrt() as f32;
-                norms.push(norm);
+                if norm > 0.0 && norm.is_finite() {
+                    norms.push(norm);
+                }
+                if norms.is_empty() {
+                    return gradients;
+                }
                 norms.drain(..norms.len().saturating_sub(window));
                 let mut sorted = norms.clone();
                 sorted.sort_by(f32::total_cmp);
@@ -82,13 +95,14 @@ impl GradientScale {
                 vec![if factor.is_finite() { factor } else { 1.0 }; each.len()]
             }
         };
-        let mut scaled = Scaled { gradients, factors: factors.into_iter() };
+        let mut scaled = Scaled { from: gradients, to: GradientsParams::new(), factors: factors.into_iter() };
         module.visit(&mut scaled);
-        scaled.gradients
+        scaled.to
     }
 }
 
-/// Norms of the gradients of a module's parameters, in its order.
+/// Norms of the gradients of a module's parameters, in its order. A parameter that a module has twice, as [`Averaged`](crate::Averaged)
+/// has those of its model, counts once.
 struct Sizes<'a> {
     rates: &'a ModuleLearningRate,
     gradients: GradientsParams,
@@ -97,6 +111,14 @@ struct Sizes<'a> {
     squares: f64,
     /// |g_p|.
     each: Vec<f64>,
+    seen: HashSet<ParamId>,
+}
+
+impl<'a> Sizes<'a> {
+    fn of_nothing(rates: &'a ModuleLearningRate) -> Self {
+        let gradients = GradientsParams::new();
+        Self { rates, gradients, path: Vec::new(), squares: 0.0, each: Vec::new(), seen: HashSet::new() }
+    }
 }
 
 impl ModuleVisitor for Sizes<'_> {
@@ -110,6 +132,9 @@ impl ModuleVisitor for Sizes<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+        if !self.seen.insert(param.id) {
+            return;
+        }
         let square: f64 = gradient.into_data().iter::<f64>().map(|x| x * x).sum();
         let rate = self.rates.lr_from_param(param.id, Some(&self.path.join(".")));
         self.squares += rate * rate * square;
@@ -119,15 +144,17 @@ impl ModuleVisitor for Sizes<'_> {
 
 /// Multiplies gradients, in the order of [`Sizes`].
 struct Scaled<F> {
-    gradients: GradientsParams,
+    from: GradientsParams,
+    to: GradientsParams,
     factors: F,
 }
 
 impl<F: Iterator<Item = f64>> ModuleVisitor for Scaled<F> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.remove::<D>(param.id) else { return };
+        // What a module has twice is gone when it is met again.
+        let Some(gradient) = self.from.remove::<D>(param.id) else { return };
         let factor = self.factors.next().expect("a factor for each gradient");
-        self.gradients.register(param.id, if factor == 1.0 { gradient } else { gradient * factor });
+        self.to.register(param.id, if factor == 1.0 { gradient } else { gradient * factor });
     }
 }
 
@@ -209,6 +236,7 @@ impl<M: Module + InferenceStep> InferenceStep for Scaling<M> {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
+    use crate::Averaged;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
 
@@ -252,6 +280,36 @@ mod tests {
             assert!((found - 5.0 * a * factor).abs() < 1e-4 * a, "{found} for {a}");
         }
         assert_eq!(last, [13.0, 650.0, 6.5]);
+    }
+
+    #[test]
+    fn a_parameter_that_is_there_twice_is_scaled_once() {
+        let device = Device::flex().autodiff();
+        let averaged = Averaged::new(LinearConfig::new(2, 1).init(&device), 0.9).unwrap();
+        let found = |scale: GradientScale, last: &mut Vec<f32>, a: f64| {
+            let gradients = gradients(&averaged.model, &device, a);
+            norms(&averaged.model, &scale.apply(&averaged, &1.0.into(), gradients, last))
+        };
+        let unit = found(GradientScale::UnitNorm, &mut Vec::new(), 1e3);
+        unit.iter().for_each(|norm| assert!((norm - 1.0).abs() < 1e-6, "{norm}"));
+        let mut last = vec![13.0; 4];
+        let clip = GradientScale::MedianClip { multiple: 2.0, window: 9 };
+        // The norm is 13 a, cut at 26.
+        let cut = found(clip, &mut last, 10.0);
+        assert!((cut[0] - 10.0).abs() < 1e-4 && (last[4] - 130.0).abs() < 1e-3, "{cut:?} {last:?}");
+    }
+
+    #[test]
+    fn gradients_of_nothing_are_left_alone() {
+        let device = Device::flex().autodiff();
+        let layer: Linear = LinearConfig::new(2, 1).init(&device);
+        let clip = GradientScale::MedianClip { multiple: 1.5, window: 3 };
+        let mut last = Vec::new();
+        for (a, wanted) in [(0.0, 0.0), (1.0, 5.0)] {
+            let found = norms(&layer, &clip.apply(&layer, &1.0.into(), gradients(&layer, &device, a), &mut last));
+            assert!((found[0] - wanted).abs() < 1e-6, "{found:?}");
+        }
+        assert_eq!(last.len(), 1);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //!                                   the state after chunk n−1  otherwise, cut from the graph
 //! ```
 //!
-//! A network that should answer for as long as one likes must learn from states that it has got into by itself: what it leaves behind
-//! after one answer is where the next question begins. [`Streamed`] carries these states in a model that Burn's learner trains; they are
+//! In a stream, each question starts from the state that the last answer left. A network that should answer for as long as one likes must
+//! be trained from such states. [`Streamed`] carries these states in a model that Burn's learner trains; they are
 //! part of its record, so a checkpoint has them and a resumed run goes on to the same end. `burn-spiking-tasks` has the loader that cuts
 //! trials into chunks. A loop of one's own does the same with [`SpikingState::detach`] and [`SpikingState::reset`]:
 //!
@@ -77,6 +77,11 @@ pub trait StreamStep {
 }
 
 /// A model with the states of its streams. It trains on [`Chunk`]s, and is validated as the model itself.
+///
+/// Clones share the state that waits for the optimizer's turn, so only one of them may be trained.
+///
+/// # Panics
+/// A training step panics if its chunk has another number of streams than the model.
 #[derive(Module, Debug)]
 pub struct Streamed<M: Module> {
     /// What is trained.
@@ -129,9 +134,6 @@ impl<M: Module> Streamed<M> {
 
 impl<M: Module + StreamStep> Streamed<M> {
     /// Where each sample of a chunk starts.
-    ///
-    /// # Panics
-    /// If the chunk has another number of streams.
     fn start(&self, chunk: &Chunk<M::Input>) -> SpikingState {
         let fresh = self.model.fresh_state(&chunk.input);
         let [streams, _] = self.v.dims();
@@ -144,7 +146,9 @@ impl<M: Module + StreamStep> Streamed<M> {
             return fresh;
         }
         let mask = Tensor::<1, Bool>::from_data(TensorData::from(chunk.fresh.as_slice()), &self.v.val().device());
-        self.state().reset(mask, fresh)
+        // Where gradients are accumulated, several steps come before the optimizer's turn.
+        let latest = self.latest.lock().expect("no holder of the state panics").clone();
+        latest.unwrap_or_else(|| self.state()).reset(mask, fresh)
     }
 }
 

@@ -19,8 +19,8 @@ struct Args {
     /// Folder for all runs [default: runs/ablation]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Seeds of each variant, from 0 on
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Seeds of each variant, from --seed on; at least 2
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..))]
     seeds: u64,
     /// Only variants whose name contains this
     #[arg(long)]
@@ -105,6 +105,10 @@ fn main() -> ExitCode {
 fn compare(args: Args) -> Result<(), Stop> {
     let root = Folder::make(args.out.unwrap_or_else(|| PathBuf::from("runs/ablation")))?;
     let chosen = |variant: &&Variant| args.only.as_ref().is_none_or(|part| variant.name.contains(part.as_str()));
+    if !VARIANTS.iter().any(|variant| chosen(&variant)) {
+        let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
+        return Err(Stop::Failed(format!("no variant's name contains --only; they are: {}", names.join("; "))));
+    }
     let mut rows = Vec::new();
     for variant in VARIANTS.iter().filter(chosen) {
         println!("\n#### {}", variant.name);
@@ -118,8 +122,7 @@ fn compare(args: Args) -> Result<(), Stop> {
         let program = |place: &Place, seed: u64| run(place, with(seed));
         let learning = ("Accuracy", Scale::Linear);
         let first = args.options.seed;
-        // One seed alone would have no folder of its own.
-        Seeds { seeds: args.seeds.max(2) }.run("delayed-xor", &place, first, with, program, &COLUMNS, learning)?;
+        Seeds { seeds: args.seeds }.run("delayed-xor", &place, first, with, program, &COLUMNS, learning)?;
         let text = std::fs::read_to_string(folder.join("summary.json")).map_err(|error| error.to_string())?;
         let reports: Vec<Value> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         rows.push(Row::of(variant.name, &reports));

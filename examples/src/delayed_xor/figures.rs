@@ -13,7 +13,7 @@ use std::path::Path;
 pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> {
     let trained = vec![(report.max_gap_ms, 0.0), (report.max_gap_ms, 1.0)];
     let lines = vec![
-        Curve { name: "longest gap trained".into(), points: trained, reference: true },
+        Curve { name: "longest gap of the task".into(), points: trained, reference: true },
         Curve { name: "accuracy".into(), points: report.accuracy_by_gap.clone(), reference: false },
     ];
     let panel = Curves {
@@ -98,10 +98,13 @@ pub(super) fn draw_rest(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBa
                 }
             }
         }
-        let means: Vec<f64> = sums.iter().map(|&(sum, count)| sum / (count as f64).max(1.0)).collect();
-        let points = means.windows(smooth.max(1)).enumerate().map(|(at, window)| {
+        // Times that no trial reaches are left out.
+        let means: Vec<Option<f64>> =
+            sums.iter().map(|&(sum, count)| (count > 0).then_some(sum / count as f64)).collect();
+        let points = means.windows(smooth.max(1)).enumerate().filter_map(|(at, window)| {
             let ms = (at as f64 + 0.5 * smooth as f64 - around as f64) * dt;
-            (ms, window.iter().sum::<f64>() / window.len() as f64)
+            let sum: f64 = window.iter().copied().sum::<Option<f64>>()?;
+            Some((ms, sum / window.len() as f64))
         });
         Curve { name: name.into(), points: points.collect(), reference: false }
     };

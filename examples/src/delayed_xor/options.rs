@@ -2,6 +2,7 @@
 
 use super::{GRACE, Start, TAU, TAU_V, layer};
 use crate::device::DeviceName;
+use crate::learned::Learned;
 use crate::network::QuietRest;
 use burn_spiking::{Adjoint, FollowScore, GradientScale, RestCost, ScoreSchedule};
 use burn_spiking_tasks::{DelayedXor, StreamSizes};
@@ -83,7 +84,7 @@ pub struct Options {
     /// Limit of each sample's exact adjoint, in units of 1/(B T); 0 for none
     #[arg(long, allow_negative_numbers = true)]
     pub limit: Option<f64>,
-    /// Cost of activity between rounds, for a trace of 1; 0 for none
+    /// Weight of the cost of activity between rounds; 0 for no cost
     #[arg(long, allow_negative_numbers = true)]
     pub rest: Option<f64>,
     /// How gradients are brought to size
@@ -95,13 +96,13 @@ pub struct Options {
     /// Factor by which gaps grow
     #[arg(long)]
     pub grow: Option<f64>,
-    /// Mean accuracy from which on they do
+    /// Gaps grow when the mean accuracy is at least this
     #[arg(long)]
     pub grow_above: Option<f64>,
-    /// Mean accuracy below which they shrink again; 0 for never
+    /// Gaps shrink when it is below this; 0 for never
     #[arg(long)]
     pub shrink_below: Option<f64>,
-    /// Batches that the mean is taken of
+    /// Batches in that mean
     #[arg(long)]
     pub grow_batches: Option<usize>,
     /// Decay of the parameters' running mean, in [0, 1)
@@ -150,6 +151,8 @@ pub struct Recipe {
     pub rest: f64,
     /// How gradients are brought to size.
     pub scale: GradientScale,
+    /// Norm at which each parameter's gradient is cut, by Burn.
+    pub cut: Option<f32>,
     /// Learning rates of U, W, I_o and O.
     pub rates: [f64; 4],
     /// Share of them.
@@ -182,7 +185,9 @@ impl Recipe {
             limit: None,
             activity: LITTLE,
             rest: 0.0,
-            scale: GradientScale::UnitNorm,
+            scale: GradientScale::Off,
+            // Almost all gradients are larger until the task is solved. So all iterations count alike.
+            cut: Some(1e-3),
             // In the paper's units 0.003 times U 0.05, W 0.05, I_o 0.005, O 3.
             rates: [0.003 * 0.05 * TAU_V, 0.003 * 0.05 * TAU_V / TAU, 0.003 * 0.005 * TAU_V, 0.003 * 3.0 / TAU],
             rate: 1.0,
@@ -205,6 +210,7 @@ impl Recipe {
             activity: 10.0 * LITTLE,
             rest: 800.0 * LITTLE,
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
+            cut: None,
             // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
             growth: (1.2, 0.95, Some(0.85), 8),
@@ -261,6 +267,7 @@ impl Recipe {
                 Some(ScaleName::Unit) => GradientScale::UnitNorm,
                 Some(ScaleName::Median) => GradientScale::MedianClip { multiple: 1.5, window: 50 },
             },
+            cut: usual.cut.filter(|_| options.scale.is_none()),
             rate: usual.rate * options.rate,
             growth: (
                 options.grow.unwrap_or(grow),
@@ -298,13 +305,13 @@ impl Recipe {
         (self.rest > 0.0).then_some(QuietRest { cost: RestCost { weight: self.rest }, grace: GRACE })
     }
 
-    /// The gaps that follow the score, up to `max_gap` ms.
+    /// The gaps that follow the score, up to `max_gap` ms; those of a network that goes on from another run are that long at once.
     ///
     /// # Errors
     /// If the numbers lead nowhere.
-    pub fn gaps(&self, max_gap: f64) -> Result<ScoreSchedule, String> {
+    pub fn gaps(&self, max_gap: f64, goes_on: bool) -> Result<ScoreSchedule, String> {
         let (factor, above, below, batches) = self.growth;
-        let start = max_gap.min(30.0);
+        let start = if goes_on { max_gap } else { max_gap.min(30.0) };
         ScoreSchedule::new(FollowScore { start, end: max_gap, factor, above, below, batches })
             .map_err(|error| error.to_string())
     }
@@ -342,7 +349,13 @@ impl Options {
             .map_err(|error| error.to_string())?;
         layer(&task, &recipe).check().map_err(|error| error.to_string())?;
         self.sizes().check().map_err(|error| error.to_string())?;
-        recipe.gaps(self.max_gap)?;
+        recipe.gaps(self.max_gap, self.from.is_some())?;
+        if self.limit.is_some_and(|limit| limit != 0.0) && recipe.gradient == GradientName::MeanField {
+            return Err(
+                "--limit is for exact adjoints, but this is the mean-field one; leave it out, or use --gradient exact"
+                    .into(),
+            );
+        }
         let share = |name: &str, value: f64, holds: bool, limit: &str| match holds {
             true => Ok(()),
             false => Err(format!("--{name} is {value}, but must be {limit}")),
@@ -353,5 +366,16 @@ impl Options {
         share("average", recipe.average, (0.0..1.0).contains(&recipe.average), "in [0, 1); 0 is no mean")?;
         share("falling", recipe.falling, (0.0..=1.0).contains(&recipe.falling), "in [0, 1]; 0 is never")?;
         share("epochs", recipe.epochs as f64, recipe.epochs > 0, "at least 1")
+    }
+
+    /// Refuses a network to start from that is none, or has other neurons.
+    ///
+    /// # Errors
+    /// As [`Learned::open`] and [`Learned::check_start_of`].
+    pub fn check_from(&self) -> Result<(), String> {
+        match &self.from {
+            Some(from) => Learned::open(from, &self.device.device()?)?.check_start_of(&self.task(), &self.recipe()),
+            None => Ok(()),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::figures::{draw_answers, draw_gaps, draw_rest, draw_spikes};
 use super::report::{Evaluation, Report, accuracy_by_gap, accuracy_by_rounds, evaluate};
 use super::{BY_RATES, GradientName, Options, Recipe, TEST_ROUNDS, VALIDATION_ROUNDS, delayed_xor, optimizer, rates};
+use crate::checkpoint;
 use crate::figures;
 use crate::history::{Epoch, History};
 use crate::learned::Learned;
@@ -41,7 +42,12 @@ fn exact_share(iteration: usize, iterations: usize) -> f64 {
 /// # Errors
 /// If it was stopped, the options make no run, or a file cannot be written.
 pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
-    let run = Run::open("delayed-xor", place, options, Options::check)?;
+    // A run that goes on has its parameters already, wherever they came from.
+    let check = |options: &Options| match place.resume {
+        None => options.check().and_then(|()| options.check_from()),
+        Some(_) => options.check(),
+    };
+    let run = Run::open("delayed-xor", place, options, check)?;
     let (folder, options) = (&run.folder, &run.options);
     let recipe = options.recipe();
     let device = options.device.device()?;
@@ -50,7 +56,9 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let task = options.task();
     let told = |error: ConfigError| error.to_string();
     let mut network = delayed_xor(&task, &recipe, &training_device).map_err(told)?;
-    if let Some(from) = &options.from {
+    // A checkpoint has all parameters.
+    let begins = !run.resumed || !checkpoint::folder(folder.path()).exists();
+    if let Some(from) = options.from.as_ref().filter(|_| begins) {
         network = Learned::open(from, &device)?.into_start_of(network);
     }
     let exact = SharedNumber::default();
@@ -58,7 +66,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         network.mixture = Some(Mixture { rates: BY_RATES, exact_share: exact.clone() });
     }
     println!("{}", network.network.layer);
-    let schedule = recipe.gaps(options.max_gap)?;
+    let schedule = recipe.gaps(options.max_gap, options.from.is_some())?;
     let model = Scaling::new(Averaged::new(network, recipe.average).map_err(told)?, recipe.scale).map_err(told)?;
     let sizes = options.sizes();
     let model =
@@ -71,11 +79,10 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let iterations = recipe.epochs * sizes.chunks_per_epoch;
     let training = {
         let task = DelayedXor { rounds: recipe.trial_rounds, ..task.clone() };
-        let (seed, max_gap, gaps) = (options.seed, options.max_gap, schedule.clone());
-        let grown_already = options.from.is_some();
+        let (seed, gaps) = (options.seed, schedule.clone());
         let trials = move |n: usize| -> Arc<dyn Dataset<Trial>> {
             exact.set(exact_share(n * sizes.chunks_per_trial, iterations));
-            let task = task.with_max_gap(if grown_already { max_gap } else { gaps.value() });
+            let task = task.with_max_gap(gaps.value());
             Arc::new(task.dataset(seeded(seed, 10 + n as u64), sizes.streams).expect("the task was checked"))
         };
         let fresh = recipe.fresh;
@@ -88,7 +95,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         resumed: run.resumed,
         plain: options.plain,
         model,
-        optimizer: optimizer(),
+        optimizer: optimizer(&recipe),
         rates: rates(&recipe, iterations, (recipe.falling * iterations as f64) as usize)?,
         best: Best::Score,
         epochs: recipe.epochs,

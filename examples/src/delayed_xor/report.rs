@@ -97,7 +97,7 @@ pub(super) fn accuracy_by_gap(
     Ok(points)
 }
 
-/// The accuracy in trials of one to eight rounds.
+/// The accuracy in trials of 1, 2, 4 and 8 rounds.
 pub(super) fn accuracy_by_rounds(model: &ReadoutNetwork, options: &Options) -> Result<Vec<(usize, f64)>, String> {
     let mut points = Vec::new();
     for rounds in [1, 2, 4, 8] {

@@ -54,7 +54,7 @@ const STEPS: usize = 50;
 const PATIENCE: usize = 40;
 /// Spikes in a time unit up to which a curve is measured; beyond, it goes on as it was.
 const FASTEST: f64 = 100.0;
-/// (I − I_r)/d below which a neuron's rate is that at this value: nothing, in single precision too.
+/// Lower values of (I − I_r)/d are raised to this. The rate there is about e^−60.
 const LOWEST: f64 = -60.0;
 
 impl RateCurve {
@@ -63,12 +63,12 @@ impl RateCurve {
         Self { rheobase: 0.0, form: Form::Linear }
     }
 
-    /// The curve of dv/dt = −v/τ_v + I, τ_v in ms.
+    /// The curve of dv/dt = −v/τ_v + I, τ_v in ms, above 0.
     pub fn leaky(tau_v: f64) -> Self {
         Self { rheobase: 1.0 / tau_v, form: Form::Leaky { tau: tau_v } }
     }
 
-    /// The curve of a quadratic neuron, f = 2 √(I/τ_v), τ_v in ms.
+    /// The curve of a quadratic neuron, f = 2 √(I/τ_v), τ_v in ms, above 0.
     pub fn quadratic(tau_v: f64) -> Self {
         Self { rheobase: 0.0, form: Form::Quadratic { tau: tau_v } }
     }
@@ -118,6 +118,8 @@ impl RateCurve {
     }
 
     /// f(I), spikes per ms, under the steady current I, 1/ms.
+    ///
+    /// - `softness`: d, 1/ms, above 0.
     #[inline(always)]
     pub fn rate<X: Number>(&self, i: X, softness: f64) -> X {
         let (y, dy) = self.softened(i, softness);
@@ -134,7 +136,9 @@ impl RateCurve {
         }
     }
 
-    /// f′(I), the slope of [`rate`](Self::rate).
+    /// f′(I), the slope of [`rate`](Self::rate); it has no unit.
+    ///
+    /// - `softness`: d, 1/ms, above 0.
     #[inline(always)]
     pub fn slope<X: Number>(&self, i: X, softness: f64) -> X {
         let (y, dy) = self.softened(i, softness);

@@ -6,11 +6,13 @@
 //! the rate f(I) of a steady current instead of spikes ([`rate`](crate::neuron::rate)); a bar is a mean over a block's steps:
 //!
 //! ```text
-//! I_n     = x̄_n + Σ_k W_k sᵏ_{n−1}                  sᵏ_{−1} = sᵏ_0
+//! I_n     = x̄_n + Σ_k W_k sᵏ_{n−1}                  sᵏ_{−1}: the traces that the run starts from
 //! ΔQ_t    = dt f(I_n)                                in each of the block's steps
 //! sᵏ_n    = a_k sᵏ_{n−1} + b_k f(I_n)                a_k = α_k^M,  b_k = c_k dt (1 − α_k^M)/(1 − α_k)
-//! o_t     = O s_n        A = M Σ_n |s_n|²
+//! o_t     = O s_n        A = Σ_n (Σ_t m_t) |s_n|²
 //! ```
+//!
+//! In a shorter last block M is its own length.
 //!
 //! The forward run stays the spiking network's. The adjoint is that of this model *along the spiking network's trajectory*: wherever a
 //! derivative asks for a trace, it gets the spiking network's mean trace s̄ᵏ_n of the block, and so I_n too is that of the spiking network.
@@ -24,7 +26,7 @@
 //! ```text
 //! Dᵏ_n  = S′ᵏ_n + a_k Dᵏ_{n+1} + W_kᵀ q_{n+1}
 //! q_n   = f′(I_n) (κ_n + Σ_k b_k Dᵏ_n)              = ∂C/∂x̄_n, so ∂C/∂x_t = q_n/M
-//! ∂C/∂W_k += q_n ⊗ s̄ᵏ_{n−1}        ∂C/∂sᵏ_0 = a_k Dᵏ_0 + W_kᵀ q_0        ∂C/∂v_0 = 0
+//! ∂C/∂W_k += q_n ⊗ s̄ᵏ_{n−1}        ∂C/∂sᵏ_{−1} = a_k Dᵏ_0 + W_kᵀ q_0        ∂C/∂v_0 = 0
 //! ```
 //!
 //! **Derivation.** sᵏ_n enters the direct cost, sᵏ_{n+1} (a_k) and I_{n+1} (W_k): Dᵏ_n. I_n enters the block's charges and, by b_k, all
