@@ -29,13 +29,17 @@ pub struct FollowScore {
     pub batches: usize,
 }
 
+/// More than single precision rounds off a score.
+const ROUNDING: f64 = 1e-6;
+
 /// What of a schedule is saved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleState {
     /// The level.
     pub level: usize,
-    /// The scores since the last change, the last `batches` of them.
-    pub recent: Vec<f64>,
+    /// The scores since the last change, the last `batches` of them. In single precision every reader of JSON gives them back to the last
+    /// bit.
+    pub recent: Vec<f32>,
     /// Scores since the last level was reached.
     pub at_end: usize,
 }
@@ -106,17 +110,18 @@ impl ScoreSchedule {
         if state.level >= levels {
             state.at_end += 1;
         }
-        state.recent.push(score);
+        state.recent.push(score as f32);
         if state.recent.len() > batches {
             state.recent.remove(0);
         }
         if state.recent.len() < batches {
             return;
         }
-        let mean = state.recent.iter().sum::<f64>() / batches as f64;
-        if mean >= above && state.level < levels {
+        let mean = state.recent.iter().map(|&score| score as f64).sum::<f64>() / batches as f64;
+        // Rounding must not keep a score of exactly `above` from counting.
+        if mean >= above - ROUNDING && state.level < levels {
             *state = ScheduleState { level: state.level + 1, ..Default::default() };
-        } else if below.is_some_and(|below| mean < below) && state.level > 0 {
+        } else if below.is_some_and(|below| mean < below - ROUNDING) && state.level > 0 {
             *state = ScheduleState { level: state.level - 1, ..Default::default() };
         }
     }
