@@ -249,6 +249,24 @@ impl Learned {
         batches(&self.loader(2, trials, device)?)
     }
 
+    /// Trials of the run's task with gaps of 30 ms to another longest gap, drawn anew, in one batch.
+    ///
+    /// - `stream`: which of the trials that the run's seed fixes.
+    ///
+    /// # Errors
+    /// If the run is not one of delayed-xor, or the gap is too short.
+    pub fn fresh_batch(&self, stream: u64, trials: usize, max_gap: f64, device: &Device) -> Result<TrialBatch, String> {
+        let Task::Xor(options) = &self.task else {
+            return Err(
+                "the trials of autoencoder have no gaps; give the folder of a finished run of delayed-xor".into()
+            );
+        };
+        let task = options.task().with_max_gap(max_gap);
+        let data = task.dataset(seeded(self.seed, stream), trials).map_err(|error| error.to_string())?;
+        let mut found = batches(&EpochLoader::constant(data, TrialBatcher, trials, device))?;
+        found.pop().ok_or_else(|| "a batch needs at least 1 trial".into())
+    }
+
     /// The trials by which the run's best epoch was chosen.
     ///
     /// # Errors

@@ -57,6 +57,9 @@ pub struct Options {
     /// Longest gap between pulses, and between second pulse and go cue, ms; it grows from 30
     #[arg(long, default_value_t = 500.0)]
     pub max_gap: f64,
+    /// Longest gap of training trials, ms [default: 150 for several rounds by the exact gradient, --max-gap otherwise]
+    #[arg(long)]
+    pub train_gap: Option<f64>,
     /// Number of neurons
     #[arg(long, default_value_t = 80)]
     pub neurons: usize,
@@ -157,6 +160,8 @@ pub struct Recipe {
     pub rates: [f64; 4],
     /// Share of them.
     pub rate: f64,
+    /// Longest gap in training, if not that of the task.
+    pub train_gap: Option<f64>,
     /// Factor by which gaps grow, the accuracy from which on they do and below which they shrink, and the batches that it is a mean of.
     pub growth: (f64, f64, Option<f64>, usize),
     /// Decay of the running mean.
@@ -191,6 +196,7 @@ impl Recipe {
             // In the paper's units 0.003 times U 0.05, W 0.05, I_o 0.005, O 3.
             rates: [0.003 * 0.05 * TAU_V, 0.003 * 0.05 * TAU_V / TAU, 0.003 * 0.005 * TAU_V, 0.003 * 3.0 / TAU],
             rate: 1.0,
+            train_gap: None,
             // Tenfold in half of the training, whatever the score: gaps that follow the score grow faster, but not every seed keeps up.
             growth: (1.1220184543019633, 0.0, None, 50),
             average: 0.99,
@@ -227,15 +233,22 @@ impl Recipe {
         Self {
             gradient: GradientName::Exact,
             limit: Some(3.0),
-            rate: 0.4,
-            rest: 320.0 * LITTLE,
+            // The cost is steep along directions that many neurons share: larger steps overshoot.
+            rate: 0.1,
+            // At longer gaps the gradient is more noise than direction, and what was learned is lost again.
+            train_gap: Some(150.0),
             growth: (1.1, 0.95, Some(0.85), 16),
             average: 0.98,
-            epochs: 60,
-            falling: 0.9,
-            batch: 256,
+            epochs: 40,
+            falling: 0.7,
+            batch: 128,
             ..Self::by_rates()
         }
+    }
+
+    /// Round after round, from mean-field to exact gradients.
+    fn mixed() -> Self {
+        Self { gradient: GradientName::Mixed, train_gap: None, ..Self::exact() }
     }
 
     /// The recipe that options amount to.
@@ -244,7 +257,8 @@ impl Recipe {
         let gradient = options.gradient.unwrap_or(default);
         let usual = match (gradient, options.rounds) {
             (GradientName::Exact, 1) => Self::one_round(),
-            (GradientName::Exact | GradientName::Mixed, _) => Self::exact(),
+            (GradientName::Exact, _) => Self::exact(),
+            (GradientName::Mixed, _) => Self::mixed(),
             (GradientName::MeanField, _) => Self::by_rates(),
         };
         let not_zero = |given: Option<f64>, usual: Option<f64>| match given {
@@ -269,6 +283,7 @@ impl Recipe {
             },
             cut: usual.cut.filter(|_| options.scale.is_none()),
             rate: usual.rate * options.rate,
+            train_gap: options.train_gap.or(usual.train_gap),
             growth: (
                 options.grow.unwrap_or(grow),
                 options.grow_above.unwrap_or(above),
@@ -305,15 +320,21 @@ impl Recipe {
         (self.rest > 0.0).then_some(QuietRest { cost: RestCost { weight: self.rest }, grace: GRACE })
     }
 
-    /// The gaps that follow the score, up to `max_gap` ms; those of a network that goes on from another run are that long at once.
+    /// The longest gap of training trials, ms, where the task's is `max_gap`.
+    pub fn longest_gap(&self, max_gap: f64) -> f64 {
+        self.train_gap.map_or(max_gap, |longest| longest.min(max_gap))
+    }
+
+    /// The gaps that follow the score, up to the longest of training, at most the task's `max_gap` ms; those of a network that goes on from
+    /// another run are that long at once.
     ///
     /// # Errors
     /// If the numbers lead nowhere.
     pub fn gaps(&self, max_gap: f64, goes_on: bool) -> Result<ScoreSchedule, String> {
         let (factor, above, below, batches) = self.growth;
-        let start = if goes_on { max_gap } else { max_gap.min(30.0) };
-        ScoreSchedule::new(FollowScore { start, end: max_gap, factor, above, below, batches })
-            .map_err(|error| error.to_string())
+        let end = self.longest_gap(max_gap);
+        let start = if goes_on { end } else { end.min(30.0) };
+        ScoreSchedule::new(FollowScore { start, end, factor, above, below, batches }).map_err(|error| error.to_string())
     }
 }
 
@@ -360,6 +381,12 @@ impl Options {
             true => Ok(()),
             false => Err(format!("--{name} is {value}, but must be {limit}")),
         };
+        if let Some(gap) = self.train_gap.filter(|gap| !(30.0..=self.max_gap).contains(gap)) {
+            let limit = self.max_gap;
+            return Err(format!(
+                "--train-gap is {gap} ms, but must be in [30, {limit}], up to the longest gap of the task; see --max-gap"
+            ));
+        }
         share("fresh", recipe.fresh, (0.0..=1.0).contains(&recipe.fresh), "in [0, 1]; 1 is a fresh start each time")?;
         share("rest", recipe.rest, recipe.rest.is_finite() && recipe.rest >= 0.0, "at least 0; 0 is no cost")?;
         share("rate", self.rate, self.rate.is_finite() && self.rate > 0.0, "above 0; 1 is the usual rates")?;

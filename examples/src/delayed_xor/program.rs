@@ -148,9 +148,10 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The iteration in which the gaps first had their full length, if they ever had.
+/// The iteration in which the gaps of training first had their full length, if they ever had.
 fn full_gap_iteration(history: &History, options: &Options) -> Option<usize> {
-    let full = |epoch: &&Epoch| epoch.scheduled == Some(options.max_gap);
+    let longest = options.recipe().longest_gap(options.max_gap);
+    let full = |epoch: &&Epoch| epoch.scheduled == Some(longest);
     history.epochs().iter().find(full).map(|epoch| {
         let since = epoch.schedule.as_ref().map_or(0, |schedule| schedule.at_end);
         (epoch.epoch * options.sizes().chunks_per_epoch).saturating_sub(since)
