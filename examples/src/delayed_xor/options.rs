@@ -57,7 +57,7 @@ pub struct Options {
     /// Longest gap between pulses, and between second pulse and go cue, ms; it grows from 30
     #[arg(long, default_value_t = 500.0)]
     pub max_gap: f64,
-    /// Longest gap of training trials, ms [default: 150 for several rounds by the exact gradient, --max-gap otherwise]
+    /// Longest gap of training trials, ms [default: 110 for several rounds by the exact gradient, --max-gap otherwise]
     #[arg(long)]
     pub train_gap: Option<f64>,
     /// Number of neurons
@@ -236,7 +236,7 @@ impl Recipe {
             // The cost is steep along directions that many neurons share: larger steps overshoot.
             rate: 0.1,
             // At longer gaps the gradient is more noise than direction, and what was learned is lost again.
-            train_gap: Some(150.0),
+            train_gap: Some(110.0),
             growth: (1.1, 0.95, Some(0.85), 16),
             average: 0.98,
             epochs: 40,
