@@ -81,7 +81,7 @@ pub struct GrowingFloor {
 }
 
 impl ReadoutNetwork {
-    /// Writes the model to `model.bpk`, and its spiking layer with its constants to `network.bpk` and `network.json`.
+    /// Writes the model to `model.bpk`, and its spiking layer with its constants to `network.bpk`, beside it `network.bpk.json`.
     ///
     /// # Errors
     /// If a file cannot be written.

@@ -63,7 +63,7 @@ fn configurations() {
         base().init(&devices()[0]).unwrap().with_connections(k, all).unwrap_err().to_string()
     };
     let rates = |lower: f64, upper: f64, weight: f64| {
-        let bounds = RateBoundsConfig::new().with_lower_hz(lower).with_upper_hz(upper).with_weight(weight);
+        let bounds = RateBoundsConfig::new().with_lower_hz(lower).with_upper_hz(Some(upper)).with_weight(weight);
         bounds.init().unwrap_err().to_string()
     };
     hold(vec![
@@ -348,7 +348,7 @@ fn records() {
         ("another size", &["n_neurons 5", "n_neurons 6"], told(SpikingRnnConfig::new(2, 6))),
         (
             "no file",
-            &["none.json"],
+            &["none.bpk"],
             config.init(device).unwrap().load(folder.path().join("none.bpk")).unwrap_err().to_string(),
         ),
         (
@@ -363,5 +363,5 @@ fn records() {
     hold(vec![("half a file", &["layer.bpk"], told(config.clone()))]);
     // Another layer's parameters under this layer's constants.
     SpikingRnnConfig::new(2, 7).init(device).unwrap().into_record().save(&path).unwrap();
-    hold(vec![("foreign parameters", &["layer.bpk", "hape"], told(config))]);
+    hold(vec![("foreign parameters", &["layer.bpk", "n_neurons 7", "n_neurons 5"], told(config))]);
 }

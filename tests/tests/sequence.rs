@@ -1,6 +1,6 @@
 //! Sequences as users have them: of different lengths, time first, step by step, from a start that is learned, wired and stacked.
 
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use burn_spiking::{
     Gate, Learn, Learned, NetworkOutput, Neuron, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
@@ -447,4 +447,73 @@ fn delays_that_no_step_measures_are_refused() {
     assert!(message(Synapse::new(10.0).with_delay(f64::NAN), Scheme::Held).contains("delay is NaN ms"));
     assert!(message(Synapse::read_only(10.0).with_delay(1.0), Scheme::Held).contains("connects no neurons"));
     assert!(message(Synapse::new(10.0).with_delay(1.0), Scheme::Heun).contains("choose Scheme::Held"));
+}
+
+/// A layer whose synapses have delays.
+fn delayed() -> SpikingRnnConfig {
+    config().with_synapses(vec![Synapse::new(15.0).with_delay(3.0), Synapse::recurrent_only(4.0).with_delay(2.0)])
+}
+
+#[test]
+fn all_states_of_a_layer_have_one_shape_and_a_sample_that_starts_anew_is_a_fresh_one() {
+    let device = device();
+    for config in [config(), delayed(), delayed().with_learned_start(true)] {
+        let layer = config.init((&device, DType::F64)).unwrap();
+        let (_, last) = layer.forward(noise([3, 30, 2], &device), None);
+        let fresh = layer.resting_state(3);
+        let at = layer.state_at(Tensor::full([3, 7], 0.4, (&device, DType::F64)));
+        for state in [&fresh, &at, &layer.random_state(3, 0.0, 1.0, 1)] {
+            assert_eq!((state.v.dims(), state.s.dims()), (last.v.dims(), last.s.dims()));
+        }
+        let anew = Tensor::<1, Bool>::from_data(TensorData::from([false, true, false]), &device.clone().inner());
+        // Traces alone are a state, too: nothing is on its way.
+        let traces_alone = SpikingState { s: fresh.s.clone().narrow(1, 0, 2), ..fresh.clone() };
+        let input = noise([3, 20, 2], &device);
+        let run = |state: Option<SpikingState>| numbers(layer.forward(input.clone(), state).0.v.unwrap());
+        let (going_on, from_fresh) = (run(Some(last.clone())), run(None));
+        for to in [fresh, traces_alone] {
+            let mixed = run(Some(last.clone().reset(anew.clone(), to)));
+            let sample = |all: &[f64], b: usize| all[b * 140..(b + 1) * 140].to_vec();
+            assert_eq!(sample(&mixed, 0), sample(&going_on, 0));
+            assert_eq!(sample(&mixed, 1), sample(&from_fresh, 1));
+            assert_eq!(sample(&mixed, 2), sample(&going_on, 2));
+        }
+    }
+}
+
+#[test]
+fn constants_that_are_given_anew_keep_their_id_and_stay_frozen() {
+    let device = device();
+    let learned = Learned { tau_v: Learn::Each, width: Learn::Each, ..Learned::default() };
+    let layer = config().with_learned(learned).init((&device, DType::F64)).unwrap();
+    let of = |layer: &SpikingRnn| {
+        let constants = layer.constants.as_ref().unwrap();
+        let [tau_v, width] =
+            [&constants.log_tau_v, &constants.logit_width].map(|param| param.as_ref().unwrap().clone());
+        [(tau_v.id, tau_v.is_require_grad()), (width.id, width.is_require_grad())]
+    };
+    let given = |layer: SpikingRnn| {
+        let layer = layer.with_tau_v(&[5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0]).unwrap();
+        layer.with_widths(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]).unwrap()
+    };
+    assert_eq!(of(&given(layer.clone())), of(&layer));
+    assert!(of(&layer).iter().all(|(_, learns)| *learns));
+    let frozen = layer.no_grad();
+    assert_eq!(of(&given(frozen.clone())), of(&frozen));
+    assert!(of(&frozen).iter().all(|(_, learns)| !learns));
+    // What is given is what runs.
+    let [slow, fast] = [vec![200.0; 7], vec![5.0; 7]].map(|taus| {
+        let layer = frozen.clone().with_tau_v(&taus).unwrap();
+        numbers(layer.forward(noise([3, 30, 2], &device), None).0.v.unwrap())
+    });
+    assert_ne!(slow, fast);
+}
+
+#[test]
+#[should_panic(expected = "in steps of 0.5 ms needs")]
+fn a_state_of_another_step_is_refused_where_delays_are() {
+    let device = device();
+    let layer = delayed().init((&device, DType::F64)).unwrap();
+    let (_, last) = layer.forward(noise([3, 30, 2], &device), None);
+    layer.with_dt(0.5).unwrap().forward(noise([3, 30, 2], &device), Some(last));
 }

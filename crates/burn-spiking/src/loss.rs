@@ -195,9 +195,8 @@ pub struct RateBoundsConfig {
     /// Rate below which a neuron should not fall in the mean of a batch, Hz. Default: 0, no bound.
     #[config(default = 0.0)]
     pub lower_hz: f64,
-    /// Rate that a neuron should exceed in no sample, Hz. Default: infinite, no bound.
-    #[config(default = "f64::INFINITY")]
-    pub upper_hz: f64,
+    /// Rate that a neuron should exceed in no sample, Hz. Default: no bound.
+    pub upper_hz: Option<f64>,
     /// κ, the cost of 1 Hz². Default: 1e-4.
     #[config(default = 1e-4)]
     pub weight: f64,
@@ -207,7 +206,7 @@ impl RateBoundsConfig {
     /// Initialises the cost.
     ///
     /// # Errors
-    /// If a bound or the weight is negative or NaN, or the upper bound is not above the lower.
+    /// If a bound or the weight is negative, infinite or NaN, or the upper bound is not above the lower.
     pub fn init(&self) -> Result<RateBounds, ConfigError> {
         let &Self { lower_hz, upper_hz, weight } = self;
         let told = |name: &str, value: f64, limit: String, remedy: &str| {
@@ -216,13 +215,9 @@ impl RateBoundsConfig {
         if !(lower_hz.is_finite() && lower_hz >= 0.0) {
             return told("lower_hz", lower_hz, "at least 0 and finite".into(), "use 0 for no lower bound");
         }
-        if upper_hz.is_nan() || upper_hz <= lower_hz {
-            return told(
-                "upper_hz",
-                upper_hz,
-                format!("above lower_hz = {lower_hz}"),
-                "use infinity for no upper bound",
-            );
+        if let Some(upper) = upper_hz.filter(|upper| !(upper.is_finite() && *upper > lower_hz)) {
+            let limit = format!("above lower_hz = {lower_hz} and finite");
+            return told("upper_hz", upper, limit, "use None for no upper bound");
         }
         if !(weight.is_finite() && weight >= 0.0) {
             return told("weight", weight, "at least 0 and finite".into(), "use 0 for no cost");
@@ -244,8 +239,8 @@ impl RateBoundsConfig {
 pub struct RateBounds {
     /// Lower bound, Hz.
     pub lower_hz: f64,
-    /// Upper bound, Hz.
-    pub upper_hz: f64,
+    /// Upper bound, Hz; none if `None`.
+    pub upper_hz: Option<f64>,
     /// κ, 1/Hz².
     pub weight: f64,
 }
@@ -256,8 +251,8 @@ impl RateBounds {
         let rates = rates_hz(charge, dt);
         let [batch, neurons] = rates.dims();
         let mut cost = (-rates.clone().mean_dim(0) + self.lower_hz).clamp_min(0.0).square().sum();
-        if self.upper_hz.is_finite() {
-            cost = cost + (rates - self.upper_hz).clamp_min(0.0).square().sum() * (1.0 / batch as f64);
+        if let Some(upper_hz) = self.upper_hz {
+            cost = cost + (rates - upper_hz).clamp_min(0.0).square().sum() * (1.0 / batch as f64);
         }
         cost * (0.5 * self.weight / neurons as f64)
     }
@@ -305,7 +300,8 @@ mod tests {
             [[[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.5, 0.0], [0.5, 0.2], [0.0, 0.0]]],
             &Device::flex(),
         );
-        let bounds = RateBoundsConfig::new().with_lower_hz(15.0).with_upper_hz(80.0).with_weight(0.1).init().unwrap();
+        let bounds =
+            RateBoundsConfig::new().with_lower_hz(15.0).with_upper_hz(Some(80.0)).with_weight(0.1).init().unwrap();
         let cost = bounds.forward(charge.clone(), 5.0).into_scalar::<f64>();
         // Neuron 0 fires at 150 and 50 Hz, neuron 1 at 0 and 10.
         let wanted = 0.05 * ((150.0 - 80.0_f64).powi(2) / 2.0 + (15.0 - 5.0_f64).powi(2)) / 2.0;

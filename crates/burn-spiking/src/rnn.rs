@@ -10,9 +10,11 @@
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
 
 mod config;
+mod record;
 
 pub use config::{Initial, SpikingRnnConfig};
 
+use self::record::{Described, Difference};
 use crate::constants::{Constants, Learn, Learned, WIDEST};
 use crate::error::{ConfigError, RecordError, positive, positive_at_most};
 use crate::gate::Gate;
@@ -54,16 +56,13 @@ pub struct SpikingRnn {
     pub start_s: Option<Param<Tensor<2>>>,
     /// The constants that are learned, if any is.
     pub constants: Option<Constants>,
-    /// For each recurrent synapse type; `None` where all are connected.
-    missing: Vec<Option<Missing>>,
     /// Where the input does not reach, `[C, N]`.
     unreached: Option<Missing>,
     /// ±1 for each sending neuron, `[N, 1]`, under Dale's law.
     signs: Option<Tensor<2>>,
     #[module(skip)]
     plan: Arc<ScanPlan>,
-    #[module(skip)]
-    config: SpikingRnnConfig,
+    config: Described,
 }
 
 /// Pairs that are not connected.
@@ -142,9 +141,11 @@ fn set_each(
             values.len()
         )));
     }
-    let tensor = param.val();
+    // An optimizer knows the parameter by its id, and a frozen one stays frozen.
+    let (tensor, learns) = (param.val(), param.is_require_grad());
     let options = (&tensor.device(), tensor.dtype());
-    *param = Param::from_tensor(Tensor::from_data(TensorData::new(values, [neurons]), options));
+    let values = Tensor::from_data(TensorData::new(values, [neurons]), options).set_require_grad(learns);
+    *param = param.clone().map(|_| values);
     Ok(())
 }
 
@@ -275,10 +276,16 @@ impl SpikingRnn {
         let (n, synapses) = (self.config.n_neurons, self.config.synapses.len());
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
             let v = sigmoid(v.val()).unsqueeze::<2>().expand([batch, n]);
-            return SpikingState { v, s: s.val().unsqueeze::<3>().expand([batch, synapses, n]) };
+            let s = s.val().unsqueeze::<3>().expand([batch, synapses, n]);
+            return SpikingState { v, s }.with_rows(self.plan.state_rows());
         }
         let v = self.config.neuron.resting_potential();
-        SpikingState::at(Tensor::full([batch, n], v, self.options()), synapses)
+        self.state_at(Tensor::full([batch, n], v, self.options()))
+    }
+
+    /// The state of given membrane potentials, `[B, N]`, in which no synapse is active and nothing is on its way.
+    pub fn state_at(&self, v: Tensor<2>) -> SpikingState {
+        SpikingState::at(v, self.plan.state_rows())
     }
 
     /// W_k of the k-th recurrent synapse type as the neurons meet it, `[pre, post]`, with its signs and without what is not
@@ -289,17 +296,20 @@ impl SpikingRnn {
     pub fn weights(&self, k: usize) -> Tensor<2> {
         let weights = self.recurrent[k].val();
         let weights = match &self.signs {
-            Some(signs) => weights.abs() * signs.clone(),
+            Some(signs) => {
+                let signs = signs.clone().cast(weights.dtype());
+                weights.abs() * signs
+            }
             None => weights,
         };
-        match &self.missing[k] {
+        match self.config.missing(k) {
             Some(missing) => missing.erase(weights),
             None => weights,
         }
     }
 
-    /// The same layer with other connections for the k-th recurrent synapse type. They are not part of a record: give them again
-    /// after loading one.
+    /// The same layer with other connections for the k-th recurrent synapse type. They are part of the layer's record: a layer that loads it
+    /// has them.
     ///
     /// - `connected`: `[pre, post]`, true where neurons are connected, also on the diagonal.
     ///
@@ -317,7 +327,7 @@ impl SpikingRnn {
                 "connections are {dims:?}, but must be [{n}, {n}] for {n} neurons; give one for each pair [pre, post]"
             )));
         }
-        self.missing[k] = Some(Missing { there: connected.float().to_device(&self.device().inner()) });
+        self.config.connect(k, connected.float());
         Ok(self)
     }
 
@@ -334,7 +344,7 @@ impl SpikingRnn {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let v: Vec<f64> = (0..batch * n).map(|_| random.random_range(low..high)).collect();
         let v = Tensor::<2>::from_data(TensorData::new(v, [batch, n]), self.options());
-        SpikingState::at(v, self.config.synapses.len())
+        self.state_at(v)
     }
 
     fn options(&self) -> TensorCreationOptions {
@@ -470,13 +480,9 @@ impl SpikingRnn {
     /// The state to start from, at rest if `None`; with nothing on its way if it has the traces alone.
     pub(crate) fn whole_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
         let state = state.unwrap_or_else(|| self.resting_state(batch));
-        let [batch, rows, neurons] = state.s.dims();
-        let on_the_way = self.plan.state_rows() - self.plan.synapses.len();
-        if on_the_way == 0 || rows != self.plan.synapses.len() {
-            return state;
-        }
-        let nothing = Tensor::zeros([batch, on_the_way, neurons], (&state.s.device(), state.s.dtype()));
-        SpikingState { s: Tensor::cat(vec![state.s, nothing], 1), ..state }
+        let [_, rows, _] = state.s.dims();
+        // The traces alone say that nothing is on its way.
+        if rows == self.plan.synapses.len() { state.with_rows(self.plan.state_rows()) } else { state }
     }
 
     /// Refuses an input `[B, T, C]` or a state that does not fit the layer.
@@ -489,9 +495,17 @@ impl SpikingRnn {
             "the input has {batch} samples of {steps} time steps, but needs at least 1 of each"
         );
         self.check_kind(input, "input");
-        let rows = self.plan.state_rows();
-        assert_shape!(state.v, [batch, neurons]);
-        assert_shape!(state.s, [batch, rows, neurons]);
+        let (rows, found) = (self.plan.state_rows(), (state.v.dims(), state.s.dims()));
+        assert!(
+            found == ([batch, neurons], [batch, rows, neurons]),
+            "the state has v {:?} and s {:?}, but this layer in steps of {} ms needs v {:?} and s {:?} for {batch} samples; take it \
+             from a run of the same layer, its `resting_state` or `state_at`",
+            found.0,
+            found.1,
+            self.config.dt,
+            [batch, neurons],
+            [batch, rows, neurons]
+        );
         self.check_kind(&state.v, "state's v");
         self.check_kind(&state.s, "state's s");
     }
@@ -580,19 +594,20 @@ impl SpikingRnn {
         }
     }
 
-    /// Writes the parameters to `path` (burnpack) and the configuration, with every physical constant, to `path` with the
-    /// ending `json`.
+    /// Writes the parameters to `path` (burnpack), with every physical constant and connections given by hand, and the configuration to a file
+    /// beside it, whose name is that of `path` and `.json`.
     ///
     /// # Errors
     /// [`RecordError::File`] if a file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), RecordError> {
         let path = path.as_ref();
         let failed = |reason: String| RecordError::File { path: path.display().to_string(), reason };
-        self.config.save(path.with_extension("json")).map_err(|error| failed(error.to_string()))?;
+        self.config.save(SpikingRnnConfig::path_beside(path)).map_err(|error| failed(error.to_string()))?;
         self.clone().into_record().save(path).map_err(|error| failed(error.to_string()))
     }
 
-    /// Reads parameters that [`save`](Self::save) wrote.
+    /// Reads parameters that [`save`](Self::save) wrote, and connections given by hand. Older records have no constants; those
+    /// of the configuration beside it are checked instead.
     ///
     /// # Errors
     /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants, [`RecordError::File`] if a file
@@ -600,11 +615,18 @@ impl SpikingRnn {
     pub fn load(self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = path.as_ref();
         let failed = |reason: String| RecordError::File { path: path.display().to_string(), reason };
-        let saved = SpikingRnnConfig::beside(path)?;
-        if let Some((saved, own)) = saved.first_difference(&self.config) {
+        let record = ModuleRecord::load(path).map_err(|error| failed(error.to_string()))?;
+        let (found, record) = match self.config.differences_from(&record) {
+            Some(found) => (found.into_iter().next(), record),
+            None => {
+                let found = SpikingRnnConfig::beside(path)?.first_difference(&self.config);
+                let found = found.map(|(saved, own)| Difference { saved, own });
+                (found, record.allow_partial(true))
+            }
+        };
+        if let Some(Difference { saved, own }) = found {
             return Err(RecordError::OtherConstants { path: path.display().to_string(), saved, own });
         }
-        let record = ModuleRecord::load(path).map_err(|error| failed(error.to_string()))?;
         self.try_load_record(record).map_err(|error| failed(error.to_string()))
     }
 }

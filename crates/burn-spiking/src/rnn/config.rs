@@ -1,5 +1,6 @@
 //! The layer's configuration: what describes a network, and the parameters that it starts with.
 
+use super::record::Described;
 use super::{Missing, SpikingRnn};
 use crate::constants::{Constants, Learned};
 use crate::error::{ConfigError, RecordError, at_least_one, positive, share};
@@ -10,9 +11,9 @@ use crate::synapse::Synapse;
 use crate::wiring::{Wiring, signs};
 use burn::config::Config;
 use burn::module::Param;
-use burn::tensor::{Distribution, Tensor, TensorCreationOptions, TensorData};
+use burn::tensor::{DType, Distribution, Tensor, TensorCreationOptions, TensorData};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Sizes of the parameters that a layer starts with, in the layer's dimensionless units.
@@ -20,8 +21,9 @@ use std::sync::Arc;
 pub struct Initial {
     /// U ~ N(0, `input`/√C).
     pub input: f64,
-    /// W_k ~ N(0, `recurrent`/√(N p)), where p of all connections exist, less each neuron's mean incoming weight: where all fire
-    /// alike, they leave each other alone. Under Dale's law inhibition is scaled so that it cancels excitation in the mean instead.
+    /// W_k ~ N(0, `recurrent`/√(N p)), where p of all connections exist. Of neurons with three senders and more each incoming weight is less
+    /// their mean, and scaled to the same spread: where all fire alike, they leave each other alone. Under Dale's law inhibition is
+    /// scaled so that it cancels excitation in the mean instead.
     pub recurrent: f64,
     /// I_o, the same for every neuron.
     pub tonic: f64,
@@ -175,6 +177,11 @@ impl SpikingRnnConfig {
     pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingRnn, ConfigError> {
         self.check()?;
         let options = options.into();
+        if let Some(half) = options.dtype.filter(|dtype| !matches!(dtype, DType::F32 | DType::F64)) {
+            return Err(ConfigError::Mismatch(format!(
+                "a layer in {half:?} has too few digits for its potentials, and no kernel; initialise it in DType::F32 or DType::F64"
+            )));
+        }
         let n = self.n_neurons;
         let initial = self.initial.unwrap_or_else(|| Initial::of(&self.neuron, self.membrane_tau()));
         let normal = |shape: [usize; 2], gain: f64| {
@@ -183,8 +190,6 @@ impl SpikingRnnConfig {
         };
         let device = options.device.clone();
         let planes = self.synapses.iter().filter(|synapse| synapse.recurrent).count();
-        let missing = (0..planes).map(|k| Missing::of(&self.wiring.connected(n, k, self.autapses), [n, n], &device));
-        let missing: Vec<Option<Missing>> = missing.collect();
         let recurrent = (0..planes).map(|k| Param::from_tensor(self.initial_weights(k, initial.recurrent, &options)));
         let unreached = self.wiring.reached().and_then(|reached| {
             let reached = std::iter::repeat_n(reached, self.d_input).flatten().collect::<Vec<_>>();
@@ -205,13 +210,12 @@ impl SpikingRnnConfig {
             start_v,
             start_s,
             constants: (self.learned != Learned::default()).then(|| Constants::new(self, &options)),
-            missing,
             unreached,
             signs: self
                 .dale
                 .map(|excitatory| Tensor::from_data(TensorData::new(signs(n, excitatory), [n, 1]), options.clone())),
             plan: Arc::new(self.plan()),
-            config: self.clone(),
+            config: Described::new(self.clone(), &device),
         })
     }
 
@@ -234,11 +238,17 @@ impl SpikingRnnConfig {
             Some(missing) => missing.erase(weights),
             None => weights,
         };
-        let senders = |post: usize| (0..n).filter(|pre| connected[pre * n + post]).count().max(1) as f64;
-        let senders = TensorData::new((0..n).map(senders).collect::<Vec<_>>(), [1, n]);
+        let senders = |post: usize| (0..n).filter(|pre| connected[pre * n + post]).count();
+        let senders: Vec<usize> = (0..n).map(senders).collect();
+        // One or two senders have nothing to balance: their weights would be 0, or one the other's negative.
+        let where_balanced = |of: fn(f64) -> f64, elsewhere: f64| {
+            let value = |&senders: &usize| if senders < 3 { elsewhere } else { of(senders as f64) };
+            let values: Vec<f64> = senders.iter().map(value).collect();
+            Tensor::<2>::from_data(TensorData::new(values, [1, n]), options.clone())
+        };
         let weights = erase(weights);
-        let mean = weights.clone().sum_dim(0) / Tensor::from_data(senders, options.clone());
-        erase(weights - mean)
+        let mean = weights.clone().sum_dim(0) * where_balanced(|senders| 1.0 / senders, 0.0);
+        erase(weights - mean) * where_balanced(|senders| (senders / (senders - 1.0)).sqrt(), 1.0)
     }
 
     /// The plan of a configuration that was checked.
@@ -284,9 +294,19 @@ impl SpikingRnnConfig {
     /// # Errors
     /// [`RecordError::File`] if it cannot be read.
     pub fn beside(record: impl AsRef<Path>) -> Result<Self, RecordError> {
-        let path = record.as_ref().with_extension("json");
+        let path = Self::path_beside(record.as_ref());
+        // Older versions replaced the ending, so that `w-0.1` and `w-0.2` shared a file.
+        let former = record.as_ref().with_extension("json");
+        let path = if !path.exists() && former.exists() { former } else { path };
         Self::load(&path)
             .map_err(|error| RecordError::File { path: path.display().to_string(), reason: error.to_string() })
+    }
+
+    /// Where the configuration of a record is: the record's name and `.json`.
+    pub(super) fn path_beside(record: &Path) -> PathBuf {
+        let mut name = record.as_os_str().to_owned();
+        name.push(".json");
+        name.into()
     }
 
     /// The first constant in which two configurations differ, on both sides. What is recorded and how parameters start makes
