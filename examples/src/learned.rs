@@ -12,7 +12,7 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use burn_spiking::{Averaged, ConfigError, Gate, GradientScale, Scaling, SpikingNetwork, SpikingRnn, SpikingState};
+use burn_spiking::{Averaged, ConfigError, Gate, GradientScale, Scaling, SpikingNetwork, SpikingRnn};
 use burn_spiking_tasks::metric::{answer_accuracy, nmse};
 use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
 use serde::Deserialize;
@@ -320,7 +320,7 @@ impl Learned {
                 }
                 _ => batch.v0.clone(),
             };
-            let state = SpikingState::at(v0.cast(dtype), config.synapses.len());
+            let state = network.layer.state_at(v0.cast(dtype));
             let (run, _) = network.forward(input, Some(state));
             let [.., outputs] = run.output.dims();
             let output = run.output.reshape([trials, steps, parts, outputs]).narrow(2, parts - 1, 1);

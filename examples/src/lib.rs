@@ -1,5 +1,6 @@
 //! What the programs share: the models that they train, runs that can be stopped and resumed, progress, devices by name.
 
+pub mod angle;
 pub mod autoencoder;
 pub mod benchmark;
 pub mod checkpoint;

@@ -9,7 +9,8 @@ use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use burn_spiking::stream::{ChunkOutput, StreamStep};
 use burn_spiking::{
-    Adjoint, Firing, NetworkOutput, PotentialFloor, RestCost, SpikingNetwork, SpikingState, TrackingLoss, Trajectory,
+    Adjoint, ConfigError, Firing, NetworkOutput, PotentialFloor, RestCost, SpikingNetwork, SpikingState, TrackingLoss,
+    Trajectory,
 };
 use burn_spiking_tasks::{Answers, Round, Tracking, TrialBatch};
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl ReadoutNetwork {
     }
 
     fn start(&self, batch: &TrialBatch) -> Option<SpikingState> {
-        Some(SpikingState::at(batch.v0.clone(), self.network.layer.config().synapses.len()))
+        Some(self.fresh_state(batch))
     }
 
     /// A run of a batch, judged.
@@ -128,8 +129,17 @@ impl ReadoutNetwork {
         (run, trajectory)
     }
 
-    /// Runs a batch to learn from, from a state.
-    fn forward_learning(&self, batch: TrialBatch, state: SpikingState) -> (Outcome, SpikingState) {
+    /// The same network with another way back.
+    ///
+    /// # Errors
+    /// If its layer cannot have that one.
+    pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
+        self.network.layer = self.network.layer.with_adjoint(adjoint)?;
+        Ok(self)
+    }
+
+    /// Runs a batch to learn from, from a state: all that training asks for is in its cost.
+    pub fn forward_learning(&self, batch: TrialBatch, state: SpikingState) -> (Outcome, SpikingState) {
         let [_, steps, _] = batch.input.dims();
         let (input, state) = (batch.input.clone(), Some(state));
         let (run, more, state) = match (self.floor.filter(|floor| steps < floor.steps_below), self.rest) {
@@ -156,9 +166,8 @@ impl ReadoutNetwork {
 
     /// The gradients of a mixture's part that is not exact, from the same state.
     fn gradients_by_rates(&self, mixture: &Mixture, batch: TrialBatch, state: SpikingState) -> GradientsParams {
-        let layer = self.network.layer.clone().with_adjoint(mixture.rates).expect("the mixture was checked");
-        let network = SpikingNetwork { layer, readout: self.network.readout.clone() };
-        let (outcome, _) = Self { network, ..self.clone() }.forward_learning(batch, state);
+        let by_rates = self.clone().with_adjoint(mixture.rates).expect("the mixture was checked");
+        let (outcome, _) = by_rates.forward_learning(batch, state);
         GradientsParams::from_grads(outcome.cost.backward(), self)
     }
 
@@ -255,7 +264,7 @@ impl StreamStep for ReadoutNetwork {
     type Output = Outcome;
 
     fn fresh_state(&self, batch: &TrialBatch) -> SpikingState {
-        SpikingState::at(batch.v0.clone(), self.network.layer.config().synapses.len())
+        self.network.layer.state_at(batch.v0.clone())
     }
 
     fn stream_step(&self, batch: TrialBatch, state: SpikingState) -> ChunkOutput<Outcome> {

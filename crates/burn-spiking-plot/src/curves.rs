@@ -113,13 +113,13 @@ impl Drawing for Panels<'_> {
     where
         DB::ErrorType: 'static,
     {
+        // Room for the legend, which grows with its entries.
+        let entries = self.0.iter().map(|panel| panel.lines.len()).max().unwrap_or(0);
+        let above = 0.5_f64.max(0.15 * entries as f64 + 0.05);
         for (panel, area) in self.0.iter().zip(area.split_evenly((self.rows(), self.columns()))) {
             let alike = self.0.iter().filter(|other| (&other.y, other.y_scale) == (&panel.y, panel.y_scale));
             let points = alike.flat_map(|panel| &panel.lines).flat_map(|line| &line.points);
-            // Room for the legend, which grows with its entries.
-            let entries = self.0.iter().map(|panel| panel.lines.len()).max().unwrap_or(0);
-            let ys =
-                range(panel.y_scale, points.map(|point| point.1), [0.05, 0.5_f64.max(0.15 * entries as f64 + 0.05)]);
+            let ys = range(panel.y_scale, points.map(|point| point.1), [0.05, above]);
             let xs = panel.lines.iter().flat_map(|line| &line.points).map(|point| point.0);
             let xs = range(panel.x_scale, xs, [0.02, 0.04]);
             match (panel.x_scale, panel.y_scale) {

@@ -4,6 +4,7 @@ use burn::tensor::{Distribution, Tensor, TensorData};
 use burn_spiking::{
     Adjoint, Gate, Initial, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig, Synapse, TrackingLossConfig,
 };
+use burn_spiking_examples::angle;
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_plot::{Curve, Curves, Scale, curves};
@@ -168,8 +169,7 @@ fn cosines(args: &Args, kind: Kind, seed: u64) -> Result<[f64; 3], String> {
     let by_rates = gradients(Adjoint::MeanField { step_ms: 5.0, softness: 0.005 })?;
     let mut cosines = [0.0; 3];
     for (cosine, (a, b)) in cosines.iter_mut().zip(exact.iter().zip(&by_rates)) {
-        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        *cosine = product(a, b) / (product(a, a) * product(b, b)).sqrt();
+        *cosine = angle::cosine(a, b);
     }
     Ok(cosines)
 }

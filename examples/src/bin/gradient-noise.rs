@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use burn::train::TrainOutput;
 use burn_spiking::Adjoint;
 use burn_spiking::stream::StreamStep;
+use burn_spiking_examples::angle::{cosine, product};
 use burn_spiking_examples::delayed_xor::BY_RATES;
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::learned::Learned;
@@ -78,14 +79,12 @@ fn run(args: &Args) -> Result<(), Stop> {
         let batch = |stream: u64| learned.fresh_batch(stream, args.batch as usize, gap_ms, &device);
         let (one, other) = (batch(3000)?, batch(3001)?);
         for (adjoint, how) in adjoints {
-            let model = with_adjoint(&learned.model, how)?;
+            let model = learned.model.clone().with_adjoint(how).map_err(|error| error.to_string())?;
             let (_, a) = cost_and_gradient(&model, &one);
             let (before, b) = cost_and_gradient(&model, &other);
-            let (after, _) = cost_and_gradient(&stepped(&model, &a, args.step), &other);
+            let after = cost(&stepped(&model, &a, args.step), &other);
             let (a, b): (Vec<f64>, Vec<f64>) = (a.into_data().iter().collect(), b.into_data().iter().collect());
-            let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-            let norm = product(&a, &a).sqrt();
-            let cosine = product(&a, &b) / (norm * product(&b, &b).sqrt());
+            let (norm, cosine) = (product(&a, &a).sqrt(), cosine(&a, &b));
             points.push(Point { adjoint, gap_ms, norm, cosine, after_step: after / before });
             bar.inc(1);
         }
@@ -126,19 +125,18 @@ fn run(args: &Args) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The same network with another way back.
-fn with_adjoint(model: &ReadoutNetwork, adjoint: Adjoint) -> Result<ReadoutNetwork, String> {
-    let mut model = model.clone();
-    model.network.layer = model.network.layer.with_adjoint(adjoint).map_err(|error| error.to_string())?;
-    Ok(model)
-}
-
 /// The cost of a batch that starts anew, with all costs of the run's recipe, and its gradient by W.
 fn cost_and_gradient(model: &ReadoutNetwork, batch: &TrialBatch) -> (f64, Tensor<2>) {
     let state = model.fresh_state(batch);
     let TrainOutput { grads, item } = model.stream_step(batch.clone(), state).train;
     let of_w = grads.get(model.network.layer.recurrent[0].id).expect("a network with memory has recurrent weights");
     (item.cost.into_scalar(), of_w)
+}
+
+/// The same cost alone.
+fn cost(model: &ReadoutNetwork, batch: &TrialBatch) -> f64 {
+    let (outcome, _) = model.forward_learning(batch.clone(), model.fresh_state(batch));
+    outcome.cost.into_scalar()
 }
 
 /// The network after a step of a given norm down a gradient by W.

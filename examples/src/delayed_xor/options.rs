@@ -377,16 +377,16 @@ impl Options {
                     .into(),
             );
         }
-        let share = |name: &str, value: f64, holds: bool, limit: &str| match holds {
-            true => Ok(()),
-            false => Err(format!("--{name} is {value}, but must be {limit}")),
-        };
         if let Some(gap) = self.train_gap.filter(|gap| !(30.0..=self.max_gap).contains(gap)) {
             let limit = self.max_gap;
             return Err(format!(
                 "--train-gap is {gap} ms, but must be in [30, {limit}], up to the longest gap of the task; see --max-gap"
             ));
         }
+        let share = |name: &str, value: f64, holds: bool, limit: &str| match holds {
+            true => Ok(()),
+            false => Err(format!("--{name} is {value}, but must be {limit}")),
+        };
         share("fresh", recipe.fresh, (0.0..=1.0).contains(&recipe.fresh), "in [0, 1]; 1 is a fresh start each time")?;
         share("rest", recipe.rest, recipe.rest.is_finite() && recipe.rest >= 0.0, "at least 0; 0 is no cost")?;
         share("rate", self.rate, self.rate.is_finite() && self.rate > 0.0, "above 0; 1 is the usual rates")?;
