@@ -17,8 +17,8 @@ use burn::nn::LinearConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use burn_spiking::{
-    ConfigError, Firing, Gate, Initial, Neuron, PotentialFloor, SpikingNetwork, SpikingRnnConfig, Synapse,
-    TrackingLossConfig,
+    ConfigError, Firing, Gate, Initial, Neuron, NonFiniteGradient, PotentialFloor, SpikingNetwork, SpikingRnnConfig,
+    Synapse, TrackingLossConfig,
 };
 use burn_spiking_tasks::score::correlation;
 use burn_spiking_tasks::{Coding, Tracking, TrialBatch};
@@ -137,6 +137,7 @@ pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Re
         .with_synapses(vec![readout_synapse, Synapse::recurrent_only(TAU_FAST)])
         .with_dt(task.dt)
         .with_tonic(false)
+        .with_non_finite_gradient(NonFiniteGradient::Nan)
         .with_initial(Some(Initial { input: (channels as f64).sqrt(), recurrent: 0.0, tonic: 0.0 }))
         .init(device)?;
     let directions = of_one_length(layer.input.val()) * (channels as f64).sqrt();

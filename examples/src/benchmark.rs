@@ -274,7 +274,7 @@ impl Problem {
     pub fn firing(&self) -> Firing {
         let layer = &self.network.layer;
         let (trajectory, _) = layer.forward_recording(self.input.clone(), Some(self.start.clone()));
-        Firing::of(trajectory.charge.expect("a recording has the charge"), layer.config().dt)
+        Firing::of(&trajectory)
     }
 
     /// Times and memory of one way.

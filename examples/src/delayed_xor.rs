@@ -25,7 +25,8 @@ use burn::nn::LinearConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_spiking::{
-    Adjoint, ConfigError, Gate, Initial, Neuron, SpikingNetwork, SpikingRnnConfig, Synapse, TrackingLossConfig,
+    Adjoint, ConfigError, Gate, Initial, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig, Synapse,
+    TrackingLossConfig,
 };
 use burn_spiking_tasks::DelayedXor;
 use burn_spiking_tasks::delayed_xor::CHANNELS;
@@ -94,6 +95,7 @@ pub fn layer(task: &DelayedXor, recipe: &Recipe) -> SpikingRnnConfig {
         .with_dt(task.dt)
         .with_autapses(true)
         .with_adjoint(recipe.adjoint())
+        .with_non_finite_gradient(NonFiniteGradient::Nan)
         .with_initial(Some(Initial {
             input: start.input * (CHANNELS as f64).sqrt(),
             recurrent: 0.0,

@@ -2,8 +2,6 @@
 
 use crate::history::{Epoch, History};
 use crate::network::{ReadoutNetwork, floats};
-use burn::tensor::Tensor;
-use burn_spiking::spikes;
 use burn_spiking_plot::{Curve, Curves, Raster, Scale, curves, raster};
 use burn_spiking_tasks::TrialBatch;
 use std::collections::BTreeMap;
@@ -71,14 +69,14 @@ pub fn learning(path: &Path, title: &str, runs: &[(u64, History)], score: (&str,
 pub struct Inside {
     /// N.
     pub neurons: usize,
-    /// v_0, `[N]`.
-    pub v0: Vec<f32>,
     /// i, `[T, C]`.
     pub input: Vec<f32>,
     /// v, `[T, N]`.
     pub v: Vec<f32>,
     /// ΔQ, `[T, N]`.
     pub charge: Vec<f32>,
+    /// (step, neuron) of each spike.
+    pub spikes: Vec<(usize, usize)>,
     /// o, `[T, O]`.
     pub output: Vec<f32>,
 }
@@ -88,13 +86,12 @@ impl Inside {
     pub fn of(model: &ReadoutNetwork, batch: &TrialBatch, trial: usize) -> Self {
         let batch = batch.trial(trial);
         let (run, trajectory) = model.recorded(&batch);
-        let row = |tensor: Option<Tensor<3>>| floats(tensor.expect("a recording has potentials and charges"));
         Self {
             neurons: model.network.layer.config().n_neurons,
-            v0: floats(batch.v0.clone()),
             input: floats(batch.input.clone()),
-            v: row(trajectory.v),
-            charge: row(trajectory.charge),
+            spikes: trajectory.spikes(0),
+            charge: floats(trajectory.charge.expect("a recording has the charges")),
+            v: floats(trajectory.v.expect("a recording has the potentials")),
             output: floats(run.output),
         }
     }
@@ -123,7 +120,7 @@ impl Inside {
             dt: config.dt,
             steps,
             neurons: self.neurons,
-            spikes: &spikes(&config.gate, &self.v0, &self.v, &self.charge),
+            spikes: &self.spikes,
             input: &input,
             output: &output,
         };

@@ -12,7 +12,8 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use burn_spiking::{Averaged, ConfigError, Gate, GradientScale, Scaling, SpikingNetwork, SpikingRnn};
+use burn_spiking::metric::BadGradients;
+use burn_spiking::{Averaged, ConfigError, Gate, GradientScale, Scaling, Skipping, SpikingNetwork, SpikingRnn};
 use burn_spiking_tasks::metric::{answer_accuracy, nmse};
 use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};
 use serde::Deserialize;
@@ -326,8 +327,9 @@ impl Learned {
             let output = run.output.reshape([trials, steps, parts, outputs]).narrow(2, parts - 1, 1);
             let output = output.squeeze_dim::<3>(2).cast(DType::F32);
             let cost = Tensor::zeros([1], &device);
+            let (target, rounds) = (batch.target.clone(), batch.rounds.clone());
             let outcome =
-                Outcome { cost, output, target: batch.target.clone(), rounds: batch.rounds.clone(), firing: None };
+                Outcome { cost, output, target, rounds, firing: None, bad_gradients: BadGradients::default() };
             let found = match self.task {
                 Task::Xor(_) => Score::Answers(outcome.answers()),
                 Task::Coding(_) => Score::Tracking(outcome.tracking()),
@@ -386,6 +388,7 @@ impl Learned {
             plain: true,
             model: Averaged::new(model, 0.98)
                 .and_then(|model| Scaling::new(model, scale))
+                .map(Skipping::new)
                 .map_err(|e| e.to_string())?,
             optimizer,
             rates,

@@ -7,6 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use burn_spiking::metric::BadGradients;
 use burn_spiking::stream::{ChunkOutput, StreamStep};
 use burn_spiking::{
     Adjoint, ConfigError, Firing, NetworkOutput, PotentialFloor, RestCost, SpikingNetwork, SpikingState, TrackingLoss,
@@ -114,7 +115,14 @@ impl ReadoutNetwork {
     ) -> Outcome {
         let output = run.output.clone();
         let cost = loss.forward_network(run, batch.target.clone(), Some(batch.weight));
-        Outcome { cost, output, target: batch.target, rounds: batch.rounds, firing }
+        Outcome {
+            cost,
+            output,
+            target: batch.target,
+            rounds: batch.rounds,
+            firing,
+            bad_gradients: BadGradients::default(),
+        }
     }
 
     /// Runs a batch and judges it.
@@ -145,8 +153,7 @@ impl ReadoutNetwork {
         let (run, more, state) = match (self.floor.filter(|floor| steps < floor.steps_below), self.rest) {
             (Some(floor), _) => {
                 let (run, trajectory, state) = self.network.forward_recording(input, state);
-                let v = trajectory.v.expect("a recording has the potentials");
-                (run, Some(floor.cost.forward(v)), state)
+                (run, Some(floor.cost.forward(&trajectory)), state)
             }
             (None, Some(rest)) => {
                 let weight = rest.cost.activity_weight(batch.rest(rest.grace), self.loss.lambda);
@@ -174,8 +181,7 @@ impl ReadoutNetwork {
     /// The same with the network's firing.
     pub fn forward_recording(&self, batch: TrialBatch) -> Outcome {
         let (run, trajectory) = self.recorded(&batch);
-        let charge = trajectory.charge.expect("a recording has the charge");
-        self.outcome(batch, run, Some(Firing::of(charge, self.network.layer.config().dt)))
+        self.outcome(batch, run, Some(Firing::of(&trajectory)))
     }
 }
 
@@ -192,6 +198,8 @@ pub struct Outcome {
     pub rounds: Vec<Vec<Round>>,
     /// How the neurons fired, if recorded.
     pub firing: Option<Firing>,
+    /// Whether its gradient was infinite or NaN, if it was learned from.
+    pub bad_gradients: BadGradients,
 }
 
 /// A tensor's numbers in order.
@@ -249,6 +257,12 @@ impl Adaptor<Firing> for Outcome {
     }
 }
 
+impl Adaptor<BadGradients> for Outcome {
+    fn adapt(&self) -> BadGradients {
+        self.bad_gradients.clone()
+    }
+}
+
 impl TrainStep for ReadoutNetwork {
     type Input = TrialBatch;
     type Output = Outcome;
@@ -278,7 +292,12 @@ impl StreamStep for ReadoutNetwork {
             self.visit(&mut mix);
             grads = mix.exact;
         }
-        let item = Outcome { cost: outcome.cost.detach(), output: outcome.output.detach(), ..outcome };
+        let item = Outcome {
+            cost: outcome.cost.detach(),
+            output: outcome.output.detach(),
+            bad_gradients: BadGradients::of(self, &grads),
+            ..outcome
+        };
         let score = item.rounds.iter().any(|rounds| !rounds.is_empty()).then(|| item.answers().accuracy());
         ChunkOutput { train: TrainOutput { grads, item }, state, score }
     }

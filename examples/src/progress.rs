@@ -2,10 +2,11 @@
 
 use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
-use burn::train::metric::{MetricDefinition, MetricId, NumericEntry, format_float};
+use burn::train::metric::{MetricDefinition, MetricId, NumericEntry};
 use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
+use burn_spiking::metric::shown;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ impl EpochLines {
         let mut before = "";
         for ((split, name), value) in std::mem::take(&mut self.values) {
             let heading = if split == before { String::new() } else { format!("  {split}") };
-            line += &format!("{heading} {} {}", name.to_lowercase(), format_float(value, 4));
+            line += &format!("{heading} {} {}", name.to_lowercase(), shown(value, 4));
             before = split;
         }
         line + &format!("  {} spent, {} left", clock(spent), clock(left))

@@ -15,8 +15,8 @@ use burn::optim::ModuleOptimizer;
 use burn::train::metric::{Adaptor, LossMetric, Metric, Numeric};
 use burn::train::renderer::default_renderer;
 use burn::train::{InferenceStep, Interrupter, Learner, SupervisedTraining, TrainStep};
-use burn_spiking::metric::{active_share, firing_rate, silent_share};
-use burn_spiking::{Averaged, Scaling, ScoreSchedule, Streamed};
+use burn_spiking::metric::{active_share, bad_gradients, firing_rate, silent_share};
+use burn_spiking::{Averaged, Scaling, ScoreSchedule, Skipping, Streamed};
 use burn_spiking_tasks::TrialBatch;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -44,6 +44,12 @@ impl Learns for Averaged<ReadoutNetwork> {
 }
 
 impl<M: Module + Learns> Learns for Scaling<M> {
+    fn learned(self) -> ReadoutNetwork {
+        self.model.learned()
+    }
+}
+
+impl<M: Module + Learns> Learns for Skipping<M> {
     fn learned(self) -> ReadoutNetwork {
         self.model.learned()
     }
@@ -113,7 +119,8 @@ where
 {
     /// Trains to the last epoch and gives the model of the best epoch.
     ///
-    /// Beside the score, cost, firing rate, silent and active share are recorded, the last three on validation data alone.
+    /// Beside the score and the cost, batches that were skipped are recorded on training data, firing rate, silent and active share on
+    /// validation data.
     ///
     /// # Errors
     /// If it was stopped, which is no failure but has no model to give; if a checkpoint cannot be used; if a file cannot be
@@ -151,7 +158,10 @@ where
                 run: run.to_path_buf(),
                 history: history.clone(),
                 judge: judge.clone(),
-                metrics: [names(&["Loss", &score_name]), names(&["Loss", &score_name, "Rate", "Silent", "Active"])],
+                metrics: [
+                    names(&["Loss", &score_name, "Skipped"]),
+                    names(&["Loss", &score_name, "Rate", "Silent", "Active"]),
+                ],
                 schedule: self.schedule.clone(),
                 interrupter: interrupter.clone(),
             };
@@ -159,6 +169,7 @@ where
             let training = (self.training)(from.unwrap_or(0) + 1);
             let mut learning = SupervisedTraining::new(run, training, self.validation)
                 .metrics((LossMetric::new(), score))
+                .metric_train_numeric(bad_gradients())
                 .metric_valid_numeric(firing_rate())
                 .metric_valid_numeric(silent_share())
                 .metric_valid_numeric(active_share())

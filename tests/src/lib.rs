@@ -271,6 +271,7 @@ fn draws_of(
                     record_v,
                     record_charge,
                     check_finite: false,
+                    non_finite_gradient: Default::default(),
                     checkpoint,
                     adjoint: Adjoint::Exact,
                     rates: None,
@@ -398,7 +399,8 @@ fn narrowed(drive: Drive, first: usize, steps: usize) -> Drive {
     }
 }
 
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+/// A tensor's numbers, in order.
+pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 

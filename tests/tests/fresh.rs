@@ -2,13 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 use burn_spiking::{Initial, SpikingRnnConfig, Synapse, Wiring};
-use burn_spiking_tests::devices;
+use burn_spiking_tests::{devices, numbers};
 
 const GAIN: f64 = 0.4;
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
-}
 
 /// Mean and root of the mean square of the weights of connections that exist, over so many fresh layers, and each neuron's incoming ones.
 fn weights(config: &SpikingRnnConfig, layers: usize, device: &Device) -> Vec<Vec<f64>> {

@@ -7,13 +7,9 @@ use burn_spiking::{
     Adjoint, Body, Checkpoint, Gate, Neuron, RecordError, RestCost, Scheme, SpikingNetwork, SpikingNetworkConfig,
     SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
 };
-use burn_spiking_tests::{OwnQif, devices, normal, relative_distance};
+use burn_spiking_tests::{OwnQif, devices, normal, numbers, relative_distance};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
-}
 
 /// Fixed numbers of about unit variance.
 fn noise<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
@@ -285,6 +281,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         record_v: false,
         record_charge: false,
         check_finite: false,
+        non_finite_gradient: Default::default(),
         readout: None,
         checkpoint,
         adjoint: Adjoint::Exact,
@@ -575,8 +572,8 @@ fn a_cost_of_rest_needs_no_trajectory() {
     let input = noise([3, 70, 2], &device, DType::F64);
     let rest = Tensor::<2>::random([3, 70], Distribution::Bernoulli(0.4), options);
     let cost = RestCost { weight: 0.3 };
-    let (_, trace, state) = network.forward_with_trace(input.clone(), None);
-    let by_trace = cost.forward(trace, rest.clone());
+    let (_, trajectory, state) = network.forward_with_trace(input.clone(), None);
+    let by_trace = cost.forward(&trajectory, rest.clone());
     let (run, other_state) = network.forward_weighted(input, None, cost.activity_weight(rest, 0.0));
     let by_activity = run.activity.sum() * (0.5 / 210.0);
     assert_eq!(state.s.into_data(), other_state.s.into_data());

@@ -8,7 +8,7 @@ use burn_spiking::{
     Gate, Learned, Neuron, RecordError, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig,
     SpikingStack, SpikingStackConfig, Synapse, Wiring,
 };
-use burn_spiking_tests::devices;
+use burn_spiking_tests::{devices, numbers};
 use std::path::Path;
 
 /// A user's model: a layer two modules deep.
@@ -57,11 +57,7 @@ fn stack(config: SpikingRnnConfig) -> SpikingStack {
     SpikingStackConfig::new(vec![SpikingRnnConfig::new(3, 2), config]).init(&device()).unwrap()
 }
 
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
-}
-
-fn run(layer: &SpikingRnn) -> Vec<f32> {
+fn run(layer: &SpikingRnn) -> Vec<f64> {
     let input = Tensor::<3>::full([3, 40, 2], 0.7, &layer.device());
     numbers(layer.forward(input, None).0.trace())
 }
@@ -229,7 +225,7 @@ fn a_layer_stays_itself_when_it_is_cast_moved_or_forked() {
     let wide = layer.clone().map(&mut Cast(DType::F64));
     let input = Tensor::<3>::full([3, 40, 2], 0.7, (&device, DType::F64));
     let trace = numbers(wide.forward(input, None).0.trace());
-    let distance = trace.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let distance = trace.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(distance < 1e-4, "{distance}");
     assert_eq!(run(&layer.clone().to_device(&device)), wanted);
     assert_eq!(run(&layer.clone().fork(&device)), wanted);

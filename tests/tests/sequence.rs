@@ -6,11 +6,7 @@ use burn_spiking::{
     Gate, Learn, Learned, NetworkOutput, Neuron, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
     SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring, step_mask,
 };
-use burn_spiking_tests::{devices, relative_distance};
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
-}
+use burn_spiking_tests::{devices, numbers, relative_distance};
 
 /// Fixed numbers of about unit variance.
 fn noise<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {

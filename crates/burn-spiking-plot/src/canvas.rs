@@ -20,7 +20,7 @@ pub(crate) trait Drawing {
 }
 
 /// Height of the title.
-const TITLE_HEIGHT: u32 = 60;
+const TITLE_HEIGHT: u32 = 70;
 
 /// Draws a figure with its title: to an SVG file if the path ends in `.svg`, else to a PNG file.
 pub(crate) fn write(path: &Path, title: &str, drawing: &impl Drawing) -> Result<(), PlotError> {
@@ -39,7 +39,9 @@ where
     DB::ErrorType: 'static,
 {
     root.fill(&WHITE)?;
-    drawing.draw(&root.titled(title, (FONT, TITLE).into_font().color(&INK))?)?;
+    // Plotters puts a title at the very edge.
+    let below_edge = root.margin(10, 0, 0, 0);
+    drawing.draw(&below_edge.titled(title, (FONT, TITLE).into_font().color(&INK))?)?;
     root.present()?;
     Ok(())
 }

@@ -34,7 +34,7 @@ pub fn raster(path: impl AsRef<Path>, figure: &Raster<'_>) -> Result<(), PlotErr
     write(path.as_ref(), figure.title, figure)
 }
 
-const STRIP: u32 = 130;
+const STRIP: u32 = 142;
 
 impl Raster<'_> {
     fn height_of_spikes(&self) -> u32 {
@@ -74,7 +74,7 @@ impl Drawing for Raster<'_> {
                 continue;
             }
             let largest = lines.iter().flat_map(|line| line.iter()).fold(1e-6_f32, |most, x| most.max(x.abs())) as f64;
-            let mut chart = builder(area, 8).build_cartesian_2d(0.0..end, -1.1 * largest..1.1 * largest)?;
+            let mut chart = builder(area, 20).build_cartesian_2d(0.0..end, -1.1 * largest..1.1 * largest)?;
             axes(&mut chart, ("", label), (&|_| String::new(), &plain))?;
             for (values, colour) in lines.iter().zip(colours.into_iter().cycle()) {
                 let points = values.iter().enumerate().map(|(t, &x)| ((t + 1) as f64 * self.dt, x as f64));

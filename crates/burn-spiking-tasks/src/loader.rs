@@ -22,7 +22,7 @@ pub struct EpochLoader<I, O> {
     device: Device,
     /// Which items of an epoch; all if `None`.
     part: Option<Range<usize>>,
-    next_epoch: Arc<AtomicUsize>,
+    next_epoch: AtomicUsize,
 }
 
 impl<I: Send + Sync + Clone + 'static, O: Send + 'static> EpochLoader<I, O> {
@@ -43,7 +43,7 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> EpochLoader<I, O> {
             batch_size,
             device: device.clone(),
             part: None,
-            next_epoch: Arc::new(AtomicUsize::new(1)),
+            next_epoch: AtomicUsize::new(1),
         }
     }
 
@@ -59,15 +59,22 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> EpochLoader<I, O> {
     }
 
     /// The epoch that the next iteration gives.
+    ///
+    /// # Panics
+    /// If it is 0: epochs count from 1.
     pub fn start_at(self, epoch: usize) -> Self {
+        assert!(epoch > 0, "epochs count from 1, but epoch 0 was asked for");
         self.next_epoch.store(epoch, Ordering::SeqCst);
         self
     }
 
+    /// The items of a data set that this loader gives: what there is of its part.
     fn range(&self, data: &dyn Dataset<I>) -> Range<usize> {
-        self.part.clone().unwrap_or(0..data.len())
+        let Range { start, end } = self.part.clone().unwrap_or(0..data.len());
+        start.min(data.len())..end.min(data.len())
     }
 
+    /// Loaders of one epoch's data are iterated over side by side, so each counts its own epochs.
     fn with(&self, device: Device, part: Option<Range<usize>>) -> Arc<Self> {
         Arc::new(Self {
             data: self.data.clone(),
@@ -75,7 +82,7 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> EpochLoader<I, O> {
             batch_size: self.batch_size,
             device,
             part,
-            next_epoch: self.next_epoch.clone(),
+            next_epoch: AtomicUsize::new(self.next_epoch.load(Ordering::SeqCst)),
         })
     }
 }
@@ -95,12 +102,15 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> DataLoader<O> for Epoc
         self.with(device.clone(), self.part.clone())
     }
 
+    /// Items `start` to `end`, this one not included, of those that this loader gives.
+    ///
+    /// # Panics
+    /// If `start` is above `end`.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
-        // Parts are iterated over side by side, so each counts its own epochs.
-        let mut part = self.with(self.device.clone(), Some(start..end));
-        let next = self.next_epoch.load(Ordering::SeqCst);
-        Arc::get_mut(&mut part).expect("not shared yet").next_epoch = Arc::new(AtomicUsize::new(next));
-        part
+        assert!(start <= end, "a part from item {start} to {end} is none; let it start before it ends");
+        let whole = self.part.clone().unwrap_or(0..usize::MAX);
+        let within = |at: usize| whole.start.saturating_add(at).min(whole.end);
+        self.with(self.device.clone(), Some(within(start)..within(end)))
     }
 }
 

@@ -1,16 +1,18 @@
 //! Gradients brought to size before the optimizer takes them (feature `train`).
 //!
 //! A strongly coupled network's gradients differ in size by orders of magnitude from iteration to iteration and from parameter to
-//! parameter. [`GradientScale`] has two remedies:
+//! parameter. [`GradientScale`] has three remedies:
 //!
 //! ```text
 //! unit norm        g_p ← g_p/|g_p|                               for each parameter tensor p by itself
+//! global norm      g ← g · min(1, L/|g|)                         |g|² = Σ_p |g_p|²
 //! median clipping  g ← g · min(1, m median(last norms)/|g|_r)    |g|_r² = Σ_p (r_p |g_p|)²
 //! ```
 //!
 //! r_p is the parameter's learning rate, so that the norm is that of the step the optimizer would take; the median is that of the norms
-//! of the last iterations, before clipping, this one included. Median clipping keeps the direction of the whole gradient. It needs no
-//! fixed bound. Neither remedy limits single *samples*; [`Adjoint`](crate::Adjoint) does.
+//! of the last iterations, before clipping, this one included. It needs no fixed bound. Both ways of clipping keep the direction of the whole
+//! gradient. Burn's own `GradientClippingConfig::Norm` does not: it cuts each parameter's gradient by itself. No remedy limits single
+//! *samples*; [`Adjoint`](crate::Adjoint) does.
 
 use crate::error::{ConfigError, at_least_one, positive};
 use crate::state::SpikingState;
@@ -31,6 +33,11 @@ pub enum GradientScale {
     Off,
     /// Each parameter's gradient is brought to norm 1. One of 0 stays 0.
     UnitNorm,
+    /// The whole gradient is cut at a norm.
+    GlobalNorm {
+        /// L, above 0.
+        limit: f64,
+    },
     /// The whole gradient is cut at a multiple of the running median of its norm.
     MedianClip {
         /// m, above 0.
@@ -42,9 +49,16 @@ pub enum GradientScale {
 
 impl GradientScale {
     fn check(self) -> Result<(), ConfigError> {
-        let GradientScale::MedianClip { multiple, window } = self else { return Ok(()) };
-        positive("the multiple of the median norm", multiple, "use 1.5, or GradientScale::Off not to clip")?;
-        at_least_one("the window of the median norm", window, "use 50, or GradientScale::Off not to clip")
+        match self {
+            GradientScale::Off | GradientScale::UnitNorm => Ok(()),
+            GradientScale::GlobalNorm { limit } => {
+                positive("the limit of the global norm", limit, "use 1, or GradientScale::Off not to clip")
+            }
+            GradientScale::MedianClip { multiple, window } => {
+                positive("the multiple of the median norm", multiple, "use 1.5, or GradientScale::Off not to clip")?;
+                at_least_one("the window of the median norm", window, "use 50, or GradientScale::Off not to clip")
+            }
+        }
     }
 
     fn window(self) -> usize {
@@ -77,6 +91,10 @@ impl GradientScale {
         let factors: Vec<f64> = match self {
             GradientScale::Off => unreachable!("it returned"),
             GradientScale::UnitNorm => each.iter().map(|&norm| if norm > 0.0 { 1.0 / norm } else { 1.0 }).collect(),
+            GradientScale::GlobalNorm { limit } => {
+                let norm = each.iter().map(|norm| norm * norm).sum::<f64>().sqrt();
+                vec![if norm > limit { limit / norm } else { 1.0 }; each.len()]
+            }
             GradientScale::MedianClip { multiple, window } => {
                 // In single precision, as a record has them.
                 assert!(window > 0, "the window of the median norm is 0, but must be at least 1; use 50");
@@ -267,6 +285,20 @@ mod tests {
     }
 
     #[test]
+    fn the_global_norm_is_cut_and_the_direction_kept() {
+        let device = Device::flex().autodiff();
+        let layer: Linear = LinearConfig::new(2, 1).init(&device);
+        let cut = |a: f64, limit: f64| {
+            let clip = GradientScale::GlobalNorm { limit };
+            norms(&layer, &clip.apply(&layer, &1e-3.into(), gradients(&layer, &device, a), &mut Vec::new()))
+        };
+        // Norms are 5 a and 12 a, 13 a of both.
+        let [weight, bias] = cut(10.0, 2.6);
+        assert!((weight - 1.0).abs() < 1e-6 && (bias - 2.4).abs() < 1e-6, "{weight} {bias}");
+        assert_eq!(cut(1.0, 13.5), [5.0, 12.0]);
+    }
+
+    #[test]
     fn what_is_far_above_the_median_is_cut() {
         let device = Device::flex().autodiff();
         let layer: Linear = LinearConfig::new(2, 1).init(&device);
@@ -319,6 +351,9 @@ mod tests {
             let layer: Linear = LinearConfig::new(2, 1).init(&device);
             Scaling::new(layer, GradientScale::MedianClip { multiple, window }).unwrap_err().to_string()
         };
+        let limit = GradientScale::GlobalNorm { limit: f64::INFINITY };
+        let layer: Linear = LinearConfig::new(2, 1).init(&device);
+        assert!(Scaling::new(layer, limit).unwrap_err().to_string().contains("limit of the global norm is inf"));
         assert!(told(0.0, 5).contains("multiple of the median norm is 0"));
         assert!(told(1.5, 0).contains("window of the median norm is 0"));
     }

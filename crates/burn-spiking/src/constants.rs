@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::neuron::Neuron;
 use crate::rnn::SpikingRnnConfig;
 use crate::scan::{Each, ScanPlan};
+use crate::trajectory::numbers;
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
@@ -114,10 +115,6 @@ pub struct Constants {
     pub logit_width: Option<Param<Tensor<1>>>,
     /// ln θ, `[N]`.
     pub log_threshold: Option<Param<Tensor<1>>>,
-}
-
-fn numbers(tensor: Tensor<1>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
 }
 
 fn mean(numbers: &[f64]) -> f64 {

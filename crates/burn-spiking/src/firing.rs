@@ -7,7 +7,7 @@
 //! ```
 
 use crate::gate::Gate;
-use burn::tensor::Tensor;
+use crate::trajectory::Trajectory;
 
 /// Sums over trials.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,20 +23,20 @@ pub struct Firing {
 }
 
 impl Firing {
-    /// Of one run: charges `[B, T, N]` in steps of `dt` ms. Waits for the device.
-    pub fn of(charge: Tensor<3>, dt: f64) -> Self {
-        let [trials, steps, neurons] = charge.dims();
-        let per_neuron = charge.clone().sum_dim(1).sum_dim(0).into_data();
-        let active = charge.not_equal_elem(0.0).int().sum().into_data();
-        let samples = (trials * steps) as f64;
-        let firing = Self {
-            charge: per_neuron.iter::<f64>().collect(),
+    /// Of one run, each sample in its own steps. Waits for the device.
+    ///
+    /// # Panics
+    /// If the trajectory has no charges.
+    pub fn of(trajectory: &Trajectory) -> Self {
+        let charge = trajectory.charges("firing");
+        let (dt, steps) = (trajectory.timing().dt, trajectory.timing().steps_of_all(charge) as f64);
+        let active = charge.clone().not_equal_elem(0.0).int().sum().into_data();
+        Self {
+            charge: trajectory.spike_counts().sum_dim(0).into_data().iter::<f64>().collect(),
             active: active.iter::<f64>().sum(),
-            steps: samples,
-            time: samples * dt,
-        };
-        debug_assert_eq!(firing.charge.len(), neurons);
-        firing
+            steps,
+            time: steps * dt,
+        }
     }
 
     /// Adds other trials of the same network.
@@ -84,18 +84,16 @@ impl Firing {
 ///
 /// A step's charge is ΔQ = n + G(v after) − G(v before) for n resets, which gives n.
 ///
+/// - `gate`: each neuron's.
 /// - `v0`: `[N]`.
 /// - `v`, `charge`: `[T, N]`.
-///
-/// # Panics
-/// If potentials and charges are not whole rows of N numbers, and as many of one as of the other.
-pub fn spikes(gate: &Gate, v0: &[f32], v: &[f32], charge: &[f32]) -> Vec<(usize, usize)> {
+pub(crate) fn spikes(gate: impl Fn(usize) -> Gate, v0: &[f64], v: &[f64], charge: &[f64]) -> Vec<(usize, usize)> {
     let n = v0.len();
-    assert!(n > 0 && v.len() == charge.len() && v.len().is_multiple_of(n), "rows of {n} potentials and charges");
     let mut spikes = Vec::new();
     let before = v0.iter().chain(v);
     for (at, ((&before, &after), &charge)) in before.zip(v).zip(charge).enumerate() {
-        let resets = charge as f64 - gate.charge(after as f64) + gate.charge(before as f64);
+        let gate = gate(at % n);
+        let resets = charge - gate.charge(after) + gate.charge(before);
         for _ in 0..resets.round() as usize {
             spikes.push((at / n, at % n));
         }
@@ -106,19 +104,19 @@ pub fn spikes(gate: &Gate, v0: &[f32], v: &[f32], charge: &[f32]) -> Vec<(usize,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor};
 
     #[test]
     fn spikes_are_resets() {
         let gate = Gate::Quintic { width: 0.5 };
-        let charge = |resets: f64, before: f64, after: f64| (resets + gate.charge(after) - gate.charge(before)) as f32;
+        let charge = |resets: f64, before: f64, after: f64| resets + gate.charge(after) - gate.charge(before);
         // Neuron 0 is reset in step 1, neuron 1 twice in step 2; neuron 2 dips into the zone.
         let v0 = [0.8, 0.2, 0.3];
         let v = [0.9, 0.6, 0.7, 0.1, 0.6, 0.9, 0.2, 0.7, 0.4];
         let resets = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0];
         let before = v0.iter().chain(&v);
-        let charges: Vec<f32> = before.zip(&v).zip(resets).map(|((&b, &a), n)| charge(n, b as f64, a as f64)).collect();
-        assert_eq!(spikes(&gate, &v0, &v, &charges), [(1, 0), (2, 1), (2, 1)]);
+        let charges: Vec<f64> = before.zip(&v).zip(resets).map(|((&b, &a), n)| charge(n, b, a)).collect();
+        assert_eq!(spikes(|_| gate, &v0, &v, &charges), [(1, 0), (2, 1), (2, 1)]);
     }
 
     #[test]
@@ -131,13 +129,13 @@ mod tests {
             ],
             &Device::default(),
         );
-        let firing = Firing::of(charge.clone(), 2.0);
+        let firing = Firing::of(&Trajectory::of_charge(charge.clone(), 2.0));
         assert_eq!((firing.neurons(), firing.silent()), (3, 2));
         assert!((firing.rate_hz() - 1000.0 * 3.0 / (12.0 * 3.0)).abs() < 1e-9);
         assert!((firing.active_share() - 6.0 / 18.0).abs() < 1e-12);
         let mut twice = Firing::default();
         twice.merge(&firing);
-        twice.merge(&Firing::of(charge * 0.0, 2.0));
+        twice.merge(&Firing::of(&Trajectory::of_charge(charge * 0.0, 2.0)));
         assert!((twice.rate_hz() - firing.rate_hz() / 2.0).abs() < 1e-9);
         assert!((twice.silent_share() - 2.0 / 3.0).abs() < 1e-12);
     }

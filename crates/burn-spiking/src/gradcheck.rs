@@ -7,6 +7,7 @@
 use crate::constants::Constants;
 use crate::rnn::SpikingRnn;
 use crate::state::SpikingState;
+use crate::trajectory::numbers;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -124,10 +125,6 @@ struct Leaves {
     state: Option<SpikingState>,
 }
 
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
-}
-
 fn norm(x: &mut dyn Iterator<Item = f64>) -> f64 {
     x.map(|x| x * x).sum::<f64>().sqrt()
 }
@@ -183,7 +180,7 @@ impl<'a> Point<'a> {
             let tensor = Tensor::from_data(data, (device, DType::F64));
             if track { tensor.require_grad() } else { tensor }
         }
-        let mut layer = self.layer.clone().recording().to_device(device);
+        let mut layer = self.layer.clone().that_records().to_device(device);
         layer.input = Param::from_tensor(leaf(self, next(), device, track));
         if layer.tonic.is_some() {
             layer.tonic = Some(Param::from_tensor(leaf(self, next(), device, track)));

@@ -10,8 +10,8 @@
 //! - [`SpikingStack`]: layers on each other's traces.
 //! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: what they are made of; [`Learned`]: which of their constants are learned.
 //! - [`NeuronModel`]: a neuron of your own; [`gradcheck`]: whether its gradient is one.
-//! - `Streamed`, `Scaling`, `Averaged`, `ScoreSchedule` (feature `train`): streams that go on from their own last state, gradients
-//!   brought to size, the running mean of the parameters, numbers of a task that follow the score.
+//! - `Streamed`, `Scaling`, `Skipping`, `Averaged`, `ScoreSchedule` (feature `train`): streams that go on from their own last state,
+//!   gradients brought to size, bad ones skipped, the running mean of the parameters, numbers of a task that follow the score.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`] with its [`Scores`];
 //!   [`RestCost`], [`RateBounds`] and [`PotentialFloor`]: costs on what neurons do.
 //! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same, and the gradient's norm, as metrics of
@@ -57,9 +57,23 @@
 //! | --- | --- | --- |
 //! | dt, τ, τ_v, τ_m not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_m for a neuron with a time constant of its own; groups that do not add up; a share outside its range; layers that do not fit each other; λ below 0, rate bounds that cross | `init` of the configuration | [`ConfigError`] |
 //! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; lengths that do not fit the input; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the layer's entry |
-//! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; by the CPU kernel always, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite) |
+//! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; by the CPU kernel always, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite). With [`NonFiniteGradient::Nan`] the gradient is NaN instead, for `Skipping` (feature `train`) to skip |
 //! | a record of other constants, or one that cannot be read or written | [`SpikingRnn::load`], [`SpikingRnn::save`] | [`RecordError`] |
 //! | a task that cannot be, such as gaps that do not fit the trial | the task's `dataset` in `burn-spiking-tasks` | its `TaskError` |
+//!
+//! # Records
+//!
+//! What a layer's record holds, in whatever model the layer is, and what is checked when one is loaded by Burn's `try_load_record`, by
+//! [`SpikingRnn::load`] or by a checkpoint:
+//!
+//! | part of a layer | in the record | when it is loaded |
+//! | --- | --- | --- |
+//! | parameters, with their ids; those of learned constants and of a learned start too | as tensors | Burn checks the shapes |
+//! | sizes, neuron, gate, synapse types, dt, τ_m, tonic, autapses, wiring, Dale's law, learned start, which constants are learned, scheme | as text in the tensor `config.constants` | any difference is refused with both values |
+//! | connections given by [`with_connections`](SpikingRnn::with_connections) | as tensors `config.connections_k` | the layer takes them over |
+//! | layout, what is recorded, checkpoint, adjoint, what becomes of bad gradients, initial sizes | only in the JSON file that [`SpikingRnn::save`] writes beside it | the layer's own count: they do not change what parameters mean |
+//! | [`SpikingState`] | no; `Streamed` (feature `train`) has those of its streams | keep it yourself between runs |
+//! | an older record, without constants | | [`SpikingRnn::load`] compares the JSON file; Burn's way refuses it unless `allow_partial(true)` is set, which warns in the log |
 //!
 //! # Example
 //!
@@ -105,11 +119,14 @@ pub mod scan;
 #[cfg(feature = "train")]
 pub mod schedule;
 pub mod sequence;
+#[cfg(feature = "train")]
+pub mod skip;
 pub mod stack;
 pub mod state;
 #[cfg(feature = "train")]
 pub mod stream;
 pub mod synapse;
+pub mod trajectory;
 pub mod wiring;
 
 #[cfg(feature = "train")]
@@ -118,22 +135,25 @@ pub use average::Averaged;
 pub use clip::{GradientScale, Scaling};
 pub use constants::{Learn, Learned};
 pub use error::{ConfigError, RecordError};
-pub use firing::{Firing, spikes};
+pub use firing::Firing;
 pub use gate::Gate;
 pub use loss::{PotentialFloor, RateBounds, RateBoundsConfig, RestCost, TrackingLoss, TrackingLossConfig};
 pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use neuron::{Neuron, NeuronModel};
-pub use readout::{ClassificationLoss, Scores, rates_hz, spike_counts};
-pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig, Trajectory};
-pub use scan::{Adjoint, Body, Checkpoint, Scheme};
+pub use readout::{ClassificationLoss, Scores};
+pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig};
+pub use scan::{Adjoint, Body, Checkpoint, NonFiniteGradient, Scheme};
 #[cfg(feature = "train")]
 pub use schedule::{FollowScore, ScoreSchedule};
-pub use sequence::{Step, step_mask};
+pub use sequence::{Timing, step_mask};
+#[cfg(feature = "train")]
+pub use skip::{Skipping, finite_gradients};
 pub use stack::{SpikingStack, SpikingStackConfig};
 pub use state::SpikingState;
 #[cfg(feature = "train")]
 pub use stream::{Chunk, Streamed};
 pub use synapse::Synapse;
+pub use trajectory::{Step, Trajectory};
 pub use wiring::Wiring;
 
 /// The README's code compiles and runs.

@@ -4,13 +4,15 @@
 //! C = mean over batch and time of (m Σ_outputs |o − o_d|² + λ Σ_neurons |ŝ|²)/2
 //! ```
 //!
-//! m is the weight of a step, 1 unless given.
+//! m is the weight of a step, 1 unless given. Where samples end at different steps, what follows their ends costs nothing, and the mean is
+//! over the steps that they have: a [`Trajectory`] and a [`NetworkOutput`] know them.
 //!
 //! Source: Huh & Sejnowski 2017, l = (|o − o_d|² + λ |s|²)/2.
 
 use crate::error::ConfigError;
 use crate::network::NetworkOutput;
-use crate::readout::rates_hz;
+use crate::sequence::Timing;
+use crate::trajectory::Trajectory;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};
@@ -57,7 +59,7 @@ impl TrackingLoss {
     /// # Panics
     /// If the shapes do not fit each other.
     pub fn forward(&self, output: Tensor<3>, target: Tensor<3>, trace: Tensor<3>) -> Tensor<1> {
-        self.trace_cost(output, target, None, trace)
+        self.trace_cost(output, target, None, trace, None)
     }
 
     /// The same with a weight for each step.
@@ -75,10 +77,29 @@ impl TrackingLoss {
         weight: Tensor<2>,
         trace: Tensor<3>,
     ) -> Tensor<1> {
-        self.trace_cost(output, target, Some(weight), trace)
+        self.trace_cost(output, target, Some(weight), trace, None)
     }
 
-    /// The cost of a [`SpikingNetwork`](crate::SpikingNetwork)'s output, whose activity stands for the trace.
+    /// The cost of a readout of a [`SpikingRnn`](crate::SpikingRnn)'s trajectory, which knows its lengths. All tensors have the layer's layout.
+    ///
+    /// - `output`, `target`: `[B, T, O]`.
+    /// - `weight`: m, `[B, T]`; 1 if `None`.
+    /// - `trajectory`: with one trace.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other, or the trajectory has no trace or several.
+    pub fn forward_layer(
+        &self,
+        output: Tensor<3>,
+        target: Tensor<3>,
+        weight: Option<Tensor<2>>,
+        trajectory: &Trajectory,
+    ) -> Tensor<1> {
+        self.trace_cost(output, target, weight, trajectory.clone().trace(), Some(trajectory.timing()))
+    }
+
+    /// The cost of a [`SpikingNetwork`](crate::SpikingNetwork)'s output, whose activity stands for the trace. All tensors have the layer's
+    /// layout.
     ///
     /// - `run`: output `[B, T, O]` and activity `[B]`.
     /// - `target`: `[B, T, O]`.
@@ -87,7 +108,8 @@ impl TrackingLoss {
     /// # Panics
     /// If the shapes do not fit each other.
     pub fn forward_network(&self, run: NetworkOutput, target: Tensor<3>, weight: Option<Tensor<2>>) -> Tensor<1> {
-        self.cost(run.output, target, weight, || run.activity.sum())
+        let timing = run.timing().clone();
+        self.cost(run.output, target, weight, Some(&timing), || run.activity.sum())
     }
 
     fn trace_cost(
@@ -96,10 +118,11 @@ impl TrackingLoss {
         target: Tensor<3>,
         weight: Option<Tensor<2>>,
         trace: Tensor<3>,
+        timing: Option<&Timing>,
     ) -> Tensor<1> {
         let [batch, steps, _] = output.dims();
         assert_shape!(trace, [batch, steps, _]);
-        self.cost(output, target, weight, || trace.square().sum())
+        self.cost(output, target, weight, timing, || trace.square().sum())
     }
 
     fn cost(
@@ -107,13 +130,16 @@ impl TrackingLoss {
         output: Tensor<3>,
         target: Tensor<3>,
         weight: Option<Tensor<2>>,
+        timing: Option<&Timing>,
         activity: impl FnOnce() -> Tensor<1>,
     ) -> Tensor<1> {
         let [batch, steps, outputs] = output.dims();
         assert_shape!(target, [batch, steps, outputs]);
-        // To be multiplied by: Burn differentiates a division by a number in single precision.
-        let half_mean = 0.5 / (batch * steps) as f64;
+        let half_mean = half_mean(timing, &output);
         let mut error = (output - target).square();
+        if let Some(timing) = timing {
+            error = timing.cut(error);
+        }
         if let Some(weight) = weight {
             assert_shape!(weight, [batch, steps]);
             error = error * weight.unsqueeze_dim(2);
@@ -124,6 +150,13 @@ impl TrackingLoss {
         }
         (error + activity() * self.lambda) * half_mean
     }
+}
+
+/// 1/2 of one step's share in a mean over batch and time: to be multiplied by, since Burn differentiates a division by a number in single
+/// precision.
+fn half_mean(timing: Option<&Timing>, series: &Tensor<3>) -> f64 {
+    let [batch, steps, _] = series.dims();
+    0.5 / timing.map_or(batch * steps, |timing| timing.steps_of_all(series)) as f64
 }
 
 /// A cost on membrane potentials below a floor.
@@ -143,11 +176,15 @@ pub struct PotentialFloor {
 }
 
 impl PotentialFloor {
-    /// The cost, `[1]`, of potentials `[B, T, N]`.
-    pub fn forward(&self, v: Tensor<3>) -> Tensor<1> {
-        let [batch, steps, _] = v.dims();
-        let below = (-v + self.floor).clamp_min(0.0);
-        below.square().sum() * (0.5 * self.weight / (batch * steps) as f64)
+    /// The cost, `[1]`, of a run's potentials, over each sample's own steps.
+    ///
+    /// # Panics
+    /// If the trajectory has no potentials.
+    pub fn forward(&self, trajectory: &Trajectory) -> Tensor<1> {
+        let (v, timing) = (trajectory.potentials("costs of low potentials"), trajectory.timing());
+        // After a sample's end potentials are 0, which may lie below the floor.
+        let below = timing.cut((-v.clone() + self.floor).clamp_min(0.0));
+        below.square().sum() * (half_mean(Some(timing), v) * self.weight)
     }
 }
 
@@ -175,17 +212,19 @@ impl RestCost {
         rest * self.weight + lambda
     }
 
-    /// The cost, `[1]`, of a layer's trace.
+    /// The cost, `[1]`, of a run's trace, over each sample's own steps.
     ///
-    /// - `trace`: ŝ, `[B, T, N]`.
-    /// - `rest`: r, `[B, T]`.
+    /// - `trajectory`: with one trace.
+    /// - `rest`: r, `[B, T]`, like the trajectory's first axes.
     ///
     /// # Panics
-    /// If the shapes do not fit each other.
-    pub fn forward(&self, trace: Tensor<3>, rest: Tensor<2>) -> Tensor<1> {
+    /// If the shapes do not fit each other, or the trajectory has no trace or several.
+    pub fn forward(&self, trajectory: &Trajectory, rest: Tensor<2>) -> Tensor<1> {
+        let trace = trajectory.clone().trace();
         let [batch, steps, _] = trace.dims();
         assert_shape!(rest, [batch, steps]);
-        (trace.square() * rest.unsqueeze_dim(2)).sum() * (0.5 * self.weight / (batch * steps) as f64)
+        let unit = half_mean(Some(trajectory.timing()), &trace) * self.weight;
+        (trace.square() * rest.unsqueeze_dim(2)).sum() * unit
     }
 }
 
@@ -246,9 +285,12 @@ pub struct RateBounds {
 }
 
 impl RateBounds {
-    /// The cost, `[1]`, of charges `[B, T, N]` in steps of `dt` ms.
-    pub fn forward(&self, charge: Tensor<3>, dt: f64) -> Tensor<1> {
-        let rates = rates_hz(charge, dt);
+    /// The cost, `[1]`, of a run's charges.
+    ///
+    /// # Panics
+    /// If the trajectory has no charges.
+    pub fn forward(&self, trajectory: &Trajectory) -> Tensor<1> {
+        let rates = trajectory.rates_hz();
         let [batch, neurons] = rates.dims();
         let mut cost = (-rates.clone().mean_dim(0) + self.lower_hz).clamp_min(0.0).square().sum();
         if let Some(upper_hz) = self.upper_hz {
@@ -280,7 +322,8 @@ mod tests {
     #[test]
     fn floor_is_its_equation() {
         let v = Tensor::<3>::from_data([[[1.0, -2.0], [-0.5, -1.5]]], &Device::flex());
-        let cost = PotentialFloor { floor: -0.5, weight: 0.2 }.forward(v).into_scalar::<f64>();
+        let run = Trajectory { v: Some(v.clone()), ..Trajectory::of_charge(v, 1.0) };
+        let cost = PotentialFloor { floor: -0.5, weight: 0.2 }.forward(&run).into_scalar::<f64>();
         assert!((cost - 0.1 * (1.5 * 1.5 + 1.0) / 2.0).abs() < 1e-6, "{cost}");
     }
 
@@ -289,7 +332,8 @@ mod tests {
         let device = Device::flex();
         let trace = Tensor::<3>::from_data([[[1.0, 2.0], [3.0, 0.5]], [[4.0, 0.0], [0.0, 1.0]]], &device);
         let rest = Tensor::<2>::from_data([[1.0, 0.0], [0.0, 1.0]], &device);
-        let cost = RestCost { weight: 0.2 }.forward(trace, rest).into_scalar::<f64>();
+        let run = Trajectory { traces: vec![trace.clone()], ..Trajectory::of_charge(trace, 1.0) };
+        let cost = RestCost { weight: 0.2 }.forward(&run, rest).into_scalar::<f64>();
         assert!((cost - 0.1 * (5.0 + 1.0) / 4.0).abs() < 1e-6, "{cost}");
     }
 
@@ -302,11 +346,12 @@ mod tests {
         );
         let bounds =
             RateBoundsConfig::new().with_lower_hz(15.0).with_upper_hz(Some(80.0)).with_weight(0.1).init().unwrap();
-        let cost = bounds.forward(charge.clone(), 5.0).into_scalar::<f64>();
+        let run = Trajectory::of_charge(charge, 5.0);
+        let cost = bounds.forward(&run).into_scalar::<f64>();
         // Neuron 0 fires at 150 and 50 Hz, neuron 1 at 0 and 10.
         let wanted = 0.05 * ((150.0 - 80.0_f64).powi(2) / 2.0 + (15.0 - 5.0_f64).powi(2)) / 2.0;
         assert!((cost - wanted).abs() < 1e-3, "{cost}, {wanted}");
-        let free = RateBoundsConfig::new().init().unwrap().forward(charge, 5.0).into_scalar::<f64>();
+        let free = RateBoundsConfig::new().init().unwrap().forward(&run).into_scalar::<f64>();
         assert_eq!(free, 0.0);
     }
 

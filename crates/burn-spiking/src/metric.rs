@@ -4,13 +4,15 @@
 //! of an epoch is that of all its trials together, not a mean of the batches' scores.
 
 use crate::firing::Firing;
-use burn::module::{Module, ModuleVisitor, Param};
+use crate::skip::finite_gradients;
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorReadError};
 use burn::train::metric::{
     Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry, SerializedEntry,
     format_float,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A record of trials that can take up other trials'.
@@ -59,9 +61,14 @@ impl<R: Accumulate> ScoreMetric<R> {
 
     fn entry(&self, entry: NumericEntry) -> SerializedEntry {
         let unit = self.unit.map(|unit| format!(" {unit}")).unwrap_or_default();
-        let [epoch, batch] = [&self.epoch, &self.batch].map(|record| format_float((self.score)(record), 3));
+        let [epoch, batch] = [&self.epoch, &self.batch].map(|record| shown((self.score)(record), 3));
         SerializedEntry::new(format!("epoch {epoch}{unit} - batch {batch}{unit}"), entry.serialize())
     }
+}
+
+/// A number for people: as Burn writes it, but for 0, which has no exponent.
+pub fn shown(number: f64, digits: usize) -> String {
+    if number == 0.0 { "0".into() } else { format_float(number, digits) }
 }
 
 impl<R: Accumulate> Metric for ScoreMetric<R> {
@@ -129,15 +136,17 @@ pub struct GradientNorm {
 impl GradientNorm {
     /// The norm over all parameters of a module, for the output of its training step. Waits for the device.
     pub fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
-        struct Squares<'a>(&'a GradientsParams, f64);
+        /// Σ |g_p|², and the parameters so far: one that a module has twice, as [`Averaged`](crate::Averaged) has, counts once.
+        struct Squares<'a>(&'a GradientsParams, f64, HashSet<ParamId>);
         impl ModuleVisitor for Squares<'_> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                if let Some(gradient) = self.0.get::<D>(param.id) {
-                    self.1 += gradient.square().sum().into_data().iter::<f64>().sum::<f64>();
-                }
+                let found = self.0.get::<D>(param.id).filter(|_| self.2.insert(param.id));
+                // In double precision: squares of large gradients outgrow single precision.
+                let square = found.map_or(0.0, |gradient| gradient.into_data().iter::<f64>().map(|x| x * x).sum());
+                self.1 += square;
             }
         }
-        let mut squares = Squares(gradients, 0.0);
+        let mut squares = Squares(gradients, 0.0, HashSet::new());
         module.visit(&mut squares);
         Self { norms: squares.1.sqrt(), iterations: 1 }
     }
@@ -160,9 +169,38 @@ pub fn gradient_norm() -> ScoreMetric<GradientNorm> {
     ScoreMetric::lower_is_better("Gradient norm", GradientNorm::mean)
 }
 
+/// Batches whose gradient was infinite or NaN, for the output of a training step; [`Skipping`](crate::Skipping) makes no step of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BadGradients(f64);
+
+impl BadGradients {
+    /// Of one batch. Waits for the device.
+    pub fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
+        Self(if finite_gradients(module, gradients) { 0.0 } else { 1.0 })
+    }
+
+    /// Their number.
+    pub fn count(&self) -> f64 {
+        self.0
+    }
+}
+
+impl Accumulate for BadGradients {
+    fn merge(&mut self, other: &Self) {
+        self.0 += other.0;
+    }
+}
+
+/// Number of batches in an epoch whose gradient was infinite or NaN.
+pub fn bad_gradients() -> ScoreMetric<BadGradients> {
+    ScoreMetric::lower_is_better("Skipped", BadGradients::count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Averaged;
+    use crate::trajectory::Trajectory;
     use burn::data::dataloader::Progress;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
@@ -173,10 +211,14 @@ mod tests {
         let linear: Linear = LinearConfig::new(2, 1).init(&device);
         let input = Tensor::<2>::from_data([[3.0, 0.0], [0.0, -4.0]], &device);
         // ∂/∂weights (3, -4), ∂/∂bias 2.
-        let gradients = linear.forward(input).sum().backward();
+        let gradients = linear.forward(input.clone()).sum().backward();
         let gradients = GradientsParams::from_grads(gradients, &linear);
         let mut norm = GradientNorm::of(&linear, &gradients);
         assert!((norm.mean() - 29.0_f64.sqrt()).abs() < 1e-6, "{norm:?}");
+        // The model and its mean share their parameters' ids.
+        let averaged = Averaged::new(linear.clone(), 0.9).unwrap();
+        let gradients = GradientsParams::from_grads(averaged.model.forward(input).sum().backward(), &averaged);
+        assert_eq!(GradientNorm::of(&averaged, &gradients), norm);
         norm.merge(&GradientNorm::of(&linear, &GradientsParams::new()));
         assert!((norm.mean() - 0.5 * 29.0_f64.sqrt()).abs() < 1e-6, "{norm:?}");
     }
@@ -188,7 +230,7 @@ mod tests {
         let mut metric = silent_share();
         // Each batch leaves one of two neurons silent, the epoch none.
         for charge in [[[[1.0, 0.0]]], [[[0.0, 1.0]]]] {
-            let record = Firing::of(Tensor::<3>::from_data(charge, &device), 1.0);
+            let record = Firing::of(&Trajectory::of_charge(Tensor::<3>::from_data(charge, &device), 1.0));
             metric.update(&record, &metadata).unwrap();
             assert_eq!(metric.value().unwrap().current(), 0.5);
         }

@@ -11,10 +11,11 @@
 //! taken along as A.
 
 use crate::error::{ConfigError, at_least_one};
-use crate::rnn::{ReadoutTensors, SpikingRnn, SpikingRnnConfig, Trajectory, outcome};
+use crate::rnn::{ReadoutTensors, SpikingRnn, SpikingRnnConfig};
 use crate::scan::{Body, Run, ScanPlan};
-use crate::sequence::run_lengths;
+use crate::sequence::{Timing, run_lengths};
 use crate::state::SpikingState;
+use crate::trajectory::Trajectory;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
@@ -76,10 +77,18 @@ pub struct SpikingNetwork {
 /// What a network gives.
 #[derive(Debug, Clone)]
 pub struct NetworkOutput {
-    /// o, `[B, T, O]`; row t is the readout after step t.
+    /// o, `[B, T, O]`, or `[T, B, O]` if the layer is not `batch_first`; row t is the readout after step t. After a sample's end it is 0.
     pub output: Tensor<3>,
     /// A = Σ_t |ŝ|² of the trace that is read, `[B]`: over all steps and neurons.
     pub activity: Tensor<1>,
+    timing: Timing,
+}
+
+impl NetworkOutput {
+    /// Time step, layout and lengths.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
 }
 
 impl SpikingNetwork {
@@ -141,17 +150,19 @@ impl SpikingNetwork {
         (output, state)
     }
 
-    /// As [`forward`](Self::forward), with the trace ŝ that is read out, `[B, T, N]`: for costs on it, such as
+    /// As [`forward`](Self::forward), with a trajectory of the trace ŝ that is read out: for costs on it, such as
     /// [`RestCost`](crate::RestCost).
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
     pub fn forward_with_trace(
         &self,
         input: Tensor<3>,
         state: Option<SpikingState>,
-    ) -> (NetworkOutput, Tensor<3>, SpikingState) {
+    ) -> (NetworkOutput, Trajectory, SpikingState) {
         let mut plan = self.plan();
         plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.read = plan.readout == Some(k));
-        let (output, trajectory, state) = self.run(input, state, None, plan);
-        (output, trajectory.trace(), state)
+        self.run(input, state, None, plan)
     }
 
     /// As [`forward`](Self::forward), with the trace, the membrane potentials and the charges of all neurons.
@@ -160,10 +171,7 @@ impl SpikingNetwork {
         input: Tensor<3>,
         state: Option<SpikingState>,
     ) -> (NetworkOutput, Trajectory, SpikingState) {
-        let mut plan = self.plan();
-        plan.synapses.iter_mut().zip(&self.layer.plan().synapses).for_each(|(own, layers)| own.read = layers.read);
-        (plan.record_v, plan.record_charge) = (true, true);
-        self.run(input, state, None, plan)
+        self.run(input, state, None, self.recording())
     }
 
     /// As [`forward`](Self::forward), for samples that end at different steps; see
@@ -182,14 +190,21 @@ impl SpikingNetwork {
         lengths: &[usize],
         state: Option<SpikingState>,
     ) -> (NetworkOutput, SpikingState) {
-        let layer = &self.layer;
-        let input = layer.config().turned(input);
-        let state = layer.whole_state(state, input.dims()[0]);
-        let plan = Arc::new(self.plan());
-        let run =
-            run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), None, plan.clone()));
-        let (output, _, state) = self.outcome(run);
+        let (output, _, state) = self.run_lengths(input, lengths, state, self.plan());
         (output, state)
+    }
+
+    /// As [`forward_lengths`](Self::forward_lengths), with the trace, the membrane potentials and the charges of all neurons.
+    ///
+    /// # Panics
+    /// As [`SpikingRnn::forward_lengths`].
+    pub fn forward_lengths_recording(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        state: Option<SpikingState>,
+    ) -> (NetworkOutput, Trajectory, SpikingState) {
+        self.run_lengths(input, lengths, state, self.recording())
     }
 
     /// One time step, for use online: output `[B, O]` of input `[B, C]`, and the state after it.
@@ -211,6 +226,14 @@ impl SpikingNetwork {
         plan
     }
 
+    /// The layer's plan with a readout and with all that can be recorded.
+    fn recording(&self) -> ScanPlan {
+        let mut plan = self.plan();
+        plan.synapses.iter_mut().zip(&self.layer.plan().synapses).for_each(|(own, layers)| own.read = layers.read);
+        (plan.record_v, plan.record_charge) = (true, true);
+        plan
+    }
+
     fn run(
         &self,
         input: Tensor<3>,
@@ -219,7 +242,25 @@ impl SpikingNetwork {
         plan: ScanPlan,
     ) -> (NetworkOutput, Trajectory, SpikingState) {
         let input = self.layer.config().turned(input);
-        self.outcome(self.run_plan(input, state, activity_weight, Arc::new(plan)))
+        let state = self.layer.whole_state(state, input.dims()[0]);
+        let start_v = state.v.clone();
+        self.outcome(self.run_plan(input, Some(state), activity_weight, Arc::new(plan)), start_v, None)
+    }
+
+    /// The same for samples that end at different steps.
+    fn run_lengths(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        state: Option<SpikingState>,
+        plan: ScanPlan,
+    ) -> (NetworkOutput, Trajectory, SpikingState) {
+        let input = self.layer.config().turned(input);
+        let state = self.layer.whole_state(state, input.dims()[0]);
+        let (start_v, plan) = (state.v.clone(), Arc::new(plan));
+        let run =
+            run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), None, plan.clone()));
+        self.outcome(run, start_v, Some(lengths))
     }
 
     /// Runs a plan of this network; its output is o + b.
@@ -239,13 +280,18 @@ impl SpikingNetwork {
     }
 
     /// A run's parts as the network gives them.
-    fn outcome(&self, mut run: Run) -> (NetworkOutput, Trajectory, SpikingState) {
-        let config = self.layer.config();
+    fn outcome(
+        &self,
+        mut run: Run,
+        start_v: Tensor<2>,
+        lengths: Option<&[usize]>,
+    ) -> (NetworkOutput, Trajectory, SpikingState) {
         let output = NetworkOutput {
-            output: config.turned(run.output.take().expect("a plan with a readout gives its output")),
+            output: self.layer.config().turned(run.output.take().expect("a plan with a readout gives its output")),
             activity: run.activity.take().expect("a plan with a readout gives its activity"),
+            timing: self.layer.timing(lengths),
         };
-        let (trajectory, state) = outcome(run, config);
+        let (trajectory, state) = self.layer.outcome(run, start_v, lengths);
         (output, trajectory, state)
     }
 }

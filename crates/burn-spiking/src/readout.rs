@@ -1,33 +1,19 @@
-//! Readouts over time: from what happens in each step to one number for each sample, and the cost of a classification.
+//! Readouts over time: from the outputs of all steps to one score for each class, and the cost of a classification.
 //!
 //! ```text
-//! count      n_j = Σ_t ΔQ_jt                         spikes, and the part of one that has begun; differentiable through the gate
-//! rate       r_j = 1000 n_j/(T dt)                   Hz
 //! scores     y_c = mean, last or largest of o_ct over t, or log of the mean of softmax(o_t)_c
 //! C          = mean over the batch of −log softmax(y)_target
 //! ```
 //!
-//! A linear readout of counts, `Linear` of [`spike_counts`], is the field's "rate code"; scores of a linear readout of the trace
-//! are the others. Sources of the forms: the last and the largest potential, Cramer et al., IEEE TNNLS 2022; the sum of the softmax,
+//! Outputs are a linear readout of the trace; for one of spike counts see [`trajectory`](crate::trajectory). Sources of the forms: the last and the largest potential, Cramer et al., IEEE TNNLS 2022; the sum of the softmax,
 //! Bittar & Garner, Front. Neurosci. 2022.
 
+use crate::network::NetworkOutput;
 use crate::sequence::{check_lengths, step_mask};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData, assert_shape};
-
-/// Charge that each neuron sends in a run, `[B, N]`: its spikes, and the part of one that has begun at the end, less the part that
-/// had begun at the start. Of charges `[B, T, N]`.
-pub fn spike_counts(charge: Tensor<3>) -> Tensor<2> {
-    charge.sum_dim(1).squeeze_dim(1)
-}
-
-/// Firing rate of each neuron in a run, Hz, `[B, N]`. Of charges `[B, T, N]` in steps of `dt` ms.
-pub fn rates_hz(charge: Tensor<3>, dt: f64) -> Tensor<2> {
-    let [_, steps, _] = charge.dims();
-    spike_counts(charge) * (1000.0 / (steps as f64 * dt))
-}
 
 /// How the outputs of all steps become one score for each class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +34,12 @@ impl Scores {
     pub fn forward(&self, output: Tensor<3>) -> Tensor<2> {
         let [batch, steps, _] = output.dims();
         self.forward_lengths(output, &vec![steps; batch])
+    }
+
+    /// The scores, `[B, classes]`, of a network's outputs, which know their layout and lengths.
+    pub fn forward_network(&self, run: &NetworkOutput) -> Tensor<2> {
+        let timing = run.timing();
+        self.forward_lengths(timing.turned(run.output.clone()), &timing.steps(&run.output))
     }
 
     /// The same of samples that end at different steps; `lengths` is their number of steps.
@@ -109,6 +101,14 @@ impl ClassificationLoss {
         self.forward_lengths(output, &vec![steps; batch], targets)
     }
 
+    /// The same of a network's outputs, which know their layout and lengths.
+    ///
+    /// # Panics
+    /// If there are not as many targets as samples.
+    pub fn forward_network(&self, run: &NetworkOutput, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<2>) {
+        self.of_scores(self.scores.forward_network(run), targets)
+    }
+
     /// The same of samples that end at different steps.
     ///
     /// # Panics
@@ -119,9 +119,12 @@ impl ClassificationLoss {
         lengths: &[usize],
         targets: Tensor<1, Int>,
     ) -> (Tensor<1>, Tensor<2>) {
-        let [batch, ..] = output.dims();
+        self.of_scores(self.scores.forward_lengths(output, lengths), targets)
+    }
+
+    fn of_scores(&self, scores: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<2>) {
+        let [batch, _] = scores.dims();
         assert_shape!(targets, [batch]);
-        let scores = self.scores.forward_lengths(output, lengths);
         let loss = CrossEntropyLossConfig::new().init(&scores.device()).forward(scores.clone(), targets);
         (loss, scores)
     }
@@ -166,13 +169,5 @@ mod tests {
         let wanted = -0.5 * ((1.0 / (1.0 + f64::exp(-2.0))).ln() + (1.0 / (1.0 + f64::exp(1.5))).ln());
         assert!((cost.into_scalar::<f64>() - wanted).abs() < 1e-6);
         assert_eq!(scores.dims(), [2, 2]);
-    }
-
-    #[test]
-    fn counts_and_rates_are_sums_of_charges() {
-        let charge = Tensor::<3>::from_data([[[0.25, 0.0], [0.75, -0.5], [0.0, 2.5]]], &Device::flex());
-        assert_eq!(numbers(spike_counts(charge.clone())), [1.0, 2.0]);
-        let rates = numbers(rates_hz(charge, 2.0));
-        assert!((rates[0] - 1000.0 / 6.0).abs() < 1e-4 && (rates[1] - 2000.0 / 6.0).abs() < 1e-4, "{rates:?}");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! [`Wiring`](crate::Wiring) and Dale's law say what W_k is of the parameters; see [`wiring`](crate::wiring).
 //!
-//! The parameters U, I_o and W_k are dimensionless, so that one learning rate and one clip norm serve all. τ_m is τ_v for QIF and LIF;
+//! The parameters U, I_o and W_k are dimensionless, so that one learning rate serves all. τ_m is τ_v for QIF and LIF;
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
 
 mod config;
@@ -14,22 +14,20 @@ mod record;
 
 pub use config::{Initial, SpikingRnnConfig};
 
-use self::record::{Described, Difference};
+use self::record::Described;
 use crate::constants::{Constants, Learn, Learned, WIDEST};
-use crate::error::{ConfigError, RecordError, positive, positive_at_most};
+use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
 use crate::scan::reference::Start;
 use crate::scan::{self, Adjoint, Arguments, Body, Drive, Run, ScanPlan, Scheme};
-use crate::sequence::{Step, run_lengths};
+use crate::sequence::{Timing, run_lengths};
 use crate::state::SpikingState;
-use burn::config::Config;
+use crate::trajectory::{GateNow, Step, Trajectory};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
-use burn::store::ModuleRecord;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Bool, Device, Tensor, TensorCreationOptions, TensorData, assert_shape};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Inputs of up to this many channels are projected inside the scan, step by step, so that no drive `[B, T, N]` exists; beyond,
@@ -96,32 +94,6 @@ impl ModuleDisplay for SpikingRnn {
     }
 }
 
-/// What a layer's neurons did: the state after each step.
-#[derive(Debug, Clone)]
-pub struct Trajectory {
-    /// Synaptic traces ŝ of the synapse types that are read, each `[B, T, N]`; a spike adds 1.
-    pub traces: Vec<Tensor<3>>,
-    /// Membrane potentials after the reset, `[B, T, N]`, if asked for.
-    pub v: Option<Tensor<3>>,
-    /// Charges sent in each step, `[B, T, N]`, if asked for; a spike's charges add up to 1.
-    pub charge: Option<Tensor<3>>,
-}
-
-impl Trajectory {
-    /// The trace of a layer with one synapse type that is read.
-    ///
-    /// # Panics
-    /// If the layer reads no trace or several.
-    pub fn trace(self) -> Tensor<3> {
-        let read = self.traces.len();
-        let mut traces = self.traces.into_iter();
-        match (traces.next(), read) {
-            (Some(trace), 1) => trace,
-            _ => panic!("the layer reads {read} traces, but `trace` wants 1; use `traces`"),
-        }
-    }
-}
-
 /// Gives the neurons' own constant other values.
 fn set_each(
     param: Option<&mut Param<Tensor<1>>>,
@@ -163,17 +135,6 @@ impl ReadoutTensors {
     }
 }
 
-/// A run's parts as the layer gives them.
-pub(crate) fn outcome(run: Run, config: &SpikingRnnConfig) -> (Trajectory, SpikingState) {
-    let turned = |x: Tensor<3>| config.turned(x);
-    let trajectory = Trajectory {
-        traces: run.traces.into_iter().map(turned).collect(),
-        v: run.v.map(turned),
-        charge: run.charge.map(turned),
-    };
-    (trajectory, SpikingState { v: run.last_v, s: run.last_s })
-}
-
 impl SpikingRnn {
     /// The configuration that the layer was made from.
     pub fn config(&self) -> &SpikingRnnConfig {
@@ -193,13 +154,6 @@ impl SpikingRnn {
     /// The same layer, run by another program.
     pub fn with_body(mut self, body: Body) -> Self {
         Arc::make_mut(&mut self.plan).body = body;
-        self
-    }
-
-    /// The same layer, whose trajectories have potentials and charges.
-    pub(crate) fn recording(mut self) -> Self {
-        let plan = Arc::make_mut(&mut self.plan);
-        (plan.record_v, plan.record_charge) = (true, true);
         self
     }
 
@@ -365,7 +319,7 @@ impl SpikingRnn {
     /// asked of [`Gate::Threshold`], and if a value becomes infinite or NaN (in the CPU kernel; elsewhere if the configuration
     /// has `check_finite`).
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        outcome(self.run(self.config.turned(input), state, ReadoutTensors::none(), self.plan.clone()), &self.config)
+        self.run_planned(input, state, self.plan.clone())
     }
 
     /// As [`forward`](Self::forward), for samples that end at different steps. Nothing is computed after a sample's end: its
@@ -383,12 +337,21 @@ impl SpikingRnn {
         lengths: &[usize],
         state: Option<SpikingState>,
     ) -> (Trajectory, SpikingState) {
-        let input = self.config.turned(input);
-        let state = self.whole_state(state, input.dims()[0]);
-        let run = run_lengths(input, lengths, state, |input, state| {
-            self.run(input, Some(state), ReadoutTensors::none(), self.plan.clone())
-        });
-        outcome(run, &self.config)
+        self.run_lengths(input, lengths, state, self.plan.clone())
+    }
+
+    /// As [`forward_lengths`](Self::forward_lengths), with membrane potentials and charges in the trajectory whatever the configuration
+    /// says.
+    ///
+    /// # Panics
+    /// As [`forward_lengths`](Self::forward_lengths).
+    pub fn forward_lengths_recording(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        state: Option<SpikingState>,
+    ) -> (Trajectory, SpikingState) {
+        self.run_lengths(input, lengths, state, self.recording())
     }
 
     /// One time step, for use online: the same as [`forward`](Self::forward) over one step.
@@ -400,14 +363,84 @@ impl SpikingRnn {
     /// As [`forward`](Self::forward).
     pub fn step(&self, input: Tensor<2>, state: Option<SpikingState>) -> (Step, SpikingState) {
         let run = self.run(input.unsqueeze_dim(1), state, ReadoutTensors::none(), self.plan.clone());
-        let trajectory = Trajectory { traces: run.traces, v: run.v, charge: run.charge };
-        (Step::of(trajectory), SpikingState { v: run.last_v, s: run.last_s })
+        let state = SpikingState { v: run.last_v.clone(), s: run.last_s.clone() };
+        (Step::of(run), state)
     }
 
     /// As [`forward`](Self::forward), with membrane potentials and charges in the trajectory whatever the configuration says.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
     pub fn forward_recording(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        let plan = ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() };
-        outcome(self.run(self.config.turned(input), state, ReadoutTensors::none(), Arc::new(plan)), &self.config)
+        self.run_planned(input, state, self.recording())
+    }
+
+    /// The layer's plan with potentials and charges in the trajectory.
+    fn recording(&self) -> Arc<ScanPlan> {
+        Arc::new(ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() })
+    }
+
+    /// The same layer, all of whose trajectories have potentials and charges.
+    pub(crate) fn that_records(mut self) -> Self {
+        self.plan = self.recording();
+        self
+    }
+
+    /// Runs a plan of this layer over an input as the configuration has it.
+    fn run_planned(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+        plan: Arc<ScanPlan>,
+    ) -> (Trajectory, SpikingState) {
+        let input = self.config.turned(input);
+        let state = self.whole_state(state, input.dims()[0]);
+        let start_v = state.v.clone();
+        self.outcome(self.run(input, Some(state), ReadoutTensors::none(), plan), start_v, None)
+    }
+
+    /// The same for samples that end at different steps.
+    fn run_lengths(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        state: Option<SpikingState>,
+        plan: Arc<ScanPlan>,
+    ) -> (Trajectory, SpikingState) {
+        let input = self.config.turned(input);
+        let state = self.whole_state(state, input.dims()[0]);
+        let start_v = state.v.clone();
+        let run = run_lengths(input, lengths, state, |input, state| {
+            self.run(input, Some(state), ReadoutTensors::none(), plan.clone())
+        });
+        self.outcome(run, start_v, Some(lengths))
+    }
+
+    /// How the series of a run lie in time.
+    pub(crate) fn timing(&self, lengths: Option<&[usize]>) -> Timing {
+        Timing { dt: self.config.dt, batch_first: self.config.batch_first, lengths: lengths.map(Arc::from) }
+    }
+
+    /// A run's parts as the layer gives them.
+    ///
+    /// - `start_v`: the potentials that it started from, `[B, N]`.
+    pub(crate) fn outcome(
+        &self,
+        run: Run,
+        start_v: Tensor<2>,
+        lengths: Option<&[usize]>,
+    ) -> (Trajectory, SpikingState) {
+        let turned = |x: Tensor<3>| self.config.turned(x);
+        let logit_width = self.constants.as_ref().and_then(|constants| constants.logit_width.as_ref());
+        let trajectory = Trajectory {
+            traces: run.traces.into_iter().map(turned).collect(),
+            v: run.v.map(turned),
+            charge: run.charge.map(turned),
+            start_v: start_v.detach(),
+            gate: GateNow { gate: self.config.gate, logit_width: logit_width.map(|logit| logit.val().detach()) },
+            timing: self.timing(lengths),
+        };
+        (trajectory, SpikingState { v: run.last_v, s: run.last_s })
     }
 
     /// Runs a plan of this layer, with a readout if the plan has one.
@@ -527,8 +560,10 @@ impl SpikingRnn {
 
     /// The same run in plain tensor operations, differentiated by Burn: see [`scan::reference`].
     pub fn forward_reference(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        let run = self.run_reference(self.config.turned(input), state, ReadoutTensors::none(), &self.plan);
-        outcome(run, &self.config)
+        let input = self.config.turned(input);
+        let state = self.whole_state(state, input.dims()[0]);
+        let start_v = state.v.clone();
+        self.outcome(self.run_reference(input, Some(state), ReadoutTensors::none(), &self.plan), start_v, None)
     }
 
     fn run_reference(
@@ -592,41 +627,5 @@ impl SpikingRnn {
             1 => Some(scaled(0).unsqueeze()),
             planes => Some(Tensor::stack((0..planes).map(scaled).collect(), 0)),
         }
-    }
-
-    /// Writes the parameters to `path` (burnpack), with every physical constant and connections given by hand, and the configuration to a file
-    /// beside it, whose name is that of `path` and `.json`.
-    ///
-    /// # Errors
-    /// [`RecordError::File`] if a file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), RecordError> {
-        let path = path.as_ref();
-        let failed = |reason: String| RecordError::File { path: path.display().to_string(), reason };
-        self.config.save(SpikingRnnConfig::path_beside(path)).map_err(|error| failed(error.to_string()))?;
-        self.clone().into_record().save(path).map_err(|error| failed(error.to_string()))
-    }
-
-    /// Reads parameters that [`save`](Self::save) wrote, and connections given by hand. Older records have no constants; those
-    /// of the configuration beside it are checked instead.
-    ///
-    /// # Errors
-    /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants, [`RecordError::File`] if a file
-    /// cannot be read.
-    pub fn load(self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
-        let path = path.as_ref();
-        let failed = |reason: String| RecordError::File { path: path.display().to_string(), reason };
-        let record = ModuleRecord::load(path).map_err(|error| failed(error.to_string()))?;
-        let (found, record) = match self.config.differences_from(&record) {
-            Some(found) => (found.into_iter().next(), record),
-            None => {
-                let found = SpikingRnnConfig::beside(path)?.first_difference(&self.config);
-                let found = found.map(|(saved, own)| Difference { saved, own });
-                (found, record.allow_partial(true))
-            }
-        };
-        if let Some(Difference { saved, own }) = found {
-            return Err(RecordError::OtherConstants { path: path.display().to_string(), saved, own });
-        }
-        self.try_load_record(record).map_err(|error| failed(error.to_string()))
     }
 }

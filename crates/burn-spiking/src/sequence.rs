@@ -1,33 +1,53 @@
-//! Sequences: samples that end at different steps, and single steps.
+//! Sequences: samples that end at different steps.
 //!
 //! A batch of samples of different lengths is run in pieces, from one end of a sample to the next. After each piece the samples that
 //! have ended stay out: nothing is computed for padding, and the gradients are those of each sample run alone.
 
-use crate::rnn::Trajectory;
 use crate::scan::Run;
 use crate::state::SpikingState;
 use burn::tensor::{Device, Int, Tensor, TensorCreationOptions, TensorData};
+use std::sync::Arc;
 
-/// What a layer's neurons did in one step.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Synaptic traces ŝ of the synapse types that are read, each `[B, N]`.
-    pub traces: Vec<Tensor<2>>,
-    /// Membrane potentials after the reset, `[B, N]`, if asked for.
-    pub v: Option<Tensor<2>>,
-    /// Charges sent, `[B, N]`, if asked for.
-    pub charge: Option<Tensor<2>>,
+/// How the series of a run lie in time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timing {
+    /// Length of a step, ms.
+    pub dt: f64,
+    /// Whether series are `[B, T, ·]`; `[T, B, ·]` if not.
+    pub batch_first: bool,
+    /// Number of steps of each sample, where they differ: what a series has after a sample's end does not count.
+    pub lengths: Option<Arc<[usize]>>,
 }
 
-impl Step {
-    /// The only step of a trajectory `[B, 1, N]`.
-    pub(crate) fn of(trajectory: Trajectory) -> Self {
-        let only = |x: Tensor<3>| x.squeeze_dim(1);
-        Self {
-            traces: trajectory.traces.into_iter().map(only).collect(),
-            v: trajectory.v.map(only),
-            charge: trajectory.charge.map(only),
-        }
+impl Timing {
+    /// `[B, T, ..]` of a series as the run gives it, or the other way round.
+    pub(crate) fn turned<const D: usize>(&self, series: Tensor<D>) -> Tensor<D> {
+        if self.batch_first { series } else { series.swap_dims(0, 1) }
+    }
+
+    /// B and T of a series.
+    fn sizes<const D: usize>(&self, series: &Tensor<D>) -> [usize; 2] {
+        let dims = series.dims();
+        if self.batch_first { [dims[0], dims[1]] } else { [dims[1], dims[0]] }
+    }
+
+    /// Number of steps of each sample of a series.
+    pub(crate) fn steps<const D: usize>(&self, series: &Tensor<D>) -> Vec<usize> {
+        let [batch, steps] = self.sizes(series);
+        self.lengths.as_ref().map_or_else(|| vec![steps; batch], |lengths| lengths.to_vec())
+    }
+
+    /// Number of steps of all samples of a series together.
+    pub(crate) fn steps_of_all<const D: usize>(&self, series: &Tensor<D>) -> usize {
+        self.steps(series).iter().sum()
+    }
+
+    /// A series with 0 after each sample's end.
+    pub(crate) fn cut(&self, series: Tensor<3>) -> Tensor<3> {
+        let Some(lengths) = &self.lengths else { return series };
+        let [_, steps] = self.sizes(&series);
+        let mask = step_mask(lengths, steps, (&series.device(), series.dtype()));
+        series * self.turned(mask).unsqueeze_dim(2)
     }
 }
 

@@ -4,8 +4,9 @@
 //! of the one before in the same step, so a spike passes through the whole stack within one.
 
 use crate::error::{ConfigError, at_least_one};
-use crate::rnn::{SpikingRnn, SpikingRnnConfig, Trajectory};
+use crate::rnn::{SpikingRnn, SpikingRnnConfig};
 use crate::state::SpikingState;
+use crate::trajectory::{Step, Trajectory};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorCreationOptions};
@@ -64,6 +65,9 @@ pub struct SpikingStack {
     pub layers: Vec<SpikingRnn>,
 }
 
+/// What each layer did, and the states after it.
+type StackRun<T> = (Vec<T>, Vec<SpikingState>);
+
 impl SpikingStack {
     /// Runs the stack over an input.
     ///
@@ -75,20 +79,80 @@ impl SpikingStack {
     ///
     /// # Panics
     /// If there are not as many states as layers; otherwise as [`SpikingRnn::forward`].
-    pub fn forward(&self, input: Tensor<3>, states: Option<Vec<SpikingState>>) -> (Vec<Trajectory>, Vec<SpikingState>) {
+    pub fn forward(&self, input: Tensor<3>, states: Option<Vec<SpikingState>>) -> StackRun<Trajectory> {
+        self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward(input, state))
+    }
+
+    /// As [`forward`](Self::forward), for samples that end at different steps; see [`SpikingRnn::forward_lengths`].
+    ///
+    /// - `lengths`: number of steps of each sample.
+    ///
+    /// # Panics
+    /// If there are not as many states as layers; otherwise as [`SpikingRnn::forward_lengths`].
+    pub fn forward_lengths(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        states: Option<Vec<SpikingState>>,
+    ) -> StackRun<Trajectory> {
+        self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward_lengths(input, lengths, state))
+    }
+
+    /// As [`forward`](Self::forward), with membrane potentials and charges in all trajectories.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn forward_recording(&self, input: Tensor<3>, states: Option<Vec<SpikingState>>) -> StackRun<Trajectory> {
+        self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward_recording(input, state))
+    }
+
+    /// As [`forward_lengths`](Self::forward_lengths), with membrane potentials and charges in all trajectories.
+    ///
+    /// # Panics
+    /// As [`forward_lengths`](Self::forward_lengths).
+    pub fn forward_lengths_recording(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        states: Option<Vec<SpikingState>>,
+    ) -> StackRun<Trajectory> {
+        self.run(input, states, Trajectory::trace, |layer, input, state| {
+            layer.forward_lengths_recording(input, lengths, state)
+        })
+    }
+
+    /// One time step, for use online: the same as [`forward`](Self::forward) over one step.
+    ///
+    /// - `input`: `[B, C]`.
+    /// - `states`: the state of each layer to start from; all at rest if `None`.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn step(&self, input: Tensor<2>, states: Option<Vec<SpikingState>>) -> StackRun<Step> {
+        self.run(input, states, Step::trace, |layer, input, state| layer.step(input, state))
+    }
+
+    /// Runs the layers one after the other, each on the trace of the one before.
+    fn run<T: Clone, const D: usize>(
+        &self,
+        input: Tensor<D>,
+        states: Option<Vec<SpikingState>>,
+        trace: impl Fn(T) -> Tensor<D>,
+        run: impl Fn(&SpikingRnn, Tensor<D>, Option<SpikingState>) -> (T, SpikingState),
+    ) -> StackRun<T> {
         let layers = self.layers.len();
         let states = match states {
             Some(states) => states.into_iter().map(Some).collect(),
             None => vec![None; layers],
         };
         assert_eq!(states.len(), layers, "{} states are given, but the stack has {layers} layers", states.len());
-        let (mut trajectories, mut last) = (Vec::<Trajectory>::with_capacity(layers), Vec::with_capacity(layers));
+        let (mut runs, mut last) = (Vec::<T>::with_capacity(layers), Vec::with_capacity(layers));
         for (layer, state) in self.layers.iter().zip(states) {
-            let input = trajectories.last().map_or_else(|| input.clone(), |below| below.clone().trace());
-            let (trajectory, state) = layer.forward(input, state);
-            trajectories.push(trajectory);
+            let input = runs.last().map_or_else(|| input.clone(), |below| trace(below.clone()));
+            let (of_layer, state) = run(layer, input, state);
+            runs.push(of_layer);
             last.push(state);
         }
-        (trajectories, last)
+        (runs, last)
     }
 }

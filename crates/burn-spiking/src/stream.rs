@@ -78,10 +78,12 @@ pub trait StreamStep {
 
 /// A model with the states of its streams. It trains on [`Chunk`]s, and is validated as the model itself.
 ///
-/// Clones share the state that waits for the optimizer's turn, so only one of them may be trained.
+/// Clones share the state that waits for the optimizer's turn, so only one of them may be trained, and a record is loaded before a step or
+/// after the optimizer's turn, not between. A schedule is not part of the record: keep its [`ScheduleState`](crate::schedule::ScheduleState)
+/// beside the checkpoint.
 ///
 /// # Panics
-/// A training step panics if its chunk has another number of streams than the model.
+/// A training step panics if its chunk has another number of streams than the model, or the model's states are of another dtype.
 #[derive(Module, Debug)]
 pub struct Streamed<M: Module> {
     /// What is trained.
@@ -141,6 +143,12 @@ impl<M: Module + StreamStep> Streamed<M> {
             chunk.fresh.len(),
             streams,
             "the chunk's streams must be as many as the model carries the states of"
+        );
+        let (own, found) = (self.v.val().dtype(), fresh.v.dtype());
+        assert_eq!(
+            own, found,
+            "the streams' states are {own:?}, but the model's fresh states are {found:?}; use \
+             Streamed::new(model, sizes, (&device, DType::{found:?}))"
         );
         if chunk.fresh.iter().all(|&fresh| fresh) {
             return fresh;

@@ -2,7 +2,7 @@
 
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
-use burn_spiking::Averaged;
+use burn_spiking::{Averaged, Skipping};
 use burn_spiking_examples::autoencoder::{
     BATCH, CHANNELS, FastWeights, LONG, LONGEST, NEURONS, SystemName, TAU, TEST_TRIALS, VALIDATION_TRIALS, autoencoder,
     currents, evaluate, optimizer, rates, without_fast,
@@ -115,7 +115,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     task.check().map_err(|error| error.to_string())?;
     let model = autoencoder(&task, options.system.recurrence(), &training_device).map_err(|error| error.to_string())?;
     println!("{}", model.network.layer);
-    let model = Averaged::new(model, AVERAGE).map_err(|error| error.to_string())?;
+    let model = Skipping::new(Averaged::new(model, AVERAGE).map_err(|error| error.to_string())?);
 
     let epochs = options.epochs as usize;
     let training_data = {

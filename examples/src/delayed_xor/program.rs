@@ -12,7 +12,7 @@ use crate::output::Stop;
 use crate::run::{Place, Run, seeded};
 use crate::training::{Best, Training, batches};
 use burn::data::dataset::Dataset;
-use burn_spiking::{Averaged, ConfigError, Scaling, Streamed};
+use burn_spiking::{Averaged, ConfigError, Scaling, Skipping, Streamed};
 use burn_spiking_plot::Scale;
 use burn_spiking_tasks::metric::answer_accuracy;
 use burn_spiking_tasks::{DelayedXor, EpochLoader, StreamLoader, Trial, TrialBatcher};
@@ -66,8 +66,9 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         network.mixture = Some(Mixture { rates: BY_RATES, exact_share: exact.clone() });
     }
     println!("{}", network.network.layer);
-    let schedule = recipe.gaps(options.max_gap, options.from.is_some())?;
-    let model = Scaling::new(Averaged::new(network, recipe.average).map_err(told)?, recipe.scale).map_err(told)?;
+    let schedule = recipe.gaps(options.from.is_some())?;
+    let model = Averaged::new(network, recipe.average).map_err(told)?;
+    let model = Skipping::new(Scaling::new(model, recipe.scale).map_err(told)?);
     let sizes = options.sizes();
     let model =
         Streamed::new(model, [sizes.streams, 1, options.neurons], &training_device).with_schedule(schedule.clone());
@@ -150,7 +151,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
 
 /// The iteration in which the gaps of training first had their full length, if they ever had.
 fn full_gap_iteration(history: &History, options: &Options) -> Option<usize> {
-    let longest = options.recipe().longest_gap(options.max_gap);
+    let longest = options.recipe().train_gap;
     let full = |epoch: &&Epoch| epoch.scheduled == Some(longest);
     history.epochs().iter().find(full).map(|epoch| {
         let since = epoch.schedule.as_ref().map_or(0, |schedule| schedule.at_end);

@@ -55,12 +55,12 @@ pub(super) fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> Eval
     for batch in batches {
         let rest = batch.rest(GRACE);
         let (run, trajectory) = model.recorded(&batch);
+        firing.merge(&Firing::of(&trajectory));
         let charge = trajectory.charge.expect("a recording has the charge");
-        let at_rest = (charge.clone() * rest.clone().unsqueeze_dim(2)).sum();
+        let at_rest = (charge * rest.clone().unsqueeze_dim(2)).sum();
         spikes += at_rest.into_scalar::<f64>();
         neuron_ms += rest.sum().into_scalar::<f64>() * config.n_neurons as f64 * config.dt;
         answers.merge(&model.judged(batch, run).answers());
-        firing.merge(&Firing::of(charge, config.dt));
     }
     Evaluation { answers, firing, rest_hz: 1000.0 * spikes / neuron_ms }
 }

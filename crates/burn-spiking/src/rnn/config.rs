@@ -3,17 +3,16 @@
 use super::record::Described;
 use super::{Missing, SpikingRnn};
 use crate::constants::{Constants, Learned};
-use crate::error::{ConfigError, RecordError, at_least_one, positive, share};
+use crate::error::{ConfigError, at_least_one, positive, share};
 use crate::gate::Gate;
 use crate::neuron::Neuron;
-use crate::scan::{Adjoint, Body, Checkpoint, ScanPlan, ScanSynapse, Scheme};
+use crate::scan::{Adjoint, Body, Checkpoint, NonFiniteGradient, ScanPlan, ScanSynapse, Scheme};
 use crate::synapse::Synapse;
 use crate::wiring::{Wiring, signs};
 use burn::config::Config;
 use burn::module::Param;
 use burn::tensor::{DType, Distribution, Tensor, TensorCreationOptions, TensorData};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Sizes of the parameters that a layer starts with, in the layer's dimensionless units.
@@ -91,10 +90,14 @@ pub struct SpikingRnnConfig {
     /// Whether trajectories give the charge sent in each step. Default: no.
     #[config(default = false)]
     pub record_charge: bool,
-    /// Whether each run is searched for infinite values and NaN on every backend, which waits for the device. The CPU kernel
-    /// looks anyway, at no cost. Default: no.
+    /// Whether each run and its gradient are searched for infinite values and NaN on every backend, which waits for the device. The CPU
+    /// kernel looks anyway, at no cost. Default: no.
     #[config(default = false)]
     pub check_finite: bool,
+    /// What a backward pass does when the gradient is infinite or NaN, as a strongly coupled network's may be in single precision. The CPU
+    /// kernel finds out, at no cost; elsewhere one looks only with `check_finite`. Default: [`NonFiniteGradient::Panic`].
+    #[config(default = "NonFiniteGradient::Panic")]
+    pub non_finite_gradient: NonFiniteGradient,
     /// What is kept of a run for its gradient, on the CPU backends. It changes memory and time, not the gradient. Default:
     /// [`Checkpoint::Auto`].
     #[config(default = "Checkpoint::Auto")]
@@ -277,6 +280,7 @@ impl SpikingRnnConfig {
             record_v: self.record_v,
             record_charge: self.record_charge,
             check_finite: self.check_finite,
+            non_finite_gradient: self.non_finite_gradient,
             readout: None,
             checkpoint: self.checkpoint,
             adjoint: Adjoint::Exact,
@@ -289,35 +293,6 @@ impl SpikingRnnConfig {
 }
 
 impl SpikingRnnConfig {
-    /// Reads the configuration that [`SpikingRnn::save`] wrote beside a record.
-    ///
-    /// # Errors
-    /// [`RecordError::File`] if it cannot be read.
-    pub fn beside(record: impl AsRef<Path>) -> Result<Self, RecordError> {
-        let path = Self::path_beside(record.as_ref());
-        // Older versions replaced the ending, so that `w-0.1` and `w-0.2` shared a file.
-        let former = record.as_ref().with_extension("json");
-        let path = if !path.exists() && former.exists() { former } else { path };
-        Self::load(&path)
-            .map_err(|error| RecordError::File { path: path.display().to_string(), reason: error.to_string() })
-    }
-
-    /// Where the configuration of a record is: the record's name and `.json`.
-    pub(super) fn path_beside(record: &Path) -> PathBuf {
-        let mut name = record.as_os_str().to_owned();
-        name.push(".json");
-        name.into()
-    }
-
-    /// The first constant in which two configurations differ, on both sides. What is recorded and how parameters start makes
-    /// no difference to what a record means.
-    pub(super) fn first_difference(&self, other: &Self) -> Option<(String, String)> {
-        let pairs = self.constants().into_iter().zip(other.constants());
-        pairs
-            .map(|((name, saved), (_, own))| (format!("{name} {saved}"), format!("{name} {own}")))
-            .find(|(saved, own)| saved != own)
-    }
-
     /// Name and value of every constant that gives the parameters their meaning.
     pub(super) fn constants(&self) -> [(&'static str, String); 14] {
         let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();

@@ -12,13 +12,16 @@
 //! constants asks for one more tensor, whose name says what differs, and which no record has. (A caller that allows partial records has
 //! switched that refusal off; he gets a warning in the log instead.)
 
-use super::{Missing, SpikingRnnConfig};
+use super::{Missing, SpikingRnn, SpikingRnnConfig};
+use crate::error::RecordError;
+use burn::config::Config;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
 };
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 
 /// What the first line of the constants says; another number would mean other lines.
 const VERSION: (&str, &str) = ("burn-spiking record", "1");
@@ -43,6 +46,8 @@ pub struct Described {
     connections: Vec<Connections>,
     id: ParamId,
     device: Device,
+    /// Whether the next record is an older one without constants, which were compared with the configuration beside it.
+    compared: bool,
 }
 
 /// Which neurons one synapse type connects.
@@ -82,7 +87,7 @@ impl Described {
         let device = device.clone().inner();
         let planes = config.synapses.iter().filter(|synapse| synapse.recurrent).count();
         let connections = (0..planes).map(|k| Connections::configured(&config, k, &device)).collect();
-        Self { config, connections, id: ParamId::new(), device }
+        Self { config, connections, id: ParamId::new(), device, compared: false }
     }
 
     /// What the k-th recurrent synapse type does not connect.
@@ -103,10 +108,8 @@ impl Described {
 
     /// What the record says.
     fn lines(&self) -> Vec<Line> {
-        let version = [(VERSION.0.to_string(), VERSION.1.to_string())];
-        let constants = self.config.constants().map(|(name, value)| (name.to_string(), shortened(&value)));
         let given: Vec<String> = self.given().map(|(k, _)| k.to_string()).collect();
-        version.into_iter().chain(constants).chain([(GIVEN.to_string(), given.join(" "))]).collect()
+        self.config.lines().into_iter().chain([(GIVEN.to_string(), given.join(" "))]).collect()
     }
 
     /// The constants as a parameter that is not computed before it is asked for.
@@ -191,11 +194,11 @@ fn lines_of(words: Tensor<1, Int>) -> Vec<Line> {
 
 /// What another value in a record is told as.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Difference {
+struct Difference {
     /// Name and value in the record.
-    pub(super) saved: String,
+    saved: String,
     /// Name and value of the layer.
-    pub(super) own: String,
+    own: String,
 }
 
 /// All constants in which a record and a layer differ.
@@ -267,6 +270,9 @@ impl Module for Described {
     }
 
     fn map<M: ModuleMapper>(mut self, mapper: &mut M) -> Self {
+        if self.compared {
+            return Self { compared: false, ..self };
+        }
         let Some((words, _)) = loaded(mapper, "constants", self.constants(ParamId::new())) else {
             if loads_records::<M>() {
                 log::warn!(
@@ -361,12 +367,78 @@ impl Module for Probe {
 }
 
 impl Described {
-    /// In which constants a layer's own record differs from this layer; `None` if it has none, as older ones.
-    pub(super) fn differences_from(&self, record: &ModuleRecord) -> Option<Vec<Difference>> {
+    /// The constants in a layer's own record; `None` if it has none, as older ones.
+    fn lines_in(&self, record: &ModuleRecord) -> Option<Vec<Line>> {
         let record = record.clone().allow_partial(true).allow_unused(true).validate(false);
         let probe = Probe { asks: self.clone(), found: None };
-        let found = probe.try_load_record(record).ok()?.found?;
-        Some(differences(&found, &self.lines()))
+        probe.try_load_record(record).ok()?.found
+    }
+}
+
+impl SpikingRnnConfig {
+    /// Every constant that gives the parameters their meaning, as a record has them.
+    fn lines(&self) -> Vec<Line> {
+        let version = [(VERSION.0.to_string(), VERSION.1.to_string())];
+        let constants = self.constants().map(|(name, value)| (name.to_string(), shortened(&value)));
+        version.into_iter().chain(constants).collect()
+    }
+
+    /// Reads the configuration that [`SpikingRnn::save`] wrote beside a record.
+    ///
+    /// # Errors
+    /// [`RecordError::File`] if it cannot be read.
+    pub fn beside(record: impl AsRef<Path>) -> Result<Self, RecordError> {
+        let path = Self::path_beside(record.as_ref());
+        // Older versions replaced the ending, so that `w-0.1` and `w-0.2` shared a file.
+        let former = record.as_ref().with_extension("json");
+        let path = if !path.exists() && former.exists() { former } else { path };
+        Self::load(&path).map_err(|error| failed(&path, error))
+    }
+
+    /// Where the configuration of a record is: the record's name and `.json`.
+    fn path_beside(record: &Path) -> PathBuf {
+        let mut name = record.as_os_str().to_owned();
+        name.push(".json");
+        name.into()
+    }
+}
+
+fn failed(path: &Path, reason: impl ToString) -> RecordError {
+    RecordError::File { path: path.display().to_string(), reason: reason.to_string() }
+}
+
+impl SpikingRnn {
+    /// Writes the parameters to `path` (burnpack), with every physical constant and connections given by hand, and the configuration to a file
+    /// beside it, whose name is that of `path` and `.json`.
+    ///
+    /// # Errors
+    /// [`RecordError::File`] if a file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), RecordError> {
+        let path = path.as_ref();
+        self.config.save(SpikingRnnConfig::path_beside(path)).map_err(|error| failed(path, error))?;
+        self.clone().into_record().save(path).map_err(|error| failed(path, error))
+    }
+
+    /// Reads parameters that [`save`](Self::save) wrote, and connections given by hand. Older records have no constants; those
+    /// of the configuration beside it are compared instead.
+    ///
+    /// # Errors
+    /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants, [`RecordError::File`] if a file
+    /// cannot be read.
+    pub fn load(mut self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
+        let path = path.as_ref();
+        let record = ModuleRecord::load(path).map_err(|error| failed(path, error))?;
+        let saved = match self.config.lines_in(&record) {
+            Some(saved) => saved,
+            None => {
+                self.config.compared = true;
+                SpikingRnnConfig::beside(path)?.lines()
+            }
+        };
+        if let Some(Difference { saved, own }) = differences(&saved, &self.config.lines()).into_iter().next() {
+            return Err(RecordError::OtherConstants { path: path.display().to_string(), saved, own });
+        }
+        self.try_load_record(record).map_err(|error| failed(path, error))
     }
 }
 

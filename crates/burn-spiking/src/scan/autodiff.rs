@@ -6,7 +6,7 @@
 //! reaches the anchor when all its outputs have been, and the adjoint runs on what the slots hold.
 
 use super::{
-    InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
+    InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted, finite,
 };
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -14,7 +14,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{Device, FloatTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Shape, read_sync};
 use std::sync::{Arc, Mutex};
 
 /// Gradients of the outputs, in the order of [`Output`].
@@ -71,7 +71,15 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
             readout: readout.is_some(),
             constants: constants.is_some(),
         };
-        let found: InputGradients<B> = B::spiking_scan_adjoint(inputs, tape, gradients, plan, wanted);
+        let (check, otherwise) = (plan.check_finite, plan.non_finite_gradient);
+        let [batch, steps] = [inputs.drive.shape()[0], inputs.drive.shape()[1]];
+        let mut found: InputGradients<B> = B::spiking_scan_adjoint(inputs, tape, gradients, plan, wanted);
+        if check {
+            let values = read_sync(B::float_into_data(found.v0.clone())).expect("the device gives what it computed");
+            let values: Vec<f64> = values.iter::<f64>().collect();
+            let spoiled = finite::find(finite::ADJOINT, &values, [batch, values.len() / batch, steps]);
+            found = finite::judged(found, spoiled, otherwise);
+        }
         let found = [
             (drive, found.drive.into_option()),
             (projection, found.projection.into_option()),

@@ -3,8 +3,23 @@
 //! A potential, a trace or an adjoint that is infinite or NaN stays so to the end of its run (each step multiplies it by a
 //! number that is not 0 and adds to it), so one look at the end finds it, at no cost.
 
+use super::{InputGradients, Slot};
 use crate::number::Real;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// What a backward pass does when it finds that the gradient is infinite or NaN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum NonFiniteGradient {
+    /// It panics, and names the neuron and the sample.
+    #[default]
+    Panic,
+    /// It gives NaN for the whole gradient, so that no part of it can pass for a good one. It is for whoever looks for that, such as
+    /// `Skipping` (feature `train`).
+    Nan,
+}
 
 /// What may not be finite.
 pub(crate) struct Suspect {
@@ -63,7 +78,6 @@ pub(crate) const TRACE: Suspect = Suspect {
 };
 
 /// ∂C/∂v_0.
-#[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) const ADJOINT: Suspect = Suspect {
     name: "gradient with respect to the initial potential of neuron",
     row: "sample",
@@ -82,16 +96,54 @@ pub(crate) const DRIVE_ADJOINT: Suspect = Suspect {
 
 /// Panics if a value, `[rows, .., N]`, is infinite or NaN.
 pub(crate) fn check<T: Real>(what: Suspect, values: &[T], rows: usize, neurons: usize, steps: usize) {
-    let Some(at) = values.iter().position(|value| !value.finite()) else { return };
+    if let Some(found) = find(what, values, [rows, neurons, steps]) {
+        panic!("{found}");
+    }
+}
+
+/// What is told of a value, `[rows, .., N]`, that is infinite or NaN.
+pub(crate) fn find<T: Real>(what: Suspect, values: &[T], [rows, neurons, steps]: [usize; 3]) -> Option<String> {
+    let at = values.iter().position(|value| !value.finite())?;
     let Suspect { name, row, remedy } = what;
     let (index, neuron) = (at / (values.len() / rows), at % neurons);
     // Through the recurrent weights one spoils all of its sample.
     let others = values.iter().filter(|value| !value.finite()).count() - 1;
-    panic!(
+    Some(format!(
         "the {name} {neuron} in {row} {index} is {:?} in a run of {steps} steps, and {others} others are not \
          finite, but all must be finite; {remedy}",
         values[at]
-    );
+    ))
+}
+
+/// A gradient as it was computed; what was asked for instead, if something in it was found not to be finite.
+pub(crate) fn judged<B: Backend>(
+    gradient: InputGradients<B>,
+    found: Option<String>,
+    otherwise: NonFiniteGradient,
+) -> InputGradients<B> {
+    match (found, otherwise) {
+        (None, _) => gradient,
+        (Some(found), NonFiniteGradient::Panic) => panic!("{found}"),
+        (Some(_), NonFiniteGradient::Nan) => all_nan(gradient),
+    }
+}
+
+fn all_nan<B: Backend>(gradient: InputGradients<B>) -> InputGradients<B> {
+    let nan = |tensor: FloatTensor<B>| {
+        let (shape, device, dtype) = (tensor.shape(), tensor.device(), tensor.dtype());
+        B::float_full(shape, f64::NAN.into(), &device, dtype.into())
+    };
+    let slot = |slot: Slot<B>| Slot::from(slot.into_option().map(nan));
+    InputGradients {
+        drive: slot(gradient.drive),
+        projection: slot(gradient.projection),
+        tonic: slot(gradient.tonic),
+        weights: slot(gradient.weights),
+        v0: nan(gradient.v0),
+        s0: slot(gradient.s0),
+        readout: slot(gradient.readout),
+        constants: slot(gradient.constants),
+    }
 }
 
 /// The same for a tensor, `[rows, .., N]`. Waits for the device.

@@ -96,6 +96,7 @@ mod shapes;
 mod tensors;
 
 pub use dynamics::Each;
+pub use finite::NonFiniteGradient;
 pub use plan::{Adjoint, Body, Checkpoint, ScanPlan, ScanSynapse, Scheme};
 pub use tensors::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanTape, Slot, Wanted};
 

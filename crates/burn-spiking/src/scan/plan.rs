@@ -1,6 +1,6 @@
 //! What a scan is, but for its tensors.
 
-use super::{Each, mean_field};
+use super::{Each, NonFiniteGradient, mean_field};
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
 use crate::neuron::{Neuron, RateCurve};
@@ -163,9 +163,11 @@ pub struct ScanPlan {
     pub record_v: bool,
     /// Whether the trajectory gives the charge sent in each step.
     pub record_charge: bool,
-    /// Whether a run's inputs and its end are searched for infinite values and NaN whatever the backend; the CPU kernel
-    /// always looks at the end.
+    /// Whether a run's inputs and its end, and its gradient, are searched for infinite values and NaN whatever the backend; the CPU kernel
+    /// always looks at the end and at the gradient.
     pub check_finite: bool,
+    /// What becomes of a gradient that is infinite or NaN, where one looks: in the CPU kernel, and with `check_finite`.
+    pub non_finite_gradient: NonFiniteGradient,
     /// The synapse type whose trace the readout sees; `None` without a readout.
     pub readout: Option<usize>,
     /// What the CPU kernel keeps for the adjoint.

@@ -315,12 +315,12 @@ fn adjoint_with<B: Storage, T: Real>(
             sums
         })
         .collect();
-    finite::check(finite::DRIVE_ADJOINT, &first, batch, neurons, steps);
-
+    let spoiled = finite::find(finite::DRIVE_ADJOINT, &first, [batch, neurons, steps]);
     let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
-    InputGradients {
+    let gradients = InputGradients {
         drive: slot(wanted.drive.then_some(d_drive), &[batch, steps, channels]),
         s0: slot(wanted.s0.then_some(d_s0), &[batch, synapses, neurons]),
         ..parameter_gradients::<B, T>(&partial, (planes, sizes), plan)
-    }
+    };
+    finite::judged(gradients, spoiled, plan.non_finite_gradient)
 }

@@ -508,16 +508,16 @@ fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
             sums
         })
         .collect();
-    finite::check(finite::ADJOINT, &d_v0, batch, neurons, steps);
-
+    let spoiled = finite::find(finite::ADJOINT, &d_v0, [batch, neurons, steps]);
     let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
-    InputGradients {
+    let gradients = InputGradients {
         // Each sample's adjoint wrote all its row.
         drive: slot(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
         v0: B::from_vec(d_v0, &[batch, neurons]),
         s0: slot(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
         ..parameter_gradients::<B, T>(&partial, (planes, sizes), plan)
-    }
+    };
+    finite::judged(gradients, spoiled, plan.non_finite_gradient)
 }
 
 /// The gradients that samples share, from the groups' sums; the others are empty.

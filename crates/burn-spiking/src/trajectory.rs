@@ -1,0 +1,208 @@
+//! What neurons did: the trajectory of a run, which knows its time step, layout, lengths and gate.
+//!
+//! ```text
+//! count      n_j = Σ_t ΔQ_jt                 spikes, and the part of one that has begun; differentiable through the gate
+//! rate       r_j = 1000 n_j/(T_b dt)         Hz; T_b: the sample's own steps
+//! ```
+//!
+//! A linear readout of counts, `Linear` of [`Trajectory::spike_counts`], is the field's "rate code".
+
+use crate::firing::spikes;
+use crate::gate::Gate;
+use crate::scan::Run;
+use crate::sequence::Timing;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Tensor, TensorData};
+
+/// What a layer's neurons did: the state after each step. Series are `[B, T, N]`, or `[T, B, N]` if the layer is not `batch_first`; after a
+/// sample's end they are 0.
+#[derive(Debug, Clone)]
+pub struct Trajectory {
+    /// Synaptic traces ŝ of the synapse types that are read, each `[B, T, N]`; a spike adds 1.
+    pub traces: Vec<Tensor<3>>,
+    /// Membrane potentials after the reset, `[B, T, N]`, if asked for.
+    pub v: Option<Tensor<3>>,
+    /// Charges sent in each step, `[B, T, N]`, if asked for; a spike's charges add up to 1.
+    pub charge: Option<Tensor<3>>,
+    /// v_0, `[B, N]`.
+    pub(crate) start_v: Tensor<2>,
+    pub(crate) gate: GateNow,
+    pub(crate) timing: Timing,
+}
+
+/// A gate, with the widths that it had learned.
+#[derive(Debug, Clone)]
+pub(crate) struct GateNow {
+    pub(crate) gate: Gate,
+    /// Of each neuron, `[N]`, or of all, `[1]`, if widths are learned.
+    pub(crate) logit_width: Option<Tensor<1>>,
+}
+
+impl GateNow {
+    /// The gate of each neuron.
+    fn of_neurons(&self) -> impl Fn(usize) -> Gate {
+        let gate = self.gate;
+        let widths = self.logit_width.clone().map(|logit| numbers(sigmoid(logit)));
+        move |neuron| match &widths {
+            Some(widths) => gate.with_width(widths[neuron % widths.len()]),
+            None => gate,
+        }
+    }
+}
+
+/// A tensor's numbers, in order. Waits for the device.
+pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+impl Trajectory {
+    /// The trace of a layer with one synapse type that is read.
+    ///
+    /// # Panics
+    /// If the layer reads no trace or several.
+    pub fn trace(self) -> Tensor<3> {
+        only(self.traces)
+    }
+
+    /// Time step, layout and lengths.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Charge that each neuron sends in a run, `[B, N]`: its spikes, and the part of one that has begun at the end, less the part that
+    /// had begun at the start.
+    ///
+    /// # Panics
+    /// If the trajectory has no charges.
+    pub fn spike_counts(&self) -> Tensor<2> {
+        self.timing.turned(self.charges("spike counts").clone()).sum_dim(1).squeeze_dim(1)
+    }
+
+    /// Firing rate of each neuron in each sample's own time, Hz, `[B, N]`.
+    ///
+    /// # Panics
+    /// If the trajectory has no charges.
+    pub fn rates_hz(&self) -> Tensor<2> {
+        let (counts, steps) = (self.spike_counts(), self.timing.steps(self.charges("rates")));
+        let unit: Vec<f64> = steps.iter().map(|&steps| 1000.0 / (steps as f64 * self.timing.dt)).collect();
+        let unit = Tensor::from_data(TensorData::new(unit, [steps.len(), 1]), (&counts.device(), counts.dtype()));
+        counts * unit
+    }
+
+    /// The spikes of one sample: (step, neuron) of each reset, in order; a neuron that is reset twice in a step is there twice. Waits for
+    /// the device.
+    ///
+    /// # Panics
+    /// If the trajectory has no potentials or charges, or no such sample.
+    pub fn spikes(&self, sample: usize) -> Vec<(usize, usize)> {
+        let (v, charge) = (self.potentials("spikes"), self.charges("spikes"));
+        let steps = self.timing.steps(v);
+        assert!(
+            sample < steps.len(),
+            "the spikes of sample {sample} are asked for, but the run has {} samples, counted from 0",
+            steps.len()
+        );
+        let of_sample = |series: &Tensor<3>| {
+            numbers(self.timing.turned(series.clone()).narrow(0, sample, 1).narrow(1, 0, steps[sample]))
+        };
+        let v0 = numbers(self.start_v.clone().narrow(0, sample, 1));
+        spikes(self.gate.of_neurons(), &v0, &of_sample(v), &of_sample(charge))
+    }
+
+    /// The charges, for what cannot do without.
+    pub(crate) fn charges(&self, what: &str) -> &Tensor<3> {
+        self.charge.as_ref().unwrap_or_else(|| not_recorded(what, "charges", "record_charge"))
+    }
+
+    /// The potentials, for what cannot do without.
+    pub(crate) fn potentials(&self, what: &str) -> &Tensor<3> {
+        self.v.as_ref().unwrap_or_else(|| not_recorded(what, "potentials", "record_v"))
+    }
+
+    /// Of charges alone, `[B, T, N]`, in steps of `dt` ms.
+    #[cfg(test)]
+    pub(crate) fn of_charge(charge: Tensor<3>, dt: f64) -> Self {
+        let [batch, _, neurons] = charge.dims();
+        Self {
+            traces: Vec::new(),
+            v: None,
+            start_v: Tensor::zeros([batch, neurons], &charge.device()),
+            charge: Some(charge),
+            gate: GateNow { gate: Gate::default(), logit_width: None },
+            timing: Timing { dt, batch_first: true, lengths: None },
+        }
+    }
+}
+
+fn not_recorded(what: &str, missing: &str, option: &str) -> ! {
+    panic!(
+        "{what} are of a trajectory with {missing}, but this one has none; use `forward_recording`, or configure the layer with \
+         `with_{option}(true)`"
+    )
+}
+
+/// The only trace of those that a layer reads.
+fn only<const D: usize>(traces: Vec<Tensor<D>>) -> Tensor<D> {
+    let read = traces.len();
+    let mut traces = traces.into_iter();
+    match (traces.next(), read) {
+        (Some(trace), 1) => trace,
+        _ => panic!("the layer reads {read} traces, but `trace` wants 1; use `traces`"),
+    }
+}
+
+/// What a layer's neurons did in one step.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Synaptic traces ŝ of the synapse types that are read, each `[B, N]`.
+    pub traces: Vec<Tensor<2>>,
+    /// Membrane potentials after the reset, `[B, N]`, if asked for.
+    pub v: Option<Tensor<2>>,
+    /// Charges sent, `[B, N]`, if asked for.
+    pub charge: Option<Tensor<2>>,
+}
+
+impl Step {
+    /// The only step of a run.
+    pub(crate) fn of(run: Run) -> Self {
+        let only = |x: Tensor<3>| x.squeeze_dim(1);
+        Self { traces: run.traces.into_iter().map(only).collect(), v: run.v.map(only), charge: run.charge.map(only) }
+    }
+
+    /// The trace of a layer with one synapse type that is read.
+    ///
+    /// # Panics
+    /// If the layer reads no trace or several.
+    pub fn trace(self) -> Tensor<2> {
+        only(self.traces)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use std::sync::Arc;
+
+    #[test]
+    fn counts_and_rates_are_sums_of_charges() {
+        let charge = Tensor::<3>::from_data([[[0.25, 0.0], [0.75, -0.5], [0.0, 2.5]]], &Device::flex());
+        let trajectory = Trajectory::of_charge(charge, 2.0);
+        assert_eq!(numbers(trajectory.spike_counts()), [1.0, 2.0]);
+        let rates = numbers(trajectory.rates_hz());
+        assert!((rates[0] - 1000.0 / 6.0).abs() < 1e-4 && (rates[1] - 2000.0 / 6.0).abs() < 1e-4, "{rates:?}");
+    }
+
+    #[test]
+    fn a_rate_is_of_the_samples_own_time_in_either_layout() {
+        // One spike in 2 of 4 steps of 5 ms, two spikes in 4.
+        let charge = [[[1.0], [0.0], [0.0], [0.0]], [[0.0], [1.0], [0.0], [1.0]]];
+        let charge = Tensor::<3>::from_data(charge, &Device::flex());
+        for batch_first in [true, false] {
+            let mut trajectory = Trajectory::of_charge(charge.clone(), 5.0);
+            trajectory.timing = Timing { dt: 5.0, batch_first, lengths: Some(Arc::from([2, 4])) };
+            trajectory.charge = trajectory.charge.map(|charge| trajectory.timing.turned(charge));
+            assert_eq!(numbers(trajectory.rates_hz()), [100.0, 100.0]);
+        }
+    }
+}

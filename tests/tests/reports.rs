@@ -1,0 +1,411 @@
+//! Faults that users of spiking and recurrent layers have reported in public, tried on these layers. Each test names the report.
+
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use burn_spiking::neuron::Eif;
+use burn_spiking::{
+    Body, ClassificationLoss, Gate, Initial, Learn, Learned, Neuron, Scores, SpikingNetwork, SpikingRnn,
+    SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring,
+};
+use burn_spiking_tests::{devices, normal, numbers, relative_distance};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+fn device() -> Device {
+    devices()[0].clone().autodiff()
+}
+
+fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let data: Vec<f64> = (0..shape.iter().product()).map(|_| normal(&mut random)).collect();
+    Tensor::from_data(TensorData::new(data, shape), (&device(), DType::F64))
+}
+
+/// Neurons that fire often.
+fn config() -> SpikingRnnConfig {
+    SpikingRnnConfig::new(2, 6).with_initial(Some(Initial { input: 3.0, recurrent: 2.0, tonic: 1.0 }))
+}
+
+fn init(config: &SpikingRnnConfig) -> SpikingRnn {
+    config.init((&device(), DType::F64)).unwrap()
+}
+
+/// Gradients of a cost by all parameters of a layer that have one.
+fn gradients(layer: &SpikingRnn, cost: Tensor<1>) -> Vec<f64> {
+    let found = cost.backward();
+    let mut all = numbers(layer.input.grad(&found).unwrap());
+    layer.recurrent.iter().for_each(|weights| all.extend(numbers(weights.grad(&found).unwrap())));
+    all.extend(layer.tonic.iter().flat_map(|tonic| numbers(tonic.grad(&found).unwrap())));
+    for constants in &layer.constants {
+        let each = [&constants.log_tau_v, &constants.log_tau_s, &constants.logit_width, &constants.log_threshold];
+        each.into_iter().flatten().for_each(|param| all.extend(numbers(param.grad(&found).unwrap())));
+    }
+    all
+}
+
+fn near(found: &[f64], wanted: &[f64], within: f64, what: &str) {
+    let distance = relative_distance(found, wanted);
+    assert!(distance < within, "{what}: {distance:e}");
+}
+
+/// tracel-ai/burn#3727: NaN in what a mask does not select came through in gradients.
+#[test]
+fn what_a_reset_throws_away_may_be_nan() {
+    let layer = init(&config().with_learned_start(true));
+    let anew = Tensor::<1, Bool>::from_data([false, true, false], &devices()[0]);
+    let run = |spoiled: f64| {
+        let (_, state) = layer.forward(noise([3, 20, 2], 1), None);
+        let rows = Tensor::<1>::from_data(TensorData::from([0.0, spoiled, 0.0]), (&device(), DType::F64));
+        let bad = SpikingState {
+            v: state.v.clone() + rows.clone().unsqueeze_dim(1),
+            s: state.s + rows.unsqueeze_dims(&[1, 2]),
+        };
+        let (run, _) = layer.forward(noise([3, 20, 2], 2), Some(bad.reset(anew.clone(), layer.resting_state(3))));
+        gradients(&layer, run.trace().square().sum())
+    };
+    let clean = run(0.0);
+    assert_eq!(run(f64::NAN), clean);
+    assert_eq!(run(f64::INFINITY), clean);
+}
+
+/// The same for what stands after a sample's end.
+#[test]
+fn padding_may_be_nan() {
+    let layer = init(&config());
+    let run = |padding: f64| {
+        let cut = noise([2, 10, 2], 1);
+        let rest = Tensor::full([2, 5, 2], padding, (&device(), DType::F64));
+        let input = Tensor::cat(vec![cut, rest], 1);
+        let (run, _) = layer.forward_lengths(input, &[10, 7], None);
+        gradients(&layer, run.trace().square().sum())
+    };
+    assert_eq!(run(f64::NAN), run(0.0));
+}
+
+/// synsense/sinabs-exodus#3: gradients through several calls were wrong.
+#[test]
+fn three_calls_are_one_for_networks_and_stacks_with_learned_constants() {
+    let learned = Learned { tau_v: Learn::Shared, tau_s: true, width: Learn::Shared, threshold: false };
+    let layer = init(&config().with_learned(learned));
+    let readout = Linear { weight: Param::from_tensor(noise([6, 2], 3)), bias: None };
+    let network = SpikingNetwork::new(layer, readout).unwrap();
+    let above = SpikingRnnConfig { d_input: 6, ..config() };
+    let stack = SpikingStackConfig::new(vec![config(), above]).init((&device(), DType::F64)).unwrap();
+    let input = noise([3, 45, 2], 4);
+    let parts = |calls: usize| (0..calls).map(move |at| (at * 45 / calls, 45 / calls));
+    let of_network = |calls: usize| {
+        let (mut state, mut outputs) = (None, Vec::new());
+        for (from, length) in parts(calls) {
+            let (run, last) = network.forward(input.clone().narrow(1, from, length), state);
+            (state, _) = (Some(last), outputs.push(run.output));
+        }
+        gradients(&network.layer, Tensor::cat(outputs, 1).square().sum())
+    };
+    let of_stack = |calls: usize| {
+        let (mut states, mut traces) = (None, Vec::new());
+        for (from, length) in parts(calls) {
+            let (mut runs, last) = stack.forward(input.clone().narrow(1, from, length), states);
+            (states, _) = (Some(last), traces.push(runs.pop().unwrap().trace()));
+        }
+        gradients(&stack.layers[0], Tensor::cat(traces, 1).square().sum())
+    };
+    near(&of_network(3), &of_network(1), 1e-10, "network");
+    near(&of_stack(3), &of_stack(1), 1e-10, "stack");
+}
+
+/// synsense/sinabs-exodus#4: a gradient that does not lie in order came to the backward pass.
+#[test]
+fn gradients_may_come_in_any_layout() {
+    let layer = init(&config());
+    let weight = noise([3, 6, 12], 5);
+    let of = |cost: &dyn Fn(Tensor<3>) -> Tensor<1>| {
+        let (run, _) = layer.forward(noise([3, 12, 2], 6), None);
+        gradients(&layer, cost(run.trace()))
+    };
+    let turned = of(&|trace| (trace.swap_dims(1, 2) * weight.clone()).sum());
+    near(&turned, &of(&|trace| (trace * weight.clone().swap_dims(1, 2)).sum()), 1e-12, "swapped");
+    let flipped = of(&|trace| (trace.flip([1]) * weight.clone().swap_dims(1, 2)).sum());
+    near(&flipped, &of(&|trace| (trace * weight.clone().swap_dims(1, 2).flip([1])).sum()), 1e-12, "flipped");
+    let expanded = of(&|trace| trace.unsqueeze_dim::<4>(0).expand([5, 3, 12, 6]).mean());
+    near(&expanded, &of(&|trace| trace.mean()), 1e-12, "expanded");
+    let sliced = of(&|trace| trace.narrow(1, 3, 4).narrow(2, 1, 3).sum());
+    let mask = Tensor::<3>::zeros([3, 12, 6], (&device(), DType::F64));
+    let mask = mask.slice_assign([0..3, 3..7, 1..4], Tensor::ones([3, 4, 3], (&device(), DType::F64)));
+    near(&sliced, &of(&|trace| (trace * mask.clone()).sum()), 1e-12, "sliced");
+}
+
+/// jeshraghian/snntorch#442: decays of single neurons were ignored, and a wrong number of them accepted.
+#[test]
+fn a_neurons_own_tau_is_used_everywhere() {
+    let taus = [5.0, 10.0, 20.0, 40.0, 80.0, 160.0];
+    let none = Initial { input: 3.0, recurrent: 0.0, tonic: 2.0 };
+    let neuron = |tau_v: f64| Neuron::Lif { tau_v };
+    let learned = Learned { tau_v: Learn::Each, ..Learned::default() };
+    let config = config().with_initial(Some(none)).with_neuron(neuron(20.0));
+    let layer = init(&config.clone().with_learned(learned)).with_tau_v(&taus).unwrap();
+    let input = noise([2, 60, 2], 7);
+    let trace = |layer: &SpikingRnn| numbers(layer.forward(input.clone(), None).0.trace());
+    let together = trace(&layer);
+    for (what, found) in [
+        ("tensor operations", trace(&layer.clone().with_body(Body::TensorOps))),
+        ("reference", numbers(layer.forward_reference(input.clone(), None).0.trace())),
+    ] {
+        near(&found, &together, 1e-9, what);
+    }
+    for (j, &tau) in taus.iter().enumerate() {
+        let mut alone = init(&config.clone().with_neuron(neuron(tau)));
+        (alone.input, alone.tonic) = (layer.input.clone(), layer.tonic.clone());
+        let of_neuron = |trace: &[f64]| trace.iter().skip(j).step_by(6).copied().collect::<Vec<_>>();
+        near(&of_neuron(&together), &of_neuron(&trace(&alone)), 1e-9, &format!("neuron {j}"));
+    }
+    assert!(layer.with_tau_v(&taus[..5]).unwrap_err().to_string().contains("tau_v is given 5 times"));
+}
+
+/// jeshraghian/snntorch#234: a second way to run a layer had other dynamics than the first.
+#[test]
+fn all_ways_to_run_a_layer_agree() {
+    let synapses = vec![Synapse::new(15.0), Synapse::recurrent_only(4.0).with_delay(2.0)];
+    for neuron in [
+        Neuron::Nif,
+        Neuron::Lif { tau_v: 20.0 },
+        Neuron::Qif { tau_v: 20.0 },
+        Neuron::Eif(Eif { tau_v: 20.0, delta: 0.15, onset: 0.7 }),
+    ] {
+        let layer = init(&config().with_neuron(neuron.clone()).with_synapses(synapses.clone()));
+        let input = noise([3, 25, 2], 8);
+        let wanted = numbers(layer.forward(input.clone(), None).0.trace());
+        let steps = || {
+            let (mut state, mut traces) = (None, Vec::new());
+            for t in 0..25 {
+                let (step, last) = layer.step(input.clone().narrow(1, t, 1).squeeze_dim(1), state);
+                (state, _) = (Some(last), traces.push(step.trace().unsqueeze_dim::<3>(1)));
+            }
+            Tensor::cat(traces, 1)
+        };
+        for (what, found) in [
+            ("resting state", layer.forward(input.clone(), Some(layer.resting_state(3))).0.trace()),
+            ("steps", steps()),
+            ("recording", layer.forward_recording(input.clone(), None).0.trace()),
+            ("lengths", layer.forward_lengths(input.clone(), &[25; 3], None).0.trace()),
+            ("reference", layer.forward_reference(input.clone(), None).0.trace()),
+        ] {
+            near(&numbers(found), &wanted, 1e-9, &format!("{what} of {neuron}"));
+        }
+    }
+}
+
+/// jeshraghian/snntorch#428: losses failed at their defaults and in double precision.
+#[test]
+fn costs_keep_their_dtype() {
+    for dtype in [DType::F32, DType::F64] {
+        let options = (&device(), dtype);
+        let output = Tensor::<3>::random([3, 9, 4], burn::tensor::Distribution::Default, options).require_grad();
+        let targets = Tensor::<1, Int>::from_data([0, 3, 1], &devices()[0]);
+        for scores in [Scores::Mean, Scores::Last, Scores::Max, Scores::MeanProbability] {
+            let (cost, found) = ClassificationLoss::new(scores).forward(output.clone(), targets.clone());
+            assert_eq!((cost.dtype(), found.dtype()), (dtype, dtype), "{scores:?}");
+            assert_eq!(output.grad(&cost.backward()).unwrap().dtype(), dtype);
+        }
+        let tracking = TrackingLossConfig::new().init().unwrap();
+        let cost = tracking.forward(output.clone(), output.clone() * 0.5, output.clone());
+        assert_eq!(cost.dtype(), dtype);
+        assert_eq!(output.grad(&cost.backward()).unwrap().dtype(), dtype);
+    }
+}
+
+/// norse/norse#125: no gradient reached a start that was not given.
+#[test]
+fn a_learned_start_hears_of_every_sample() {
+    let layer = init(&config().with_learned_start(true));
+    let input = noise([3, 15, 2], 9);
+    let of = |input: Tensor<3>, state: Option<SpikingState>| {
+        let found = layer.forward(input, state).0.trace().square().sum().backward();
+        let v = layer.start_v.as_ref().unwrap().grad(&found).map(numbers);
+        (v, layer.start_s.as_ref().unwrap().grad(&found).map(numbers))
+    };
+    let (v, s) = of(input.clone(), None);
+    let sum = |part: &dyn Fn(usize) -> Vec<f64>| -> Vec<f64> {
+        (0..3).map(part).reduce(|a, b| a.iter().zip(&b).map(|(a, b)| a + b).collect()).unwrap()
+    };
+    let alone = |b: usize| of(input.clone().narrow(0, b, 1), None);
+    near(&v.unwrap(), &sum(&|b| alone(b).0.unwrap()), 1e-10, "start v");
+    near(&s.unwrap(), &sum(&|b| alone(b).1.unwrap()), 1e-10, "start s");
+    let given = of(input, Some(layer.state_at(Tensor::full([3, 6], 0.3, (&device(), DType::F64)))));
+    assert_eq!(given, (None, None));
+}
+
+/// norse/norse#19: neurons were connected to themselves without being asked.
+#[test]
+fn the_diagonal_has_no_effect_unless_asked_for() {
+    let layer = init(&config());
+    let trace = |layer: &SpikingRnn| numbers(layer.forward(noise([2, 30, 2], 10), None).0.trace());
+    let mut spoiled = layer.clone();
+    let diagonal = Tensor::<2>::eye(6, &device()).cast(DType::F64) * 100.0;
+    spoiled.recurrent[0] = Param::from_tensor(layer.recurrent[0].val().detach() + diagonal);
+    assert_eq!(trace(&spoiled), trace(&layer));
+    assert!((0..6).all(|j| numbers(spoiled.weights(0))[7 * j] == 0.0));
+    let all = Tensor::<2>::ones([6, 6], &devices()[0]).greater_elem(0.5);
+    assert_ne!(trace(&spoiled.with_connections(0, all).unwrap()), trace(&layer));
+}
+
+/// A layer of NIF neurons whose first one fires once, in step 3, and drives the second.
+fn relay(delay: f64, dt: f64) -> Trajectory {
+    let synapse = Synapse::new(20.0).with_delay(delay);
+    let config = SpikingRnnConfig::new(1, 2).with_neuron(Neuron::Nif).with_tonic(false).with_synapses(vec![synapse]);
+    let mut layer = init(&config.with_gate(Gate::Quintic { width: 0.1 }).with_dt(dt));
+    let options = (&device(), DType::F64);
+    layer.input = Param::from_tensor(Tensor::from_data([[20.0, 0.0]], options));
+    layer.recurrent[0] = Param::from_tensor(Tensor::from_data([[0.0, 5.0], [0.0, 0.0]], options));
+    let steps = (60.0 / dt) as usize;
+    let input: Vec<f64> = (0..steps).map(|t| if t == 3 { 1.2 / dt } else { 0.0 }).collect();
+    layer.forward_recording(Tensor::from_data(TensorData::new(input, [1, steps, 1]), options), None).0
+}
+
+/// brainpy/BrainPy#709: a delay acted two steps too soon.
+#[test]
+fn a_spike_arrives_after_its_delay() {
+    for dt in [1.0, 0.5] {
+        for steps in [0, 1, 2, 20] {
+            let run = relay(steps as f64 * dt, dt);
+            assert_eq!(run.spikes(0).first(), Some(&(3, 0)));
+            let second: Vec<f64> = numbers(run.v.unwrap()).into_iter().skip(1).step_by(2).collect();
+            assert_eq!(second.iter().position(|&v| v != 0.0), Some(4 + steps), "{steps} steps of {dt} ms");
+        }
+    }
+}
+
+/// lava-nc/lava-dl#226: the room for delays was that of another synapse.
+#[test]
+fn synapse_types_may_stand_in_any_order() {
+    let types = [
+        Synapse::new(15.0).with_delay(3.0),
+        Synapse::recurrent_only(4.0).with_delay(10.0),
+        Synapse::read_only(30.0),
+        Synapse::recurrent_only(8.0),
+    ];
+    let weights: Vec<Tensor<2>> = (0..3).map(|k| noise([6, 6], 20 + k) * 0.5).collect();
+    let run = |order: [usize; 4]| {
+        let mut layer = init(&config().with_synapses(order.map(|k| types[k].clone()).to_vec()));
+        layer.input = Param::from_tensor(noise([2, 6], 30) * 2.0);
+        let recurrent = order.iter().filter(|&&k| types[k].recurrent);
+        // Of the four types all but the third have weights.
+        let of_type = |k: usize| weights[if k == 3 { 2 } else { k }].clone();
+        layer.recurrent = recurrent.map(|&k| Param::from_tensor(of_type(k))).collect();
+        let forward = |reference: bool| {
+            let input = noise([2, 40, 2], 31);
+            let (run, _) = if reference { layer.forward_reference(input, None) } else { layer.forward(input, None) };
+            let read = order.iter().filter(|&&k| types[k].read).zip(run.traces);
+            let first = read.map(|(&k, trace)| trace * (k + 1) as f64).reduce(|a, b| a + b).unwrap();
+            let found = first.clone().square().sum().backward();
+            (numbers(first), numbers(layer.input.grad(&found).unwrap()))
+        };
+        let (kernel, reference) = (forward(false), forward(true));
+        near(&kernel.1, &reference.1, 1e-9, "the gradient of the reference");
+        kernel
+    };
+    let (trace, gradient) = run([0, 1, 2, 3]);
+    for order in [[3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]] {
+        let found = run(order);
+        near(&found.0, &trace, 1e-10, "trace");
+        near(&found.1, &gradient, 1e-10, "gradient");
+    }
+}
+
+/// lava-nc/lava-dl#260: weights were transposed on their way.
+#[test]
+fn a_weight_leads_from_its_row_to_its_column() {
+    let mut layer =
+        init(&SpikingRnnConfig::new(1, 4).with_initial(Some(Initial { input: 0.0, recurrent: 0.0, tonic: 1.5 })));
+    let trace = |layer: &SpikingRnn| numbers(layer.forward(noise([1, 80, 1], 11), None).0.trace());
+    let without = trace(&layer);
+    let weight = Tensor::<2>::zeros([4, 4], (&device(), DType::F64)).slice_fill([1..2, 3..4], 2.0);
+    layer.recurrent[0] = Param::from_tensor(weight.clone());
+    assert_eq!(numbers(layer.weights(0)), numbers(weight));
+    let folder = tempfile::tempdir().unwrap();
+    layer.save(folder.path().join("layer.bpk")).unwrap();
+    let fresh = init(layer.config());
+    for layer in [&layer, &fresh.load(folder.path().join("layer.bpk")).unwrap()] {
+        let with = trace(layer);
+        let changed = |j: usize| with.iter().zip(&without).skip(j).step_by(4).any(|(a, b)| a != b);
+        assert_eq!([0, 1, 2, 3].map(changed), [false, false, false, true]);
+    }
+}
+
+/// lava-nc/lava-dl#383: decays that should be learned hardly moved.
+#[test]
+fn tau_v_is_learned_from_a_teacher() {
+    use burn::optim::{AdamConfig, GradientsParams};
+    let with = |tau_v: f64| {
+        let none = Initial { input: 3.0, recurrent: 0.0, tonic: 1.0 };
+        config().with_initial(Some(none)).with_neuron(Neuron::Lif { tau_v }).with_gate(Gate::Quintic { width: 1.0 })
+    };
+    let teacher = init(&with(20.0));
+    let learned = Learned { tau_v: Learn::Shared, ..Learned::default() };
+    let mut student = init(&with(12.0).with_learned(learned));
+    let frozen = |weights: &Param<Tensor<2>>| weights.clone().set_require_grad(false);
+    student.input = frozen(&teacher.input);
+    student.tonic = teacher.tonic.clone().map(|tonic| tonic.set_require_grad(false));
+    let mut optimizer = AdamConfig::new().init();
+    let tau =
+        |layer: &SpikingRnn| numbers(layer.constants.as_ref().unwrap().log_tau_v.as_ref().unwrap().val())[0].exp();
+    for iteration in 0..150 {
+        let input = noise([8, 60, 2], 100 + iteration);
+        let wanted = teacher.forward(input.clone(), None).0.trace().detach();
+        let cost = (student.forward(input, None).0.trace() - wanted).square().mean();
+        let gradients = GradientsParams::from_grads(cost.backward(), &student);
+        student = optimizer.step(0.02, student, gradients);
+    }
+    assert!((tau(&student) - 20.0).abs() < 1.0, "{}", tau(&student));
+}
+
+/// lava-nc/lava-dl#65: a recurrent block took the wrong synapse, but only where it had a bias.
+#[test]
+fn a_tonic_current_of_zero_is_none() {
+    let wiring = Wiring::Sparse { share: 0.5, seed: 3 };
+    let synapses = vec![Synapse::recurrent_only(4.0), Synapse::new(15.0)];
+    let config = config().with_synapses(synapses).with_wiring(wiring);
+    let mut with = init(&config);
+    with.tonic = Some(Param::from_tensor(Tensor::zeros([6], (&device(), DType::F64))));
+    let mut without = init(&config.with_tonic(false));
+    (without.input, without.recurrent) = (with.input.clone(), with.recurrent.clone());
+    for reference in [false, true] {
+        let run = |layer: &SpikingRnn| {
+            let input = noise([2, 40, 2], 12);
+            let (run, _) = if reference { layer.forward_reference(input, None) } else { layer.forward(input, None) };
+            let trace = numbers(run.clone().trace());
+            let found = run.trace().square().sum().backward();
+            (trace, numbers(layer.recurrent[1].grad(&found).unwrap()))
+        };
+        assert_eq!(run(&with), run(&without));
+    }
+}
+
+/// jeshraghian/snntorch#366: spikes and resets were drawn apart, so that one came without the other.
+#[test]
+fn spikes_counts_and_resets_agree() {
+    for gate in [
+        Gate::Quintic { width: 0.05 },
+        Gate::Quintic { width: 1.0 },
+        Gate::RaisedCosine { width: 0.4 },
+        Gate::Threshold { at: 0.6 },
+    ] {
+        for dtype in [DType::F32, DType::F64] {
+            // So strong a drive that some steps have two spikes.
+            let strong = Initial { input: 30.0, recurrent: 0.5, tonic: 20.0 };
+            let config = config().with_neuron(Neuron::Nif).with_gate(gate).with_initial(Some(strong));
+            let layer = config.init((&devices()[0], dtype)).unwrap();
+            let input = noise([1, 90, 2], 13).inner().cast(dtype);
+            let (run, _) = layer.forward_recording(input, None);
+            let spikes = run.spikes(0);
+            assert!(spikes.windows(2).any(|pair| pair[0] == pair[1]), "no step has two spikes");
+            let v = numbers(run.v.clone().unwrap());
+            for (j, count) in numbers(run.spike_counts()).into_iter().enumerate() {
+                let number = spikes.iter().filter(|&&(_, neuron)| neuron == j).count() as f64;
+                // The part of a spike that has begun at the end; runs start at 0, where none has.
+                let begun = gate.charge(v[89 * 6 + j]);
+                assert!((count - number - begun).abs() < 1e-3, "{gate:?}, neuron {j}: {count} and {number} + {begun}");
+            }
+        }
+    }
+}
