@@ -1,6 +1,6 @@
 //! What a fresh layer starts from: the spread that was asked for, at every size, wiring and sign.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_spiking::{Initial, SpikingRnnConfig, Synapse, Wiring};
 use burn_spiking_tests::{devices, numbers};
 

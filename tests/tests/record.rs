@@ -164,6 +164,32 @@ fn each_record_has_a_configuration_of_its_own() {
 }
 
 #[test]
+fn a_loaded_layer_needs_its_file_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.bpk");
+    let layer = config().init(&device()).unwrap();
+    layer.save(&path).unwrap();
+    let [one, other] = [0, 1].map(|_| config().init(&device()).unwrap().load(&path).unwrap());
+    // One is written over the file that it came from; then the file goes.
+    one.save(&path).unwrap();
+    assert_eq!(run(&config().init(&device()).unwrap().load(&path).unwrap()), run(&layer));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!([run(&one), run(&other)], [run(&layer), run(&layer)]);
+}
+
+#[test]
+fn a_layer_keeps_its_dtype() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("layer.bpk");
+    let layer = config().init((&device(), DType::F64)).unwrap();
+    layer.save(&path).unwrap();
+    let single = config().init(&device()).unwrap().load(&path).unwrap();
+    assert_eq!(single.input.val().dtype(), DType::F32);
+    assert_eq!(numbers(single.input.val()), numbers(layer.input.val().cast(DType::F32)));
+    run(&single);
+}
+
+#[test]
 fn numbers_come_back_to_the_last_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("layer");

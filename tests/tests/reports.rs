@@ -37,7 +37,7 @@ fn gradients(layer: &SpikingRnn, cost: Tensor<1>) -> Vec<f64> {
     let mut all = numbers(layer.input.grad(&found).unwrap());
     layer.recurrent.iter().for_each(|weights| all.extend(numbers(weights.grad(&found).unwrap())));
     all.extend(layer.tonic.iter().flat_map(|tonic| numbers(tonic.grad(&found).unwrap())));
-    for constants in &layer.constants {
+    if let Some(constants) = &layer.constants {
         let each = [&constants.log_tau_v, &constants.log_tau_s, &constants.logit_width, &constants.log_threshold];
         each.into_iter().flatten().for_each(|param| all.extend(numbers(param.grad(&found).unwrap())));
     }
@@ -242,7 +242,7 @@ fn the_diagonal_has_no_effect_unless_asked_for() {
     let trace = |layer: &SpikingRnn| numbers(layer.forward(noise([2, 30, 2], 10), None).0.trace());
     let mut spoiled = layer.clone();
     let diagonal = Tensor::<2>::eye(6, &device()).cast(DType::F64) * 100.0;
-    spoiled.recurrent[0] = Param::from_tensor(layer.recurrent[0].val().detach() + diagonal);
+    spoiled.recurrent[0] = Param::from_tensor((layer.recurrent[0].val() + diagonal).detach());
     assert_eq!(trace(&spoiled), trace(&layer));
     assert!((0..6).all(|j| numbers(spoiled.weights(0))[7 * j] == 0.0));
     let all = Tensor::<2>::ones([6, 6], &devices()[0]).greater_elem(0.5);

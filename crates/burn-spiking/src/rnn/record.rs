@@ -14,6 +14,7 @@
 
 use super::{Missing, SpikingRnn, SpikingRnnConfig};
 use crate::error::RecordError;
+use crate::trajectory::numbers;
 use burn::config::Config;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
@@ -407,6 +408,15 @@ fn failed(path: &Path, reason: impl ToString) -> RecordError {
     RecordError::File { path: path.display().to_string(), reason: reason.to_string() }
 }
 
+/// Reads every parameter that waits to be read.
+struct ReadNow;
+
+impl ModuleVisitor for ReadNow {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        numbers(param.val());
+    }
+}
+
 impl SpikingRnn {
     /// Writes the parameters to `path` (burnpack), with every physical constant and connections given by hand, and the configuration to a file
     /// beside it, whose name is that of `path` and `.json`.
@@ -420,14 +430,14 @@ impl SpikingRnn {
     }
 
     /// Reads parameters that [`save`](Self::save) wrote, and connections given by hand. Older records have no constants; those
-    /// of the configuration beside it are compared instead.
+    /// of the configuration beside it are compared instead. The layer keeps its dtype.
     ///
     /// # Errors
     /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants, [`RecordError::File`] if a file
     /// cannot be read.
     pub fn load(mut self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = path.as_ref();
-        let record = ModuleRecord::load(path).map_err(|error| failed(path, error))?;
+        let record = ModuleRecord::load(path).map_err(|error| failed(path, error))?.cast_to_module_dtype();
         let saved = match self.config.lines_in(&record) {
             Some(saved) => saved,
             None => {
@@ -438,7 +448,10 @@ impl SpikingRnn {
         if let Some(Difference { saved, own }) = differences(&saved, &self.config.lines()).into_iter().next() {
             return Err(RecordError::OtherConstants { path: path.display().to_string(), saved, own });
         }
-        self.try_load_record(record).map_err(|error| failed(path, error))
+        let loaded = self.try_load_record(record).map_err(|error| failed(path, error))?;
+        // Burn reads numbers when they are first used, and by then the file may be another.
+        loaded.visit(&mut ReadNow);
+        Ok(loaded)
     }
 }
 
