@@ -286,7 +286,7 @@ fn synapse_types_may_stand_in_any_order() {
     ];
     let weights: Vec<Tensor<2>> = (0..3).map(|k| noise([6, 6], 20 + k) * 0.5).collect();
     let run = |order: [usize; 4]| {
-        let mut layer = init(&config().with_synapses(order.map(|k| types[k].clone()).to_vec()));
+        let mut layer = init(&config().with_synapses(order.map(|k| types[k]).to_vec()));
         layer.input = Param::from_tensor(noise([2, 6], 30) * 2.0);
         let recurrent = order.iter().filter(|&&k| types[k].recurrent);
         // Of the four types all but the third have weights.
@@ -343,8 +343,7 @@ fn tau_v_is_learned_from_a_teacher() {
     let teacher = init(&with(20.0));
     let learned = Learned { tau_v: Learn::Shared, ..Learned::default() };
     let mut student = init(&with(12.0).with_learned(learned));
-    let frozen = |weights: &Param<Tensor<2>>| weights.clone().set_require_grad(false);
-    student.input = frozen(&teacher.input);
+    student.input = teacher.input.clone().set_require_grad(false);
     student.tonic = teacher.tonic.clone().map(|tonic| tonic.set_require_grad(false));
     let mut optimizer = AdamConfig::new().init();
     let tau =

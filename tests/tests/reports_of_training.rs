@@ -152,7 +152,7 @@ fn streams_run_in_double_precision() {
         let Chunk { input, fresh } = chunk(&[true, false, true], 0);
         TrainStep::step(&streamed, Chunk { input: input.cast(DType::F64), fresh });
     };
-    run(Streamed::new(model(options.clone()), [3, 1, 5], options.clone()));
+    run(Streamed::new(model(options), [3, 1, 5], options));
     let told = std::panic::catch_unwind(|| run(Streamed::new(model((&device(), DType::F64)), [3, 1, 5], &device())));
     let told = told.unwrap_err().downcast::<String>().unwrap();
     assert!(told.contains("the streams' states are F32, but the model's fresh states are F64"), "{told}");

@@ -187,6 +187,11 @@ mod tests {
     }
 
     #[test]
+    fn zero_has_no_sign() {
+        assert_eq!([-0.0, -1e-12, 0.5, -2.0].map(|x| plain(&x)), ["0", "0", "0.5", "-2"]);
+    }
+
+    #[test]
     fn shades_grow_lighter() {
         let lightness = |share: f64| {
             let RGBColor(r, g, b) = shade(share);

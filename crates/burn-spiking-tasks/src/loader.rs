@@ -184,6 +184,72 @@ mod tests {
         assert_eq!((progress.items_processed, progress.items_total), (2, 3));
     }
 
+    /// Ours and Burn's own loader of the same items, in batches of 3.
+    fn two(items: usize) -> [Arc<dyn DataLoader<Vec<usize>>>; 2] {
+        use burn::data::dataloader::DataLoaderBuilder;
+        let data = || InMemDataset::new((0..items).collect());
+        let burns = DataLoaderBuilder::new(Keep).batch_size(3).build(data());
+        [Arc::new(EpochLoader::constant(data(), Keep, 3, &Device::default())), burns]
+    }
+
+    #[test]
+    fn parts_of_parts_are_those_of_burns_loader() {
+        let same = |[ours, burns]: &[Arc<dyn DataLoader<Vec<usize>>>; 2], what: &str| {
+            assert_eq!(ours.num_items(), burns.num_items(), "{what}");
+            assert_eq!(epoch(ours.as_ref()), epoch(burns.as_ref()), "{what}");
+            let mut iterators = [ours.iter(), burns.iter()];
+            loop {
+                let progress = iterators.each_ref().map(|iterator| iterator.progress());
+                let [a, b] = progress.map(|progress| (progress.items_processed, progress.items_total));
+                assert_eq!(a, b, "{what}");
+                let [a, b] = iterators.each_mut().map(|iterator| iterator.next().map(|batch| batch.unwrap()));
+                assert_eq!(a, b, "{what}");
+                if a.is_none() {
+                    break;
+                }
+            }
+        };
+        for items in [20, 21, 7] {
+            let all = two(items);
+            same(&all, "all");
+            for (start, end) in [(0, 5), (2, 7), (4, 4), (0, items)] {
+                let part = all.each_ref().map(|loader| loader.slice(start, end));
+                same(&part, &format!("{start}..{end} of {items}"));
+                let device = Device::default();
+                same(&part.each_ref().map(|loader| loader.to_device(&device)), "on another device");
+                for (from, to) in [(0, end - start), (1.min(end - start), end - start), (0, 0)] {
+                    let part = part.each_ref().map(|loader| loader.slice(from, to));
+                    same(&part, &format!("{from}..{to} of {start}..{end} of {items}"));
+                }
+            }
+        }
+        let held_out = two(20)[0].slice(10, 20).slice(0, 5);
+        assert_eq!(epoch(held_out.as_ref()), [vec![10, 11, 12], vec![13, 14]]);
+    }
+
+    #[test]
+    fn a_part_ends_with_its_whole() {
+        let part = two(20)[0].slice(10, 20).slice(5, 30);
+        assert_eq!(epoch(part.as_ref()).concat(), [15, 16, 17, 18, 19]);
+        let none = two(20)[0].slice(30, 40);
+        assert_eq!((none.num_items(), epoch(none.as_ref()).len()), (0, 0));
+    }
+
+    #[test]
+    fn loaders_on_two_devices_see_the_same_epochs() {
+        let loader = loader();
+        let copies = [0, 1].map(|_| loader.to_device(&Device::default()));
+        let [a, b] = copies.each_ref().map(|copy| [epoch(copy.as_ref()), epoch(copy.as_ref())]);
+        assert_eq!(a, b);
+        assert_eq!(epoch(&loader), a[0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "epochs count from 1")]
+    fn there_is_no_epoch_0() {
+        loader().start_at(0);
+    }
+
     #[test]
     fn slices_have_epochs_of_their_own() {
         let loader = loader();

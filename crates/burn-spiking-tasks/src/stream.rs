@@ -96,7 +96,7 @@ pub struct StreamLoader<I, O> {
     fresh: Arc<dyn Fn() -> f64 + Send + Sync>,
     seed: u64,
     device: Device,
-    next_epoch: Arc<AtomicUsize>,
+    next_epoch: AtomicUsize,
 }
 
 impl<I: Send + Sync + Clone + 'static> StreamLoader<I, TrialBatch>
@@ -144,7 +144,7 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> StreamLoader<I, O> {
             fresh: Arc::new(fresh),
             seed,
             device: device.clone(),
-            next_epoch: Arc::new(AtomicUsize::new(1)),
+            next_epoch: AtomicUsize::new(1),
         })
     }
 
@@ -188,7 +188,8 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> DataLoader<Chunk<O>> fo
             fresh: self.fresh.clone(),
             seed: self.seed,
             device: device.clone(),
-            next_epoch: self.next_epoch.clone(),
+            // Loaders on several devices each count their own epochs.
+            next_epoch: AtomicUsize::new(self.next_epoch.load(Ordering::SeqCst)),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::device::DeviceName;
 use crate::learned::Learned;
 use crate::network::QuietRest;
 use burn_spiking::{Adjoint, FollowScore, GradientScale, RestCost, ScoreSchedule};
-use burn_spiking_tasks::{DelayedXor, StreamSizes};
+use burn_spiking_tasks::{DelayedXor, Gaps, StreamSizes};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -161,6 +161,8 @@ pub struct Recipe {
     pub rates: [f64; 4],
     /// Share of them.
     pub rate: f64,
+    /// Shortest gap in training, ms.
+    pub shortest_gap: f64,
     /// Longest gap in training, ms.
     pub train_gap: f64,
     /// Factor by which gaps grow, the accuracy from which on they do and below which they shrink, and the batches that it is a mean of.
@@ -197,6 +199,7 @@ impl Recipe {
             // In the paper's units 0.003 times U 0.05, W 0.05, I_o 0.005, O 3.
             rates: [0.003 * 0.05 * TAU_V, 0.003 * 0.05 * TAU_V / TAU, 0.003 * 0.005 * TAU_V, 0.003 * 3.0 / TAU],
             rate: 1.0,
+            shortest_gap: 30.0,
             train_gap: max_gap,
             // Tenfold in half of the training, whatever the score: gaps that follow the score grow faster, but not every seed keeps up.
             growth: (1.1220184543019633, 0.0, None, 50),
@@ -220,7 +223,8 @@ impl Recipe {
             cut: None,
             // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
-            // Memories that last longer than they must last as long as they must on every seed.
+            // Who can do with more and with less time than there will be is right on every seed.
+            shortest_gap: 20.0,
             train_gap: 1.2 * max_gap,
             growth: (1.2, 0.95, Some(0.85), 8),
             average: 0.95,
@@ -239,6 +243,7 @@ impl Recipe {
             // The cost is steep along directions that many neurons share: larger steps overshoot.
             rate: 0.1,
             // At longer gaps the gradient is more noise than direction, and what was learned is lost again.
+            shortest_gap: 30.0,
             train_gap: max_gap.min(110.0),
             growth: (1.1, 0.95, Some(0.85), 16),
             average: 0.98,
@@ -342,6 +347,13 @@ impl Options {
         DelayedXor::new(self.rounds, self.max_gap, self.neurons)
     }
 
+    /// The task that it is trained on, with gaps up to `longest` ms.
+    pub fn training_task(&self, longest: f64) -> DelayedXor {
+        let Recipe { trial_rounds, shortest_gap, .. } = self.recipe();
+        let task = DelayedXor { rounds: trial_rounds, ..self.task() }.with_max_gap(longest);
+        DelayedXor { gaps: Gaps::Even { min_ms: shortest_gap.min(longest), max_ms: longest }, ..task }
+    }
+
     /// How it is trained.
     pub fn recipe(&self) -> Recipe {
         Recipe::of(self)
@@ -362,10 +374,7 @@ impl Options {
         let recipe = self.recipe();
         let task = self.task();
         task.check().map_err(|error| error.to_string())?;
-        DelayedXor { rounds: recipe.trial_rounds, ..task.clone() }
-            .with_max_gap(recipe.train_gap)
-            .check()
-            .map_err(|error| error.to_string())?;
+        self.training_task(recipe.train_gap).check().map_err(|error| error.to_string())?;
         layer(&task, &recipe).check().map_err(|error| error.to_string())?;
         self.sizes().check().map_err(|error| error.to_string())?;
         recipe.gaps(self.from.is_some())?;

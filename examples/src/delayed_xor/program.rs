@@ -15,7 +15,7 @@ use burn::data::dataset::Dataset;
 use burn_spiking::{Averaged, ConfigError, Scaling, Skipping, Streamed};
 use burn_spiking_plot::Scale;
 use burn_spiking_tasks::metric::answer_accuracy;
-use burn_spiking_tasks::{DelayedXor, EpochLoader, StreamLoader, Trial, TrialBatcher};
+use burn_spiking_tasks::{EpochLoader, StreamLoader, Trial, TrialBatcher};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -79,11 +79,10 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     };
     let iterations = recipe.epochs * sizes.chunks_per_epoch;
     let training = {
-        let task = DelayedXor { rounds: recipe.trial_rounds, ..task.clone() };
-        let (seed, gaps) = (options.seed, schedule.clone());
+        let (seed, gaps, options) = (options.seed, schedule.clone(), options.clone());
         let trials = move |n: usize| -> Arc<dyn Dataset<Trial>> {
             exact.set(exact_share(n * sizes.chunks_per_trial, iterations));
-            let task = task.with_max_gap(gaps.value());
+            let task = options.training_task(gaps.value());
             Arc::new(task.dataset(seeded(seed, 10 + n as u64), sizes.streams).expect("the task was checked"))
         };
         let fresh = recipe.fresh;
