@@ -45,7 +45,7 @@ fn programs() {
         (XOR, &["--limit", "-3", "--gradient", "exact"], &["adjoint's limit is -3", "above 0"]),
         (XOR, &["--chunks", "3"], &["chunks_per_epoch is 50", "multiple of chunks_per_trial = 3"]),
         (XOR, &["--train-gap", "20"], &["--train-gap is 20 ms", "at least 30", "shortest gap"]),
-        (XOR, &["--grow", "0.9"], &["a schedule from 30 to 700", "never gets there"]),
+        (XOR, &["--grow", "0.9"], &["a schedule from 30 to 600", "never gets there"]),
         (XOR, &["--gradient", "surrogate"], &["surrogate", "possible values", "mean-field"]),
         (COMPARE, &["--width", "0"], &["gate width is 0", "(0, 1]"]),
         (COMPARE, &["--batch", "0"], &["--batch", "at least 1"]),

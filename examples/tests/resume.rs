@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
-use burn_spiking::{Averaged, Scaling, Streamed};
+use burn_spiking::{Averaged, Scaling, Skipping, Streamed};
 use burn_spiking_examples::checkpoint;
 use burn_spiking_examples::delayed_xor::{Options, delayed_xor};
 use burn_spiking_examples::network::ReadoutNetwork;
@@ -80,10 +80,11 @@ fn end_of(folder: &Path) -> (String, Vec<TensorData>) {
             return parameters(&network.load_file(path));
         }
         let model = Scaling::new(Averaged::new(network, recipe.average).unwrap(), recipe.scale).unwrap();
+        let model = Skipping::new(model);
         let streamed = Streamed::new(model, [options.sizes().streams, 1, NEURONS], &device).load_file(path);
         let states = vec![streamed.v.val().into_data(), streamed.s.val().into_data()];
-        let norms = vec![streamed.model.norms.val().into_data()];
-        let Averaged { model, average, .. } = &streamed.model.model;
+        let norms = vec![streamed.model.model.norms.val().into_data()];
+        let Averaged { model, average, .. } = &streamed.model.model.model;
         [states, norms, parameters(model), parameters(average)].concat()
     });
     (std::fs::read_to_string(folder.join("history.jsonl")).unwrap(), numbers.concat())

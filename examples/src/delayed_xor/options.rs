@@ -57,7 +57,7 @@ pub struct Options {
     /// Longest gap between pulses, and between second pulse and go cue, ms; it grows from 30
     #[arg(long, default_value_t = 500.0)]
     pub max_gap: f64,
-    /// Longest gap of training trials, ms [default: for several rounds 1.4 times --max-gap by rates and 110 by exact gradients; --max-gap
+    /// Longest gap of training trials, ms [default: for several rounds 1.2 times --max-gap by rates and 110 by exact gradients; --max-gap
     /// otherwise]
     #[arg(long)]
     pub train_gap: Option<f64>,
@@ -225,7 +225,7 @@ impl Recipe {
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
             // Who can do with more and with less time than there will be is right on every seed.
             shortest_gap: 20.0,
-            train_gap: 1.4 * max_gap,
+            train_gap: 1.2 * max_gap,
             growth: (1.2, 0.95, Some(0.85), 8),
             average: 0.95,
             epochs: 16,
