@@ -159,7 +159,7 @@ where
                 history: history.clone(),
                 judge: judge.clone(),
                 metrics: [
-                    names(&["Loss", &score_name, "Skipped"]),
+                    names(&["Loss", &score_name, "Bad gradients"]),
                     names(&["Loss", &score_name, "Rate", "Silent", "Active"]),
                 ],
                 schedule: self.schedule.clone(),

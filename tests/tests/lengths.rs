@@ -246,7 +246,7 @@ fn a_stack_takes_lengths_steps_and_records() {
 
 #[test]
 #[should_panic(
-    expected = "spike counts are of a trajectory with charges, but this one has none; use `forward_recording`"
+    expected = "spike counts need recorded charges, but this trajectory has none; use `forward_recording`"
 )]
 fn counts_of_what_was_not_recorded_are_refused() {
     let layer = init(&config()).valid();

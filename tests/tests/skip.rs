@@ -99,7 +99,8 @@ fn one_that_is_asked_for_is_nan_throughout() {
     for (config, body) in [
         (config(NonFiniteGradient::Nan), Body::Kernel),
         (config(NonFiniteGradient::Nan).with_adjoint(by_rates), Body::Kernel),
-        (look, Body::TensorOps),
+        (look.clone(), Body::TensorOps),
+        (look.with_adjoint(by_rates), Body::TensorOps),
     ] {
         let model = model(config, body);
         let gradients = model.gradients(f32::INFINITY);

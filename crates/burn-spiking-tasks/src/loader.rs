@@ -102,12 +102,12 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> DataLoader<O> for Epoc
         self.with(device.clone(), self.part.clone())
     }
 
-    /// Items `start` to `end`, this one not included, of those that this loader gives.
+    /// Items `start` to `end`, this one not included, of those that this loader gives, in every epoch: of data that grow, the same items.
     ///
     /// # Panics
     /// If `start` is above `end`.
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<O>> {
-        assert!(start <= end, "a part from item {start} to {end} is none; let it start before it ends");
+        assert!(start <= end, "a part cannot start at item {start} and end at {end}; let it end after its start");
         let whole = self.part.clone().unwrap_or(0..usize::MAX);
         let within = |at: usize| whole.start.saturating_add(at).min(whole.end);
         self.with(self.device.clone(), Some(within(start)..within(end)))

@@ -14,7 +14,7 @@ use crate::state::SpikingState;
 use crate::stream::{ChunkOutput, StreamStep};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use std::collections::HashMap;
@@ -88,6 +88,12 @@ impl<M: Module + TrainStep> TrainStep for Averaged<M> {
     fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
         let model = self.model.optimize(optim, lr, grads);
         Self { model, ..self }.follow()
+    }
+
+    /// # Panics
+    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
+    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
+        panic!("Averaged would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice")
     }
 }
 

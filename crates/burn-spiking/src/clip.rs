@@ -19,7 +19,7 @@ use crate::state::SpikingState;
 use crate::stream::{ChunkOutput, StreamStep};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::{Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,7 @@ impl GradientScale {
     /// - `norms`: the norms of the last iterations, which this one's is added to unless it is 0 or not finite; start from none.
     ///
     /// # Panics
-    /// If the window of the median is 0.
+    /// If a limit or a multiple is not above 0, or the window of the median is 0.
     pub fn apply<M: Module>(
         self,
         module: &M,
@@ -82,6 +82,7 @@ impl GradientScale {
         gradients: GradientsParams,
         norms: &mut Vec<f32>,
     ) -> GradientsParams {
+        self.check().unwrap_or_else(|error| panic!("{error}"));
         if self == GradientScale::Off {
             return gradients;
         }
@@ -97,7 +98,6 @@ impl GradientScale {
             }
             GradientScale::MedianClip { multiple, window } => {
                 // In single precision, as a record has them.
-                assert!(window > 0, "the window of the median norm is 0, but must be at least 1; use 50");
                 let norm = squares.sqrt() as f32;
                 if norm > 0.0 && norm.is_finite() {
                     norms.push(norm);
@@ -192,7 +192,7 @@ impl<M: Module> Scaling<M> {
     /// A model that has yet to be trained.
     ///
     /// # Errors
-    /// [`ConfigError`] if the multiple is not above 0 or the window 0.
+    /// [`ConfigError`] if a limit or a multiple is not above 0, or the window is 0.
     pub fn new(model: M, scale: GradientScale) -> Result<Self, ConfigError> {
         scale.check()?;
         let device = model.devices().first().cloned().unwrap_or_default();
@@ -226,6 +226,12 @@ impl<M: Module + TrainStep> TrainStep for Scaling<M> {
     fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
         let (scaling, grads) = self.scaled(&lr, grads);
         Self { model: scaling.model.optimize(optim, lr, grads), ..scaling }
+    }
+
+    /// # Panics
+    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
+    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
+        panic!("Scaling would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice")
     }
 }
 

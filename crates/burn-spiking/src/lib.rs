@@ -32,6 +32,7 @@
 //! | [`Scheme::Heun`] | [`Adjoint::Restrained`], [`Adjoint::MeanField`] | refused by the configuration: it is differentiated automatically |
 //! | a delay of a [`Synapse`] | steps that it is no multiple of; [`Synapse::read_only`]; [`Scheme::Heun`] | refused by the configuration |
 //! | [`Scheme::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
+//! | [`Scheme::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing looks through its tensor operations |
 //! | [`Scheme::Heun`] | [`Checkpoint`], [`Body`] | have no effect: it runs in tensor operations and keeps all steps |
 //! | `tau_m` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_v is the unit |
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer that reads no synapse type, or several | refused by the configuration |
@@ -71,7 +72,7 @@
 //! | parameters, with their ids; those of learned constants and of a learned start too | as tensors | Burn checks the shapes |
 //! | sizes, neuron, gate, synapse types, dt, τ_m, tonic, autapses, wiring, Dale's law, learned start, which constants are learned, scheme | as text in the tensor `config.constants` | any difference is refused with both values |
 //! | connections given by [`with_connections`](SpikingRnn::with_connections) | as tensors `config.connections_k` | the layer takes them over |
-//! | layout, what is recorded, checkpoint, adjoint, what becomes of bad gradients, initial sizes | only in the JSON file that [`SpikingRnn::save`] writes beside it | the layer's own count: they do not change what parameters mean |
+//! | layout, what is recorded, checkpoint, adjoint, what becomes of bad gradients, initial sizes | only in the JSON file that [`SpikingRnn::save`] writes beside it | the layer keeps its own: they do not change what parameters mean |
 //! | [`SpikingState`] | no; `Streamed` (feature `train`) has those of its streams | keep it yourself between runs |
 //! | an older record, without constants | | [`SpikingRnn::load`] compares the JSON file; Burn's way refuses it unless `allow_partial(true)` is set, which warns in the log |
 //!

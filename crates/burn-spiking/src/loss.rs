@@ -136,12 +136,14 @@ impl TrackingLoss {
         let [batch, steps, outputs] = output.dims();
         assert_shape!(target, [batch, steps, outputs]);
         let half_mean = half_mean(timing, &output);
-        let mut error = (output - target).square();
+        let mut error = output - target;
         if let Some(timing) = timing {
             error = timing.cut(error);
         }
+        error = error.square();
         if let Some(weight) = weight {
             assert_shape!(weight, [batch, steps]);
+            let weight = timing.map_or_else(|| weight.clone(), |timing| timing.cut(weight.clone()));
             error = error * weight.unsqueeze_dim(2);
         }
         let error = error.sum();
@@ -224,6 +226,7 @@ impl RestCost {
         let [batch, steps, _] = trace.dims();
         assert_shape!(rest, [batch, steps]);
         let unit = half_mean(Some(trajectory.timing()), &trace) * self.weight;
+        let rest = trajectory.timing().cut(rest);
         (trace.square() * rest.unsqueeze_dim(2)).sum() * unit
     }
 }
@@ -271,7 +274,7 @@ impl RateBoundsConfig {
 /// C = κ/2 · mean over neurons of (max(lower − r̄_j, 0)² + mean over the batch of max(r_bj − upper, 0)²)
 /// ```
 ///
-/// r_bj is a neuron's rate in a sample, r̄_j its mean over the batch. The lower bound reaches a neuron through the gate, so only one
+/// r_bj is a neuron's rate in a sample's own time, r̄_j its mean over the batch, in which all samples count alike. The lower bound reaches a neuron through the gate, so only one
 /// whose potential enters the active zone now and then; for those that never do, see [`PotentialFloor`]. Source of the form,
 /// with a lower bound on the batch and an upper on each sample: Zenke & Vogels, Neural Comput. 2021.
 #[derive(Module, Debug)]

@@ -66,7 +66,7 @@ impl<R: Accumulate> ScoreMetric<R> {
     }
 }
 
-/// A number for people: as Burn writes it, but for 0, which has no exponent.
+/// Formats a number as Burn does, except that 0 is written `0`.
 pub fn shown(number: f64, digits: usize) -> String {
     if number == 0.0 { "0".into() } else { format_float(number, digits) }
 }
@@ -193,7 +193,7 @@ impl Accumulate for BadGradients {
 
 /// Number of batches in an epoch whose gradient was infinite or NaN.
 pub fn bad_gradients() -> ScoreMetric<BadGradients> {
-    ScoreMetric::lower_is_better("Skipped", BadGradients::count)
+    ScoreMetric::lower_is_better("Bad gradients", BadGradients::count)
 }
 
 #[cfg(test)]

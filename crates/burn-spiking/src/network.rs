@@ -79,7 +79,7 @@ pub struct SpikingNetwork {
 pub struct NetworkOutput {
     /// o, `[B, T, O]`, or `[T, B, O]` if the layer is not `batch_first`; row t is the readout after step t. After a sample's end it is 0.
     pub output: Tensor<3>,
-    /// A = Σ_t |ŝ|² of the trace that is read, `[B]`: over all steps and neurons.
+    /// A = Σ_t |ŝ|² of the trace that is read, `[B]`: over each sample's own steps and all neurons.
     pub activity: Tensor<1>,
     timing: Timing,
 }
@@ -166,6 +166,9 @@ impl SpikingNetwork {
     }
 
     /// As [`forward`](Self::forward), with the trace, the membrane potentials and the charges of all neurons.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
     pub fn forward_recording(
         &self,
         input: Tensor<3>,
@@ -257,6 +260,7 @@ impl SpikingNetwork {
     ) -> (NetworkOutput, Trajectory, SpikingState) {
         let input = self.layer.config().turned(input);
         let state = self.layer.whole_state(state, input.dims()[0]);
+        self.layer.check_input(&input, &state);
         let (start_v, plan) = (state.v.clone(), Arc::new(plan));
         let run =
             run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), None, plan.clone()));

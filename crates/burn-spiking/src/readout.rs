@@ -9,7 +9,7 @@
 //! Bittar & Garner, Front. Neurosci. 2022.
 
 use crate::network::NetworkOutput;
-use crate::sequence::{check_lengths, step_mask};
+use crate::sequence::{after_ends, check_lengths, cut};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::softmax;
@@ -54,8 +54,7 @@ impl Scores {
         let mean = |series: Tensor<3>| {
             let share: Vec<f64> = lengths.iter().map(|&length| 1.0 / length as f64).collect();
             let share = Tensor::<2>::from_data(TensorData::new(share, [batch, 1]), options);
-            let weight = step_mask(lengths, steps, options) * share;
-            (series * weight.unsqueeze_dim(2)).sum_dim(1).squeeze_dim(1)
+            cut(series, lengths).sum_dim(1).squeeze_dim(1) * share
         };
         match self {
             Scores::Mean => mean(output),
@@ -65,12 +64,11 @@ impl Scores {
                 output.gather(1, last.unsqueeze_dims::<3>(&[1, 2]).expand([batch, 1, classes])).squeeze_dim(1)
             }
             Scores::Max => {
-                let after = step_mask(lengths, steps, options).equal_elem(0.0);
-                let after = after.unsqueeze_dim::<3>(2).expand([batch, steps, classes]);
+                let after = after_ends(lengths, &output);
                 output.mask_fill(after, f32::MIN).max_dim(1).squeeze_dim(1)
             }
             // No probability of single precision is 0 once this is added.
-            Scores::MeanProbability => (mean(softmax(output, 2)) + 1e-30).log(),
+            Scores::MeanProbability => (mean(softmax(cut(output, lengths), 2)) + 1e-30).log(),
         }
     }
 }

@@ -330,7 +330,8 @@ impl SpikingRnn {
     /// - `state`: the state to start from; at rest if `None`.
     ///
     /// # Panics
-    /// If there are not as many lengths as samples, or one is not in 1 ..= T; otherwise as [`forward`](Self::forward).
+    /// If there are not as many lengths as samples, or one is not in 1 ..= T; otherwise as [`forward`](Self::forward). A panic over a value
+    /// that is not finite counts the samples from the longest on, and the steps since another sample's end.
     pub fn forward_lengths(
         &self,
         input: Tensor<3>,
@@ -409,6 +410,7 @@ impl SpikingRnn {
     ) -> (Trajectory, SpikingState) {
         let input = self.config.turned(input);
         let state = self.whole_state(state, input.dims()[0]);
+        self.check_input(&input, &state);
         let start_v = state.v.clone();
         let run = run_lengths(input, lengths, state, |input, state| {
             self.run(input, Some(state), ReadoutTensors::none(), plan.clone())
@@ -519,7 +521,7 @@ impl SpikingRnn {
     }
 
     /// Refuses an input `[B, T, C]` or a state that does not fit the layer.
-    fn check_input(&self, input: &Tensor<3>, state: &SpikingState) {
+    pub(crate) fn check_input(&self, input: &Tensor<3>, state: &SpikingState) {
         let [channels, neurons] = self.input.dims();
         assert_shape!(input, [_, _, channels]);
         let [batch, steps, _] = input.dims();

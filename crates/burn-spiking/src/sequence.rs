@@ -5,10 +5,10 @@
 
 use crate::scan::Run;
 use crate::state::SpikingState;
-use burn::tensor::{Device, Int, Tensor, TensorCreationOptions, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorCreationOptions, TensorData};
 use std::sync::Arc;
 
-/// How the series of a run lie in time.
+/// Time step, order of the axes and lengths of the samples of a run's series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
     /// Length of a step, ms.
@@ -42,13 +42,29 @@ impl Timing {
         self.steps(series).iter().sum()
     }
 
-    /// A series with 0 after each sample's end.
-    pub(crate) fn cut(&self, series: Tensor<3>) -> Tensor<3> {
-        let Some(lengths) = &self.lengths else { return series };
-        let [_, steps] = self.sizes(&series);
-        let mask = step_mask(lengths, steps, (&series.device(), series.dtype()));
-        series * self.turned(mask).unsqueeze_dim(2)
+    /// A series with 0 after each sample's end, whatever stood there.
+    pub(crate) fn cut<const D: usize>(&self, series: Tensor<D>) -> Tensor<D> {
+        match &self.lengths {
+            Some(lengths) => self.turned(cut(self.turned(series), lengths)),
+            None => series,
+        }
     }
+}
+
+/// A series `[B, T, ..]` with 0 after each sample's end, whatever stood there: 0 times NaN would be NaN, and so would its gradient.
+pub(crate) fn cut<const D: usize>(series: Tensor<D>, lengths: &[usize]) -> Tensor<D> {
+    let after = after_ends(lengths, &series);
+    series.mask_fill(after, 0.0)
+}
+
+/// Where a series `[B, T, ..]` is after a sample's end.
+pub(crate) fn after_ends<const D: usize>(lengths: &[usize], series: &Tensor<D>) -> Tensor<D, Bool> {
+    let shape = series.dims();
+    let device = series.device().inner();
+    let after: Vec<bool> = lengths.iter().flat_map(|&length| (0..shape[1]).map(move |t| t >= length)).collect();
+    let mut rows = [1; D];
+    (rows[0], rows[1]) = (shape[0], shape[1]);
+    Tensor::<2, Bool>::from_data(TensorData::new(after, [shape[0], shape[1]]), &device).reshape(rows).expand(shape)
 }
 
 /// 1 in the steps of each sample, 0 after its end, `[B, T]`: the weight of a step for

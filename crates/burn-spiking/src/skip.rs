@@ -8,7 +8,7 @@ use crate::state::SpikingState;
 use crate::stream::{ChunkOutput, StreamStep};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
@@ -63,6 +63,12 @@ impl<M: Module + TrainStep> TrainStep for Skipping<M> {
         let skipped = self.skipped.map(|skipped| skipped + 1.0);
         log::warn!("a batch was skipped, since its gradient is infinite or NaN");
         Self { skipped, ..self }
+    }
+
+    /// # Panics
+    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
+    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
+        panic!("Skipping would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice")
     }
 }
 

@@ -43,6 +43,14 @@ impl SpikingStackConfig {
                     below.n_neurons
                 )));
             }
+            if above.dt != below.dt {
+                return Err(ConfigError::Mismatch(format!(
+                    "layer {at} has steps of {} ms, but layer {} of {} ms; make them equal",
+                    below.dt,
+                    at + 1,
+                    above.dt
+                )));
+            }
             if above.batch_first != below.batch_first {
                 return Err(ConfigError::Mismatch(format!(
                     "layer {at} has batch_first {}, but layer {} has {}; make them equal",
@@ -71,7 +79,7 @@ type StackRun<T> = (Vec<T>, Vec<SpikingState>);
 impl SpikingStack {
     /// Runs the stack over an input.
     ///
-    /// - `input`: `[B, T, C]`.
+    /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layers are not `batch_first`.
     /// - `states`: the state of each layer to start from; all at rest if `None`.
     ///
     /// Returns what each layer did, the last of which is the stack's output, and the final states, with which the next call

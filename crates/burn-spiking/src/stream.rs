@@ -13,7 +13,7 @@
 //! ```
 //! # #[cfg(feature = "flex")] {
 //! use burn::module::Module;
-//! use burn::optim::{AdamConfig, GradientsParams};
+//! use burn::optim::{AdamConfig, GradientsParams, MultiGradientsParams};
 //! use burn::tensor::{Device, Distribution, Tensor};
 //! use burn_spiking::{SpikingNetworkConfig, SpikingRnnConfig};
 //!
@@ -181,6 +181,12 @@ impl<M: Module + StreamStep + TrainStep> TrainStep for Streamed<M> {
             Some(state) => stepped.with_state(state),
             None => stepped,
         }
+    }
+
+    /// # Panics
+    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
+    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
+        panic!("Streamed would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice")
     }
 }
 

@@ -136,8 +136,8 @@ impl Trajectory {
 
 fn not_recorded(what: &str, missing: &str, option: &str) -> ! {
     panic!(
-        "{what} are of a trajectory with {missing}, but this one has none; use `forward_recording`, or configure the layer with \
-         `with_{option}(true)`"
+        "{what} need recorded {missing}, but this trajectory has none; use `forward_recording` or `forward_lengths_recording`, or \
+         configure the layer with `with_{option}(true)`"
     )
 }
 

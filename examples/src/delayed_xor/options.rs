@@ -223,7 +223,7 @@ impl Recipe {
             cut: None,
             // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
-            // Who can do with more and with less time than there will be is right on every seed.
+            // Gaps reach a little beyond the task's at both ends, so that its longest and shortest ones are learned on every seed.
             shortest_gap: 20.0,
             train_gap: 1.2 * max_gap,
             growth: (1.2, 0.95, Some(0.85), 8),
@@ -385,7 +385,7 @@ impl Options {
             );
         }
         if let Some(gap) = self.train_gap.filter(|gap| !(gap.is_finite() && *gap >= 30.0)) {
-            return Err(format!("--train-gap is {gap} ms, but must be at least 30, the shortest gap, and finite"));
+            return Err(format!("--train-gap is {gap} ms, but must be at least 30, the shortest gap of the task, and finite"));
         }
         let share = |name: &str, value: f64, holds: bool, limit: &str| match holds {
             true => Ok(()),

@@ -95,7 +95,7 @@ pub struct SpikingRnnConfig {
     #[config(default = false)]
     pub check_finite: bool,
     /// What a backward pass does when the gradient is infinite or NaN, as a strongly coupled network's may be in single precision. The CPU
-    /// kernel finds out, at no cost; elsewhere one looks only with `check_finite`. Default: [`NonFiniteGradient::Panic`].
+    /// kernel finds out, at no cost; other backends check only if `check_finite` is set. Default: [`NonFiniteGradient::Panic`].
     #[config(default = "NonFiniteGradient::Panic")]
     pub non_finite_gradient: NonFiniteGradient,
     /// What is kept of a run for its gradient, on the CPU backends. It changes memory and time, not the gradient. Default:
@@ -129,6 +129,13 @@ impl SpikingRnnConfig {
             return Err(ConfigError::Mismatch(
                 "Scheme::Heun is differentiated automatically, which knows no restrained adjoint and no mean-field adjoint; choose \
                  Scheme::Held"
+                    .into(),
+            ));
+        }
+        if self.scheme == Scheme::Heun && (self.check_finite || self.non_finite_gradient != NonFiniteGradient::Panic) {
+            return Err(ConfigError::Mismatch(
+                "Scheme::Heun runs in tensor operations that nothing looks through, so neither check_finite nor \
+                 NonFiniteGradient::Nan would do anything; leave them out, or choose Scheme::Held"
                     .into(),
             ));
         }

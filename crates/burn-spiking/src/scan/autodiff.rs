@@ -62,12 +62,14 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
             last_s: take(Output::LastS),
         };
         let [drive, projection, tonic, weights, v0, s0, readout, constants] = ops.parents;
+        // Rates have no potentials: what is not finite in their adjoint shows in that of the traces.
+        let look_at_s0 = plan.check_finite && plan.rates.is_some();
         let wanted = Wanted {
             drive: drive.is_some(),
             projection: projection.is_some(),
             tonic: tonic.is_some(),
             weights: weights.is_some(),
-            s0: s0.is_some(),
+            s0: s0.is_some() || look_at_s0,
             readout: readout.is_some(),
             constants: constants.is_some(),
         };
@@ -75,9 +77,14 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
         let [batch, steps] = [inputs.drive.shape()[0], inputs.drive.shape()[1]];
         let mut found: InputGradients<B> = B::spiking_scan_adjoint(inputs, tape, gradients, plan, wanted);
         if check {
-            let values = read_sync(B::float_into_data(found.v0.clone())).expect("the device gives what it computed");
+            let neurons = found.v0.shape()[1];
+            let (suspect, values) = match found.s0.as_option().filter(|_| look_at_s0) {
+                Some(of_s0) => (finite::DRIVE_ADJOINT, of_s0.clone()),
+                None => (finite::ADJOINT, found.v0.clone()),
+            };
+            let values = read_sync(B::float_into_data(values)).expect("the device gives what it computed");
             let values: Vec<f64> = values.iter::<f64>().collect();
-            let spoiled = finite::find(finite::ADJOINT, &values, [batch, values.len() / batch, steps]);
+            let spoiled = finite::find(suspect, &values, [batch, neurons, steps]);
             found = finite::judged(found, spoiled, otherwise);
         }
         let found = [

@@ -16,8 +16,8 @@ pub enum NonFiniteGradient {
     /// It panics, and names the neuron and the sample.
     #[default]
     Panic,
-    /// It gives NaN for the whole gradient, so that no part of it can pass for a good one. It is for whoever looks for that, such as
-    /// `Skipping` (feature `train`).
+    /// It sets the gradients of all inputs of this layer's scan to NaN, so that none can pass for a good one. `Skipping` (feature `train`)
+    /// finds them and makes no step.
     Nan,
 }
 
@@ -85,8 +85,7 @@ pub(crate) const ADJOINT: Suspect = Suspect {
              weaken the recurrent weights or use double precision",
 };
 
-/// q_0 of the mean-field adjoint.
-#[cfg(any(feature = "flex", feature = "ndarray"))]
+/// q_0 of the mean-field adjoint, or what of it reaches the traces at the start.
 pub(crate) const DRIVE_ADJOINT: Suspect = Suspect {
     name: "mean-field gradient with respect to the current of neuron",
     row: "sample",

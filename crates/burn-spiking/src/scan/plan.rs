@@ -166,7 +166,7 @@ pub struct ScanPlan {
     /// Whether a run's inputs and its end, and its gradient, are searched for infinite values and NaN whatever the backend; the CPU kernel
     /// always looks at the end and at the gradient.
     pub check_finite: bool,
-    /// What becomes of a gradient that is infinite or NaN, where one looks: in the CPU kernel, and with `check_finite`.
+    /// What becomes of a gradient that is infinite or NaN, where it is checked: by the CPU kernel, and with `check_finite`.
     pub non_finite_gradient: NonFiniteGradient,
     /// The synapse type whose trace the readout sees; `None` without a readout.
     pub readout: Option<usize>,
