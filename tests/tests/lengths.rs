@@ -245,9 +245,7 @@ fn a_stack_takes_lengths_steps_and_records() {
 }
 
 #[test]
-#[should_panic(
-    expected = "spike counts need recorded charges, but this trajectory has none; use `forward_recording`"
-)]
+#[should_panic(expected = "spike counts need recorded charges, but this trajectory has none; use `forward_recording`")]
 fn counts_of_what_was_not_recorded_are_refused() {
     let layer = init(&config()).valid();
     layer.forward(noise([1, 3, 2]), None).0.spike_counts();

@@ -422,7 +422,8 @@ fn spikes_counts_and_resets_agree() {
             assert!(spikes.windows(2).any(|pair| pair[0] == pair[1]), "no step has two spikes");
             let v = numbers(run.v.clone().unwrap());
             // A NIF neuron adds up its currents, and each reset takes 1: an account that no charge enters.
-            let drive = input.clone().squeeze_dim::<2>(0).matmul(layer.input.val()) + layer.tonic.as_ref().unwrap().val().unsqueeze();
+            let drive = input.clone().squeeze_dim::<2>(0).matmul(layer.input.val())
+                + layer.tonic.as_ref().unwrap().val().unsqueeze();
             let total = numbers(drive.sum_dim(0) * (1.0 / config.membrane_tau()));
             for (j, total) in total.into_iter().enumerate() {
                 let resets = spikes.iter().filter(|&&(_, neuron)| neuron == j).count() as f64;

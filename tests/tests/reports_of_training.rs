@@ -132,8 +132,9 @@ fn a_resumed_optimizer_knows_its_parameters() {
         resumed = step(resumed, &mut of_resumed, chunks(n));
     }
     assert_eq!(parameters(&resumed), parameters(&alone));
-    let grown = of_resumed.into_bytes().unwrap().len();
-    assert_eq!(grown, before.len(), "the optimizer's record grew from {} to {grown} bytes", before.len());
+    let after = of_resumed.into_bytes().unwrap().len();
+    // A second set of moments would double it; counts may be a few bytes longer.
+    assert!((after as f64) < 1.1 * before.len() as f64, "from {} to {after} bytes", before.len());
 }
 
 /// The same report: a mean knows its model's parameters by their ids, so a record is for both.
@@ -187,7 +188,7 @@ fn two_models_do_not_touch_each_other() {
 fn a_model_leaves_its_streams() {
     let three = trained(3);
     let told = through_file(&three, trained(5)).unwrap_err();
-    assert!(told.contains("model.bpk") || told.contains('v'), "{told}");
+    assert!(told.contains("[3, 5]") && told.contains("[5, 5]"), "{told}");
     // What was in the streams runs on any batch.
     let network = through_file(&inner(&three).model, model(&device())).unwrap();
     network.step(chunk(&[true; 4], 0).input);

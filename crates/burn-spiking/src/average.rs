@@ -93,7 +93,9 @@ impl<M: Module + TrainStep> TrainStep for Averaged<M> {
     /// # Panics
     /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
     fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
-        panic!("Averaged would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice")
+        panic!(
+            "Averaged would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice"
+        )
     }
 }
 

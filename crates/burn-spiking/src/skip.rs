@@ -68,7 +68,9 @@ impl<M: Module + TrainStep> TrainStep for Skipping<M> {
     /// # Panics
     /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
     fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
-        panic!("Skipping would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice")
+        panic!(
+            "Skipping would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice"
+        )
     }
 }
 

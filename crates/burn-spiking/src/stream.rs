@@ -13,7 +13,7 @@
 //! ```
 //! # #[cfg(feature = "flex")] {
 //! use burn::module::Module;
-//! use burn::optim::{AdamConfig, GradientsParams, MultiGradientsParams};
+//! use burn::optim::{AdamConfig, GradientsParams};
 //! use burn::tensor::{Device, Distribution, Tensor};
 //! use burn_spiking::{SpikingNetworkConfig, SpikingRnnConfig};
 //!
@@ -38,7 +38,7 @@
 use crate::state::SpikingState;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::tensor::{Bool, Tensor, TensorCreationOptions, TensorData};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use std::sync::{Arc, Mutex};
@@ -186,7 +186,9 @@ impl<M: Module + StreamStep + TrainStep> TrainStep for Streamed<M> {
     /// # Panics
     /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
     fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
-        panic!("Streamed would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice")
+        panic!(
+            "Streamed would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice"
+        )
     }
 }
 

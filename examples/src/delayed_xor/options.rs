@@ -385,7 +385,9 @@ impl Options {
             );
         }
         if let Some(gap) = self.train_gap.filter(|gap| !(gap.is_finite() && *gap >= 30.0)) {
-            return Err(format!("--train-gap is {gap} ms, but must be at least 30, the shortest gap of the task, and finite"));
+            return Err(format!(
+                "--train-gap is {gap} ms, but must be at least 30, the shortest gap of the task, and finite"
+            ));
         }
         let share = |name: &str, value: f64, holds: bool, limit: &str| match holds {
             true => Ok(()),
