@@ -1,6 +1,5 @@
 //! Faults in training that users of spiking and recurrent layers have reported in public, tried on ours. Each test names the report.
 
-use burn::backend::ExecutionError;
 use burn::data::dataloader::DataLoader;
 use burn::data::dataset::Dataset;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
@@ -8,14 +7,14 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor, TensorCreationOptions, TensorData};
-use burn::train::{ItemLazy, TrainOutput, TrainStep};
+use burn::train::{TrainOutput, TrainStep};
 use burn_spiking::stream::{ChunkOutput, StreamStep};
 use burn_spiking::{
     Averaged, Chunk, FollowScore, GradientScale, Scaling, ScoreSchedule, Skipping, SpikingNetwork,
     SpikingNetworkConfig, SpikingRnnConfig, SpikingState, Streamed,
 };
 use burn_spiking_tasks::{DelayedXor, EpochLoader, StreamLoader, StreamSizes, TrialBatch, TrialBatcher};
-use burn_spiking_tests::{devices, normal, numbers};
+use burn_spiking_tests::{Nothing, devices, normal, numbers};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -23,14 +22,6 @@ use std::sync::Arc;
 #[derive(Module, Debug)]
 struct Model {
     network: SpikingNetwork,
-}
-
-struct Nothing;
-
-impl ItemLazy for Nothing {
-    fn sync(self) -> Result<Self, ExecutionError> {
-        Ok(self)
-    }
 }
 
 impl StreamStep for Model {

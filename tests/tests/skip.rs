@@ -1,30 +1,21 @@
 //! Gradients that are infinite or NaN: refused, or skipped and counted.
 
-use burn::backend::ExecutionError;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor};
-use burn::train::{ItemLazy, TrainOutput, TrainStep};
+use burn::train::{TrainOutput, TrainStep};
 use burn_spiking::metric::{Accumulate, BadGradients};
 use burn_spiking::{
     Adjoint, Averaged, Body, GradientScale, NonFiniteGradient, Scaling, Skipping, SpikingNetwork, SpikingNetworkConfig,
     SpikingRnnConfig, finite_gradients,
 };
-use burn_spiking_tests::{devices, numbers};
+use burn_spiking_tests::{Nothing, devices, numbers};
 
 #[derive(Module, Debug)]
 struct Model {
     network: SpikingNetwork,
-}
-
-struct Nothing;
-
-impl ItemLazy for Nothing {
-    fn sync(self) -> Result<Self, ExecutionError> {
-        Ok(self)
-    }
 }
 
 impl Model {

@@ -10,13 +10,12 @@
 //! Source: Polyak & Juditsky 1992; the exponential mean as in Tarvainen & Valpola 2017.
 
 use crate::error::{ConfigError, within_below};
-use crate::state::SpikingState;
-use crate::stream::{ChunkOutput, StreamStep};
+use crate::wrapper::{as_its_model, one_device_only, streams_as_its_model};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::{InferenceStep, TrainStep};
 use std::collections::HashMap;
 
 /// A model and the running mean of its parameters. It trains as the model does, and is validated as the mean.
@@ -78,39 +77,17 @@ impl ModuleMapper for TowardsModel {
 }
 
 impl<M: Module + TrainStep> TrainStep for Averaged<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: M::Input) -> TrainOutput<M::Output> {
-        self.model.step(item)
-    }
+    as_its_model!();
 
     fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
         let model = self.model.optimize(optim, lr, grads);
         Self { model, ..self }.follow()
     }
 
-    /// # Panics
-    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
-    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
-        panic!(
-            "Averaged would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice"
-        )
-    }
+    one_device_only!("Averaged");
 }
 
-impl<M: Module + StreamStep> StreamStep for Averaged<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn fresh_state(&self, input: &M::Input) -> SpikingState {
-        self.model.fresh_state(input)
-    }
-
-    fn stream_step(&self, input: M::Input, state: SpikingState) -> ChunkOutput<M::Output> {
-        self.model.stream_step(input, state)
-    }
-}
+streams_as_its_model!(Averaged);
 
 impl<M: Module + InferenceStep> InferenceStep for Averaged<M> {
     type Input = M::Input;

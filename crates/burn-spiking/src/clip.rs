@@ -15,13 +15,12 @@
 //! *samples*; [`Adjoint`](crate::Adjoint) does.
 
 use crate::error::{ConfigError, at_least_one, positive};
-use crate::state::SpikingState;
-use crate::stream::{ChunkOutput, StreamStep};
+use crate::wrapper::{as_its_model, one_device_only, streams_as_its_model};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::{InferenceStep, TrainStep};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -216,39 +215,17 @@ impl<M: Module> Scaling<M> {
 }
 
 impl<M: Module + TrainStep> TrainStep for Scaling<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: M::Input) -> TrainOutput<M::Output> {
-        self.model.step(item)
-    }
+    as_its_model!();
 
     fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
         let (scaling, grads) = self.scaled(&lr, grads);
         Self { model: scaling.model.optimize(optim, lr, grads), ..scaling }
     }
 
-    /// # Panics
-    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
-    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
-        panic!(
-            "Scaling would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice"
-        )
-    }
+    one_device_only!("Scaling");
 }
 
-impl<M: Module + StreamStep> StreamStep for Scaling<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn fresh_state(&self, input: &M::Input) -> SpikingState {
-        self.model.fresh_state(input)
-    }
-
-    fn stream_step(&self, input: M::Input, state: SpikingState) -> ChunkOutput<M::Output> {
-        self.model.stream_step(input, state)
-    }
-}
+streams_as_its_model!(Scaling);
 
 impl<M: Module + InferenceStep> InferenceStep for Scaling<M> {
     type Input = M::Input;

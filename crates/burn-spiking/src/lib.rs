@@ -129,6 +129,8 @@ pub mod stream;
 pub mod synapse;
 pub mod trajectory;
 pub mod wiring;
+#[cfg(feature = "train")]
+mod wrapper;
 
 #[cfg(feature = "train")]
 pub use average::Averaged;

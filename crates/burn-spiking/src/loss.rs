@@ -274,8 +274,8 @@ impl RateBoundsConfig {
 /// C = κ/2 · mean over neurons of (max(lower − r̄_j, 0)² + mean over the batch of max(r_bj − upper, 0)²)
 /// ```
 ///
-/// r_bj is a neuron's rate in a sample's own time, r̄_j its mean over the batch, in which all samples count alike. The lower bound reaches a neuron through the gate, so only one
-/// whose potential enters the active zone now and then; for those that never do, see [`PotentialFloor`]. Source of the form,
+/// r_bj is a neuron's rate in a sample's own time, r̄_j its mean over the batch, in which all samples count alike. The lower bound reaches
+/// a neuron through the gate, so only one whose potential enters the active zone now and then; for those that never do, see [`PotentialFloor`]. Source of the form,
 /// with a lower bound on the batch and an upper on each sample: Zenke & Vogels, Neural Comput. 2021.
 #[derive(Module, Debug)]
 pub struct RateBounds {

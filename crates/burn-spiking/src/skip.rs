@@ -4,13 +4,12 @@
 //! with [`NonFiniteGradient::Nan`](crate::NonFiniteGradient::Nan) gives a gradient of NaN instead, and [`Skipping`] makes no step of it: parameters,
 //! their running mean and the optimizer's state stay as they were.
 
-use crate::state::SpikingState;
-use crate::stream::{ChunkOutput, StreamStep};
+use crate::wrapper::{as_its_model, one_device_only, streams_as_its_model};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use burn::train::{InferenceStep, TrainStep};
 
 /// Whether all gradients of a module's parameters are finite, for a loop of one's own. Waits for the device.
 pub fn finite_gradients<M: Module>(module: &M, gradients: &GradientsParams) -> bool {
@@ -49,12 +48,7 @@ impl<M: Module> Skipping<M> {
 }
 
 impl<M: Module + TrainStep> TrainStep for Skipping<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: M::Input) -> TrainOutput<M::Output> {
-        self.model.step(item)
-    }
+    as_its_model!();
 
     fn optimize(self, optim: &mut ModuleOptimizer, lr: ModuleLearningRate, grads: GradientsParams) -> Self {
         if finite_gradients(&self.model, &grads) {
@@ -65,27 +59,10 @@ impl<M: Module + TrainStep> TrainStep for Skipping<M> {
         Self { skipped, ..self }
     }
 
-    /// # Panics
-    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
-    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
-        panic!(
-            "Skipping would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice"
-        )
-    }
+    one_device_only!("Skipping");
 }
 
-impl<M: Module + StreamStep> StreamStep for Skipping<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn fresh_state(&self, input: &M::Input) -> SpikingState {
-        self.model.fresh_state(input)
-    }
-
-    fn stream_step(&self, input: M::Input, state: SpikingState) -> ChunkOutput<M::Output> {
-        self.model.stream_step(input, state)
-    }
-}
+streams_as_its_model!(Skipping);
 
 impl<M: Module + InferenceStep> InferenceStep for Skipping<M> {
     type Input = M::Input;

@@ -36,9 +36,10 @@
 //! ```
 
 use crate::state::SpikingState;
+use crate::wrapper::one_device_only;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bool, Tensor, TensorCreationOptions, TensorData};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use std::sync::{Arc, Mutex};
@@ -183,13 +184,7 @@ impl<M: Module + StreamStep + TrainStep> TrainStep for Streamed<M> {
         }
     }
 
-    /// # Panics
-    /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
-    fn optimize_multi(self, _: &mut ModuleOptimizer, _: ModuleLearningRate, _: MultiGradientsParams) -> Self {
-        panic!(
-            "Streamed would be bypassed by gradients from several devices; train on one, or by MultiDeviceOptim::OptimMainDevice"
-        )
-    }
+    one_device_only!("Streamed");
 }
 
 impl<M: Module + InferenceStep> InferenceStep for Streamed<M> {
