@@ -2,7 +2,7 @@
 
 use crate::history::{Epoch, History};
 use crate::network::{ReadoutNetwork, floats};
-use burn_spiking_plot::{Curve, Curves, Raster, Scale, curves, raster};
+use burn_spiking_plot::{Curve, Curves, Raster, Role, Scale, curves, raster};
 use burn_spiking_tasks::TrialBatch;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn course(
         let value = values(epoch).get(metric).copied().flatten()?;
         (scale == Scale::Linear || value > 0.0).then_some((epoch.epoch as f64, value))
     };
-    Curve { name, points: history.epochs().iter().filter_map(point).collect(), reference: false }
+    Curve { name, points: history.epochs().iter().filter_map(point).collect(), role: Role::Own }
 }
 
 /// Draws how cost and score changed from epoch to epoch.
@@ -44,7 +44,8 @@ pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale
     curves(path, title, &panels).map_err(|error| error.to_string())
 }
 
-/// Draws how cost and score on validation data changed from epoch to epoch, in several runs: each with its seed.
+/// Draws how cost and score on validation data changed from epoch to epoch, in several runs: each with its seed, or, of more than five,
+/// all in the same colour with their median.
 ///
 /// - `score`: the metric's name, and how its axis is divided.
 ///
@@ -56,6 +57,7 @@ pub fn learning(path: &Path, title: &str, runs: &[(u64, History)], score: (&str,
             .iter()
             .map(|(seed, history)| course(format!("seed {seed}"), history, |epoch| &epoch.valid, metric, y_scale));
         let lines: Vec<_> = lines.filter(|line| !line.points.is_empty()).collect();
+        let lines = if lines.len() > 5 { many(lines) } else { lines };
         Curves { x: "epoch".into(), y: metric.to_lowercase(), x_scale: Scale::Linear, y_scale, lines }
     };
     let panels = [panel("Loss", Scale::Log), panel(score.0, score.1)];
@@ -63,6 +65,24 @@ pub fn learning(path: &Path, title: &str, runs: &[(u64, History)], score: (&str,
         return Ok(());
     }
     curves(path, title, &panels).map_err(|error| error.to_string())
+}
+
+/// Makes many alike of curves, and adds their median at each x.
+fn many(mut curves: Vec<Curve>) -> Vec<Curve> {
+    let count = curves.len();
+    let mut points: Vec<(f64, f64)> = curves.iter().flat_map(|curve| curve.points.iter().copied()).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let median = points.chunk_by(|a, b| a.0 == b.0).map(|alike| {
+        let (below, above) = (alike[(alike.len() - 1) / 2].1, alike[alike.len() / 2].1);
+        (alike[0].0, 0.5 * (below + above))
+    });
+    let median = Curve { name: "median".into(), points: median.collect(), role: Role::Middle };
+    for (at, curve) in curves.iter_mut().enumerate() {
+        curve.name = if at == 0 { format!("each of {count} seeds") } else { String::new() };
+        curve.role = Role::OneOfMany;
+    }
+    curves.push(median);
+    curves
 }
 
 /// What one trial of a batch was, from within.
@@ -125,5 +145,21 @@ impl Inside {
             output: &output,
         };
         raster(path, &figure).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_curves_the_median_stands_out() {
+        let curve =
+            |ys: [f64; 2]| Curve { name: "seed".into(), points: vec![(1.0, ys[0]), (2.0, ys[1])], role: Role::Own };
+        let curves = many([[1.0, 7.0], [3.0, 5.0], [2.0, 6.0], [9.0, 0.0]].map(curve).into());
+        assert_eq!(curves[4].points, [(1.0, 2.5), (2.0, 5.5)]);
+        assert_eq!(curves[4].role, Role::Middle);
+        let names: Vec<_> = curves.iter().map(|curve| curve.name.as_str()).collect();
+        assert_eq!(names, ["each of 4 seeds", "", "", "", "median"]);
     }
 }

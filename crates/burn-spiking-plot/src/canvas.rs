@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use std::path::Path;
 
 /// What a drawing on some kind of file may end with.
-pub(crate) type Drawn = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Drawn<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// A figure below its title.
 pub(crate) trait Drawing {

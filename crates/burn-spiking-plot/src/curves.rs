@@ -2,7 +2,7 @@
 
 use crate::PlotError;
 use crate::canvas::{Drawing, Drawn, write};
-use crate::style::{CURVES, TARGET, axes, legend, line, plain};
+use crate::style::{CURVES, FONT, INK, OUTPUT, TARGET, TEXT, axes, line, plain};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
@@ -12,12 +12,25 @@ use std::path::Path;
 /// One curve.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    /// In the legend.
+    /// In the legend; empty for none.
     pub name: String,
     /// Points (x, y).
     pub points: Vec<(f64, f64)>,
-    /// Whether this is what the others are measured against, drawn in grey.
-    pub reference: bool,
+    /// What it is to the others.
+    pub role: Role,
+}
+
+/// What a curve is to the others of its panel, and thereby how it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// One of a few, in a colour of its own.
+    Own,
+    /// What the others are measured against: grey.
+    Reference,
+    /// One of many alike, of which none should stand out: thin and pale, all in the same colour.
+    OneOfMany,
+    /// The middle of many alike: in their colour, but full.
+    Middle,
 }
 
 /// How an axis is divided.
@@ -40,7 +53,7 @@ pub struct Curves {
     pub x_scale: Scale,
     /// How the y axis is divided; all panels whose y axes are labelled alike share their range.
     pub y_scale: Scale,
-    /// The curves; up to five have colours of their own.
+    /// The curves; up to five of [`Role::Own`] differ in colour.
     pub lines: Vec<Curve>,
 }
 
@@ -113,13 +126,10 @@ impl Drawing for Panels<'_> {
     where
         DB::ErrorType: 'static,
     {
-        // Room for the legend, which grows with its entries.
-        let entries = self.0.iter().map(|panel| panel.lines.len()).max().unwrap_or(0);
-        let above = 0.5_f64.max(0.15 * entries as f64 + 0.05);
         for (panel, area) in self.0.iter().zip(area.split_evenly((self.rows(), self.columns()))) {
             let alike = self.0.iter().filter(|other| (&other.y, other.y_scale) == (&panel.y, panel.y_scale));
             let points = alike.flat_map(|panel| &panel.lines).flat_map(|line| &line.points);
-            let ys = range(panel.y_scale, points.map(|point| point.1), [0.05, above]);
+            let ys = range(panel.y_scale, points.map(|point| point.1), [0.05, 0.05]);
             let xs = panel.lines.iter().flat_map(|line| &line.points).map(|point| point.0);
             let xs = range(panel.x_scale, xs, [0.02, 0.04]);
             match (panel.x_scale, panel.y_scale) {
@@ -141,29 +151,76 @@ where
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
     DB::ErrorType: 'static,
 {
-    let mut chart = ChartBuilder::on(area)
+    let looks = looks(&panel.lines);
+    let area = legend(area, &panel.lines, &looks)?;
+    let mut chart = ChartBuilder::on(&area)
         .margin(12)
+        .margin_top(4)
         .margin_right(30)
         .x_label_area_size(48)
         .y_label_area_size(74)
         .build_cartesian_2d(xs, ys)?;
     let ticks = |scale: Scale| if scale == Scale::Log { tick } else { plain };
     axes(&mut chart, (&panel.x, &panel.y), (&ticks(panel.x_scale), &ticks(panel.y_scale)))?;
-    let mut colours = CURVES.iter().cycle();
-    for curve in &panel.lines {
-        let colour = if curve.reference { TARGET } else { *colours.next().expect("a cycle has no end") };
-        let mark = if curve.points.len() <= 40 { 4 } else { 0 };
-        line(&mut chart, &curve.name, curve.points.iter().copied(), (colour, 3), mark)?;
+    for (curve, &(colour, width)) in panel.lines.iter().zip(&looks) {
+        let mark = if curve.role != Role::OneOfMany && curve.points.len() <= 40 { 4 } else { 0 };
+        line(&mut chart, "", curve.points.iter().copied(), (colour, width), mark)?;
     }
-    legend(&mut chart)
+    Ok(())
+}
+
+/// Colour and width of each curve.
+fn looks(curves: &[Curve]) -> Vec<(RGBColor, u32)> {
+    let mut own = CURVES.iter().cycle();
+    let look = |curve: &Curve| match curve.role {
+        Role::Own => (*own.next().expect("a cycle has no end"), 3),
+        Role::Reference => (TARGET, 3),
+        Role::OneOfMany => (PALE, 1),
+        Role::Middle => (OUTPUT, 3),
+    };
+    curves.iter().map(look).collect()
+}
+
+/// [`OUTPUT`], pale.
+const PALE: RGBColor = RGBColor(140, 190, 220);
+/// Width of a line in the legend.
+const SAMPLE: i32 = 26;
+/// Height of a row of the legend.
+const ROW: i32 = TEXT as i32 + 7;
+
+/// Draws the legend in rows above a panel, where it hides no curve, and returns what is left below.
+fn legend<DB: DrawingBackend>(
+    area: &DrawingArea<DB, Shift>,
+    curves: &[Curve],
+    looks: &[(RGBColor, u32)],
+) -> Drawn<DrawingArea<DB, Shift>>
+where
+    DB::ErrorType: 'static,
+{
+    let font = (FONT, TEXT).into_font().color(&INK);
+    let (left, right) = (86, area.dim_in_pixel().0 as i32 - 30);
+    let (mut x, mut y) = (left, 8);
+    for (curve, &(colour, width)) in curves.iter().zip(looks).filter(|(curve, _)| !curve.name.is_empty()) {
+        let text = area.estimate_text_size(&curve.name, &font)?.0 as i32;
+        let entry = SAMPLE + 8 + text;
+        if x > left && x + entry > right {
+            (x, y) = (left, y + ROW);
+        }
+        let middle = y + TEXT as i32 / 2;
+        area.draw(&PathElement::new([(x, middle), (x + SAMPLE, middle)], colour.stroke_width(width)))?;
+        area.draw(&Text::new(curve.name.clone(), (x + SAMPLE + 8, y), font.clone()))?;
+        x += entry + 24;
+    }
+    Ok(area.split_vertically(y + ROW).1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::style::with_font;
 
     fn panel(points: Vec<(f64, f64)>) -> Curves {
-        let lines = vec![Curve { name: "one".into(), points, reference: false }];
+        let lines = vec![Curve { name: "one".into(), points, role: Role::Own }];
         Curves { x: "neurons".into(), y: "ns".into(), x_scale: Scale::Log, y_scale: Scale::Log, lines }
     }
 
@@ -174,6 +231,30 @@ mod tests {
         let points: Vec<(f64, f64)> = (0..5).map(|i| (2.0_f64.powi(i), 3.0 + i as f64)).collect();
         curves(&path, "test", &[panel(points.clone()), panel(points.clone()), panel(points)]).unwrap();
         assert!(std::fs::metadata(&path).unwrap().len() > 5_000);
+    }
+
+    #[test]
+    fn curves_of_their_own_differ_and_many_alike_do_not() {
+        let curve = |role: Role| Curve { name: String::new(), points: vec![], role };
+        let own = looks(&[Role::Own; 5].map(curve));
+        assert!((0..5).all(|i| (0..i).all(|j| own[i].0 != own[j].0)));
+        let many = looks(&[Role::OneOfMany, Role::Own, Role::OneOfMany, Role::Reference, Role::Middle].map(curve));
+        assert_eq!(many[0], many[2]);
+        assert_eq!(many[1], own[0], "only curves of their own use up colours");
+    }
+
+    #[test]
+    fn a_long_legend_takes_rows_of_its_own() {
+        let mut image = vec![0; 3 * 400 * 200];
+        let area = BitMapBackend::with_buffer(&mut image, (400, 200)).into_drawing_area();
+        with_font();
+        let curve = |at: usize| Curve { name: format!("a name of some length, {at}"), points: vec![], role: Role::Own };
+        let height = |count: usize| {
+            let curves: Vec<_> = (0..count).map(curve).collect();
+            legend(&area, &curves, &looks(&curves)).unwrap().dim_in_pixel().1 as i32
+        };
+        assert_eq!(height(1) - height(3), 2 * ROW);
+        assert_eq!(height(0), height(1), "a panel without names leaves the same room, so that panels stay in line");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod style;
 pub mod traces;
 
 pub use answers::{AnsweredTrial, answers};
-pub use curves::{Curve, Curves, Scale, curves};
+pub use curves::{Curve, Curves, Role, Scale, curves};
 pub use matrix::{Weights, weights};
 pub use raster::{Raster, raster};
 pub use readout::{Readout, readout};

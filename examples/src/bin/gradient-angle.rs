@@ -7,7 +7,7 @@ use burn_spiking::{
 use burn_spiking_examples::angle;
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
-use burn_spiking_plot::{Curve, Curves, Scale, curves};
+use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
 use clap::Parser;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -84,7 +84,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         let line = |(at, name): (usize, &str)| Curve {
             name: name.into(),
             points: points.iter().map(|point| (of(&point.kind), point.cosines[at])).collect(),
-            reference: false,
+            role: Role::Own,
         };
         Curves {
             x: x.into(),

@@ -11,7 +11,7 @@ use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::learned::Learned;
 use burn_spiking_examples::network::ReadoutNetwork;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
-use burn_spiking_plot::{Curve, Curves, Scale, curves};
+use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
 use burn_spiking_tasks::TrialBatch;
 use clap::Parser;
 use indicatif::ProgressBar;
@@ -109,7 +109,7 @@ fn run(args: &Args) -> Result<(), Stop> {
                     .filter(|point| point.adjoint == name)
                     .map(|point| (point.gap_ms, of(point)))
                     .collect(),
-                reference: false,
+                role: Role::Own,
             })
             .collect(),
     };

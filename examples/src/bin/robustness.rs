@@ -3,7 +3,7 @@
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::learned::{Change, Learned};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
-use burn_spiking_plot::{Curve, Curves, Scale, curves};
+use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
 use clap::Parser;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -178,7 +178,7 @@ fn draw(run: &Path, report: &Report) -> Result<(), String> {
     if report.narrowed.is_empty() {
         return Ok(());
     }
-    let line = |name: &str, points: Vec<(f64, f64)>| Curve { name: name.into(), points, reference: false };
+    let line = |name: &str, points: Vec<(f64, f64)>| Curve { name: name.into(), points, role: Role::Own };
     let of = |pick: fn(&Narrowed) -> f64| report.narrowed.iter().map(|at| (at.width, pick(at))).collect();
     let panel = Curves {
         x: "width of the gate trained at".into(),

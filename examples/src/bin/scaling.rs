@@ -5,7 +5,7 @@ use burn_spiking_examples::benchmark::{Problem, System, Way, at_least_one};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::measured::Stream;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
-use burn_spiking_plot::{Curve, Curves, Scale, curves};
+use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
 use clap::Parser;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -160,13 +160,13 @@ fn run(args: &Args) -> Result<(), Stop> {
                 .map(|series| Curve {
                     name: if series.width.is_nan() { "op".into() } else { format!("op, width {}", series.width) },
                     points: series.points.iter().map(|point| (x(varied, point), point.ns_per_neuron_step)).collect(),
-                    reference: false,
+                    role: Role::Own,
                 })
                 .collect();
             let ends: Vec<f64> = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).collect();
             let (low, high) = (ends.iter().copied().fold(f64::MAX, f64::min), ends.iter().copied().fold(0.0, f64::max));
             let points = vec![(low, stream_ns), (high, stream_ns)];
-            lines.push(Curve { name: "streaming".into(), points, reference: true });
+            lines.push(Curve { name: "streaming".into(), points, role: Role::Reference });
             let y = "ns per neuron and step".into();
             Curves { x: label.into(), y, x_scale: Scale::Log, y_scale: Scale::Log, lines }
         })

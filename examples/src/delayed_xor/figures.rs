@@ -5,7 +5,7 @@ use crate::figures::Inside;
 use crate::network::{ReadoutNetwork, floats};
 use crate::output::Folder;
 use burn::tensor::Tensor;
-use burn_spiking_plot::{AnsweredTrial, Curve, Curves, Scale, curves};
+use burn_spiking_plot::{AnsweredTrial, Curve, Curves, Role, Scale, curves};
 use burn_spiking_tasks::{Answer, TrialBatch};
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use std::path::Path;
 pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> {
     let trained = vec![(report.max_gap_ms, 0.0), (report.max_gap_ms, 1.0)];
     let lines = vec![
-        Curve { name: "longest gap of the task".into(), points: trained, reference: true },
-        Curve { name: "accuracy".into(), points: report.accuracy_by_gap.clone(), reference: false },
+        Curve { name: "longest gap of the task".into(), points: trained, role: Role::Reference },
+        Curve { name: "accuracy".into(), points: report.accuracy_by_gap.clone(), role: Role::Own },
     ];
     let panel = Curves {
         x: "both gaps (ms)".into(),
@@ -31,8 +31,12 @@ pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> 
         x_scale: Scale::Linear,
         y_scale: Scale::Linear,
         lines: vec![
-            Curve { name: "by chance".into(), points: vec![(1.0, 1.0 / 3.0), (last, 1.0 / 3.0)], reference: true },
-            Curve { name: "accuracy".into(), points: by_round.collect(), reference: false },
+            Curve {
+                name: "by chance".into(),
+                points: vec![(1.0, 1.0 / 3.0), (last, 1.0 / 3.0)],
+                role: Role::Reference,
+            },
+            Curve { name: "accuracy".into(), points: by_round.collect(), role: Role::Own },
         ],
     };
     let panels = if report.accuracy_by_round.len() > 1 { vec![panel, rounds] } else { vec![panel] };
@@ -106,7 +110,7 @@ pub(super) fn draw_rest(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBa
             let sum: f64 = window.iter().copied().sum::<Option<f64>>()?;
             Some((ms, sum / window.len() as f64))
         });
-        Curve { name: name.into(), points: points.collect(), reference: false }
+        Curve { name: name.into(), points: points.collect(), role: Role::Own }
     };
     let panel = Curves {
         x: "time from the end of the answer window (ms)".into(),
