@@ -9,7 +9,7 @@ use burn_spiking_tasks::{Answers, DelayedXor, EpochLoader, Gaps, TrialBatch, Tri
 use serde::Serialize;
 
 /// Rounds for each gap in the figure of accuracy against gap, and for each number of rounds.
-const VARIANT_ROUNDS: usize = 240;
+const VARIANT_ROUNDS: usize = 960;
 
 /// What came of a run.
 #[derive(Serialize)]
