@@ -1,6 +1,6 @@
 //! A run's curve: `history.jsonl`, one line of JSON for each epoch that was judged.
 
-use burn_spiking::schedule::ScheduleState;
+use burn_spiking::train::schedule::ScheduleState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -12,7 +12,7 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use burn_spiking::metric::BadGradients;
+use burn_spiking::train::metric::BadGradients;
 use burn_spiking::{Averaged, ConfigError, Gate, GradientScale, Scaling, Skipping, SpikingNetwork, SpikingRnn};
 use burn_spiking_tasks::metric::{answer_accuracy, nmse};
 use burn_spiking_tasks::{Answers, Coding, DelayedXor, EpochLoader, Tracking, Trial, TrialBatch, TrialBatcher};

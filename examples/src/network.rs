@@ -7,8 +7,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use burn_spiking::metric::BadGradients;
-use burn_spiking::stream::{ChunkOutput, StreamStep};
+use burn_spiking::train::metric::BadGradients;
+use burn_spiking::train::stream::{ChunkOutput, StreamStep};
 use burn_spiking::{
     Adjoint, ConfigError, Firing, NetworkOutput, PotentialFloor, RestCost, SpikingNetwork, SpikingState, TrackingLoss,
     Trajectory,

@@ -15,7 +15,7 @@ use burn::optim::ModuleOptimizer;
 use burn::train::metric::{Adaptor, LossMetric, Metric, Numeric};
 use burn::train::renderer::default_renderer;
 use burn::train::{InferenceStep, Interrupter, Learner, SupervisedTraining, TrainStep};
-use burn_spiking::metric::{active_share, bad_gradients, firing_rate, silent_share};
+use burn_spiking::train::metric::{active_share, bad_gradients, firing_rate, silent_share};
 use burn_spiking::{Averaged, Scaling, ScoreSchedule, Skipping, Streamed};
 use burn_spiking_tasks::TrialBatch;
 use std::io::IsTerminal;

@@ -3,7 +3,7 @@
 use burn::config::Config;
 use burn::nn::Initializer;
 use burn_spiking::neuron::Eif;
-use burn_spiking::schedule::ScheduleState;
+use burn_spiking::train::schedule::ScheduleState;
 use burn_spiking::{
     Adjoint, Checkpoint, FollowScore, Gate, GradientScale, Initial, Learn, Learned, Neuron, NonFiniteGradient,
     RateBoundsConfig, Scheme, SpikingNetworkConfig, SpikingRnnConfig, SpikingStackConfig, Synapse, TrackingLossConfig,

@@ -8,7 +8,7 @@ use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor, TensorCreationOptions, TensorData};
 use burn::train::{TrainOutput, TrainStep};
-use burn_spiking::stream::{ChunkOutput, StreamStep};
+use burn_spiking::train::stream::{ChunkOutput, StreamStep};
 use burn_spiking::{
     Averaged, Chunk, FollowScore, GradientScale, Scaling, ScoreSchedule, Skipping, SpikingNetwork,
     SpikingNetworkConfig, SpikingRnnConfig, SpikingState, Streamed,

@@ -6,7 +6,7 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor};
 use burn::train::{TrainOutput, TrainStep};
-use burn_spiking::metric::{Accumulate, BadGradients};
+use burn_spiking::train::metric::{Accumulate, BadGradients};
 use burn_spiking::{
     Adjoint, Averaged, Body, GradientScale, NonFiniteGradient, Scaling, Skipping, SpikingNetwork, SpikingNetworkConfig,
     SpikingRnnConfig, finite_gradients,

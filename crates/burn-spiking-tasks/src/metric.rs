@@ -2,7 +2,7 @@
 
 use crate::answers::Answers;
 use crate::score::Tracking;
-use burn_spiking::metric::{Accumulate, ScoreMetric};
+use burn_spiking::train::metric::{Accumulate, ScoreMetric};
 
 impl Accumulate for Tracking {
     fn merge(&mut self, other: &Self) {

@@ -22,7 +22,7 @@
 //! Source: Huh & Sejnowski 2017, the gated synapse.
 
 use crate::error::{ConfigError, positive_at_most};
-use crate::number::{Constant, Number};
+use crate::num::{Constant, Number};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 

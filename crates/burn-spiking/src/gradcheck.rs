@@ -4,10 +4,10 @@
 //! potentials, charges and the final state, with random c, so that no error can hide. Strongly coupled networks magnify
 //! rounding from step to step: check short runs (some ten steps) of a few neurons.
 
-use crate::constants::Constants;
-use crate::rnn::SpikingRnn;
-use crate::state::SpikingState;
-use crate::trajectory::numbers;
+use crate::layer::constants::Constants;
+use crate::layer::rnn::SpikingRnn;
+use crate::layer::state::SpikingState;
+use crate::layer::trajectory::numbers;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};

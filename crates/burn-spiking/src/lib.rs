@@ -97,66 +97,44 @@
 // Burn 0.22 deprecates its NdArray backend, which users may still ask for.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
-#[cfg(feature = "train")]
-pub mod average;
-#[cfg(feature = "train")]
-pub mod clip;
-pub mod constants;
-pub mod dual;
 pub mod error;
-pub mod firing;
 pub mod gate;
 pub mod gradcheck;
-pub mod lanes;
-pub mod loss;
-#[cfg(feature = "train")]
-pub mod metric;
-pub mod network;
+pub mod layer;
 pub mod neuron;
-pub mod number;
-pub mod readout;
-pub mod rnn;
+mod num;
 pub mod scan;
-#[cfg(feature = "train")]
-pub mod schedule;
-pub mod sequence;
-#[cfg(feature = "train")]
-pub mod skip;
-pub mod stack;
-pub mod state;
-#[cfg(feature = "train")]
-pub mod stream;
 pub mod synapse;
-pub mod trajectory;
+pub mod train;
 pub mod wiring;
-#[cfg(feature = "train")]
-mod wrapper;
 
-#[cfg(feature = "train")]
-pub use average::Averaged;
-#[cfg(feature = "train")]
-pub use clip::{GradientScale, Scaling};
-pub use constants::{Learn, Learned};
 pub use error::{ConfigError, RecordError};
-pub use firing::Firing;
 pub use gate::Gate;
-pub use loss::{PotentialFloor, RateBounds, RateBoundsConfig, RestCost, TrackingLoss, TrackingLossConfig};
-pub use network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
+pub use layer::config::{Initial, SpikingRnnConfig};
+pub use layer::constants::{Learn, Learned};
+pub use layer::network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
+pub use layer::rnn::SpikingRnn;
+pub use layer::sequence::{Timing, step_mask};
+pub use layer::stack::{SpikingStack, SpikingStackConfig};
+pub use layer::state::SpikingState;
+pub use layer::trajectory::{Step, Trajectory};
 pub use neuron::{Neuron, NeuronModel};
-pub use readout::{ClassificationLoss, Scores};
-pub use rnn::{Initial, SpikingRnn, SpikingRnnConfig};
+pub use num::number;
 pub use scan::{Adjoint, Body, Checkpoint, NonFiniteGradient, Scheme};
-#[cfg(feature = "train")]
-pub use schedule::{FollowScore, ScoreSchedule};
-pub use sequence::{Timing, step_mask};
-#[cfg(feature = "train")]
-pub use skip::{Skipping, finite_gradients};
-pub use stack::{SpikingStack, SpikingStackConfig};
-pub use state::SpikingState;
-#[cfg(feature = "train")]
-pub use stream::{Chunk, Streamed};
 pub use synapse::Synapse;
-pub use trajectory::{Step, Trajectory};
+#[cfg(feature = "train")]
+pub use train::average::Averaged;
+#[cfg(feature = "train")]
+pub use train::clip::{GradientScale, Scaling};
+pub use train::firing::Firing;
+pub use train::loss::{PotentialFloor, RateBounds, RateBoundsConfig, RestCost, TrackingLoss, TrackingLossConfig};
+pub use train::readout::{ClassificationLoss, Scores};
+#[cfg(feature = "train")]
+pub use train::schedule::{FollowScore, ScoreSchedule};
+#[cfg(feature = "train")]
+pub use train::skip::{Skipping, finite_gradients};
+#[cfg(feature = "train")]
+pub use train::stream::{Chunk, Streamed};
 pub use wiring::Wiring;
 
 /// The README's code compiles and runs.

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use burn::train::TrainOutput;
 use burn_spiking::Adjoint;
-use burn_spiking::stream::StreamStep;
+use burn_spiking::train::stream::StreamStep;
 use burn_spiking_examples::angle::{cosine, product};
 use burn_spiking_examples::delayed_xor::BY_RATES;
 use burn_spiking_examples::device::DeviceName;

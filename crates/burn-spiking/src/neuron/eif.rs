@@ -21,9 +21,10 @@
 //!
 //! Source: Fourcaud-Trocmé, Hansel, van Vreeswijk & Brunel 2003.
 
-use super::{Flow, NeuronModel, RateCurve};
+use super::flow::{Flow, NeuronModel};
+use super::rate::RateCurve;
 use crate::error::{ConfigError, positive};
-use crate::number::{Float, Number};
+use crate::num::{Float, Number};
 use serde::{Deserialize, Serialize};
 
 /// Newton's steps towards a crossing. Each about doubles its digits; the last also gives it its derivatives.

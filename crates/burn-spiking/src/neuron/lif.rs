@@ -34,11 +34,12 @@
 //!
 //! Source: Huh & Sejnowski 2017 (the neuron's equation); the saltation of a reset: Aizerman & Gantmakher 1958.
 
+use super::flow::{Flow, FlowOn, NeuronModel};
 use super::membrane::Membrane;
+use super::rate::RateCurve;
 use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
-use super::{Flow, FlowOn, NeuronModel, RateCurve};
 use crate::error::{ConfigError, positive};
-use crate::number::{Constant, Float, Number};
+use crate::num::{Constant, Float, Number};
 
 /// Leaky integrate-and-fire neuron, v_th = 1, v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,6 +1,6 @@
 //! What flows with a membrane time constant are computed from.
 
-use crate::number::Number;
+use crate::num::Number;
 
 /// τ_v, ms, and what follows from it and the length of a step: numbers, or such as each neuron has of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,8 +14,9 @@
 //!
 //! Source: Huh & Sejnowski 2017, first task.
 
-use super::{Flow, NeuronModel, RateCurve};
-use crate::number::Number;
+use super::flow::{Flow, NeuronModel};
+use super::rate::RateCurve;
+use crate::num::Number;
 
 /// Non-leaky integrate-and-fire neuron, v_th = 1 ≡ v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,52 +5,14 @@
 //! with `#[inline(always)]`, so that the kernel's vectors reach them, and give the crate the optimisation that you want to run
 //! with.
 
+use super::flow::NeuronModel;
 use super::program::{Program, phi_of, slopes_of};
-use super::{NeuronModel, RateCurve};
+use super::rate::RateCurve;
 use crate::error::ConfigError;
-#[cfg(any(feature = "flex", feature = "ndarray"))]
-use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Wanted, cpu};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
-
-/// Gives an object the kernel's two programs on a backend.
-macro_rules! kernel {
-    ($feature:literal, $backend:ty, $forward:ident, $adjoint:ident) => {
-        #[cfg(feature = $feature)]
-        fn $forward(&self, _: ScanInputs<$backend>, _: &ScanPlan, _: bool) -> ScanOutput<$backend> {
-            panic!("{}", self.unknown())
-        }
-        #[cfg(feature = $feature)]
-        fn $adjoint(
-            &self,
-            _: ScanInputs<$backend>,
-            _: ScanTape<$backend>,
-            _: OutputGradients<$backend>,
-            _: &ScanPlan,
-            _: Wanted,
-        ) -> InputGradients<$backend> {
-            panic!("{}", self.unknown())
-        }
-    };
-    ($feature:literal, $backend:ty, $forward:ident, $adjoint:ident, model) => {
-        #[cfg(feature = $feature)]
-        fn $forward(&self, inputs: ScanInputs<$backend>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<$backend> {
-            cpu::forward_along(self.over(plan.dt), inputs, plan, keep_tape)
-        }
-        #[cfg(feature = $feature)]
-        fn $adjoint(
-            &self,
-            inputs: ScanInputs<$backend>,
-            tape: ScanTape<$backend>,
-            gradients: OutputGradients<$backend>,
-            plan: &ScanPlan,
-            wanted: Wanted,
-        ) -> InputGradients<$backend> {
-            cpu::adjoint_along(self.over(plan.dt), inputs, tape, gradients, plan, wanted)
-        }
-    };
-}
 
 /// A model whose type is forgotten. Without a model, only its name is known.
 pub(crate) trait Erased: Debug + Send + Sync {
@@ -82,8 +44,6 @@ pub(crate) trait Erased: Debug + Send + Sync {
     fn slopes(&self, _dt: f64, _double: bool) -> Program<2, 2> {
         panic!("{}", self.unknown())
     }
-    kernel!("flex", burn::backend::Flex, forward_on_flex, adjoint_on_flex);
-    kernel!("ndarray", burn::backend::NdArray, forward_on_ndarray, adjoint_on_ndarray);
 }
 
 impl<M: NeuronModel> Erased for M {
@@ -111,8 +71,6 @@ impl<M: NeuronModel> Erased for M {
     fn slopes(&self, dt: f64, double: bool) -> Program<2, 2> {
         slopes_of(&self.over(dt), double)
     }
-    kernel!("flex", burn::backend::Flex, forward_on_flex, adjoint_on_flex, model);
-    kernel!("ndarray", burn::backend::NdArray, forward_on_ndarray, adjoint_on_ndarray, model);
 }
 
 /// A neuron that was read from a file: its model is not in the file.
@@ -130,29 +88,41 @@ impl Erased for Named {
 /// It is written as its name alone; a configuration that is read back wants its model again, with
 /// [`with_neuron`](crate::SpikingRnnConfig::with_neuron).
 #[derive(Debug, Clone)]
-pub struct OwnNeuron(pub(crate) Arc<dyn Erased>);
+pub struct OwnNeuron {
+    model: Arc<dyn Erased>,
+    /// What the CPU kernel was compiled to for this model; nothing where the model is not known.
+    kernels: Arc<dyn Any + Send + Sync>,
+}
 
 impl OwnNeuron {
-    /// A neuron of this model.
-    pub fn new(model: impl NeuronModel) -> Self {
-        Self(Arc::new(model))
+    pub(crate) fn with_kernels(model: impl NeuronModel, kernels: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { model: Arc::new(model), kernels }
+    }
+
+    pub(crate) fn model(&self) -> &dyn Erased {
+        &*self.model
+    }
+
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    pub(crate) fn kernels(&self) -> &(dyn Any + Send + Sync) {
+        &*self.kernels
     }
 }
 
 impl PartialEq for OwnNeuron {
     fn eq(&self, other: &Self) -> bool {
-        self.0.name() == other.0.name()
+        self.model.name() == other.model.name()
     }
 }
 
 impl Serialize for OwnNeuron {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.name().serialize(serializer)
+        self.model.name().serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for OwnNeuron {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Arc::new(Named(String::deserialize(deserializer)?))))
+        Ok(Self { model: Arc::new(Named(String::deserialize(deserializer)?)), kernels: Arc::new(()) })
     }
 }

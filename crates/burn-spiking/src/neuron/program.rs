@@ -4,7 +4,7 @@
 //! it is recorded, and the record runs on whatever tensors the backend has. Flows have selects instead of branches, so one
 //! record holds for all values of v and I.
 
-use crate::number::Number;
+use crate::num::Number;
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
@@ -187,12 +187,12 @@ impl<const A: usize, const R: usize> Program<A, R> {
 }
 
 /// φ of a flow, for numbers of a precision.
-pub fn phi_of(flow: &impl super::Flow, double: bool) -> Program<2, 1> {
+pub fn phi_of(flow: &impl super::flow::Flow, double: bool) -> Program<2, 1> {
     Program::of(double, |[v, i]| [flow.phi(v, i)])
 }
 
 /// (∂φ/∂v, ∂φ/∂I) of a flow, for numbers of a precision.
-pub fn slopes_of(flow: &impl super::Flow, double: bool) -> Program<2, 2> {
+pub fn slopes_of(flow: &impl super::flow::Flow, double: bool) -> Program<2, 2> {
     Program::of(double, |[v, i]| flow.slopes(v, i).into())
 }
 

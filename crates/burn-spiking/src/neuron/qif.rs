@@ -27,10 +27,12 @@
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) mod voltage;
 
+use super::flow::{Flow, FlowOn, NeuronModel};
+use super::rate::RateCurve;
 use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
-use super::{Flow, FlowOn, NeuronModel, RateCurve};
 use crate::error::{ConfigError, positive};
-use crate::number::{Constant, Float, Number, is_slight_turn, slight_atan2_pi};
+use crate::num::series::{is_slight_turn, slight_atan2_pi};
+use crate::num::{Constant, Float, Number};
 use std::f64::consts::PI;
 use std::mem::MaybeUninit;
 
@@ -465,7 +467,7 @@ impl Flow for QifFlow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::number::Real;
+    use crate::num::Real;
 
     const TAU_V: f64 = 25.0;
 

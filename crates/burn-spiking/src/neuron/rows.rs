@@ -1,7 +1,7 @@
 //! Rows of neurons, each with a flow of its own or all with one: the cheaper flow is taken where all their currents allow it.
 
-use super::FlowOn;
-use crate::number::Float;
+use super::flow::FlowOn;
+use crate::num::Float;
 
 /// The largest [`WithNear::reach`] at which rows take the cheaper flow.
 pub(crate) const A_LITTLE_INSIDE: f64 = 0.999;

@@ -8,7 +8,7 @@ use super::field::Field;
 use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted};
 use crate::gate::Zone;
 use crate::neuron::membrane::Membrane;
-use crate::number::{Number, Own};
+use crate::num::{Number, Own};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::TensorData;
 use std::collections::VecDeque;

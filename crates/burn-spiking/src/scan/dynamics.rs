@@ -2,11 +2,12 @@
 //! numbers themselves, so that each neuron has its own, or so that they can be differentiated by.
 
 use crate::gate::{Gate, Zone};
+use crate::neuron::Neuron;
+use crate::neuron::flow::FlowOn;
 use crate::neuron::lif::LifFlow;
 use crate::neuron::membrane::Membrane;
 use crate::neuron::qif::QifFlow;
-use crate::neuron::{FlowOn, Neuron};
-use crate::number::{Number, Own};
+use crate::num::{Number, Own};
 
 /// The constants that differ from neuron to neuron.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! Whole tensors as [`Number`]s, so that the flows and gates run on any backend.
 
-use crate::number::Number;
+use crate::num::Number;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Scalar, Slice, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{DType, Shape};

@@ -4,7 +4,7 @@
 //! number that is not 0 and adds to it), so one look at the end finds it, at no cost.
 
 use super::{InputGradients, Slot};
-use crate::number::Real;
+use crate::num::Real;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Tensor;

@@ -47,32 +47,10 @@ use super::field::Field;
 use super::{
     Adjoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted,
 };
-use crate::error::ConfigError;
 use crate::neuron::RateCurve;
-use crate::number::Number;
+use crate::num::Number;
 use burn::backend::{Backend, Slice, TensorMetadata};
 use burn::tensor::Shape;
-
-/// The f-I curve of a plan whose adjoint may be the mean-field one.
-pub(super) fn rates_of(plan: &ScanPlan) -> Result<RateCurve, ConfigError> {
-    let refused = |why: String| Err(ConfigError::Mismatch(format!("Adjoint::MeanField {why}")));
-    if plan.synapses.iter().any(|synapse| synapse.delay > 0) {
-        return refused("has no synaptic delays; take them away, or choose Adjoint::Exact".into());
-    }
-    if plan.constants {
-        return refused(
-            "gives learned time constants and widths no gradient; fix them, or choose Adjoint::Exact".into(),
-        );
-    }
-    match plan.neuron.rate_curve() {
-        Some(curve) => Ok(curve),
-        None => refused(format!(
-            "goes along the f-I curve of the neuron, but \"{}\" has none; give it one by `NeuronModel::rate_curve`, such as \
-             RateCurve::measured, or choose Adjoint::Exact",
-            plan.neuron
-        )),
-    }
-}
 
 /// How the steps of a run are cut into blocks.
 #[derive(Debug, Clone, Copy)]

@@ -87,7 +87,8 @@ pub(crate) mod dynamics;
 pub mod field;
 pub(crate) mod finite;
 pub mod mean_field;
-mod plan;
+mod own;
+pub(crate) mod plan;
 pub mod reference;
 #[cfg(feature = "cube")]
 mod segmented;
@@ -102,8 +103,6 @@ pub use tensors::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanT
 
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
-#[cfg(any(feature = "flex", feature = "ndarray"))]
-use plan::{rows_on_the_way, steps_of_delay};
 use std::sync::Arc;
 
 /// A backend that can run the scan. The default bodies are tensor operations.

@@ -1,6 +1,7 @@
 //! What a scan is, but for its tensors.
 
-use super::{Each, NonFiniteGradient, mean_field};
+use super::dynamics::Each;
+use super::finite::NonFiniteGradient;
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
 use crate::neuron::{Neuron, RateCurve};
@@ -193,7 +194,7 @@ impl ScanPlan {
     /// constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.rates = match adjoint {
-            Adjoint::MeanField { .. } => Some(Arc::new(mean_field::rates_of(&self)?)),
+            Adjoint::MeanField { .. } => Some(Arc::new(rates_of(&self)?)),
             _ => None,
         };
         self.adjoint = adjoint;
@@ -233,12 +234,33 @@ impl ScanPlan {
 }
 
 /// D, the steps of delay of all types.
-pub(super) fn steps_of_delay(synapses: &[ScanSynapse]) -> usize {
+pub(crate) fn steps_of_delay(synapses: &[ScanSynapse]) -> usize {
     synapses.iter().map(|synapse| synapse.delay).sum()
 }
 
 /// The rows of a state that hold type k's currents on their way.
-pub(super) fn rows_on_the_way(synapses: &[ScanSynapse], k: usize) -> Range<usize> {
+pub(crate) fn rows_on_the_way(synapses: &[ScanSynapse], k: usize) -> Range<usize> {
     let first = synapses.len() + steps_of_delay(&synapses[..k]);
     first..first + synapses[k].delay
+}
+
+/// The f-I curve of a plan whose adjoint may be the mean-field one.
+fn rates_of(plan: &ScanPlan) -> Result<RateCurve, ConfigError> {
+    let refused = |why: String| Err(ConfigError::Mismatch(format!("Adjoint::MeanField {why}")));
+    if plan.synapses.iter().any(|synapse| synapse.delay > 0) {
+        return refused("has no synaptic delays; take them away, or choose Adjoint::Exact".into());
+    }
+    if plan.constants {
+        return refused(
+            "gives learned time constants and widths no gradient; fix them, or choose Adjoint::Exact".into(),
+        );
+    }
+    match plan.neuron.rate_curve() {
+        Some(curve) => Ok(curve),
+        None => refused(format!(
+            "goes along the f-I curve of the neuron, but \"{}\" has none; give it one by `NeuronModel::rate_curve`, such as \
+             RateCurve::measured, or choose Adjoint::Exact",
+            plan.neuron
+        )),
+    }
 }

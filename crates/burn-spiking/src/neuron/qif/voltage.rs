@@ -19,7 +19,7 @@
 
 use super::{QifFlow, QifNearFlow, Rotation, near_rotation};
 use crate::neuron::rows::A_LITTLE_INSIDE;
-use crate::number::Float;
+use crate::num::Float;
 use std::f64::consts::PI;
 
 /// ρ = Σ 4ⁿ⁺¹ (−z)ⁿ/(2n + 3)!.
@@ -139,7 +139,7 @@ impl<X: Float> Turned<X> {
 mod tests {
     use super::super::{Flow, NeuronModel, Qif};
     use super::*;
-    use crate::number::Real;
+    use crate::num::Real;
 
     const POTENTIALS: [f64; 9] = [0.0, 1e-7, 0.013, 0.25, 0.5, 0.77, 0.95, 0.999, 1.0 - 1e-7];
 

@@ -4,88 +4,22 @@
 //! through it; then the outer products of all its steps are added to the gradients of the weights at once. Where there are
 //! threads to spare, the segment before is run again meanwhile.
 
-use super::Sizes;
 use super::dynamics::Dynamics;
+use super::gradients::Sums;
 use super::lists::Lists;
 use super::matrix::{Factors, Matrix};
 use super::network::{FEW_CHANNELS, Network, Together, append_open};
 use super::replay::{Replay, ReplayTask, Segment};
 use super::rows::{self, Chosen, Row};
-use crate::lanes::{unserved, vectorize};
-use crate::number::Real;
-use crate::scan::{Wanted, rows_on_the_way};
+use super::sample::{Inputs, Outputs, Shared};
+use crate::num::Real;
+use crate::num::simd::{unserved, vectorize};
+use crate::scan::plan::rows_on_the_way;
 use macerator::{Simd, WithSimd};
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// How many steps before they are needed rows are asked for.
 const AHEAD: usize = 6;
-
-/// One sample's inputs, tape and the cost's direct gradients; `None` where zero.
-pub(super) struct Inputs<'a, T> {
-    /// x, `[T, N]`, or i, `[T, C]`.
-    pub(super) drive: &'a [T],
-    /// I_t, `[T, N]`, if kept.
-    pub(super) currents: Option<&'a [T]>,
-    /// The states before each segment, `[segments, rows, N]`.
-    pub(super) states: &'a [T],
-    /// s_0, `[K + D, N]`.
-    pub(super) s0: &'a [T],
-    /// s′ of the traces read, `[T, N]` each.
-    pub(super) traces: Vec<Option<&'a [T]>>,
-    /// v′, `[T, N]`.
-    pub(super) v: Option<&'a [T]>,
-    /// ΔQ′, `[T, N]`.
-    pub(super) charge: Option<&'a [T]>,
-    /// o′, `[T, O]`.
-    pub(super) readout: Option<&'a [T]>,
-    /// A′.
-    pub(super) activity: Option<T>,
-    /// m, `[T]`; 1 if `None`.
-    pub(super) activity_weight: Option<&'a [T]>,
-    /// `[N]`.
-    pub(super) last_v: Option<&'a [T]>,
-    /// `[K + D, N]`.
-    pub(super) last_s: Option<&'a [T]>,
-}
-
-/// Gradients that samples add to. Each is empty if not wanted.
-pub(super) struct Sums<T> {
-    /// ∂C/∂W, one for each synapse type that has weights.
-    pub(super) weights: Vec<Matrix<T>>,
-    /// ∂C/∂U, `[C, N]`.
-    pub(super) projection: Option<Matrix<T>>,
-    /// ∂C/∂I_o, `[1, N]`.
-    pub(super) tonic: Option<Matrix<T>>,
-    /// ∂C/∂O, transposed: `[O, N]`.
-    pub(super) readout: Option<Matrix<T>>,
-    /// Each neuron's part of ∂C/∂(τ_v, w, α_1 … α_K), `[2 + K, N]`.
-    pub(super) constants: Option<Matrix<T>>,
-}
-
-impl<T: Real> Sums<T> {
-    /// Of nothing yet, for those that are wanted and `planes` planes of weights.
-    pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: Wanted) -> Self {
-        let Sizes { neurons, synapses, channels, outputs, .. } = sizes;
-        Self {
-            weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
-            projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
-            tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
-            readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
-            constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
-        }
-    }
-}
-
-/// Where one sample's gradients are written.
-pub(super) struct Outputs<'a, T> {
-    /// ∂C/∂x, `[T, N]`, or ∂C/∂i, `[T, C]`.
-    pub(super) drive: Option<&'a mut [MaybeUninit<T>]>,
-    /// `[N]`.
-    pub(super) v0: &'a mut [T],
-    /// `[K + D, N]`.
-    pub(super) s0: Option<&'a mut [T]>,
-}
 
 /// One sample on its way back.
 struct Sample<'a, T> {
@@ -104,20 +38,6 @@ struct Sample<'a, T> {
     through_projection: Row<T>,
     /// Each neuron's part of the constants' gradients; none where they are not wanted.
     constants: Vec<Row<T>>,
-}
-
-/// What all samples of a run have in common.
-pub(super) struct Shared {
-    /// T.
-    pub(super) steps: usize,
-    /// Steps in a segment.
-    pub(super) every: usize,
-    /// Length of a row of the drive.
-    pub(super) channels: usize,
-    /// Whether the tape holds all currents.
-    pub(super) currents_kept: bool,
-    all_channels: Vec<u32>,
-    all_outputs: Vec<u32>,
 }
 
 impl<'a, T: Real> Sample<'a, T> {

@@ -2,15 +2,16 @@
 
 use super::rows::{self, Chosen, Row, lanes, lanes_mut};
 use crate::gate::{Gate, Zone};
-use crate::lanes::Lanes;
 use crate::neuron::eif::EifFlow;
+use crate::neuron::flow::{Flow, FlowOn, NeuronModel, slope_by_tau};
 use crate::neuron::lif::LifFlow;
 use crate::neuron::membrane::Membrane;
 use crate::neuron::nif::NifFlow;
 use crate::neuron::qif::QifFlow;
 use crate::neuron::rows::{phi_and_slopes_row_by_currents, phi_row_by_currents};
-use crate::neuron::{Flow, FlowOn, Neuron, NeuronModel, Nif, slope_by_tau};
-use crate::number::{Number, Own, Real};
+use crate::neuron::{Neuron, Nif};
+use crate::num::simd::Lanes;
+use crate::num::{Number, Own, Real};
 use crate::scan::ScanPlan;
 use macerator::Simd;
 

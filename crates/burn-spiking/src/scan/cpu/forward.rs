@@ -3,7 +3,7 @@
 use super::dynamics::{Dynamics, Neurons};
 use super::network::{Network, Sender, Space, State, Together};
 use super::rows::{self, Chosen, Row};
-use crate::number::Real;
+use crate::num::Real;
 use crate::scan::mean_field::Blocks;
 use macerator::Simd;
 use std::mem::MaybeUninit;

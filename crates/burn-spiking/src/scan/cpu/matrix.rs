@@ -5,8 +5,8 @@
 //! come back through the transposed matrix, which needs no sums over lanes.
 
 use super::rows::{BLOCK, Row, lanes, lanes_mut, padded};
-use crate::lanes::Lanes;
-use crate::number::{Number, Real};
+use crate::num::simd::Lanes;
+use crate::num::{Number, Real};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 

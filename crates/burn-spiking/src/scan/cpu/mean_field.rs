@@ -5,15 +5,16 @@
 //! the outer products of all blocks go to the parameters' gradients at once. So there are three products of N² a block, where the
 //! exact adjoint has as many a step.
 
-use super::adjoint::Sums;
+use super::gradients::{Sums, parameter_gradients};
 use super::matrix::{Factors, Matrix};
 use super::network::Network;
+use super::parameters::Parameters;
 use super::rows::{self, Row, lanes_mut};
+use super::schedule::{Sizes, group_count, shared_out};
 use super::storage::Storage;
-use super::{Parameters, Sizes, group_count, parameter_gradients, shared_out};
-use crate::lanes::{unserved, vectorize};
 use crate::neuron::RateCurve;
-use crate::number::Real;
+use crate::num::Real;
+use crate::num::simd::{unserved, vectorize};
 use crate::scan::mean_field::{Blocks, curve_of, factors};
 use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Slot, Wanted, finite};
 use burn::backend::TensorMetadata;

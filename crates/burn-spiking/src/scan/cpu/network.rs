@@ -7,8 +7,8 @@
 use super::dynamics::Dynamics;
 use super::matrix::Matrix;
 use super::rows::{self, Row};
-use crate::number::Real;
-use crate::scan::{ScanSynapse, steps_of_delay};
+use crate::num::Real;
+use crate::scan::plan::{ScanSynapse, steps_of_delay};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;

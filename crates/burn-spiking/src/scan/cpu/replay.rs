@@ -1,14 +1,14 @@
 //! A segment's second run: forwards, from the state that was kept before it. It leaves the charges, slopes and gates of all its
 //! steps for the adjoint, which then goes back through them.
 
-use super::adjoint::{Inputs, Shared};
 use super::dynamics::{Dynamics, Neurons};
 use super::lists::Lists;
 use super::matrix::Matrix;
 use super::network::{Network, Sender, Space, State, Together};
 use super::rows;
-use crate::lanes::unserved;
-use crate::number::Real;
+use super::sample::{Inputs, Shared};
+use crate::num::Real;
+use crate::num::simd::unserved;
 use macerator::{Simd, WithSimd};
 use std::ops::Range;
 

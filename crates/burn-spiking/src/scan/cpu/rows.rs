@@ -5,9 +5,9 @@
 //! instructions ahead, and so finds many neurons to compute at once instead of waiting for each link of one neuron's chain.
 
 use crate::gate::{Gate, Zone};
-pub(super) use crate::lanes::BLOCK;
-use crate::lanes::{Lanes, nonzero as bits_of_nonzero};
-use crate::number::{Constant, Number, Real};
+pub(super) use crate::num::real::BLOCK;
+use crate::num::simd::{Lanes, nonzero as bits_of_nonzero};
+use crate::num::{Constant, Number, Real};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};

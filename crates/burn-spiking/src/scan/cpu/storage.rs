@@ -1,8 +1,7 @@
 //! How the kernel reaches the CPU backends' memory.
 
-use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, SpikingBackend, Wanted};
-use crate::neuron::own::Erased;
-use crate::number::Real;
+use crate::num::Real;
+use crate::scan::SpikingBackend;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::TensorData;
 
@@ -14,42 +13,6 @@ pub(crate) trait Storage: SpikingBackend {
     fn slice<T: Real>(tensor: &FloatTensor<Self>) -> &[T];
     /// A tensor that takes over a vector.
     fn from_vec<T: Real>(data: Vec<T>, shape: &[usize]) -> FloatTensor<Self>;
-    /// The forward kernel of an own neuron.
-    fn forward_by(own: &dyn Erased, inputs: ScanInputs<Self>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<Self>;
-    /// The adjoint kernel of an own neuron.
-    fn adjoint_by(
-        own: &dyn Erased,
-        inputs: ScanInputs<Self>,
-        tape: ScanTape<Self>,
-        gradients: OutputGradients<Self>,
-        plan: &ScanPlan,
-        wanted: Wanted,
-    ) -> InputGradients<Self>;
-}
-
-/// Which of an own neuron's kernels are a backend's.
-macro_rules! own_kernels {
-    ($forward:ident, $adjoint:ident) => {
-        fn forward_by(
-            own: &dyn Erased,
-            inputs: ScanInputs<Self>,
-            plan: &ScanPlan,
-            keep_tape: bool,
-        ) -> ScanOutput<Self> {
-            own.$forward(inputs, plan, keep_tape)
-        }
-
-        fn adjoint_by(
-            own: &dyn Erased,
-            inputs: ScanInputs<Self>,
-            tape: ScanTape<Self>,
-            gradients: OutputGradients<Self>,
-            plan: &ScanPlan,
-            wanted: Wanted,
-        ) -> InputGradients<Self> {
-            own.$adjoint(inputs, tape, gradients, plan, wanted)
-        }
-    };
 }
 
 #[cfg(feature = "flex")]
@@ -66,8 +29,6 @@ impl Storage for burn::backend::Flex {
     fn from_vec<T: Real>(data: Vec<T>, shape: &[usize]) -> FloatTensor<Self> {
         burn_flex::FlexTensor::from_data(TensorData::new(data, shape.to_vec()))
     }
-
-    own_kernels!(forward_on_flex, adjoint_on_flex);
 }
 
 #[cfg(feature = "ndarray")]
@@ -103,6 +64,4 @@ impl Storage for burn::backend::NdArray {
     fn from_vec<T: Real>(data: Vec<T>, shape: &[usize]) -> FloatTensor<Self> {
         burn_ndarray::NdArrayTensor::from_data(TensorData::new(data, shape.to_vec()))
     }
-
-    own_kernels!(forward_on_ndarray, adjoint_on_ndarray);
 }

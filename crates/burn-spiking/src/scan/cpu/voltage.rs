@@ -6,11 +6,13 @@
 use super::dynamics::{Dynamics, Neurons};
 use super::rows::{self, Aligned, BLOCK, Chosen, lanes, lanes_mut};
 use crate::gate::{Gate, Zone};
-use crate::lanes::Lanes;
+use crate::neuron::Neuron;
+use crate::neuron::flow::{Flow, NeuronModel, slope_by_tau};
 use crate::neuron::qif::voltage::{QifVoltageFlow, potential_of, voltage_of};
 use crate::neuron::qif::{Qif, QifFlow};
-use crate::neuron::{Flow, Neuron, NeuronModel, slope_by_tau};
-use crate::number::{Float, Number, Real, SLIGHT, slight_atan_pi};
+use crate::num::series::{SLIGHT, slight_atan_pi};
+use crate::num::simd::Lanes;
+use crate::num::{Float, Number, Real};
 use crate::scan::ScanPlan;
 use macerator::Simd;
 use std::f64::consts::PI;

@@ -5,7 +5,7 @@ use super::traced::{self, Traced};
 use crate::gate::{Gate, Zone};
 use crate::neuron::membrane::Membrane;
 use crate::neuron::{Flow, Neuron, NeuronModel, with_model};
-use crate::number::Own;
+use crate::num::Own;
 use crate::scan::ScanPlan;
 use crate::scan::dynamics::{Dynamics, Each, Given};
 use cubecl::frontend::{IndexExpand, TensorExpand};

@@ -3,7 +3,7 @@
 //! A flow and a gate are written once, over numbers of any kind. Run on these when a kernel is compiled, they leave the kernel's code
 //! behind, so the GPU computes the same equations, by the same series, as every other program does.
 
-use crate::number::{self, Float as Series, Number};
+use crate::num::{self, Float as Series, Number};
 use cubecl::ir::{ConstantValue, ElemType, FloatKind, Scope};
 use cubecl::prelude::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};

@@ -14,10 +14,9 @@
 
 use crate::error::ConfigError;
 use crate::gate::Gate;
+use crate::layer::trajectory::numbers;
 use crate::neuron::Neuron;
-use crate::rnn::SpikingRnnConfig;
 use crate::scan::{Each, ScanPlan};
-use crate::trajectory::numbers;
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
@@ -122,27 +121,6 @@ fn mean(numbers: &[f64]) -> f64 {
 }
 
 impl Constants {
-    /// Those that a configuration asks for, at its own values.
-    pub(crate) fn new(config: &SpikingRnnConfig, options: &TensorCreationOptions) -> Self {
-        let param = |values: Vec<f64>| {
-            let length = values.len();
-            Param::from_tensor(Tensor::from_data(TensorData::new(values, [length]), options.clone()))
-        };
-        let of = |learn: Learn, value: f64| match learn {
-            Learn::No => None,
-            Learn::Shared => Some(param(vec![value])),
-            Learn::Each => Some(param(vec![value; config.n_neurons])),
-        };
-        let learned = config.learned;
-        let width = config.gate.width().min(WIDEST);
-        Self {
-            log_tau_v: of(learned.tau_v, config.membrane_tau().ln()),
-            log_tau_s: learned.tau_s.then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
-            logit_width: of(learned.width, (width / (1.0 - width)).ln()),
-            log_threshold: learned.threshold.then(|| param(vec![0.0; config.n_neurons])),
-        }
-    }
-
     /// The plan with the values that these have now. Waits for the device.
     ///
     /// - `each`: N, where neurons have constants of their own.

@@ -15,7 +15,8 @@
 //! *samples*; [`Adjoint`](crate::Adjoint) does.
 
 use crate::error::{ConfigError, at_least_one, positive};
-use crate::wrapper::{as_its_model, one_device_only, streams_as_its_model};
+use crate::train::stream::streams_as_its_model;
+use crate::train::wrapper::{as_its_model, one_device_only};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};

@@ -3,8 +3,8 @@
 //! A batch of samples of different lengths is run in pieces, from one end of a sample to the next. After each piece the samples that
 //! have ended stay out: nothing is computed for padding, and the gradients are those of each sample run alone.
 
+use crate::layer::state::SpikingState;
 use crate::scan::Run;
-use crate::state::SpikingState;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorCreationOptions, TensorData};
 use std::sync::Arc;
 

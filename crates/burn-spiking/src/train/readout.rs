@@ -5,12 +5,12 @@
 //! C          = mean over the batch of −log softmax(y)_target
 //! ```
 //!
-//! Outputs are a linear readout of the trace; for one of spike counts see [`trajectory`](crate::trajectory).
+//! Outputs are a linear readout of the trace; for one of spike counts see [`trajectory`](crate::layer::trajectory).
 //!
 //! Sources of the forms: the last and the largest potential, Cramer et al., IEEE TNNLS 2022; the sum of the softmax, Bittar & Garner, Front. Neurosci. 2022.
 
-use crate::network::NetworkOutput;
-use crate::sequence::{after_ends, check_lengths, cut};
+use crate::layer::network::NetworkOutput;
+use crate::layer::sequence::{after_ends, check_lengths, cut};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::softmax;

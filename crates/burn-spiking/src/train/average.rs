@@ -10,7 +10,8 @@
 //! Source: Polyak & Juditsky 1992; the exponential mean as in Tarvainen & Valpola 2017.
 
 use crate::error::{ConfigError, within_below};
-use crate::wrapper::{as_its_model, one_device_only, streams_as_its_model};
+use crate::train::stream::streams_as_its_model;
+use crate::train::wrapper::{as_its_model, one_device_only};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};

@@ -7,7 +7,7 @@
 //! [`Flow::slopes`](crate::neuron::Flow::slopes) runs φ on them by default. Selects take the side that the values take, and
 //! ⌊·⌋ has the derivative 0, as in automatic differentiation.
 
-use crate::number::Number;
+use crate::num::Number;
 use std::f64::consts::PI;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

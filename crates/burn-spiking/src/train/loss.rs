@@ -10,9 +10,9 @@
 //! Source: Huh & Sejnowski 2017, l = (|o − o_d|² + λ |s|²)/2.
 
 use crate::error::ConfigError;
-use crate::network::NetworkOutput;
-use crate::sequence::Timing;
-use crate::trajectory::Trajectory;
+use crate::layer::network::NetworkOutput;
+use crate::layer::sequence::Timing;
+use crate::layer::trajectory::Trajectory;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, assert_shape};

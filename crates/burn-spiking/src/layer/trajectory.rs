@@ -7,10 +7,10 @@
 //!
 //! A linear readout of counts, `Linear` of [`Trajectory::spike_counts`], is the field's "rate code".
 
-use crate::firing::spikes;
+use super::spikes::spikes;
 use crate::gate::Gate;
+use crate::layer::sequence::Timing;
 use crate::scan::Run;
-use crate::sequence::Timing;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
 

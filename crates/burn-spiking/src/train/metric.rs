@@ -3,8 +3,8 @@
 //! A metric's input is the record of one batch, which the model's output gives by `Adaptor`. Records are merged, and the score
 //! of an epoch is that of all its trials together, not a mean of the batches' scores.
 
-use crate::firing::Firing;
-use crate::skip::finite_gradients;
+use crate::train::firing::Firing;
+use crate::train::skip::finite_gradients;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorReadError};
@@ -200,7 +200,7 @@ pub fn bad_gradients() -> ScoreMetric<BadGradients> {
 mod tests {
     use super::*;
     use crate::Averaged;
-    use crate::trajectory::Trajectory;
+    use crate::layer::trajectory::Trajectory;
     use burn::data::dataloader::Progress;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;

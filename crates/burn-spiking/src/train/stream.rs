@@ -35,8 +35,8 @@
 //! # Ok::<(), burn_spiking::ConfigError>(())
 //! ```
 
-use crate::state::SpikingState;
-use crate::wrapper::one_device_only;
+use crate::layer::state::SpikingState;
+use crate::train::wrapper::one_device_only;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -59,7 +59,7 @@ pub struct ChunkOutput<O> {
     pub train: TrainOutput<O>,
     /// The state after the chunk; it is cut from the graph.
     pub state: SpikingState,
-    /// How well it did, if a [`ScoreSchedule`](crate::schedule::ScoreSchedule) should follow it.
+    /// How well it did, if a [`ScoreSchedule`](crate::train::schedule::ScoreSchedule) should follow it.
     pub score: Option<f64>,
 }
 
@@ -80,7 +80,7 @@ pub trait StreamStep {
 /// A model with the states of its streams. It trains on [`Chunk`]s, and is validated as the model itself.
 ///
 /// Clones share the state that waits for the optimizer's turn, so only one of them may be trained, and a record is loaded before a step or
-/// after the optimizer's turn, not between. A schedule is not part of the record: keep its [`ScheduleState`](crate::schedule::ScheduleState)
+/// after the optimizer's turn, not between. A schedule is not part of the record: keep its [`ScheduleState`](crate::train::schedule::ScheduleState)
 /// beside the checkpoint.
 ///
 /// # Panics
@@ -97,7 +97,7 @@ pub struct Streamed<M: Module> {
     #[module(skip)]
     latest: Arc<Mutex<Option<SpikingState>>>,
     #[module(skip)]
-    schedule: Option<crate::schedule::ScoreSchedule>,
+    schedule: Option<crate::train::schedule::ScoreSchedule>,
 }
 
 impl<M: Module> Streamed<M> {
@@ -120,7 +120,7 @@ impl<M: Module> Streamed<M> {
     }
 
     /// The same with a schedule that follows the score of each chunk.
-    pub fn with_schedule(mut self, schedule: crate::schedule::ScoreSchedule) -> Self {
+    pub fn with_schedule(mut self, schedule: crate::train::schedule::ScoreSchedule) -> Self {
         self.schedule = Some(schedule);
         self
     }
@@ -304,3 +304,26 @@ mod tests {
         TrainStep::step(&streamed(&device), Chunk { input, fresh: vec![false; 2] });
     }
 }
+
+/// `StreamStep` for a wrapper, as for its model.
+macro_rules! streams_as_its_model {
+    ($wrapper:ident) => {
+        impl<M: Module + $crate::train::stream::StreamStep> $crate::train::stream::StreamStep for $wrapper<M> {
+            type Input = M::Input;
+            type Output = M::Output;
+
+            fn fresh_state(&self, input: &M::Input) -> $crate::layer::state::SpikingState {
+                self.model.fresh_state(input)
+            }
+
+            fn stream_step(
+                &self,
+                input: M::Input,
+                state: $crate::layer::state::SpikingState,
+            ) -> $crate::train::stream::ChunkOutput<M::Output> {
+                self.model.stream_step(input, state)
+            }
+        }
+    };
+}
+pub(crate) use streams_as_its_model;

@@ -12,32 +12,18 @@
 //! constants asks for one more tensor, whose name says what differs, and which no record has. (A caller that allows partial records has
 //! switched that refusal off; he gets a warning in the log instead.)
 
-use super::{Missing, SpikingRnn, SpikingRnnConfig};
-use crate::error::RecordError;
-use crate::trajectory::numbers;
-use burn::config::Config;
+use super::config::SpikingRnnConfig;
+use super::mask::Missing;
+use super::record_text::{Difference, GIVEN, Line, VERSION, WORDS, decoded, differences, encoded, shortened};
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
 };
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use std::ops::{Deref, DerefMut};
-use std::path::{Path, PathBuf};
-
-/// What the first line of the constants says; another number would mean other lines.
-const VERSION: (&str, &str) = ("burn-spiking record", "1");
-
-/// Words of the constants.
-const WORDS: usize = 1024;
-
-/// Characters of a value that are kept; of longer ones the rest is told by a check sum.
-const LONGEST: usize = 160;
 
 /// What Burn is told that a submodule of this file is.
 const CONTAINER: &str = "Struct:SpikingRnnConfig";
-
-/// A constant and its value.
-type Line = (String, String);
 
 /// A layer's configuration with its connections, as the layer's record has them.
 #[derive(Debug, Clone)]
@@ -48,7 +34,7 @@ pub struct Described {
     id: ParamId,
     device: Device,
     /// Whether the next record is an older one without constants, which were compared with the configuration beside it.
-    compared: bool,
+    pub(super) compared: bool,
 }
 
 /// Which neurons one synapse type connects.
@@ -108,7 +94,7 @@ impl Described {
     }
 
     /// What the record says.
-    fn lines(&self) -> Vec<Line> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         let given: Vec<String> = self.given().map(|(k, _)| k.to_string()).collect();
         self.config.lines().into_iter().chain([(GIVEN.to_string(), given.join(" "))]).collect()
     }
@@ -148,71 +134,12 @@ impl Described {
     }
 }
 
-/// The line that names the synapse types with connections given by hand.
-const GIVEN: &str = "connections given by hand";
-
 fn connections_name(k: usize) -> String {
     format!("connections_{k}")
 }
 
-/// A value of bounded length: the same for equal values alone, as far as a check sum tells.
-fn shortened(value: &str) -> String {
-    match value.char_indices().nth(LONGEST) {
-        None => value.to_string(),
-        Some((end, _)) => format!("{} … (check sum {:016x})", &value[..end], check_sum(value)),
-    }
-}
-
-/// FNV-1a, 64 bits.
-fn check_sum(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Text in words of four bytes, zeros after its end.
-fn encoded(lines: &[Line]) -> Vec<i32> {
-    let text: String = lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    assert!(text.len() <= 4 * WORDS, "values were shortened");
-    let mut words = vec![0; WORDS];
-    for (word, bytes) in words.iter_mut().zip(text.as_bytes().chunks(4)) {
-        let mut four = [0; 4];
-        four[..bytes.len()].copy_from_slice(bytes);
-        *word = i32::from_le_bytes(four);
-    }
-    words
-}
-
-/// The lines that words say; none if they are no text.
-fn decoded(words: &[i32]) -> Vec<Line> {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).take_while(|&byte| byte != 0).collect();
-    let text = String::from_utf8(bytes).unwrap_or_default();
-    let line = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_string(), value.to_string()));
-    text.lines().filter_map(line).collect()
-}
-
 fn lines_of(words: Tensor<1, Int>) -> Vec<Line> {
     decoded(&words.into_data().iter::<i32>().collect::<Vec<_>>())
-}
-
-/// What another value in a record is told as.
-#[derive(Debug, Clone, PartialEq)]
-struct Difference {
-    /// Name and value in the record.
-    saved: String,
-    /// Name and value of the layer.
-    own: String,
-}
-
-/// All constants in which a record and a layer differ.
-fn differences(saved: &[Line], own: &[Line]) -> Vec<Difference> {
-    let value = |lines: &[Line], name: &str| -> String {
-        let found = lines.iter().find(|(other, _)| other == name);
-        found.map_or_else(|| format!("no {name}"), |(name, value)| format!("{name} {value}"))
-    };
-    let mut names: Vec<&String> = own.iter().map(|(name, _)| name).collect();
-    names.extend(saved.iter().map(|(name, _)| name).filter(|name| !own.iter().any(|(other, _)| other == *name)));
-    names.retain(|name| *name != GIVEN);
-    let of = |name: &String| Difference { saved: value(saved, name), own: value(own, name) };
-    names.into_iter().map(of).filter(|difference| difference.saved != difference.own).collect()
 }
 
 /// Maps a parameter under a name; what it is afterwards, and its id, if it came from a record.
@@ -369,7 +296,7 @@ impl Module for Probe {
 
 impl Described {
     /// The constants in a layer's own record; `None` if it has none, as older ones.
-    fn lines_in(&self, record: &ModuleRecord) -> Option<Vec<Line>> {
+    pub(super) fn lines_in(&self, record: &ModuleRecord) -> Option<Vec<Line>> {
         let record = record.clone().allow_partial(true).allow_unused(true).validate(false);
         let probe = Probe { asks: self.clone(), found: None };
         probe.try_load_record(record).ok()?.found
@@ -378,114 +305,9 @@ impl Described {
 
 impl SpikingRnnConfig {
     /// Every constant that gives the parameters their meaning, as a record has them.
-    fn lines(&self) -> Vec<Line> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         let version = [(VERSION.0.to_string(), VERSION.1.to_string())];
         let constants = self.constants().map(|(name, value)| (name.to_string(), shortened(&value)));
         version.into_iter().chain(constants).collect()
-    }
-
-    /// Reads the configuration that [`SpikingRnn::save`] wrote beside a record.
-    ///
-    /// # Errors
-    /// [`RecordError::File`] if it cannot be read.
-    pub fn beside(record: impl AsRef<Path>) -> Result<Self, RecordError> {
-        let path = Self::path_beside(record.as_ref());
-        // Older versions replaced the ending, so that `w-0.1` and `w-0.2` shared a file.
-        let former = record.as_ref().with_extension("json");
-        let path = if !path.exists() && former.exists() { former } else { path };
-        Self::load(&path).map_err(|error| failed(&path, error))
-    }
-
-    /// Where the configuration of a record is: the record's name and `.json`.
-    fn path_beside(record: &Path) -> PathBuf {
-        let mut name = record.as_os_str().to_owned();
-        name.push(".json");
-        name.into()
-    }
-}
-
-fn failed(path: &Path, reason: impl ToString) -> RecordError {
-    RecordError::File { path: path.display().to_string(), reason: reason.to_string() }
-}
-
-/// Reads every parameter that waits to be read.
-struct ReadNow;
-
-impl ModuleVisitor for ReadNow {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        numbers(param.val());
-    }
-}
-
-impl SpikingRnn {
-    /// Writes the parameters to `path` (burnpack), with every physical constant and connections given by hand, and the configuration to a file
-    /// beside it, whose name is that of `path` and `.json`.
-    ///
-    /// # Errors
-    /// [`RecordError::File`] if a file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), RecordError> {
-        let path = path.as_ref();
-        self.config.save(SpikingRnnConfig::path_beside(path)).map_err(|error| failed(path, error))?;
-        self.clone().into_record().save(path).map_err(|error| failed(path, error))
-    }
-
-    /// Reads parameters that [`save`](Self::save) wrote, and connections given by hand. Older records have no constants; those
-    /// of the configuration beside it are compared instead. The layer keeps its dtype.
-    ///
-    /// # Errors
-    /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants, [`RecordError::File`] if a file
-    /// cannot be read.
-    pub fn load(mut self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
-        let path = path.as_ref();
-        let record = ModuleRecord::load(path).map_err(|error| failed(path, error))?.cast_to_module_dtype();
-        let saved = match self.config.lines_in(&record) {
-            Some(saved) => saved,
-            None => {
-                self.config.compared = true;
-                SpikingRnnConfig::beside(path)?.lines()
-            }
-        };
-        if let Some(Difference { saved, own }) = differences(&saved, &self.config.lines()).into_iter().next() {
-            return Err(RecordError::OtherConstants { path: path.display().to_string(), saved, own });
-        }
-        let loaded = self.try_load_record(record).map_err(|error| failed(path, error))?;
-        // Burn reads numbers when they are first used, and by then the file may be another.
-        loaded.visit(&mut ReadNow);
-        Ok(loaded)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_come_back_from_words() {
-        let lines: Vec<Line> = vec![
-            ("tau".into(), "14.142135623730951 ms, 0.1: a value with a colon".into()),
-            ("wiring".into(), shortened(&"1, ".repeat(500))),
-        ];
-        assert_eq!(decoded(&encoded(&lines)), lines);
-        assert_eq!(decoded(&[0; 4]), []);
-        // Bytes that are no text.
-        assert_eq!(decoded(&[-1, -1]), []);
-    }
-
-    #[test]
-    fn long_values_differ_where_they_differ_at_the_end() {
-        let long = "0123456789".repeat(100);
-        assert_eq!(shortened(&long), shortened(&long));
-        assert_ne!(shortened(&format!("{long}a")), shortened(&format!("{long}b")));
-        assert!(shortened(&long).chars().count() < LONGEST + 40);
-    }
-
-    #[test]
-    fn every_difference_is_named_on_both_sides() {
-        let line = |name: &str, value: &str| (name.to_string(), value.to_string());
-        let saved = [line("dt", "1 ms"), line("gate", "quintic"), line("old", "x"), line(GIVEN, "0")];
-        let own = [line("dt", "2 ms"), line("gate", "quintic"), line("new", "y"), line(GIVEN, "")];
-        let told: Vec<_> = differences(&saved, &own).into_iter().map(|one| (one.saved, one.own)).collect();
-        let pair = |saved: &str, own: &str| (saved.to_string(), own.to_string());
-        assert_eq!(told, [pair("dt 1 ms", "dt 2 ms"), pair("no new", "new y"), pair("old x", "no old")]);
     }
 }

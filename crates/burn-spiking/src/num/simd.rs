@@ -3,58 +3,12 @@
 //! [`Lanes`] is one of its vectors as a [`Number`], so that flows and gates, written once, run over 4, 8 or 16 neurons at a time.
 //! Which vectors there are is found out when the program runs; the crate `macerator` gives them one face.
 
-use crate::number::{self, Float, Number, Real};
-use macerator::{
-    Arch, AutoArch, Mask, ReduceAdd, Scalar, Simd, VAbs, VAdd, VDiv, VFloor, VMaskReduce, VMul, VMulAdd, VOrd,
-    VRoundTiesEven, VSelect, VSqrt, VSub, Vector, WithSimd,
-};
+use super::number::{Float, Number};
+use super::real::{BLOCK, Real};
+use super::series;
+use macerator::{Arch, AutoArch, Mask, Scalar, Simd, Vector, WithSimd};
 use std::mem::MaybeUninit;
-use std::ops::{Add, BitOr, BitXor, Div, Mul, Neg, Sub};
-
-/// Numbers in a block of a padded row: a whole number of vectors of any processor.
-pub const BLOCK: usize = 16;
-
-/// The vector operations that a scalar must have.
-pub trait Vectors:
-    Scalar
-    + VAdd
-    + VSub
-    + VMul
-    + VDiv
-    + VMulAdd
-    + VFloor
-    + VSqrt
-    + VAbs
-    + VOrd
-    + VSelect
-    + VMaskReduce
-    + VRoundTiesEven
-    + ReduceAdd
-{
-    /// The bits of a magnitude with the sign of another.
-    fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self>;
-    /// The bits of both: 0 where both are 0.
-    fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self>;
-}
-
-macro_rules! vectors {
-    ($real:ty, $bits:ty) => {
-        impl Vectors for $real {
-            #[inline(always)]
-            fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self> {
-                let sign = (1 as $bits << (<$bits>::BITS - 1)).splat::<S>();
-                let flip = other.reinterpret::<$bits>() & sign;
-                magnitude.reinterpret::<$bits>().bitxor(flip).reinterpret()
-            }
-            #[inline(always)]
-            fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self> {
-                a.reinterpret::<$bits>().bitor(b.reinterpret::<$bits>()).reinterpret()
-            }
-        }
-    };
-}
-vectors!(f32, u32);
-vectors!(f64, u64);
+use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A vector of numbers.
 #[repr(transparent)]
@@ -237,11 +191,11 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
     }
     #[inline(always)]
     fn sin_cos_pi(self) -> (Self, Self) {
-        number::sin_cos_pi(self)
+        series::sin_cos_pi(self)
     }
     #[inline(always)]
     fn half_turn_sin_cos_pi(self) -> (Self, Self) {
-        number::half_turn_sin_cos_pi(self - self.round())
+        series::half_turn_sin_cos_pi(self - self.round())
     }
     #[inline(always)]
     fn one(&self) -> Self {
@@ -253,7 +207,7 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
     }
     #[inline(always)]
     fn atan2_pi(self, x: Self) -> Self {
-        number::atan2_pi(self, x)
+        series::atan2_pi(self, x)
     }
     #[inline(always)]
     fn times_add(self, factor: Self, summand: Self) -> Self {

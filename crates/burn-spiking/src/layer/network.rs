@@ -11,11 +11,13 @@
 //! taken along as A.
 
 use crate::error::{ConfigError, at_least_one};
-use crate::rnn::{ReadoutTensors, SpikingRnn, SpikingRnnConfig};
+use crate::layer::config::SpikingRnnConfig;
+use crate::layer::forward::ReadoutTensors;
+use crate::layer::rnn::SpikingRnn;
+use crate::layer::sequence::{Timing, run_lengths};
+use crate::layer::state::SpikingState;
+use crate::layer::trajectory::Trajectory;
 use crate::scan::{Body, Run, ScanPlan};
-use crate::sequence::{Timing, run_lengths};
-use crate::state::SpikingState;
-use crate::trajectory::Trajectory;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};

@@ -4,7 +4,8 @@
 //! with [`NonFiniteGradient::Nan`](crate::NonFiniteGradient::Nan) gives a gradient of NaN instead, and [`Skipping`] makes no step of it: parameters,
 //! their running mean and the optimizer's state stay as they were.
 
-use crate::wrapper::{as_its_model, one_device_only, streams_as_its_model};
+use crate::train::stream::streams_as_its_model;
+use crate::train::wrapper::{as_its_model, one_device_only};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};

@@ -13,28 +13,6 @@ macro_rules! as_its_model {
     };
 }
 
-/// `StreamStep` for a wrapper, as for its model.
-macro_rules! streams_as_its_model {
-    ($wrapper:ident) => {
-        impl<M: Module + $crate::stream::StreamStep> $crate::stream::StreamStep for $wrapper<M> {
-            type Input = M::Input;
-            type Output = M::Output;
-
-            fn fresh_state(&self, input: &M::Input) -> $crate::state::SpikingState {
-                self.model.fresh_state(input)
-            }
-
-            fn stream_step(
-                &self,
-                input: M::Input,
-                state: $crate::state::SpikingState,
-            ) -> $crate::stream::ChunkOutput<M::Output> {
-                self.model.stream_step(input, state)
-            }
-        }
-    };
-}
-
 /// Refuses a step of several devices' gradients, which Burn would give to the optimizer without asking the wrapper.
 macro_rules! one_device_only {
     ($wrapper:literal) => {
@@ -54,4 +32,4 @@ macro_rules! one_device_only {
     };
 }
 
-pub(crate) use {as_its_model, one_device_only, streams_as_its_model};
+pub(crate) use {as_its_model, one_device_only};

@@ -4,9 +4,10 @@
 //! of the one before in the same step, so a spike passes through the whole stack within one.
 
 use crate::error::{ConfigError, at_least_one};
-use crate::rnn::{SpikingRnn, SpikingRnnConfig};
-use crate::state::SpikingState;
-use crate::trajectory::{Step, Trajectory};
+use crate::layer::config::SpikingRnnConfig;
+use crate::layer::rnn::SpikingRnn;
+use crate::layer::state::SpikingState;
+use crate::layer::trajectory::{Step, Trajectory};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorCreationOptions};

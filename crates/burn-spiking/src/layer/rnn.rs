@@ -1,0 +1,264 @@
+//! The layer: `SpikingRnnConfig` → [`SpikingRnn`] → [`SpikingState`], used like Burn's `Lstm`.
+//!
+//! ```text
+//! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_m        ŝᵏ = τ_k sᵏ: one spike adds 1
+//! ```
+//!
+//! [`Wiring`](crate::Wiring) and Dale's law say what W_k is of the parameters; see [`wiring`](crate::wiring).
+//!
+//! The parameters U, I_o and W_k are dimensionless, so that one learning rate serves all. τ_m is τ_v for QIF and LIF;
+//! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
+
+use super::config::SpikingRnnConfig;
+use super::mask::Missing;
+use super::record::Described;
+use crate::error::{ConfigError, positive, positive_at_most};
+use crate::gate::Gate;
+use crate::layer::constants::{Constants, Learn, Learned, WIDEST};
+use crate::layer::state::SpikingState;
+use crate::scan::{Adjoint, Body, ScanPlan};
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Bool, Device, Tensor, TensorCreationOptions, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
+
+/// A recurrent layer of smooth-gated spiking neurons with an exact gradient.
+///
+/// Should be created with [`SpikingRnnConfig`]. The equations are at the top of [this module](self) and of
+/// [`scan`](crate::scan). Differentiable once, with respect to the parameters, the input and the initial state.
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SpikingRnn {
+    /// U, `[C, N]`.
+    pub input: Param<Tensor<2>>,
+    /// I_o, `[N]`, if the configuration has one.
+    pub tonic: Option<Param<Tensor<1>>>,
+    /// w_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order; see [`weights`](Self::weights). Where neurons
+    /// are not connected, such as on the diagonals unless autapses are asked for, they have no effect and no gradient.
+    pub recurrent: Vec<Param<Tensor<2>>>,
+    /// The logit of the potential that runs start from, `[N]`, if it is learned.
+    pub start_v: Option<Param<Tensor<1>>>,
+    /// The traces ŝ that runs start from, `[K, N]`, if they are learned.
+    pub start_s: Option<Param<Tensor<2>>>,
+    /// The constants that are learned, if any is.
+    pub constants: Option<Constants>,
+    /// Where the input does not reach, `[C, N]`.
+    pub(super) unreached: Option<Missing>,
+    /// ±1 for each sending neuron, `[N, 1]`, under Dale's law.
+    pub(super) signs: Option<Tensor<2>>,
+    #[module(skip)]
+    pub(super) plan: Arc<ScanPlan>,
+    pub(super) config: Described,
+}
+
+impl ModuleDisplay for SpikingRnn {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let constants = self.config.constants().into_iter();
+        constants.fold(content, |content, (name, value)| content.add(name, value.as_str())).optional()
+    }
+}
+
+/// Gives the neurons' own constant other values.
+fn set_each(
+    param: Option<&mut Param<Tensor<1>>>,
+    learn: Learn,
+    name: &str,
+    values: Vec<f64>,
+) -> Result<(), ConfigError> {
+    let (Some(param), Learn::Each) = (param, learn) else {
+        return Err(ConfigError::Mismatch(format!(
+            "{name} is given for each neuron, but the layer has one for all; configure Learned {{ {name}: Learn::Each, .. }}"
+        )));
+    };
+    let [neurons] = param.dims();
+    if values.len() != neurons {
+        return Err(ConfigError::Mismatch(format!(
+            "{name} is given {} times, but there are {neurons} neurons; give one for each",
+            values.len()
+        )));
+    }
+    // An optimizer knows the parameter by its id, and a frozen one stays frozen.
+    let (tensor, learns) = (param.val(), param.is_require_grad());
+    let options = (&tensor.device(), tensor.dtype());
+    let values = Tensor::from_data(TensorData::new(values, [neurons]), options).set_require_grad(learns);
+    *param = param.clone().map(|_| values);
+    Ok(())
+}
+
+impl SpikingRnn {
+    /// The configuration that the layer was made from.
+    pub fn config(&self) -> &SpikingRnnConfig {
+        &self.config
+    }
+
+    /// What the layer lets [`scan`](crate::scan::scan) run; where constants are learned, with the values that they started from.
+    pub fn plan(&self) -> &Arc<ScanPlan> {
+        &self.plan
+    }
+
+    /// The device that the parameters are on.
+    pub fn device(&self) -> Device {
+        self.input.val().device()
+    }
+
+    /// The same layer, run by another program.
+    pub fn with_body(mut self, body: Body) -> Self {
+        Arc::make_mut(&mut self.plan).body = body;
+        self
+    }
+
+    /// The same layer with another adjoint: how errors go back through it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a number of it is out of range, the layer's scheme is [`Scheme::Heun`](crate::Scheme::Heun), or, for [`Adjoint::MeanField`], the
+    /// neuron has no f-I curve, a synapse type has a delay or constants are learned.
+    pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
+        self.config.adjoint = adjoint;
+        self.config.check()?;
+        let plan = Arc::unwrap_or_clone(self.plan).with_adjoint(adjoint)?;
+        Ok(Self { plan: Arc::new(plan), ..self })
+    }
+
+    /// The same layer with another gate: the same parameters, as to see what becomes of a network without its gradual synapses. A
+    /// width that was learned is learned no longer.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the gate's width is out of range, or the layer's scheme does not go with it.
+    pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
+        let learned = Learned { width: Learn::No, ..self.config.learned };
+        if let Some(constants) = &mut self.constants {
+            constants.logit_width = None;
+        }
+        (self.config.gate, self.config.learned) = (gate, learned);
+        self.config.check()?;
+        let plan = Arc::make_mut(&mut self.plan);
+        (plan.gate, plan.constants) = (gate, learned.of_scan());
+        Ok(self)
+    }
+
+    /// The same layer whose neurons have these τ_v, in ms; they go on being learned, unless the parameter is frozen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layer learns no τ_v of each neuron, or there are not N numbers above 0.
+    pub fn with_tau_v(mut self, tau_v: &[f64]) -> Result<Self, ConfigError> {
+        tau_v.iter().try_for_each(|&tau| positive("tau_v", tau, "give each neuron's time constant in ms"))?;
+        let logs: Vec<f64> = tau_v.iter().map(|tau| tau.ln()).collect();
+        let param = self.constants.as_mut().and_then(|constants| constants.log_tau_v.as_mut());
+        set_each(param, self.config.learned.tau_v, "tau_v", logs)?;
+        Ok(self)
+    }
+
+    /// The same layer whose neurons have gates of these widths; they go on being learned, unless the parameter is frozen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layer learns no width of each neuron, or there are not N numbers above 0 and at most
+    /// [`WIDEST`].
+    pub fn with_widths(mut self, widths: &[f64]) -> Result<Self, ConfigError> {
+        widths.iter().try_for_each(|&width| {
+            positive_at_most("gate width", width, WIDEST, "a learned width is below 1, which no parameter stands for")
+        })?;
+        let logits: Vec<f64> = widths.iter().map(|width| (width / (1.0 - width)).ln()).collect();
+        let param = self.constants.as_mut().and_then(|constants| constants.logit_width.as_mut());
+        set_each(param, self.config.learned.width, "width", logits)?;
+        Ok(self)
+    }
+
+    /// The same layer in steps of `dt` ms. The parameters mean the same: currents are per ms, and a spike adds 1 to ŝ.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if `dt` is not above 0.
+    pub fn with_dt(mut self, dt: f64) -> Result<Self, ConfigError> {
+        self.config.dt = dt;
+        self.config.check()?;
+        let body = self.plan.body;
+        self.plan = Arc::new(ScanPlan { body, ..self.config.plan() });
+        Ok(self)
+    }
+
+    /// The state of a layer at rest, nothing on its way, for `batch` samples; the one that is learned, if it is.
+    pub fn resting_state(&self, batch: usize) -> SpikingState {
+        let (n, synapses) = (self.config.n_neurons, self.config.synapses.len());
+        if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
+            let v = sigmoid(v.val()).unsqueeze::<2>().expand([batch, n]);
+            let s = s.val().unsqueeze::<3>().expand([batch, synapses, n]);
+            return SpikingState { v, s }.with_rows(self.plan.state_rows());
+        }
+        let v = self.config.neuron.resting_potential();
+        self.state_at(Tensor::full([batch, n], v, self.options()))
+    }
+
+    /// The state of given membrane potentials, `[B, N]`, in which no synapse is active and nothing is on its way.
+    pub fn state_at(&self, v: Tensor<2>) -> SpikingState {
+        SpikingState::at(v, self.plan.state_rows())
+    }
+
+    /// W_k of the k-th recurrent synapse type as the neurons meet it, `[pre, post]`, with its signs and without what is not
+    /// connected.
+    ///
+    /// # Panics
+    /// If there are not so many recurrent synapse types.
+    pub fn weights(&self, k: usize) -> Tensor<2> {
+        let weights = self.recurrent[k].val();
+        let weights = match &self.signs {
+            Some(signs) => {
+                let signs = signs.clone().cast(weights.dtype());
+                weights.abs() * signs
+            }
+            None => weights,
+        };
+        match self.config.missing(k) {
+            Some(missing) => missing.erase(weights),
+            None => weights,
+        }
+    }
+
+    /// The same layer with other connections for the k-th recurrent synapse type. They are part of the layer's record: a layer that loads it
+    /// has them.
+    ///
+    /// - `connected`: `[pre, post]`, true where neurons are connected, also on the diagonal.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if there are not so many recurrent synapse types, or the shape is not `[N, N]`.
+    pub fn with_connections(mut self, k: usize, connected: Tensor<2, Bool>) -> Result<Self, ConfigError> {
+        let (types, n, dims) = (self.recurrent.len(), self.config.n_neurons, connected.dims());
+        if k >= types {
+            return Err(ConfigError::Mismatch(format!(
+                "connections are given for recurrent synapse type {k}, but there are {types}, counted from 0"
+            )));
+        }
+        if dims != [n, n] {
+            return Err(ConfigError::Mismatch(format!(
+                "connections are {dims:?}, but must be [{n}, {n}] for {n} neurons; give one for each pair [pre, post]"
+            )));
+        }
+        self.config.connect(k, connected.float());
+        Ok(self)
+    }
+
+    /// A state whose membrane potentials are drawn evenly from [low, high), from a seed; no synapse is active.
+    ///
+    /// # Panics
+    /// If the range is empty.
+    pub fn random_state(&self, batch: usize, low: f64, high: f64, seed: u64) -> SpikingState {
+        assert!(
+            low < high,
+            "the range [{low}, {high}) of initial potentials is empty; give a lower bound below the upper"
+        );
+        let n = self.config.n_neurons;
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let v: Vec<f64> = (0..batch * n).map(|_| random.random_range(low..high)).collect();
+        let v = Tensor::<2>::from_data(TensorData::new(v, [batch, n]), self.options());
+        self.state_at(v)
+    }
+
+    pub(super) fn options(&self) -> TensorCreationOptions {
+        let input = self.input.val();
+        TensorCreationOptions::from((&input.device(), input.dtype()))
+    }
+}

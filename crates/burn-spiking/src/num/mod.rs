@@ -1,0 +1,12 @@
+//! Numbers: what flows and gates are written over, and the kinds of them that programs run on.
+
+pub mod dual;
+mod nonzero;
+pub mod number;
+pub mod real;
+pub(crate) mod series;
+pub mod simd;
+
+pub use dual::Dual;
+pub use number::{Constant, Float, Number, Own};
+pub use real::Real;

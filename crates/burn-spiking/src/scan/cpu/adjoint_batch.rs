@@ -1,0 +1,112 @@
+//! The adjoint kernel of a whole batch: [`adjoint`] for each tile of samples, groups of tiles in parallel.
+
+use super::adjoint;
+use super::dynamics::{Dynamics, Shared};
+use super::gradients::{Sums, parameter_gradients};
+use super::parameters::Parameters;
+use super::room::{unwritten, written};
+use super::sample;
+use super::schedule::{LONG_SEGMENT, Segments, Sizes, group_count, shared_out, tile_count};
+use super::storage::Storage;
+use crate::neuron::Flow;
+use crate::num::Real;
+use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Slot, Wanted, finite};
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::DType;
+use rayon::prelude::*;
+
+/// The adjoint kernel of one flow.
+pub(super) fn adjoint_along<B: Storage, F: Flow>(
+    flow: F,
+    inputs: ScanInputs<B>,
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    by_dtype!(inputs.drive, |T| {
+        adjoint_with::<B, T, _>(Shared::of(flow, plan), inputs, tape, gradients, plan, wanted)
+    })
+}
+
+pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
+    dynamics: F,
+    inputs: ScanInputs<B>,
+    tape: ScanTape<B>,
+    gradients: OutputGradients<B>,
+    plan: &ScanPlan,
+    wanted: Wanted,
+) -> InputGradients<B> {
+    let sizes = Sizes::of(&inputs, plan);
+    let Sizes { batch, steps, neurons, rows, channels, outputs, .. } = sizes;
+    let segments = Segments::of::<T>(plan, sizes);
+    let row = steps * neurons;
+    sizes.check(&inputs, plan);
+    let parameters = Parameters::<T>::of(&inputs, sizes);
+    let network = parameters.network(plan, sizes);
+    let state_size = segments.count * network.state_rows(segments.currents) * neurons;
+
+    let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
+    let (input, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.s0));
+    let (currents, states) = (contiguous(tape.currents), contiguous(tape.states));
+    let d_traces = contiguous(gradients.traces);
+    let (d_v, d_charge) = (contiguous(gradients.v), contiguous(gradients.charge));
+    let (d_readout, d_activity) = (contiguous(gradients.readout), contiguous(gradients.activity));
+    let (d_last_v, d_last_s) = (contiguous(gradients.last_v), contiguous(gradients.last_s));
+    let activity_weight = contiguous(inputs.activity_weight);
+    fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
+        tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
+    }
+    let inputs_of = |b: usize| sample::Inputs {
+        drive: &B::slice::<T>(&input)[b * steps * channels..(b + 1) * steps * channels],
+        currents: part::<B, T>(&currents, b, row),
+        states: part::<B, T>(&states, b, state_size).expect("the forward run kept its tape"),
+        s0: &B::slice::<T>(&s0)[b * rows * neurons..(b + 1) * rows * neurons],
+        traces: plan.planes_read().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
+        v: part::<B, T>(&d_v, b, row),
+        charge: part::<B, T>(&d_charge, b, row),
+        readout: part::<B, T>(&d_readout, b, steps * outputs),
+        activity: part::<B, T>(&d_activity, b, 1).map(|activity| activity[0]),
+        activity_weight: part::<B, T>(&activity_weight, b, steps),
+        last_v: part::<B, T>(&d_last_v, b, neurons),
+        last_s: part::<B, T>(&d_last_s, b, rows * neurons),
+    };
+
+    let mut drive = unwritten::<T>(if wanted.drive { batch * steps * channels } else { 0 });
+    let mut d_v0 = vec![T::default(); batch * neurons];
+    let mut d_s0 = vec![T::default(); if wanted.s0 { batch * rows * neurons } else { 0 }];
+    let planes = if wanted.weights { parameters.weights.len() } else { 0 };
+    let mut drive_rows = drive.chunks_exact_mut(steps * channels);
+    let mut s0_rows = d_s0.chunks_exact_mut(rows * neurons);
+    let tiles = tile_count(plan, sizes);
+    let samples = d_v0
+        .chunks_exact_mut(neurons)
+        .enumerate()
+        .map(|(b, v0)| (inputs_of(b), sample::Outputs { drive: drive_rows.next(), v0, s0: s0_rows.next() }));
+    let tiled = shared_out(samples, batch, tiles);
+    let groups = shared_out(tiled.into_iter(), tiles, group_count(sizes, planes, tiles));
+    // With all currents at hand a segment runs again too fast for help to pay.
+    let long = !segments.currents && segments.every * neurons >= LONG_SEGMENT;
+    let threads_to_spare = long && groups.len() < rayon::current_num_threads();
+    let partial: Vec<Sums<T>> = groups
+        .into_par_iter()
+        .map(|tiles| {
+            let mut sums = Sums::zeros(sizes, planes, wanted);
+            for samples in tiles {
+                adjoint::run((&network, &dynamics), steps, segments.every, samples, &mut sums, threads_to_spare);
+            }
+            sums
+        })
+        .collect();
+    let spoiled = finite::find(finite::ADJOINT, &d_v0, [batch, neurons, steps]);
+    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
+    let gradients = InputGradients {
+        // Each sample's adjoint wrote all its row.
+        drive: slot(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
+        v0: B::from_vec(d_v0, &[batch, neurons]),
+        s0: slot(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
+        ..parameter_gradients::<B, T>(&partial, (planes, sizes), plan)
+    };
+    finite::judged(gradients, spoiled, plan.non_finite_gradient)
+}

@@ -1,0 +1,90 @@
+//! Gradients that samples share: each group of samples has sums of its own, and the groups' sums are added in their order.
+
+use super::matrix::Matrix;
+use super::schedule::Sizes;
+use super::storage::Storage;
+use crate::num::Real;
+use crate::scan::{InputGradients, ScanPlan, Slot, Wanted};
+use rayon::prelude::*;
+
+/// Gradients that samples add to. Each is empty if not wanted.
+pub(super) struct Sums<T> {
+    /// ∂C/∂W, one for each synapse type that has weights.
+    pub(super) weights: Vec<Matrix<T>>,
+    /// ∂C/∂U, `[C, N]`.
+    pub(super) projection: Option<Matrix<T>>,
+    /// ∂C/∂I_o, `[1, N]`.
+    pub(super) tonic: Option<Matrix<T>>,
+    /// ∂C/∂O, transposed: `[O, N]`.
+    pub(super) readout: Option<Matrix<T>>,
+    /// Each neuron's part of ∂C/∂(τ_v, w, α_1 … α_K), `[2 + K, N]`.
+    pub(super) constants: Option<Matrix<T>>,
+}
+
+impl<T: Real> Sums<T> {
+    /// Of nothing yet, for those that are wanted and `planes` planes of weights.
+    pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: Wanted) -> Self {
+        let Sizes { neurons, synapses, channels, outputs, .. } = sizes;
+        Self {
+            weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
+            projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
+            tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
+            readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
+            constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
+        }
+    }
+}
+
+/// The gradients that samples share, from the groups' sums; the others are empty.
+pub(super) fn parameter_gradients<B: Storage, T: Real>(
+    partial: &[Sums<T>],
+    (planes, sizes): (usize, Sizes),
+    plan: &ScanPlan,
+) -> InputGradients<B> {
+    let Sizes { neurons, channels, outputs, .. } = sizes;
+    let weights = total_of(partial, planes * neurons, neurons, |sums, at| sums.weights[at / neurons].row(at % neurons));
+    let summed = |of: fn(&Sums<T>) -> Option<&Matrix<T>>| {
+        let rows = of(&partial[0])?.rows();
+        Some(total_of(partial, rows, neurons, |sums, at| of(sums).expect("all groups sum the same").row(at)))
+    };
+    let projection = summed(|sums| sums.projection.as_ref());
+    let tonic = summed(|sums| sums.tonic.as_ref());
+    let readout = summed(|sums| sums.readout.as_ref()).map(|rows| {
+        let columns = (0..neurons).flat_map(|j| (0..outputs).map(move |r| r * neurons + j));
+        columns.map(|at| rows[at]).collect::<Vec<T>>()
+    });
+    let constants = summed(|sums| sums.constants.as_ref()).map(|rows| {
+        // A neuron's own are τ_v and w.
+        let own = if plan.each.is_some() { 2 * neurons } else { 0 };
+        let total = |row: &[T]| T::of(row.iter().map(|x| x.to_f64()).sum::<f64>());
+        let shared = rows[own..].chunks_exact(neurons).map(total);
+        rows[..own].iter().copied().chain(shared).collect::<Vec<T>>()
+    });
+    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
+    InputGradients {
+        drive: Slot::Empty,
+        projection: slot(projection, &[channels, neurons]),
+        tonic: slot(tonic, &[neurons]),
+        weights: slot((planes > 0).then_some(weights), &[planes, neurons, neurons]),
+        v0: B::from_vec(vec![T::default(); sizes.batch * neurons], &[sizes.batch, neurons]),
+        s0: Slot::Empty,
+        readout: slot(readout, &[neurons, outputs]),
+        constants: slot(constants, &[plan.constants_len(neurons)]),
+    }
+}
+
+/// Rows of partial sums, added in the order of the groups.
+fn total_of<T: Real>(
+    partial: &[Sums<T>],
+    rows: usize,
+    neurons: usize,
+    of: impl Fn(&Sums<T>, usize) -> &[T] + Sync,
+) -> Vec<T> {
+    let mut total = vec![T::default(); rows * neurons];
+    total.par_chunks_exact_mut(neurons).enumerate().for_each(|(at, row)| {
+        for sums in partial {
+            row.iter_mut().zip(of(sums, at)).for_each(|(sum, &summand)| *sum += summand);
+        }
+    });
+    total
+}

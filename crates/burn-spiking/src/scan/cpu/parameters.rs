@@ -1,0 +1,60 @@
+//! The network's parameters as the kernel reads them.
+
+use super::matrix::Matrix;
+use super::network::{Network, Projection, Weights};
+use super::rows::Row;
+use super::schedule::Sizes;
+use super::storage::Storage;
+use crate::num::Real;
+use crate::scan::{ScanInputs, ScanPlan, Slot};
+
+/// The network's parameters as the kernel reads them.
+pub(super) struct Parameters<T> {
+    pub(super) weights: Vec<Weights<T>>,
+    pub(super) projection: Option<Projection<T>>,
+    /// Oᵀ.
+    pub(super) readout: Option<Matrix<T>>,
+}
+
+impl<T: Real> Parameters<T> {
+    pub(super) fn of<B: Storage>(inputs: &ScanInputs<B>, sizes: Sizes) -> Self {
+        let Sizes { neurons, outputs, .. } = sizes;
+        let matrix = |slot: &Slot<B>, columns: usize| {
+            let tensor = B::contiguous(slot.as_option()?.clone());
+            Some(Matrix::padded(B::slice::<T>(&tensor), columns))
+        };
+        let tonic = |slot: &Slot<B>| match slot.as_option() {
+            Some(tonic) => Row::of(B::slice::<T>(&B::contiguous(tonic.clone()))),
+            None => Row::zeros(neurons),
+        };
+        let planes = match inputs.weights.as_option() {
+            Some(weights) => {
+                let weights = B::contiguous(weights.clone());
+                let planes = B::slice::<T>(&weights).chunks_exact(neurons * neurons);
+                planes.map(|plane| Weights::new(Matrix::padded(plane, neurons))).collect()
+            }
+            None => Vec::new(),
+        };
+        Self {
+            weights: planes,
+            projection: matrix(&inputs.projection, neurons)
+                .map(|weights| Projection { weights, tonic: tonic(&inputs.tonic) }),
+            readout: matrix(&inputs.readout, outputs).map(|readout| readout.transposed(outputs)),
+        }
+    }
+
+    pub(super) fn network<'a>(&'a self, plan: &'a ScanPlan, sizes: Sizes) -> Network<'a, T> {
+        let Sizes { batch, steps, neurons, .. } = sizes;
+        Network {
+            synapses: &plan.synapses,
+            weights: &self.weights,
+            projection: self.projection.as_ref(),
+            readout: plan.readout.zip(self.readout.as_ref()),
+            restraint: plan.adjoint.restraint(batch, steps),
+            constants: plan.constants,
+            neurons,
+            silence: Row::zeros(neurons),
+            everyone: (0..neurons as u32).collect(),
+        }
+    }
+}
