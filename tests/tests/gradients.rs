@@ -6,6 +6,7 @@ use burn::tensor::{DType, Distribution, Tensor};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Flow;
 use burn_spiking::number::Number;
+use burn_spiking::scan::fallbacks;
 use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, SpikingRnnConfig};
 use burn_spiking_tests::{Draw, NEAR_ROUNDING, OwnQif, OwnQifFlow, crowds, devices, sample, sample_of, sparse_crowds};
 
@@ -133,15 +134,38 @@ fn op_agrees_with_central_differences() {
     assert!(skipped * 10 <= checked, "{skipped} of {} draws skipped", checked + skipped);
 }
 
+/// Whether the kernel knows a draw's network: own neurons with constants of their own run in the backends' own tensor operations.
+fn in_kernel(draw: &Draw) -> bool {
+    draw.plan.each.is_none() || !matches!(draw.plan.neuron, Neuron::Own(_))
+}
+
 #[test]
 fn kernel_and_tensor_operations_agree() {
+    let (mut known, mut all) = (0, 0);
     for device in devices() {
         for (at, draw) in sample(150).enumerate() {
             let kernel = draw.by_op(&device, DType::F64, Body::Kernel);
             let distance = kernel.distance(&draw.by_op(&device, DType::F64, Body::TensorOps));
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
+            (known, all) = (known + in_kernel(&draw) as usize, all + 1);
         }
     }
+    // Otherwise tensor operations were compared with themselves.
+    assert!(2 * known > all, "the kernel knows {known} of {all} draws");
+    let without: Vec<_> = fallbacks().into_iter().filter(|reason| !reason.contains("the own neuron")).collect();
+    assert_eq!(without, Vec::<String>::new());
+}
+
+#[test]
+fn a_run_without_its_kernel_is_told_once() {
+    let draws: Vec<Draw> = sample(300).filter(|draw| !in_kernel(draw)).collect();
+    let [first, second, ..] = &draws[..] else { panic!("{} such draws; GRADIENT_DRAWS wants more", draws.len()) };
+    for draw in [first, second, first] {
+        draw.run(&devices()[0]);
+    }
+    let reasons: Vec<_> = fallbacks().into_iter().filter(|reason| reason.contains("the own neuron")).collect();
+    let names: Vec<_> = reasons.iter().filter(|reason| reason.contains(&first.plan.neuron.to_string())).collect();
+    assert_eq!(names.len(), 1, "{reasons:?}");
 }
 
 #[test]
@@ -164,8 +188,6 @@ fn gradients_do_not_depend_on_what_is_kept() {
 #[cfg(all(feature = "flex", feature = "ndarray"))]
 #[test]
 fn backends_agree_to_the_last_bit() {
-    // Own neurons with constants of their own run in the backends' own tensor operations.
-    let in_kernel = |draw: &Draw| draw.plan.each.is_none() || !matches!(draw.plan.neuron, Neuron::Own(_));
     for draw in sample(100).filter(in_kernel) {
         let found: Vec<_> = devices().iter().map(|device| draw.by_op(device, DType::F64, Body::Kernel)).collect();
         let [flex, ndarray] = found.as_slice() else { panic!("two devices") };

@@ -79,7 +79,8 @@ fn from_root(path: &[String], module: &[String], modules: &BTreeSet<Module>) -> 
 
 impl Source {
     fn read(text: &str, module: &Module, modules: &BTreeSet<Module>) -> Self {
-        let text = code(text);
+        // Visibility is no import.
+        let text = format!("\n{}", code(text)).replace("pub(in super::super)", "pub(super)");
         let mut source = Self::default();
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
         let words: Vec<&str> = text.split(|c: char| !is_name(c) && c != '!').filter(|word| !word.is_empty()).collect();
@@ -99,6 +100,10 @@ impl Source {
             rest.push_str(&statement[..at]);
             let exported = statement[..at].rsplit('\n').next().is_some_and(|before| before.contains("pub"));
             let mut found = Vec::new();
+            // In a module within the file, `super::*` is the file itself.
+            if statement[at..].starts_with(" use super::*") {
+                continue;
+            }
             paths(&[], statement[at + 4..].trim_end_matches(';').trim(), &mut found);
             for path in found.iter().filter_map(|path| from_root(path, module, modules)) {
                 match (exported, path.last()) {

@@ -102,6 +102,10 @@ pub mod gate;
 pub mod gradcheck;
 pub mod layer;
 pub mod neuron;
+#[cfg_attr(
+    not(any(feature = "flex", feature = "ndarray")),
+    allow(dead_code, unused_imports, reason = "only the CPU kernel has a use for vectors")
+)]
 mod num;
 pub mod scan;
 pub mod synapse;

@@ -91,6 +91,7 @@ impl Erased for Named {
 pub struct OwnNeuron {
     model: Arc<dyn Erased>,
     /// What the CPU kernel was compiled to for this model; nothing where the model is not known.
+    #[cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(dead_code))]
     kernels: Arc<dyn Any + Send + Sync>,
 }
 

@@ -84,6 +84,7 @@ pub mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
 pub(crate) mod dynamics;
+mod fallback;
 pub mod field;
 pub(crate) mod finite;
 pub mod mean_field;
@@ -97,6 +98,7 @@ mod shapes;
 mod tensors;
 
 pub use dynamics::Each;
+pub use fallback::fallbacks;
 pub use finite::NonFiniteGradient;
 pub use plan::{Adjoint, Body, Checkpoint, ScanPlan, ScanSynapse, Scheme};
 pub use tensors::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanTape, Slot, Wanted};
@@ -121,6 +123,7 @@ pub trait SpikingBackend: Backend {
         plan: Arc<ScanPlan>,
         keep_tape: bool,
     ) -> ScanOutput<Self> {
+        fallback::tell(&plan, || format!("there is no kernel for {}", std::any::type_name::<Self>()));
         tensor_ops_forward::<Self>(inputs, &plan, keep_tape)
     }
 

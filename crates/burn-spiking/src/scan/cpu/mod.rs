@@ -44,7 +44,7 @@ mod voltage;
 
 use super::{
     Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, SpikingBackend, Wanted,
-    tensor_ops_adjoint, tensor_ops_forward,
+    fallback, tensor_ops_adjoint, tensor_ops_forward,
 };
 use crate::neuron::{Neuron, NeuronModel, with_model};
 use crate::num::Real;
@@ -107,8 +107,17 @@ fn voltages<B: OwnKernels>(inputs: &ScanInputs<B>, plan: &ScanPlan) -> Option<Vo
 
 /// The program that runs a plan: the kernel wants a processor with vectors, and knows no own neurons with constants of their own.
 fn body_of(plan: &ScanPlan) -> Body {
-    let known = plan.each.is_none() || !matches!(plan.neuron, Neuron::Own(_));
-    if vectors_found() && known { plan.body } else { Body::TensorOps }
+    let reason = match &plan.neuron {
+        _ if !vectors_found() => {
+            "the kernel is not compiled for this processor's vectors; on x86-64 it wants AVX2".to_string()
+        }
+        Neuron::Own(_) if plan.each.is_some() => {
+            format!("the own neuron \"{}\" has a tau_v or a width of each neuron", plan.neuron)
+        }
+        _ => return plan.body,
+    };
+    fallback::tell(plan, || reason);
+    Body::TensorOps
 }
 
 /// The op on a backend whose storage the kernel can reach.

@@ -66,7 +66,13 @@ const BINDINGS: u32 = 14 + 2;
 
 impl Layout {
     /// A layout for this run; `None` where the device is too small for it.
-    pub(super) fn of(plan: &ScanPlan, neurons: usize, tape: bool, dtype: ElemType, client: &Client) -> Option<Self> {
+    pub(super) fn of(
+        plan: &ScanPlan,
+        neurons: usize,
+        tape: bool,
+        dtype: ElemType,
+        client: &Client,
+    ) -> Result<Self, String> {
         let properties = client.properties();
         let hardware = &properties.hardware;
         let planes = plan.weight_planes();
@@ -82,7 +88,17 @@ impl Layout {
         let shared = ((planes + 1).max(2) * row + units) * dtype.size() + (row + 2 * words) * 4;
         let fits = planes == 0 || shared <= hardware.max_shared_memory_size;
         let even = hardware.plane_size_min == hardware.plane_size_max && (units as u32).is_multiple_of(wide);
-        (fits && hardware.max_bindings >= BINDINGS).then(|| Self {
+        if !fits {
+            return Err(format!(
+                "{neurons} neurons with {planes} recurrent synapse types want {shared} bytes of a cube's shared memory, but the device \
+                 has {}",
+                hardware.max_shared_memory_size
+            ));
+        }
+        if hardware.max_bindings < BINDINGS {
+            return Err(format!("the kernel takes {BINDINGS} buffers, but the device {}", hardware.max_bindings));
+        }
+        Ok(Self {
             types: plan
                 .synapses
                 .iter()

@@ -24,7 +24,7 @@ use super::field::Field;
 use super::{
     Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
 };
-use super::{mean_field, segmented};
+use super::{fallback, mean_field, segmented};
 use crate::num::Number;
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
@@ -53,8 +53,11 @@ fn recording(plan: &ScanPlan) -> ScanPlan {
 /// The layout of a run; `None` where tensor operations run it.
 fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
     let neurons = v0.shape()[1];
-    let restrained_apart = plan.adjoint.restraint(1, 1).is_some() && plan.weight_planes() == 0;
-    if plan.body != Body::Kernel || restrained_apart {
+    if plan.body != Body::Kernel {
+        return None;
+    }
+    if plan.adjoint.restraint(1, 1).is_some() && plan.weight_planes() == 0 {
+        fallback::tell(plan, || "Adjoint::Restrained without recurrent weights has no kernel on a GPU".into());
         return None;
     }
     assert!(
@@ -62,7 +65,8 @@ fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
         "a spiking scan runs in f32 or f64, not in {:?}; cast the inputs and the layer",
         v0.dtype
     );
-    Layout::of(plan, neurons, tape, dtype_to_storage_type(v0.dtype), &v0.client)
+    let layout = Layout::of(plan, neurons, tape, dtype_to_storage_type(v0.dtype), &v0.client);
+    layout.inspect_err(|why| fallback::tell(plan, || why.clone())).ok()
 }
 
 /// Space for a tensor like another; of one element where it is not wanted.

@@ -3,7 +3,7 @@
 //! A flow and a gate are written once, over numbers of any kind. Run on these when a kernel is compiled, they leave the kernel's code
 //! behind, so the GPU computes the same equations, by the same series, as every other program does.
 
-use crate::num::{self, Float as Series, Number};
+use crate::num::{Float as Series, Number, series};
 use cubecl::ir::{ConstantValue, ElemType, FloatKind, Scope};
 use cubecl::prelude::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -137,13 +137,13 @@ impl<F: Float> Number for Traced<'_, F> {
         Self::select(&small, series, far)
     }
     fn sin_cos_pi(self) -> (Self, Self) {
-        number::sin_cos_pi(self)
+        series::sin_cos_pi(self)
     }
     fn half_turn_sin_cos_pi(self) -> (Self, Self) {
-        number::half_turn_sin_cos_pi(self - Series::round(self))
+        series::half_turn_sin_cos_pi(self - Series::round(self))
     }
     fn atan2_pi(self, x: Self) -> Self {
-        number::atan2_pi(self, x)
+        series::atan2_pi(self, x)
     }
     fn one(&self) -> Self {
         self.constant(1.0)

@@ -1,0 +1,283 @@
+//! Numbers that this code did not make: short runs calculated by hand, and networks run and differentiated by JAX
+//! (`tests/golden/golden.py` made the files beside it).
+
+use burn::module::Param;
+use burn::tensor::{DType, Tensor, TensorData};
+use burn_spiking::{Gate, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse};
+use burn_spiking_tests::devices;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// The largest difference, as a share of the largest number that is wanted.
+fn distance(found: &[f64], wanted: &[f64]) -> f64 {
+    assert_eq!(found.len(), wanted.len());
+    let largest = wanted.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    found.iter().zip(wanted).fold(0.0_f64, |worst, (x, y)| worst.max((x - y).abs())) / largest
+}
+
+fn assert_close(name: &str, found: &[f64], wanted: &[f64]) {
+    let distance = distance(found, wanted);
+    assert!(distance <= 1e-12, "{name}: {found:?}, but {wanted:?} by hand; they differ by {distance:e}");
+}
+
+/// One neuron without synapses onto itself, whose input is its current in 1/ms; from v0, under the same current in three steps.
+struct ByHand {
+    v: Vec<f64>,
+    charge: Vec<f64>,
+    trace: Vec<f64>,
+    /// ∂s_3/∂v_0, and ∂s_3/∂I_t of the three steps.
+    of_trace: Vec<f64>,
+    /// ∂v_3/∂v_0, and ∂v_3/∂I_t of the three steps.
+    of_v: Vec<f64>,
+}
+
+fn three_steps(neuron: Neuron, dt: f64, tau_s: f64, width: f64, v0: f64, current: f64) -> Vec<ByHand> {
+    let run = |device: burn::tensor::Device| {
+        let device = device.autodiff();
+        let config = SpikingRnnConfig::new(1, 1)
+            .with_neuron(neuron.clone())
+            .with_gate(Gate::Quintic { width })
+            .with_synapses(vec![Synapse::new(tau_s)])
+            .with_dt(dt)
+            .with_tonic(false)
+            .with_record_v(true)
+            .with_record_charge(true);
+        let options = (&device, DType::F64);
+        let mut layer = config.init(options).unwrap();
+        layer.input = Param::from_tensor(Tensor::full([1, 1], config.membrane_tau(), options));
+        let (run, [of_trace, of_v]) = {
+            // A graph is differentiated once.
+            let differentiated = |of_v: bool| {
+                let input = Tensor::<3>::full([1, 3, 1], current, options).require_grad();
+                let start = Tensor::<2>::full([1, 1], v0, options).require_grad();
+                let (run, last) = layer.forward(input.clone(), Some(layer.state_at(start.clone())));
+                let cost = if of_v { last.v.sum() } else { run.traces[0].clone().narrow(1, 2, 1).sum() };
+                let gradients = cost.backward();
+                (run, [numbers(start.grad(&gradients).unwrap()), numbers(input.grad(&gradients).unwrap())].concat())
+            };
+            let (run, of_trace) = differentiated(false);
+            (run, [of_trace, differentiated(true).1])
+        };
+        ByHand {
+            v: numbers(run.v.clone().unwrap()),
+            charge: numbers(run.charge.clone().unwrap()),
+            trace: numbers(run.traces[0].clone()),
+            of_trace,
+            of_v,
+        }
+    };
+    devices().into_iter().map(run).collect()
+}
+
+/// NIF, dt 1 ms, I = 0.4/ms, gate of width 1/2, τ 10 ms, v_0 = 0.5. The potential rises by 0.4 a step.
+///
+/// ```text
+/// v         0.5      0.9              1.3 -> 0.3      0.7
+/// u         0        0.8              0               0.4          (v − 1/2)/(1/2), at least 0
+/// G         0        0.512 · 1.84     0               0.064 · 4.96     u³ (10 − 15 u + 6 u²)
+///           0        0.94208          0               0.31744
+/// ΔQ                 0.94208          1 − 0.94208     0.31744
+/// g         0        1.536            0               3.456            30 u² (1 − u)²/(1/2)
+///
+/// s_3 = a² (G_1 − G_0) + a (1 + G_2 − G_1) + G_3 − G_2,  a = e^(−1/10)
+/// ∂s_3/∂v_0 = g_1 (a² − a) + g_3, since ∂v_t/∂v_0 = 1
+/// ∂s_3/∂I_0 is the same, since ∂v_t/∂I_0 = 1 ms; ∂s_3/∂I_1 = ∂s_3/∂I_2 = g_3
+/// ```
+#[test]
+fn nif_by_hand() {
+    let a = 0.904_837_418_035_959_6; // e^(−1/10)
+    let s = [0.94208, a * 0.94208 + 0.05792, a * a * 0.94208 + a * 0.05792 + 0.31744];
+    let first = 1.536 * (a * a - a) + 3.456;
+    for found in three_steps(Neuron::Nif, 1.0, 10.0, 0.5, 0.5, 0.4) {
+        assert_close("v", &found.v, &[0.9, 0.3, 0.7]);
+        assert_close("charge", &found.charge, &[0.94208, 0.05792, 0.31744]);
+        assert_close("trace", &found.trace, &s);
+        assert_close("of the trace", &found.of_trace, &[first, first, 3.456, 3.456]);
+        assert_close("of v", &found.of_v, &[1.0, 1.0, 1.0, 1.0]);
+    }
+}
+
+/// LIF, τ_v 10 ms, dt 2 ms, τ_v I = 2, v_0 = 1/2. Without a threshold v = 2 − 1.5 e^(−t/10): 0.772 after 2 ms, 0.9945 after 4 ms. The
+/// threshold is reached at t* = 10 ln 1.5 = 4.055 ms; from there v = 2 − 2 e^(−(t − t*)/10) = 2 − 2 · 1.5 e^(−t/10).
+///
+/// ```text
+/// v_3 = 2 − 3 e^(−0.6)
+/// e^(t*/10) = 2 − v_0, so v_3 = 2 − 2 (2 − v_0) e^(−0.6) and ∂v_3/∂v_0 = 2 e^(−0.6): twice what it is without a reset
+/// the current of step 3 alone, I + δ: with y = 2 + 10 δ and v_2 = 2 − 1.5 e^(−0.4)
+///     v_3 = y − y e^(−(2 − t)/10), e^(t/10) = (y − v_2)/(y − 1), so v_3 = y − y e^(−0.2) (y − v_2)/(y − 1)
+///     ∂v_3/∂y at y = 2: 1 − e^(−0.2) ((2 − v_2) + 2 − 2 (2 − v_2)) = 1 − e^(−0.2) (2 − (2 − v_2))
+/// the currents of steps 1 and 2: ∂v_1/∂I = 10 (1 − e^(−0.2)), then e^(−0.2) a step, then 2 e^(−0.2) in step 3
+/// ```
+#[test]
+fn lif_by_hand() {
+    let e = |x: f64| x.exp();
+    let rest = 1.5 * e(-0.4);
+    let of_first = 10.0 * (1.0 - e(-0.2)) * e(-0.2) * 2.0 * e(-0.2);
+    let of_second = 10.0 * (1.0 - e(-0.2)) * 2.0 * e(-0.2);
+    let of_third = 10.0 * (1.0 - e(-0.2) * (2.0 - rest));
+    for found in three_steps(Neuron::Lif { tau_v: 10.0 }, 2.0, 10.0, 0.5, 0.5, 0.2) {
+        assert_close("v", &found.v, &[2.0 - 1.5 * e(-0.2), 2.0 - 1.5 * e(-0.4), 2.0 - 3.0 * e(-0.6)]);
+        assert_close("of v", &found.of_v, &[2.0 * e(-0.6), of_first, of_second, of_third]);
+        // The spike's charge is 1 in all, whatever the gate sent before it.
+        assert!((found.charge.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{:?}", found.charge);
+    }
+}
+
+/// QIF, τ_v 25 ms, dt 5 ms, I = 1/τ_v, v_0 = 0.3. Then (1 + cos 2πv)/τ_v + (1 − cos 2πv) I = 2/τ_v: the potential rises by 0.4 a step.
+///
+/// ```text
+/// v        0.3      0.7        1.1 -> 0.1     0.5
+/// G        0        0.31744    0              0           gate of width 1/2
+/// ΔQ                0.31744    0.68256        0
+/// ∂φ/∂v = 1, since f is the same along the way; ∂φ/∂I = ∫ (1 − cos 2πv) dt = 5 − (25/4π) (sin 2π(v + 0.4) − sin 2πv)
+/// ```
+#[test]
+fn qif_by_hand() {
+    use std::f64::consts::PI;
+    let of = |v: f64| 5.0 - 25.0 / (4.0 * PI) * ((2.0 * PI * (v + 0.4)).sin() - (2.0 * PI * v).sin());
+    for found in three_steps(Neuron::Qif { tau_v: 25.0 }, 5.0, 20.0, 0.5, 0.3, 0.04) {
+        assert_close("v", &found.v, &[0.7, 0.1, 0.5]);
+        assert_close("charge", &found.charge, &[0.31744, 0.68256, 0.0]);
+        assert_close("of v", &found.of_v, &[1.0, of(0.3), of(0.7), of(0.1)]);
+    }
+}
+
+/// The last step of a gate's way, where a gradual charge is largest: u = 1/2 has G = 1/2 and g = 15/(8 w).
+#[test]
+fn the_gate_is_the_quintic_one() {
+    for width in [0.2, 0.5, 1.0] {
+        let (gate, middle) = (Gate::Quintic { width }, 1.0 - 0.5 * width);
+        assert!((gate.charge(middle) - 0.5_f64).abs() < 1e-15);
+        assert!((gate.density(middle) - 1.875 / width).abs() < 1e-12);
+        // u = 1/4: 1/64 (10 − 15/4 + 6/16) = 0.103515625, and 30/16 · 9/16 = 1.0546875.
+        let quarter = 1.0 - 0.75 * width;
+        assert!((gate.charge(quarter) - 0.103_515_625_f64).abs() < 1e-15);
+        assert!((gate.density(quarter) - 1.054_687_5 / width).abs() < 1e-12);
+    }
+}
+
+#[derive(Deserialize)]
+struct Shaped {
+    shape: Vec<usize>,
+    values: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    neuron: String,
+    tau_v: f64,
+    tau_m: f64,
+    width: f64,
+    dt: f64,
+    taus: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Frozen {
+    case: Case,
+    parameters: BTreeMap<String, Shaped>,
+    data: BTreeMap<String, Shaped>,
+    cost: f64,
+    v: Shaped,
+    trace: Shaped,
+    last_s: Shaped,
+    gradients: BTreeMap<String, Shaped>,
+}
+
+/// Runs a frozen network; how far each of its numbers is from JAX's.
+fn against_jax(text: &str, change: impl Fn(SpikingRnnConfig) -> SpikingRnnConfig) -> Vec<(String, f64)> {
+    let frozen: Frozen = serde_json::from_str(text).unwrap();
+    let case = &frozen.case;
+    let device = devices()[0].clone().autodiff();
+    let options = (&device, DType::F64);
+    fn tensor<const D: usize>(from: &Shaped, options: (&burn::tensor::Device, DType)) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(from.values.clone(), from.shape.clone()), options)
+    }
+    let parameter = |name: &str| &frozen.parameters[name];
+    let data = |name: &str| &frozen.data[name];
+    let neuron = match case.neuron.as_str() {
+        "nif" => Neuron::Nif,
+        "lif" => Neuron::Lif { tau_v: case.tau_v },
+        _ => Neuron::Qif { tau_v: case.tau_v },
+    };
+    let shape = &parameter("U").shape;
+    let config = SpikingRnnConfig::new(shape[0], shape[1])
+        .with_tau_m((neuron == Neuron::Nif).then_some(case.tau_m))
+        .with_neuron(neuron)
+        .with_gate(Gate::Quintic { width: case.width })
+        .with_synapses(case.taus.iter().map(|&tau| Synapse::new(tau)).collect())
+        .with_dt(case.dt)
+        .with_record_v(true);
+    let mut layer: SpikingRnn = change(config).init(options).unwrap();
+    layer.input = Param::from_tensor(tensor(parameter("U"), options));
+    layer.tonic = Some(Param::from_tensor(tensor(parameter("I_o"), options)));
+    let planes = 0..case.taus.len();
+    layer.recurrent = planes.map(|k| Param::from_tensor(tensor(parameter(&format!("W{k}")), options))).collect();
+
+    let readout = tensor::<2>(parameter("O"), options).require_grad();
+    let input = tensor::<3>(data("input"), options).require_grad();
+    let v0 = tensor::<2>(data("v0"), options).require_grad();
+    let start: SpikingState = layer.state_at(v0.clone());
+    let (run, last) = layer.forward(input.clone(), Some(start));
+    let trace = run.traces[0].clone();
+    let error = trace.clone().matmul(readout.clone().unsqueeze::<3>()) - tensor::<3>(data("target"), options);
+    let [batch, steps, _] = error.dims();
+    let cost = error.square().sum() * (0.5 / (batch * steps) as f64);
+    let gradients = cost.backward();
+
+    let mut found = vec![
+        ("cost".to_string(), vec![cost.into_scalar::<f64>()], vec![frozen.cost]),
+        ("v".into(), numbers(run.v.unwrap()), frozen.v.values),
+        ("trace".into(), numbers(trace), frozen.trace.values),
+        ("last_s".into(), numbers(last.s), frozen.last_s.values),
+    ];
+    for (name, wanted) in frozen.gradients {
+        let gradient = match name.as_str() {
+            "U" => numbers(layer.input.grad(&gradients).unwrap()),
+            "I_o" => numbers(layer.tonic.as_ref().unwrap().grad(&gradients).unwrap()),
+            "O" => numbers(readout.grad(&gradients).unwrap()),
+            "v0" => numbers(v0.grad(&gradients).unwrap()),
+            "input" => numbers(input.grad(&gradients).unwrap()),
+            plane => {
+                let k: usize = plane.trim_start_matches('W').parse().unwrap();
+                numbers(layer.recurrent[k].grad(&gradients).unwrap())
+            }
+        };
+        found.push((format!("gradient of {name}"), gradient, wanted.values));
+    }
+    found.into_iter().map(|(name, found, wanted)| (name, distance(&found, &wanted))).collect()
+}
+
+const FROZEN: [(&str, &str); 5] = [
+    ("nif", include_str!("../golden/nif.json")),
+    ("lif", include_str!("../golden/lif.json")),
+    ("qif", include_str!("../golden/qif.json")),
+    ("qif-narrow", include_str!("../golden/qif-narrow.json")),
+    ("qif-two-types", include_str!("../golden/qif-two-types.json")),
+];
+
+#[test]
+fn runs_and_gradients_are_those_of_jax() {
+    for (case, text) in FROZEN {
+        for (name, distance) in against_jax(text, |config| config) {
+            assert!(distance <= 1e-10, "{case}: {name} differs by {distance:e} of the largest");
+        }
+    }
+}
+
+/// A planted error: a time constant that is off by a millionth is found in every network.
+#[test]
+fn a_slightly_wrong_constant_is_found() {
+    for (case, text) in FROZEN {
+        let off = |config: SpikingRnnConfig| {
+            let taus: Vec<_> = config.synapses.iter().map(|synapse| Synapse::new(synapse.tau * (1.0 + 1e-6))).collect();
+            config.with_synapses(taus)
+        };
+        let worst = against_jax(text, off).into_iter().map(|(_, distance)| distance).fold(0.0, f64::max);
+        assert!(worst > 1e-8, "{case}: {worst:e}");
+    }
+}
