@@ -7,12 +7,11 @@ use super::parameters::Parameters;
 use super::room::{unwritten, written};
 use super::sample;
 use super::schedule::{LONG_SEGMENT, Segments, Sizes, group_count, shared_out, tile_count};
-use super::storage::Storage;
+use super::storage::{Storage, contiguous, part, slot_of};
 use crate::neuron::Flow;
 use crate::num::Real;
-use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Slot, Wanted, finite};
+use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Wanted, finite};
 use burn::backend::TensorMetadata;
-use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
@@ -47,17 +46,13 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     let network = parameters.network(plan, sizes);
     let state_size = segments.count * network.state_rows(segments.currents) * neurons;
 
-    let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
     let (input, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.s0));
-    let (currents, states) = (contiguous(tape.currents), contiguous(tape.states));
-    let d_traces = contiguous(gradients.traces);
-    let (d_v, d_charge) = (contiguous(gradients.v), contiguous(gradients.charge));
-    let (d_readout, d_activity) = (contiguous(gradients.readout), contiguous(gradients.activity));
-    let (d_last_v, d_last_s) = (contiguous(gradients.last_v), contiguous(gradients.last_s));
-    let activity_weight = contiguous(inputs.activity_weight);
-    fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
-        tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
-    }
+    let (currents, states) = (contiguous::<B>(tape.currents), contiguous::<B>(tape.states));
+    let d_traces = contiguous::<B>(gradients.traces);
+    let (d_v, d_charge) = (contiguous::<B>(gradients.v), contiguous::<B>(gradients.charge));
+    let (d_readout, d_activity) = (contiguous::<B>(gradients.readout), contiguous::<B>(gradients.activity));
+    let (d_last_v, d_last_s) = (contiguous::<B>(gradients.last_v), contiguous::<B>(gradients.last_s));
+    let activity_weight = contiguous::<B>(inputs.activity_weight);
     let inputs_of = |b: usize| sample::Inputs {
         drive: &B::slice::<T>(&input)[b * steps * channels..(b + 1) * steps * channels],
         currents: part::<B, T>(&currents, b, row),
@@ -100,12 +95,11 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         })
         .collect();
     let spoiled = finite::find(finite::ADJOINT, &d_v0, [batch, neurons, steps]);
-    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
     let gradients = InputGradients {
         // Each sample's adjoint wrote all its row.
-        drive: slot(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
+        drive: slot_of::<B, T>(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
         v0: B::from_vec(d_v0, &[batch, neurons]),
-        s0: slot(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
+        s0: slot_of::<B, T>(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),
         ..parameter_gradients::<B, T>(&partial, (planes, sizes), plan)
     };
     finite::judged(gradients, spoiled, plan.non_finite_gradient)

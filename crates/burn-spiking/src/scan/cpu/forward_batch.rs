@@ -6,7 +6,7 @@ use super::network::Network;
 use super::parameters::Parameters;
 use super::room::{unwritten, written};
 use super::schedule::{Segments, Sizes, shared_out, tile_count};
-use super::storage::Storage;
+use super::storage::{Storage, contiguous, part};
 use crate::neuron::Flow;
 use crate::num::Real;
 use crate::num::simd::{unserved, vectorize};
@@ -47,8 +47,7 @@ pub(super) fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
     let parameters = Parameters::<T>::of(&inputs, sizes);
     let network = parameters.network(plan, sizes);
     let (drive, v0, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.v0), B::contiguous(inputs.s0));
-    let activity_weight = inputs.activity_weight.into_option().map(B::contiguous);
-    let weight_of = |b: usize| activity_weight.as_ref().map(|m| &B::slice::<T>(m)[b * steps..(b + 1) * steps]);
+    let activity_weight = contiguous::<B>(inputs.activity_weight);
     let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(rows * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
 
@@ -91,7 +90,7 @@ pub(super) fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
                 last_v,
                 last_s,
             };
-            (forward::Inputs { drive, activity_weight: weight_of(b), v0, s0 }, outputs)
+            (forward::Inputs { drive, activity_weight: part::<B, T>(&activity_weight, b, steps), v0, s0 }, outputs)
         });
         let tiles = shared_out(samples, batch, tile_count(plan, sizes));
         tiles.into_par_iter().for_each(|samples| {

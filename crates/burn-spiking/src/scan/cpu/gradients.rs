@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use super::schedule::Sizes;
-use super::storage::Storage;
+use super::storage::{Storage, slot_of};
 use crate::num::Real;
 use crate::scan::{InputGradients, ScanPlan, Slot, Wanted};
 use rayon::prelude::*;
@@ -60,16 +60,15 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
         let shared = rows[own..].chunks_exact(neurons).map(total);
         rows[..own].iter().copied().chain(shared).collect::<Vec<T>>()
     });
-    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
     InputGradients {
         drive: Slot::Empty,
-        projection: slot(projection, &[channels, neurons]),
-        tonic: slot(tonic, &[neurons]),
-        weights: slot((planes > 0).then_some(weights), &[planes, neurons, neurons]),
+        projection: slot_of::<B, T>(projection, &[channels, neurons]),
+        tonic: slot_of::<B, T>(tonic, &[neurons]),
+        weights: slot_of::<B, T>((planes > 0).then_some(weights), &[planes, neurons, neurons]),
         v0: B::from_vec(vec![T::default(); sizes.batch * neurons], &[sizes.batch, neurons]),
         s0: Slot::Empty,
-        readout: slot(readout, &[neurons, outputs]),
-        constants: slot(constants, &[plan.constants_len(neurons)]),
+        readout: slot_of::<B, T>(readout, &[neurons, outputs]),
+        constants: slot_of::<B, T>(constants, &[plan.constants_len(neurons)]),
     }
 }
 

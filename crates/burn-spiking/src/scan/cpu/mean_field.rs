@@ -11,14 +11,13 @@ use super::network::Network;
 use super::parameters::Parameters;
 use super::rows::{self, Row, lanes_mut};
 use super::schedule::{Sizes, group_count, shared_out};
-use super::storage::Storage;
+use super::storage::{Storage, contiguous, part, slot_of};
 use crate::neuron::RateCurve;
 use crate::num::Real;
 use crate::num::simd::{unserved, vectorize};
 use crate::scan::mean_field::{Blocks, curve_of, factors};
-use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Slot, Wanted, finite};
+use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Wanted, finite};
 use burn::backend::TensorMetadata;
-use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use macerator::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -274,16 +273,12 @@ fn adjoint_with<B: Storage, T: Real>(
     let blocks = Blocks::of(plan, steps);
     let shared = Shared { network: &network, curve, softness, blocks, dt: plan.dt, channels, outputs };
 
-    let contiguous = |slot: Slot<B>| slot.into_option().map(B::contiguous);
     let (drive, s0) = (B::contiguous(inputs.drive), B::contiguous(inputs.s0));
-    let means = contiguous(tape.means).expect("the forward run kept its tape");
-    let (d_traces, d_charge) = (contiguous(gradients.traces), contiguous(gradients.charge));
-    let (d_readout, d_activity) = (contiguous(gradients.readout), contiguous(gradients.activity));
-    let d_last_s = contiguous(gradients.last_s);
-    let activity_weight = contiguous(inputs.activity_weight);
-    fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
-        tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
-    }
+    let means = contiguous::<B>(tape.means).expect("the forward run kept its tape");
+    let (d_traces, d_charge) = (contiguous::<B>(gradients.traces), contiguous::<B>(gradients.charge));
+    let (d_readout, d_activity) = (contiguous::<B>(gradients.readout), contiguous::<B>(gradients.activity));
+    let d_last_s = contiguous::<B>(gradients.last_s);
+    let activity_weight = contiguous::<B>(inputs.activity_weight);
     let (row, of_blocks) = (steps * neurons, blocks.count() * neurons);
     let inputs_of = |b: usize| Inputs {
         drive: &B::slice::<T>(&drive)[b * steps * channels..(b + 1) * steps * channels],
@@ -317,10 +312,9 @@ fn adjoint_with<B: Storage, T: Real>(
         })
         .collect();
     let spoiled = finite::find(finite::DRIVE_ADJOINT, &first, [batch, neurons, steps]);
-    let slot = |data: Option<Vec<T>>, shape: &[usize]| Slot::from(data.map(|data| B::from_vec(data, shape)));
     let gradients = InputGradients {
-        drive: slot(wanted.drive.then_some(d_drive), &[batch, steps, channels]),
-        s0: slot(wanted.s0.then_some(d_s0), &[batch, synapses, neurons]),
+        drive: slot_of::<B, T>(wanted.drive.then_some(d_drive), &[batch, steps, channels]),
+        s0: slot_of::<B, T>(wanted.s0.then_some(d_s0), &[batch, synapses, neurons]),
         ..parameter_gradients::<B, T>(&partial, (planes, sizes), plan)
     };
     finite::judged(gradients, spoiled, plan.non_finite_gradient)

@@ -9,10 +9,65 @@ use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanP
 use std::any::Any;
 use std::sync::Arc;
 
+/// One model's kernels on a backend.
+pub(super) trait Kernels<B: Storage>: Send + Sync {
+    fn forward(&self, inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B>;
+
+    fn adjoint(
+        &self,
+        inputs: ScanInputs<B>,
+        tape: ScanTape<B>,
+        gradients: OutputGradients<B>,
+        plan: &ScanPlan,
+        wanted: Wanted,
+    ) -> InputGradients<B>;
+}
+
+impl<M: NeuronModel, B: Storage> Kernels<B> for M {
+    fn forward(&self, inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
+        forward_along(self.over(plan.dt), inputs, plan, keep_tape)
+    }
+
+    fn adjoint(
+        &self,
+        inputs: ScanInputs<B>,
+        tape: ScanTape<B>,
+        gradients: OutputGradients<B>,
+        plan: &ScanPlan,
+        wanted: Wanted,
+    ) -> InputGradients<B> {
+        adjoint_along(self.over(plan.dt), inputs, tape, gradients, plan, wanted)
+    }
+}
+
+/// What an own neuron carries along: its kernels on every backend.
+pub(super) struct Compiled {
+    #[cfg(feature = "flex")]
+    flex: Arc<dyn Kernels<burn::backend::Flex>>,
+    #[cfg(feature = "ndarray")]
+    ndarray: Arc<dyn Kernels<burn::backend::NdArray>>,
+}
+
+/// The kernels of a model, for a neuron to carry along.
+pub(crate) fn compiled_for(model: impl NeuronModel) -> Arc<dyn Any + Send + Sync> {
+    let model = Arc::new(model);
+    Arc::new(Compiled {
+        #[cfg(feature = "flex")]
+        flex: model.clone(),
+        #[cfg(feature = "ndarray")]
+        ndarray: model.clone(),
+    })
+}
+
 /// A backend that finds its own kernels among those of an own neuron.
 pub(super) trait OwnKernels: Storage {
+    /// This backend's.
+    fn among(compiled: &Compiled) -> &dyn Kernels<Self>;
+
     /// The forward kernel of an own neuron.
-    fn forward_by(own: &OwnNeuron, inputs: ScanInputs<Self>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<Self>;
+    fn forward_by(own: &OwnNeuron, inputs: ScanInputs<Self>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<Self> {
+        Self::among(compiled_of(own)).forward(inputs, plan, keep_tape)
+    }
 
     /// The adjoint kernel of an own neuron.
     fn adjoint_by(
@@ -22,92 +77,27 @@ pub(super) trait OwnKernels: Storage {
         gradients: OutputGradients<Self>,
         plan: &ScanPlan,
         wanted: Wanted,
-    ) -> InputGradients<Self>;
+    ) -> InputGradients<Self> {
+        Self::among(compiled_of(own)).adjoint(inputs, tape, gradients, plan, wanted)
+    }
 }
 
-/// One model's kernels, one pair for each backend.
-macro_rules! kernels {
-    ($($feature:literal, $backend:ty, $forward:ident, $adjoint:ident;)*) => {
-        trait Kernels: Send + Sync {
-            $(
-                #[cfg(feature = $feature)]
-                fn $forward(&self, inputs: ScanInputs<$backend>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<$backend>;
-                #[cfg(feature = $feature)]
-                fn $adjoint(
-                    &self,
-                    inputs: ScanInputs<$backend>,
-                    tape: ScanTape<$backend>,
-                    gradients: OutputGradients<$backend>,
-                    plan: &ScanPlan,
-                    wanted: Wanted,
-                ) -> InputGradients<$backend>;
-            )*
-        }
-
-        impl<M: NeuronModel> Kernels for M {
-            $(
-                #[cfg(feature = $feature)]
-                fn $forward(&self, inputs: ScanInputs<$backend>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<$backend> {
-                    forward_along(self.over(plan.dt), inputs, plan, keep_tape)
-                }
-                #[cfg(feature = $feature)]
-                fn $adjoint(
-                    &self,
-                    inputs: ScanInputs<$backend>,
-                    tape: ScanTape<$backend>,
-                    gradients: OutputGradients<$backend>,
-                    plan: &ScanPlan,
-                    wanted: Wanted,
-                ) -> InputGradients<$backend> {
-                    adjoint_along(self.over(plan.dt), inputs, tape, gradients, plan, wanted)
-                }
-            )*
-        }
-
-        $(
-            #[cfg(feature = $feature)]
-            impl OwnKernels for $backend {
-                fn forward_by(
-                    own: &OwnNeuron,
-                    inputs: ScanInputs<Self>,
-                    plan: &ScanPlan,
-                    keep_tape: bool,
-                ) -> ScanOutput<Self> {
-                    kernels_of(own).$forward(inputs, plan, keep_tape)
-                }
-
-                fn adjoint_by(
-                    own: &OwnNeuron,
-                    inputs: ScanInputs<Self>,
-                    tape: ScanTape<Self>,
-                    gradients: OutputGradients<Self>,
-                    plan: &ScanPlan,
-                    wanted: Wanted,
-                ) -> InputGradients<Self> {
-                    kernels_of(own).$adjoint(inputs, tape, gradients, plan, wanted)
-                }
-            }
-        )*
-    };
-}
-kernels! {
-    "flex", burn::backend::Flex, forward_on_flex, adjoint_on_flex;
-    "ndarray", burn::backend::NdArray, forward_on_ndarray, adjoint_on_ndarray;
+#[cfg(feature = "flex")]
+impl OwnKernels for burn::backend::Flex {
+    fn among(compiled: &Compiled) -> &dyn Kernels<Self> {
+        &*compiled.flex
+    }
 }
 
-/// What an own neuron carries along.
-struct Compiled(Box<dyn Kernels>);
-
-/// The kernels of a model, for a neuron to carry along.
-pub(crate) fn compiled_for(model: impl NeuronModel) -> Arc<dyn Any + Send + Sync> {
-    Arc::new(Compiled(Box::new(model)))
+#[cfg(feature = "ndarray")]
+impl OwnKernels for burn::backend::NdArray {
+    fn among(compiled: &Compiled) -> &dyn Kernels<Self> {
+        &*compiled.ndarray
+    }
 }
 
 /// # Panics
 /// If the neuron was read from a file, which has its name alone.
-fn kernels_of(own: &OwnNeuron) -> &dyn Kernels {
-    match own.kernels().downcast_ref::<Compiled>() {
-        Some(compiled) => &*compiled.0,
-        None => panic!("{}", own.model().unknown()),
-    }
+fn compiled_of(own: &OwnNeuron) -> &Compiled {
+    own.kernels().downcast_ref().unwrap_or_else(|| panic!("{}", own.model().unknown()))
 }

@@ -1,7 +1,7 @@
 //! How the kernel reaches the CPU backends' memory.
 
 use crate::num::Real;
-use crate::scan::SpikingBackend;
+use crate::scan::{Slot, SpikingBackend};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::TensorData;
 
@@ -13,6 +13,21 @@ pub(crate) trait Storage: SpikingBackend {
     fn slice<T: Real>(tensor: &FloatTensor<Self>) -> &[T];
     /// A tensor that takes over a vector.
     fn from_vec<T: Real>(data: Vec<T>, shape: &[usize]) -> FloatTensor<Self>;
+}
+
+/// A slot's tensor with its elements in order.
+pub(super) fn contiguous<B: Storage>(slot: Slot<B>) -> Option<FloatTensor<B>> {
+    slot.into_option().map(B::contiguous)
+}
+
+/// The `at`-th of the parts of `length` elements that a contiguous tensor is made of.
+pub(super) fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
+    tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
+}
+
+/// A slot that takes over a vector, if there is one.
+pub(super) fn slot_of<B: Storage, T: Real>(data: Option<Vec<T>>, shape: &[usize]) -> Slot<B> {
+    Slot::from(data.map(|data| B::from_vec(data, shape)))
 }
 
 #[cfg(feature = "flex")]
