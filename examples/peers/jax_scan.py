@@ -22,8 +22,8 @@ off_diagonal = 1 - np.eye(data["v0"].shape[1], dtype=data["v0"].dtype)
 
 
 def cost(p, series, target, v0):
-    projection, tonic, weights = system.scaled(p, off_diagonal)
-    drive = series @ projection + tonic
+    projection, bias, weights = system.scaled(p, off_diagonal)
+    drive = series @ projection + bias
 
     def step(state, x):
         state, i = system.step(state, x, weights)

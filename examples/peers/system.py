@@ -8,8 +8,8 @@
     s^k_{t+1} = alpha_k s^k_t + dQ_t               o_t = O s_{t+1}
     C         = mean over batch and time of sum over outputs (o - o_d)^2 / 2
 
-Parameters are the layer's: U, I_o and W count in units of 1/tau_m, and self-connections as 0.
-The QIF flow is the series for |z| <= 1, z = 4 pi^2 dt^2 I / tau_v, the LIF flow that with at most one spike in a step. Both hold for
+Parameters are the layer's: U, I_o and W count in units of 1/time_unit, and self-connections as 0.
+The QIF flow is the series for |z| <= 1, z = 4 pi^2 dt^2 I / tau_mem, the LIF flow that with at most one spike in a step. Both hold for
 all currents that these networks reach; `check` makes sure of it after a run.
 """
 
@@ -25,8 +25,8 @@ class System:
     xp: object
     stop: object
     neuron: str
-    tau_v: float
-    tau_m: float
+    tau_mem: float
+    time_unit: float
     width: float
     dt: float
     decays: list
@@ -53,16 +53,16 @@ class System:
             return v + self.dt * i
         xp = self.xp
         if self.neuron == "lif":
-            left, target = math.exp(-self.dt / self.tau_v), self.tau_v * i
-            quiet = left * v - math.expm1(-self.dt / self.tau_v) * target
+            left, target = math.exp(-self.dt / self.tau_mem), self.tau_mem * i
+            quiet = left * v - math.expm1(-self.dt / self.tau_mem) * target
             excess = xp.clip(target - 1, 1e-12, None)
             return xp.where(quiet < 1, quiet, 1 + target * (quiet - 1) / excess)
         angle = math.pi * (v - 0.5)
         sin, cos = xp.sin(angle), xp.cos(angle)
-        z = i * (4 * math.pi**2 * self.dt**2 / self.tau_v)
+        z = i * (4 * math.pi**2 * self.dt**2 / self.tau_mem)
         h = 2 * math.pi * self.dt * self.series(z, 1)
-        a = h * (sin * sin / self.tau_v + cos * cos * i)
-        b = self.series(z, 0) + h * (sin * cos) * (i - 1 / self.tau_v)
+        a = h * (sin * sin / self.tau_mem + cos * cos * i)
+        b = self.series(z, 0) + h * (sin * cos) * (i - 1 / self.tau_mem)
         return v + xp.arctan2(a, b) / math.pi
 
     def charge(self, v):
@@ -90,14 +90,14 @@ class System:
     def scaled(self, p, off_diagonal):
         """U, I_o and W_k in 1/ms."""
         planes = len(self.decays) if self.recurrent else 0
-        weights = [p[f"W{k}"] * off_diagonal / self.tau_m for k in range(planes)]
-        return p["U"] / self.tau_m, p["I_o"] / self.tau_m, weights
+        weights = [p[f"W{k}"] * off_diagonal / self.time_unit for k in range(planes)]
+        return p["U"] / self.time_unit, p["I_o"] / self.time_unit, weights
 
     def check(self, largest_current):
         limits = {
             "nif": math.inf,
-            "lif": -1 / (self.tau_v * math.expm1(-self.dt / self.tau_v)),
-            "qif": self.tau_v / (4 * math.pi**2 * self.dt**2),
+            "lif": -1 / (self.tau_mem * math.expm1(-self.dt / self.tau_mem)),
+            "qif": self.tau_mem / (4 * math.pi**2 * self.dt**2),
         }
         limit = limits[self.neuron]
         if not largest_current <= limit:

@@ -14,8 +14,8 @@ v0 = torch.from_numpy(data["v0"]).to(device)
 off_diagonal = 1 - torch.eye(v0.shape[1], dtype=v0.dtype, device=device)
 
 
-def step(v, sent, traces, series, projection, tonic, weights):
-    (v, sent, traces), i = system.step((v, sent, traces), series @ projection + tonic, weights)
+def step(v, sent, traces, series, projection, bias, weights):
+    (v, sent, traces), i = system.step((v, sent, traces), series @ projection + bias, weights)
     return v, sent, traces, i.detach().abs().max()
 
 
@@ -24,11 +24,11 @@ if args.compile:
 
 
 def run():
-    projection, tonic, weights = system.scaled(parameters, off_diagonal)
+    projection, bias, weights = system.scaled(parameters, off_diagonal)
     v, sent, traces = system.start(v0)
     trace, largest = [], []
     for now in series:
-        v, sent, traces, current = step(v, sent, traces, now, projection, tonic, weights)
+        v, sent, traces, current = step(v, sent, traces, now, projection, bias, weights)
         trace.append(traces[0])
         largest.append(current)
     error = torch.stack(trace) @ parameters["O"] - target

@@ -17,8 +17,8 @@ use burn::nn::LinearConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use burn_spiking::{
-    ConfigError, Firing, Gate, Initial, Neuron, NonFiniteGradient, PotentialFloor, SpikingNetwork, SpikingRnnConfig,
-    Synapse, TrackingLossConfig,
+    ConfigError, Firing, Gate, InitialWeights, Neuron, NonFiniteGradient, PotentialFloor, SpikingNetwork,
+    SpikingRnnConfig, Synapse, TrackingLossConfig,
 };
 use burn_spiking_tasks::score::correlation;
 use burn_spiking_tasks::{Coding, Tracking, TrialBatch};
@@ -128,7 +128,7 @@ pub enum Recurrence {
 pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
     let channels = task.channels();
     let readout_synapse = match recurrence {
-        Recurrence::Fast => Synapse::read_only(TAU),
+        Recurrence::Fast => Synapse::readout_only(TAU),
         Recurrence::FastAndSlow => Synapse::new(TAU),
     };
     let mut layer = SpikingRnnConfig::new(channels, task.neurons)
@@ -136,12 +136,12 @@ pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Re
         .with_gate(Gate::Quintic { width: WIDTH })
         .with_synapses(vec![readout_synapse, Synapse::recurrent_only(TAU_FAST)])
         .with_dt(task.dt)
-        .with_tonic(false)
+        .with_bias(false)
         .with_non_finite_gradient(NonFiniteGradient::Nan)
-        .with_initial(Some(Initial { input: (channels as f64).sqrt(), recurrent: 0.0, tonic: 0.0 }))
+        .with_initial(Some(InitialWeights { input: (channels as f64).sqrt(), recurrent: 0.0, bias: 0.0 }))
         .init(device)?;
-    let directions = of_one_length(layer.input.val()) * (channels as f64).sqrt();
-    layer.input = Param::from_tensor(directions.detach());
+    let directions = of_one_length(layer.input_weight.val()) * (channels as f64).sqrt();
+    layer.input_weight = Param::from_tensor(directions.detach());
     let readout = LinearConfig::new(task.neurons, channels)
         .with_bias(false)
         .with_initializer(Initializer::Normal { mean: 0.0, std: 0.3 / TAU })
@@ -160,14 +160,14 @@ pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Re
 
 /// The same network with its fast recurrent synapses deleted.
 pub fn without_fast(mut model: ReadoutNetwork) -> ReadoutNetwork {
-    let fast = model.network.layer.recurrent.pop().expect("the fast synapses are the last");
-    model.network.layer.recurrent.push(fast.map(|w| w.zeros_like()));
+    let fast = model.network.layer.recurrent_weights.pop().expect("the fast synapses are the last");
+    model.network.layer.recurrent_weights.push(fast.map(|w| w.zeros_like()));
     model
 }
 
 /// W_f, `[N, N]`.
 fn fast_weights(model: &ReadoutNetwork) -> Vec<f32> {
-    floats(model.network.layer.recurrent.last().expect("the fast synapses are the last").val())
+    floats(model.network.layer.recurrent_weights.last().expect("the fast synapses are the last").val())
 }
 
 /// How well the network does on trials, and how its neurons fire.
@@ -204,18 +204,18 @@ pub struct Evaluation {
 /// - `charge`: ΔQ, `[T, N]`.
 pub fn currents(model: &ReadoutNetwork, input: &[f32], charge: &[f32], neuron: usize) -> [Vec<f32>; 2] {
     let config = model.network.layer.config();
-    let (n, channels, tau_m) = (config.n_neurons, config.d_input, config.membrane_tau() as f32);
-    let u = floats(model.network.layer.input.val());
+    let (n, channels, time_unit) = (config.d_hidden, config.d_input, config.time_unit_ms() as f32);
+    let u = floats(model.network.layer.input_weight.val());
     let fast = fast_weights(model);
     let external = input.chunks_exact(channels).map(|i| i.iter().zip(u.iter().skip(neuron).step_by(n)));
-    let external = external.map(|pairs| pairs.map(|(i, u)| i * u).sum::<f32>() / tau_m).collect();
+    let external = external.map(|pairs| pairs.map(|(i, u)| i * u).sum::<f32>() / time_unit).collect();
     let decay = (-config.dt / TAU_FAST).exp() as f32;
     // A step's current comes from the charges before it.
     let mut current = 0.0;
     let recurrent = charge.chunks_exact(n).map(|charge| {
         let now = current;
         let arrived: f32 = charge.iter().zip(fast.iter().skip(neuron).step_by(n)).map(|(q, w)| q * w).sum();
-        current = decay * current + arrived / tau_m;
+        current = decay * current + arrived / time_unit;
         now
     });
     [external, recurrent.collect()]
@@ -236,10 +236,10 @@ pub struct FastWeights {
 impl FastWeights {
     /// Of a network.
     pub fn of(model: &ReadoutNetwork) -> Self {
-        let u = floats(model.network.layer.input.val());
+        let u = floats(model.network.layer.input_weight.val());
         let o = floats(model.network.readout.weight.val());
         let trained = fast_weights(model);
-        let (n, channels) = (model.network.layer.config().n_neurons, model.network.layer.config().d_input);
+        let (n, channels) = (model.network.layer.config().d_hidden, model.network.layer.config().d_input);
         let all = || (0..n * n).map(|at| (at / n, at % n));
         let predicted: Vec<f32> = all()
             .map(|(pre, post)| -(0..channels).map(|c| o[pre * channels + c] * u[c * n + post]).sum::<f32>())

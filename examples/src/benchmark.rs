@@ -5,10 +5,10 @@ use crate::measured::{Measured, memory};
 use burn::backend::Dispatch;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::scan::{OutputGradients, ScanInputs, Slot, SpikingBackend, Wanted};
+use burn_spiking::scan::{GradientMask, OptionalTensor, OutputGradients, ScanInputs, SpikingBackend};
 use burn_spiking::{
-    Body, ConfigError, Firing, Gate, Initial, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig,
-    SpikingState, Synapse, TrackingLoss, TrackingLossConfig,
+    ConfigError, Firing, Gate, Implementation, InitialWeights, Neuron, SpikingNetwork, SpikingNetworkConfig,
+    SpikingRnnConfig, SpikingState, Synapse, TrackingLoss, TrackingLossConfig,
 };
 use clap::ValueEnum;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct System {
     /// Width of the gate, in (0, 1]
     #[arg(long, default_value_t = 0.2)]
     pub width: f64,
-    /// Firing rate that the tonic current alone would give, Hz
+    /// Firing rate that the bias current alone would give, Hz
     #[arg(long, default_value_t = 20.0)]
     pub rate: f64,
 }
@@ -75,9 +75,9 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 pub enum NeuronName {
     /// Non-leaky, in units of 25 ms.
     Nif,
-    /// Leaky, tau_v 25 ms.
+    /// Leaky, tau_mem 25 ms.
     Lif,
-    /// Quadratic, tau_v 25 ms.
+    /// Quadratic, tau_mem 25 ms.
     Qif,
 }
 
@@ -153,21 +153,21 @@ impl Problem {
     /// [`ConfigError`] if the system's constants describe no network.
     pub fn new(system: &System, steps: usize, device: &Device, dtype: DType) -> Result<Self, ConfigError> {
         device.seed(0);
-        let (neuron, tau_m) = match system.neuron {
+        let (neuron, time_unit) = match system.neuron {
             NeuronName::Nif => (Neuron::Nif, Some(TAU_V)),
-            NeuronName::Lif => (Neuron::Lif { tau_v: TAU_V }, None),
-            NeuronName::Qif => (Neuron::Qif { tau_v: TAU_V }, None),
+            NeuronName::Lif => (Neuron::Lif { tau_mem: TAU_V }, None),
+            NeuronName::Qif => (Neuron::Qif { tau_mem: TAU_V }, None),
         };
-        let slowest = if system.feed_forward { Synapse::read_only(20.0) } else { Synapse::new(20.0) };
+        let slowest = if system.feed_forward { Synapse::readout_only(20.0) } else { Synapse::new(20.0) };
         let faster = (1..system.synapses).map(|k| Synapse::recurrent_only(20.0 * 0.5_f64.powi(k as i32)));
         let layer = SpikingRnnConfig::new(system.channels, system.neurons)
             .with_neuron(neuron.clone())
-            .with_tau_m(tau_m)
+            .with_time_unit(time_unit)
             .with_gate(Gate::Quintic { width: system.width })
             .with_synapses(std::iter::once(slowest).chain(faster).collect())
             .with_dt(DT);
-        let tonic = neuron.steady_current(1e-3 * system.rate * TAU_V);
-        let initial = Initial { tonic, ..Initial::of(&neuron, TAU_V) };
+        let bias = neuron.steady_current(1e-3 * system.rate * TAU_V);
+        let initial = InitialWeights { bias, ..InitialWeights::of(&neuron, TAU_V) };
         let layer = layer.with_initial(Some(initial));
         let options = (&device.clone().autodiff(), dtype);
         let network = SpikingNetworkConfig::new(layer, OUTPUTS).init(options)?;
@@ -205,8 +205,8 @@ impl Problem {
             }
             Way::Op => unreachable!("the op alone has no cost"),
             Way::Layer => layer.forward(input, start).0,
-            Way::TensorOps => layer.clone().with_body(Body::TensorOps).forward(input, start).0,
-            Way::BurnBptt => layer.forward_reference(input, start).0,
+            Way::TensorOps => layer.clone().with_implementation(Implementation::TensorOps).forward(input, start).0,
+            Way::BurnBptt => layer.clone().with_implementation(Implementation::Autodiff).forward(input, start).0,
         };
         let trace = trajectory.trace();
         let [batch, steps, neurons] = trace.dims();
@@ -218,13 +218,13 @@ impl Problem {
     pub fn parameters(&self) -> BTreeMap<String, TensorData> {
         let layer = &self.network.layer;
         let of = |parameter: &Param<Tensor<2>>| parameter.val().into_data();
-        let tonic = layer.tonic.as_ref().expect("the layer has a tonic current");
+        let bias = layer.bias.as_ref().expect("the layer has a bias current");
         let mut all = BTreeMap::from([
-            ("U".to_string(), of(&layer.input)),
+            ("U".to_string(), of(&layer.input_weight)),
             ("O".to_string(), of(&self.network.readout.weight)),
-            ("I_o".to_string(), tonic.val().into_data()),
+            ("I_o".to_string(), bias.val().into_data()),
         ]);
-        all.extend(layer.recurrent.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
+        all.extend(layer.recurrent_weights.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
         all
     }
 
@@ -238,21 +238,21 @@ impl Problem {
         let layer = &self.network.layer;
         let of =
             |parameter: &Param<Tensor<2>>| parameter.grad(&gradients).expect("a parameter has a gradient").into_data();
-        let tonic = layer.tonic.as_ref().and_then(|tonic| tonic.grad(&gradients));
+        let bias = layer.bias.as_ref().and_then(|bias| bias.grad(&gradients));
         let mut found = BTreeMap::from([
-            ("U".to_string(), of(&layer.input)),
+            ("U".to_string(), of(&layer.input_weight)),
             ("O".to_string(), of(&self.network.readout.weight)),
-            ("I_o".to_string(), tonic.expect("the layer has a tonic current").into_data()),
+            ("I_o".to_string(), bias.expect("the layer has a bias current").into_data()),
             ("cost".to_string(), cost.into_data()),
         ]);
-        found.extend(layer.recurrent.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
+        found.extend(layer.recurrent_weights.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
         found
     }
 
     /// A gradient of the trace for the op alone, `[B, T, N]`.
     pub fn direct(&self) -> Tensor<3> {
         let [batch, steps, _] = self.input.dims();
-        let neurons = self.network.layer.config().n_neurons;
+        let neurons = self.network.layer.config().d_hidden;
         Tensor::full([batch, steps, neurons], 1e-5, (&self.input.device().inner(), self.input.dtype()))
     }
 
@@ -262,9 +262,9 @@ impl Problem {
         let start = SpikingState { v: self.start.v.clone().inner(), s: self.start.s.clone().inner() };
         let inputs: ScanInputs<Dispatch> = layer.arguments(self.input.clone().inner(), Some(start)).into();
         let output = Dispatch::spiking_scan(inputs.clone(), layer.plan().clone(), true);
-        let traces = Slot::Full(direct.clone().unsqueeze::<4>().into_dispatch());
+        let traces = OptionalTensor::Present(direct.clone().unsqueeze::<4>().into_dispatch());
         let gradients = OutputGradients { traces, ..OutputGradients::empty() };
-        let wanted = Wanted::parameters(&inputs);
+        let wanted = GradientMask::parameters(&inputs);
         let found = Dispatch::spiking_scan_adjoint(inputs, output.tape, gradients, layer.plan().clone(), wanted);
         // A GPU works behind the program's back, and only on what somebody will look at.
         Tensor::<2>::from_dispatch(found.v0).into_data();

@@ -4,7 +4,7 @@
 //! pulses, go cue → U → 80 QIF neurons ⟲ W (τ = 20 ms) → answer o = O ŝ
 //! ```
 //!
-//! Source: Huh & Sejnowski 2017, second task: 80 neurons, τ_v = 25 ms, τ = 20 ms.
+//! Source: Huh & Sejnowski 2017, second task: 80 neurons, τ_mem = 25 ms, τ = 20 ms.
 
 mod figures;
 mod options;
@@ -25,7 +25,7 @@ use burn::nn::LinearConfig;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_spiking::{
-    Adjoint, ConfigError, Gate, Initial, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig, Synapse,
+    Adjoint, ConfigError, Gate, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig, Synapse,
     TrackingLossConfig,
 };
 use burn_spiking_tasks::DelayedXor;
@@ -52,7 +52,7 @@ pub struct Start {
     /// Spread of all weights, times √N.
     pub spread: f64,
     /// Tonic current.
-    pub tonic: f64,
+    pub bias: f64,
     /// Spread of U.
     pub input: f64,
     /// Spread of O.
@@ -66,7 +66,7 @@ impl Start {
         Self {
             own: 1.6 * TAU_V / TAU,
             spread: 0.1 * TAU_V / TAU,
-            tonic: -0.04 * TAU_V,
+            bias: -0.04 * TAU_V,
             input: 0.1 * TAU_V,
             readout: 0.3 / TAU,
         }
@@ -78,7 +78,7 @@ impl Start {
         Self {
             own: 0.8 * TAU_V / TAU,
             spread: 0.3 * TAU_V / TAU,
-            tonic: -0.02 * TAU_V,
+            bias: -0.02 * TAU_V,
             input: 0.08 * TAU_V,
             readout: 0.5 / TAU,
         }
@@ -89,17 +89,17 @@ impl Start {
 pub fn layer(task: &DelayedXor, recipe: &Recipe) -> SpikingRnnConfig {
     let start = recipe.start();
     SpikingRnnConfig::new(CHANNELS, task.neurons)
-        .with_neuron(Neuron::Qif { tau_v: TAU_V })
+        .with_neuron(Neuron::Qif { tau_mem: TAU_V })
         .with_gate(Gate::Quintic { width: recipe.width })
         .with_synapses(vec![Synapse::new(TAU)])
         .with_dt(task.dt)
         .with_autapses(true)
         .with_adjoint(recipe.adjoint())
         .with_non_finite_gradient(NonFiniteGradient::Nan)
-        .with_initial(Some(Initial {
+        .with_initial(Some(InitialWeights {
             input: start.input * (CHANNELS as f64).sqrt(),
             recurrent: 0.0,
-            tonic: start.tonic,
+            bias: start.bias,
         }))
 }
 
@@ -111,7 +111,7 @@ pub fn delayed_xor(task: &DelayedXor, recipe: &Recipe, device: &Device) -> Resul
     let (n, start) = (task.neurons, recipe.start());
     let mut layer = layer(task, recipe).init(device)?;
     let noise = Tensor::<2>::random([n, n], Distribution::Normal(0.0, start.spread / (n as f64).sqrt()), device);
-    layer.recurrent = vec![Param::from_tensor(noise + Tensor::<2>::eye(n, device) * start.own)];
+    layer.recurrent_weights = vec![Param::from_tensor(noise + Tensor::<2>::eye(n, device) * start.own)];
     let readout = LinearConfig::new(n, 1)
         .with_bias(false)
         .with_initializer(Initializer::Normal { mean: 0.0, std: start.readout })
@@ -137,9 +137,9 @@ pub fn rates(recipe: &Recipe, iterations: usize, falling: usize) -> Result<Modul
             }
         }
     };
-    let [input, recurrent, tonic, readout] = recipe.rates;
+    let [input, recurrent, bias, readout] = recipe.rates;
     ModuleLrSchedulerConfig::new(course(input))
-        .with_group(ParamGroup::from_predicate("tonic"), course(tonic))
+        .with_group(ParamGroup::from_predicate("bias"), course(bias))
         .with_group(ParamGroup::from_predicate("recurrent"), course(recurrent))
         .with_group(ParamGroup::from_predicate("readout"), course(readout))
         .init()

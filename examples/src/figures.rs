@@ -107,7 +107,7 @@ impl Inside {
         let batch = batch.trial(trial);
         let (run, trajectory) = model.recorded(&batch);
         Self {
-            neurons: model.network.layer.config().n_neurons,
+            neurons: model.network.layer.config().d_hidden,
             input: floats(batch.input.clone()),
             spikes: trajectory.spikes(0),
             charge: floats(trajectory.charge.expect("a recording has the charges")),

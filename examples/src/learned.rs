@@ -134,9 +134,10 @@ fn copied<const D: usize>(to: &Param<Tensor<D>>, from: &Param<Tensor<D>>) -> Par
 
 /// A layer's parameters under another layer's constants.
 fn with_parameters_of(mut layer: SpikingRnn, other: &SpikingRnn) -> SpikingRnn {
-    layer.input = copied(&layer.input, &other.input);
-    layer.tonic = layer.tonic.as_ref().zip(other.tonic.as_ref()).map(|(to, from)| copied(to, from));
-    layer.recurrent = layer.recurrent.iter().zip(&other.recurrent).map(|(to, from)| copied(to, from)).collect();
+    layer.input_weight = copied(&layer.input_weight, &other.input_weight);
+    layer.bias = layer.bias.as_ref().zip(other.bias.as_ref()).map(|(to, from)| copied(to, from));
+    layer.recurrent_weights =
+        layer.recurrent_weights.iter().zip(&other.recurrent_weights).map(|(to, from)| copied(to, from)).collect();
     layer
 }
 
@@ -170,12 +171,12 @@ impl Learned {
     pub fn check_start_of(&self, task: &DelayedXor, recipe: &Recipe) -> Result<(), String> {
         let own = self.model.network.layer.config();
         let other = delayed_xor::layer(task, recipe);
-        if (own.d_input, own.n_neurons, own.synapses.len()) == (other.d_input, other.n_neurons, other.synapses.len()) {
+        if (own.d_input, own.d_hidden, own.synapses.len()) == (other.d_input, other.d_hidden, other.synapses.len()) {
             return Ok(());
         }
         Err(format!(
             "the network to start from has {} channels and {} neurons, but this run has {} and {}; give a run of delayed-xor with as many",
-            own.d_input, own.n_neurons, other.d_input, other.n_neurons
+            own.d_input, own.d_hidden, other.d_input, other.d_hidden
         ))
     }
 
@@ -321,7 +322,7 @@ impl Learned {
                 }
                 _ => batch.v0.clone(),
             };
-            let state = network.layer.state_at(v0.cast(dtype));
+            let state = network.layer.state_from_potential(v0.cast(dtype));
             let (run, _) = network.forward(input, Some(state));
             let [.., outputs] = run.output.dims();
             let output = run.output.reshape([trials, steps, parts, outputs]).narrow(2, parts - 1, 1);

@@ -133,7 +133,8 @@ impl ReadoutNetwork {
 
     /// What the network gives for a batch, and all that was recorded on the way.
     pub fn recorded(&self, batch: &TrialBatch) -> (NetworkOutput, Trajectory) {
-        let (run, trajectory, _) = self.network.forward_recording(batch.input.clone(), self.start(batch));
+        let (run, _) = self.network.forward_recording(batch.input.clone(), self.start(batch));
+        let trajectory = run.trajectory().clone();
         (run, trajectory)
     }
 
@@ -152,8 +153,9 @@ impl ReadoutNetwork {
         let (input, state) = (batch.input.clone(), Some(state));
         let (run, more, state) = match (self.floor.filter(|floor| steps < floor.steps_below), self.rest) {
             (Some(floor), _) => {
-                let (run, trajectory, state) = self.network.forward_recording(input, state);
-                (run, Some(floor.cost.forward(&trajectory)), state)
+                let (run, state) = self.network.forward_recording(input, state);
+                let below = floor.cost.forward(run.trajectory());
+                (run, Some(below), state)
             }
             (None, Some(rest)) => {
                 let weight = rest.cost.activity_weight(batch.rest(rest.grace), self.loss.lambda);
@@ -278,7 +280,7 @@ impl StreamStep for ReadoutNetwork {
     type Output = Outcome;
 
     fn fresh_state(&self, batch: &TrialBatch) -> SpikingState {
-        self.network.layer.state_at(batch.v0.clone())
+        self.network.layer.state_from_potential(batch.v0.clone())
     }
 
     fn stream_step(&self, batch: TrialBatch, state: SpikingState) -> ChunkOutput<Outcome> {

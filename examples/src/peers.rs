@@ -50,9 +50,9 @@ pub struct Constants {
     /// `nif` or `qif`.
     pub neuron: String,
     /// Membrane time constant.
-    pub tau_v: f64,
+    pub tau_mem: f64,
     /// Unit of the parameters.
-    pub tau_m: f64,
+    pub time_unit: f64,
     /// Width of the gate.
     pub width: f64,
     /// Length of a step.

@@ -61,9 +61,9 @@ fn interrupt(mut program: Command, folder: &Path, epoch: usize, signal: &str) ->
 fn parameters(model: &ReadoutNetwork) -> Vec<TensorData> {
     let layer = &model.network.layer;
     vec![
-        layer.input.val().into_data(),
-        layer.tonic.as_ref().unwrap().val().into_data(),
-        layer.recurrent[0].val().into_data(),
+        layer.input_weight.val().into_data(),
+        layer.bias.as_ref().unwrap().val().into_data(),
+        layer.recurrent_weights[0].val().into_data(),
         model.network.readout.weight.val().into_data(),
     ]
 }

@@ -28,11 +28,11 @@ from system import System
 BATCH, STEPS, NEURONS, CHANNELS, OUTPUTS = 2, 40, 5, 3, 2
 
 CASES = {
-    "nif": dict(neuron="nif", tau_v=1.0, tau_m=10.0, width=0.5, dt=0.5, taus=[10.0], tonic=1.3, weights=0.8),
-    "lif": dict(neuron="lif", tau_v=15.0, tau_m=15.0, width=0.4, dt=0.5, taus=[8.0], tonic=2.1, weights=0.9),
-    "qif": dict(neuron="qif", tau_v=25.0, tau_m=25.0, width=1.0, dt=1.0, taus=[20.0], tonic=1.1, weights=0.7),
-    "qif-narrow": dict(neuron="qif", tau_v=20.0, tau_m=20.0, width=0.2, dt=0.5, taus=[12.0], tonic=1.6, weights=0.9),
-    "qif-two-types": dict(neuron="qif", tau_v=20.0, tau_m=20.0, width=0.7, dt=1.0, taus=[10.0, 30.0], tonic=1.4, weights=0.5),
+    "nif": dict(neuron="nif", tau_mem=1.0, time_unit=10.0, width=0.5, dt=0.5, taus=[10.0], bias=1.3, weights=0.8),
+    "lif": dict(neuron="lif", tau_mem=15.0, time_unit=15.0, width=0.4, dt=0.5, taus=[8.0], bias=2.1, weights=0.9),
+    "qif": dict(neuron="qif", tau_mem=25.0, time_unit=25.0, width=1.0, dt=1.0, taus=[20.0], bias=1.1, weights=0.7),
+    "qif-narrow": dict(neuron="qif", tau_mem=20.0, time_unit=20.0, width=0.2, dt=0.5, taus=[12.0], bias=1.6, weights=0.9),
+    "qif-two-types": dict(neuron="qif", tau_mem=20.0, time_unit=20.0, width=0.7, dt=1.0, taus=[10.0, 30.0], bias=1.4, weights=0.5),
 }
 
 
@@ -44,11 +44,11 @@ def wave(shape, frequency, size):
 
 def run(name, case):
     decays = [math.exp(-case["dt"] / tau) for tau in case["taus"]]
-    constants = {key: case[key] for key in ["neuron", "tau_v", "tau_m", "width", "dt"]}
+    constants = {key: case[key] for key in ["neuron", "tau_mem", "time_unit", "width", "dt"]}
     system = System(jnp, lax.stop_gradient, decays=decays, recurrent=True, double=True, cuda=False, **constants)
     p = {
         "U": wave((CHANNELS, NEURONS), 0.7, 0.6),
-        "I_o": case["tonic"] + wave((NEURONS,), 1.9, 0.3),
+        "I_o": case["bias"] + wave((NEURONS,), 1.9, 0.3),
         "O": wave((NEURONS, OUTPUTS), 2.3, 0.5),
     }
     for k in range(len(decays)):
@@ -61,8 +61,8 @@ def run(name, case):
     off_diagonal = 1 - np.eye(NEURONS)
 
     def cost(p, v0, series):
-        projection, tonic, weights = system.scaled(p, off_diagonal)
-        drive = jnp.swapaxes(series, 0, 1) @ projection + tonic
+        projection, bias, weights = system.scaled(p, off_diagonal)
+        drive = jnp.swapaxes(series, 0, 1) @ projection + bias
 
         def step(state, x):
             state, i = system.step(state, x, weights)

@@ -13,12 +13,12 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::neuron::{Eif, Flow, RateCurve};
 use burn_spiking::number::Number;
+use burn_spiking::scan::scan;
 use burn_spiking::scan::{
-    Arguments, Drive, Each, InputGradients, OutputGradients, Run, ScanInputs, ScanPlan, ScanSynapse, Slot,
-    SpikingBackend, Wanted,
+    Arguments, Drive, GradientMask, InputGradients, OptionalTensor, OutputGradients, PerNeuronConstants, Run,
+    ScanInputs, ScanPlan, ScanSynapse, SpikingBackend,
 };
-use burn_spiking::scan::{reference, scan};
-use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, Scheme};
+use burn_spiking::{Adjoint, Checkpointing, Gate, Implementation, Neuron, NeuronModel};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -30,13 +30,13 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy)]
 pub struct OwnQif {
     /// Membrane time constant, ms.
-    pub tau_v: f64,
+    pub tau_mem: f64,
 }
 
 /// [`OwnQif`] over one step.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnQifFlow {
-    tau_v: f64,
+    tau_mem: f64,
     dt: f64,
 }
 
@@ -44,15 +44,15 @@ impl NeuronModel for OwnQif {
     type Flow = OwnQifFlow;
 
     fn over(&self, dt: f64) -> OwnQifFlow {
-        OwnQifFlow { tau_v: self.tau_v, dt }
+        OwnQifFlow { tau_mem: self.tau_mem, dt }
     }
 
     fn name(&self) -> String {
-        format!("theta neuron by midpoints, tau_v {} ms", self.tau_v)
+        format!("theta neuron by midpoints, tau_mem {} ms", self.tau_mem)
     }
 
     fn tau(&self) -> Option<f64> {
-        Some(self.tau_v)
+        Some(self.tau_mem)
     }
 
     fn steady_current(&self, spikes: f64) -> f64 {
@@ -60,7 +60,7 @@ impl NeuronModel for OwnQif {
     }
 
     fn rate_curve(&self) -> Option<RateCurve> {
-        Some(RateCurve::quadratic(self.tau_v))
+        Some(RateCurve::quadratic(self.tau_mem))
     }
 }
 
@@ -68,17 +68,11 @@ impl OwnQifFlow {
     #[inline(always)]
     fn drift<X: Number>(&self, v: X, i: X) -> X {
         let (_, cos) = v.times(2.0).sin_cos_pi();
-        cos.clone().plus(1.0).times(1.0 / self.tau_v) + (-cos).plus(1.0) * i
+        cos.clone().plus(1.0).times(1.0 / self.tau_mem) + (-cos).plus(1.0) * i
     }
 }
 
 impl Flow for OwnQifFlow {
-    type Near = Self;
-
-    fn near(&self) -> (f64, Self) {
-        (f64::INFINITY, *self)
-    }
-
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         let middle = v.clone() + self.drift(v.clone(), i.clone()).times(0.5 * self.dt);
@@ -113,7 +107,7 @@ pub struct Values {
     /// U, `[C, N]`.
     pub projection: Vec<f64>,
     /// I_o, `[N]`.
-    pub tonic: Vec<f64>,
+    pub bias: Vec<f64>,
     /// W, `[M, N, N]`.
     pub weights: Vec<f64>,
     /// v_0, `[B, N]`.
@@ -122,20 +116,20 @@ pub struct Values {
     pub s0: Vec<f64>,
     /// O, `[N, O]`.
     pub readout: Vec<f64>,
-    /// τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where they differ from neuron to neuron, N.
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where they differ from neuron to neuron, N.
     pub constants: Vec<f64>,
 }
 
 impl Values {
     /// Each input in turn.
     pub fn all(&self) -> [&Vec<f64>; 8] {
-        let Self { drive, projection, tonic, weights, v0, s0, readout, constants } = self;
-        [drive, projection, tonic, weights, v0, s0, readout, constants]
+        let Self { drive, projection, bias, weights, v0, s0, readout, constants } = self;
+        [drive, projection, bias, weights, v0, s0, readout, constants]
     }
 
     fn all_mut(&mut self) -> [&mut Vec<f64>; 8] {
-        let Self { drive, projection, tonic, weights, v0, s0, readout, constants } = self;
-        [drive, projection, tonic, weights, v0, s0, readout, constants]
+        let Self { drive, projection, bias, weights, v0, s0, readout, constants } = self;
+        [drive, projection, bias, weights, v0, s0, readout, constants]
     }
 
     /// The largest relative distance of one input's values, in their norms.
@@ -205,23 +199,23 @@ fn synapses(dt: f64) -> impl Strategy<Value = Vec<ScanSynapse>> {
         let mut plane = 0..;
         types
             .into_iter()
-            .map(|(tau, [recurrent, read, natural], delay)| ScanSynapse {
+            .map(|(tau, [recurrent, readout, natural], delay)| ScanSynapse {
                 decay: (-dt / tau).exp(),
-                jump: if natural { 1.0 } else { 1.0 / tau },
+                amplitude: if natural { 1.0 } else { 1.0 / tau },
                 weights: if recurrent { plane.next() } else { None },
-                read,
+                readout,
                 delay: if recurrent { delay } else { 0 },
             })
             .collect()
     })
 }
 
-fn checkpoints() -> impl Strategy<Value = Checkpoint> {
+fn checkpoints() -> impl Strategy<Value = Checkpointing> {
     prop_oneof![
-        Just(Checkpoint::Auto),
-        Just(Checkpoint::Currents),
-        Just(Checkpoint::States),
-        (1_usize..=5).prop_map(Checkpoint::Every)
+        Just(Checkpointing::Auto),
+        Just(Checkpointing::Currents),
+        Just(Checkpointing::States),
+        (1_usize..=5).prop_map(Checkpointing::Every)
     ]
 }
 
@@ -241,7 +235,7 @@ pub fn crowds() -> impl Strategy<Value = Draw> {
 pub fn sparse_crowds() -> impl Strategy<Value = Draw> {
     let gates = gates(0.05).prop_map(|gate| gate.with_width(gate.width() * 0.3));
     draws_of(gates, 1_usize..=2, 2_usize..=8, 66_usize..=100).prop_filter("QIF neurons of one kind", |draw| {
-        matches!(draw.plan.neuron, Neuron::Qif { .. }) && draw.plan.each.is_none()
+        matches!(draw.plan.neuron, Neuron::Qif { .. }) && draw.plan.per_neuron.is_none()
     })
 }
 
@@ -254,13 +248,13 @@ fn draws_of(
     let options = (any::<[bool; 4]>(), checkpoints(), any::<Option<prop::sample::Index>>());
     let plan = (0_usize..5, 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
         .prop_flat_map(
-            |(model, tau_v, gate, dt, ([record_v, record_charge, constants, each], checkpoint, readout))| {
+            |(model, tau_mem, gate, dt, ([record_v, record_charge, constants, each], checkpointing, readout))| {
                 let neuron = match model {
                     0 => Neuron::Nif,
-                    1 => Neuron::Lif { tau_v },
-                    2 => Neuron::Qif { tau_v },
-                    3 => Neuron::Eif(Eif { tau_v, delta: 0.15, onset: 0.7 }),
-                    _ => Neuron::own(OwnQif { tau_v }),
+                    1 => Neuron::Lif { tau_mem },
+                    2 => Neuron::Qif { tau_mem },
+                    3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7 }),
+                    _ => Neuron::own(OwnQif { tau_mem }),
                 };
                 let plan = move |synapses: Vec<ScanSynapse>| ScanPlan {
                     neuron: neuron.clone(),
@@ -271,30 +265,31 @@ fn draws_of(
                     record_v,
                     record_charge,
                     check_finite: false,
+                    panic_if_not_finite: true,
                     non_finite_gradient: Default::default(),
-                    checkpoint,
+                    checkpointing,
                     adjoint: Adjoint::Exact,
                     rates: None,
                     // Filled in where the number of neurons is known.
-                    each: each.then(|| Arc::new(Each { tau_v: Vec::new(), width: Vec::new() })),
+                    per_neuron: each.then(|| Arc::new(PerNeuronConstants { tau_mem: Vec::new(), width: Vec::new() })),
                     constants,
-                    body: Body::Kernel,
+                    implementation: Implementation::Fused,
                 };
                 synapses(dt).prop_map(plan)
             },
         );
     let ends = (prop::option::of(1_usize..=3), any::<bool>(), 1_usize..=3);
     (plan, batch, steps, neurons, ends, any::<u64>(), 0.0_f64..1.5).prop_map(
-        |(mut plan, batch, steps, neurons, (channels, tonic, outputs), seed, pull)| {
+        |(mut plan, batch, steps, neurons, (channels, bias, outputs), seed, pull)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
-            if plan.each.is_some() {
+            if plan.per_neuron.is_some() {
                 let mut around = |middle: f64| -> Vec<f64> {
                     (0..neurons).map(|_| middle * random.random_range(0.6..1.6)).collect()
                 };
-                let tau_v = around(plan.neuron.tau().unwrap_or(1.0));
+                let tau_mem = around(plan.neuron.tau().unwrap_or(1.0));
                 let width = around(plan.gate.width()).into_iter().map(|width| width.min(1.0)).collect();
-                let tau_v = if plan.neuron.learns_tau() { tau_v } else { Vec::new() };
-                plan.each = Some(Arc::new(Each { tau_v, width }));
+                let tau_mem = if plan.neuron.learns_tau() { tau_mem } else { Vec::new() };
+                plan.per_neuron = Some(Arc::new(PerNeuronConstants { tau_mem, width }));
             }
             let planes = plan.weight_planes();
             let outputs = if plan.readout.is_some() { outputs } else { 0 };
@@ -308,8 +303,8 @@ fn draws_of(
             let mut drive = normals(batch * steps * channels.unwrap_or(neurons), 0.15, 0.35);
             let projection =
                 channels.map_or(Vec::new(), |c| normals(c * neurons, 0.5 * calm / plan.dt, 0.7 * calm / plan.dt));
-            let tonic = match channels {
-                Some(_) if tonic => normals(neurons, 0.1 / plan.dt, 0.1 / plan.dt),
+            let bias = match channels {
+                Some(_) if bias => normals(neurons, 0.1 / plan.dt, 0.1 / plan.dt),
                 _ => Vec::new(),
             };
             let weights = normals(planes * neurons * neurons, 0.0, coupling);
@@ -329,19 +324,19 @@ fn draws_of(
                 .flat_map(|rows| &mut rows[traces..])
                 .for_each(|current| *current *= coupling);
             let constants = if plan.constants {
-                let each = plan.each.as_deref();
+                let each = plan.per_neuron.as_deref();
                 let of = |own: Option<&Vec<f64>>, shared: f64| match own {
                     Some(own) if !own.is_empty() => own.clone(),
                     _ => vec![shared; each.map_or(1, |_| neurons)],
                 };
-                let tau_v = of(each.map(|each| &each.tau_v), plan.neuron.tau().unwrap_or(1.0));
+                let tau_mem = of(each.map(|each| &each.tau_mem), plan.neuron.tau().unwrap_or(1.0));
                 let width = of(each.map(|each| &each.width), plan.gate.width());
                 let decays = plan.synapses.iter().map(|synapse| synapse.decay);
-                tau_v.into_iter().chain(width).chain(decays).collect()
+                tau_mem.into_iter().chain(width).chain(decays).collect()
             } else {
                 Vec::new()
             };
-            let inputs = Values { drive, projection, tonic, weights, v0, s0, readout, constants };
+            let inputs = Values { drive, projection, bias, weights, v0, s0, readout, constants };
             Draw { plan, batch, steps, neurons, channels, outputs, inputs, seed }
         },
     )
@@ -360,10 +355,10 @@ fn tracked(arguments: Arguments) -> Arguments {
         activity_weight,
         drive: match drive {
             Drive::Whole(drive) => Drive::Whole(drive.require_grad()),
-            Drive::Projected { input, projection, tonic } => Drive::Projected {
+            Drive::Projected { input, projection, bias } => Drive::Projected {
                 input: input.require_grad(),
                 projection: projection.require_grad(),
-                tonic: tonic.map(Tensor::require_grad),
+                bias: bias.map(Tensor::require_grad),
             },
         },
         weights: weights.map(Tensor::require_grad),
@@ -379,10 +374,10 @@ pub(crate) fn drive_at(drive: &Drive, t: usize) -> Tensor<2> {
     let at = |series: &Tensor<3>| series.clone().narrow(1, t, 1).squeeze_dim(1);
     match drive {
         Drive::Whole(drive) => at(drive),
-        Drive::Projected { input, projection, tonic } => {
+        Drive::Projected { input, projection, bias } => {
             let x: Tensor<2> = at(input).matmul(projection.clone());
-            match tonic {
-                Some(tonic) => x + tonic.clone().unsqueeze(),
+            match bias {
+                Some(bias) => x + bias.clone().unsqueeze(),
                 None => x,
             }
         }
@@ -393,8 +388,8 @@ pub(crate) fn drive_at(drive: &Drive, t: usize) -> Tensor<2> {
 fn narrowed(drive: Drive, first: usize, steps: usize) -> Drive {
     match drive {
         Drive::Whole(drive) => Drive::Whole(drive.narrow(1, first, steps)),
-        Drive::Projected { input, projection, tonic } => {
-            Drive::Projected { input: input.narrow(1, first, steps), projection, tonic }
+        Drive::Projected { input, projection, bias } => {
+            Drive::Projected { input: input.narrow(1, first, steps), projection, bias }
         }
     }
 }
@@ -416,7 +411,7 @@ pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 impl Draw {
     pub(crate) fn arguments(&self, device: &Device, dtype: DType) -> Arguments {
         let Self { batch, steps, neurons, outputs, .. } = *self;
-        let Values { drive, projection, tonic, weights, v0, s0, readout, constants } = &self.inputs;
+        let Values { drive, projection, bias, weights, v0, s0, readout, constants } = &self.inputs;
         fn tensor<const D: usize>(values: &[f64], shape: [usize; D], options: (&Device, DType)) -> Tensor<D> {
             Tensor::from_data(TensorData::new(values.to_vec(), shape), options)
         }
@@ -428,7 +423,7 @@ impl Draw {
                 Some(channels) => Drive::Projected {
                     input: tensor(drive, [batch, steps, channels], options),
                     projection: tensor(projection, [channels, neurons], options),
-                    tonic: (!tonic.is_empty()).then(|| tensor(tonic, [neurons], options)),
+                    bias: (!bias.is_empty()).then(|| tensor(bias, [neurons], options)),
                 },
             },
             weights: (planes > 0).then(|| tensor(weights, [planes, neurons, neurons], options)),
@@ -475,14 +470,14 @@ impl Draw {
         fn found<const D: usize>(of: Option<&Tensor<D>>, gradients: &burn::tensor::Gradients) -> Vec<f64> {
             of.map_or(Vec::new(), |of| numbers(of.grad(gradients).unwrap_or_else(|| of.clone().inner().zeros_like())))
         }
-        let (drive, projection, tonic) = match &arguments.drive {
+        let (drive, projection, bias) = match &arguments.drive {
             Drive::Whole(drive) => (drive, None, None),
-            Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic.as_ref()),
+            Drive::Projected { input, projection, bias } => (input, Some(projection), bias.as_ref()),
         };
         Values {
             drive: found(Some(drive), &gradients),
             projection: found(projection, &gradients),
-            tonic: found(tonic, &gradients),
+            bias: found(bias, &gradients),
             weights: found(arguments.weights.as_ref(), &gradients),
             v0: found(Some(&arguments.v0), &gradients),
             s0: found(Some(&arguments.s0), &gradients),
@@ -491,25 +486,21 @@ impl Draw {
         }
     }
 
-    /// By the op, run by `body`.
-    pub fn by_op(&self, device: &Device, dtype: DType, body: Body) -> Values {
-        let plan = Arc::new(ScanPlan { body, ..self.plan.clone() });
+    /// By the op, run by `implementation`.
+    pub fn by_op(&self, device: &Device, dtype: DType, implementation: Implementation) -> Values {
+        let plan = Arc::new(ScanPlan { implementation, ..self.plan.clone() });
         self.differentiate(device, dtype, |arguments| scan(arguments, &plan))
     }
 
-    /// By the op, which keeps `checkpoint` of its run.
-    pub fn by_op_keeping(&self, device: &Device, checkpoint: Checkpoint) -> Values {
-        let plan = ScanPlan { checkpoint, ..self.plan.clone() };
-        Self { plan, ..self.clone() }.by_op(device, DType::F64, Body::Kernel)
+    /// By the op, with `checkpointing`.
+    pub fn by_op_keeping(&self, device: &Device, checkpointing: Checkpointing) -> Values {
+        let plan = ScanPlan { checkpointing, ..self.plan.clone() };
+        Self { plan, ..self.clone() }.by_op(device, DType::F64, Implementation::Fused)
     }
 
-    /// By Burn's automatic differentiation of the reference.
-    pub fn by_reference(&self, device: &Device, dtype: DType) -> Values {
-        self.differentiate(device, dtype, |arguments| {
-            let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
-            let start = reference::Start { weights, v0, s0, readout, activity_weight, constants };
-            reference::run(self.steps, |t| drive_at(&drive, t), start, &self.plan, Scheme::Held)
-        })
+    /// By Burn's automatic differentiation of the oracle.
+    pub fn by_oracle(&self, device: &Device, dtype: DType) -> Values {
+        self.by_op(device, dtype, Implementation::Autodiff)
     }
 
     /// By the op in two calls, the second continuing from the first's final state. Needs two steps.
@@ -549,8 +540,10 @@ impl Draw {
             let values: Vec<f64> = data.iter::<f64>().collect();
             Tensor::<1>::from_data(TensorData::from(values.as_slice()), (&outer, DType::F64)).require_grad()
         };
-        let many = |slot: Slot<Dispatch>| slot.into_option().map(|x| leaf(Tensor::<3>::from_dispatch(x).into_data()));
-        let read = self.plan.traces_read();
+        let many = |slot: OptionalTensor<Dispatch>| {
+            slot.into_option().map(|x| leaf(Tensor::<3>::from_dispatch(x).into_data()))
+        };
+        let read = self.plan.readout_traces();
         let packed = out.traces.into_option().map(|x| leaf(Tensor::<4>::from_dispatch(x).into_data()));
         let (v, charge, output) = (many(out.v), many(out.charge), many(out.readout));
         let activity = out.activity.into_option().map(|x| leaf(Tensor::<1>::from_dispatch(x).into_data()));
@@ -573,7 +566,7 @@ impl Draw {
             leaf: Option<Tensor<1>>,
             gradients: &burn::tensor::Gradients,
             shape: [usize; D],
-        ) -> Slot<Dispatch> {
+        ) -> OptionalTensor<Dispatch> {
             leaf.and_then(|leaf| leaf.grad(gradients)).map(|g| g.reshape(shape).into_dispatch()).into()
         }
         let output_gradients = OutputGradients {
@@ -585,11 +578,11 @@ impl Draw {
             last_v: found(Some(last_v), &gradients, [batch, neurons]),
             last_s: found(Some(last_s), &gradients, [batch, rows, neurons]),
         };
-        let present = |slot: &Slot<Dispatch>| slot.as_option().is_some();
-        let wanted = Wanted {
+        let present = |slot: &OptionalTensor<Dispatch>| slot.as_option().is_some();
+        let wanted = GradientMask {
             drive: true,
             projection: present(&inputs.projection),
-            tonic: present(&inputs.tonic),
+            bias: present(&inputs.bias),
             weights: present(&inputs.weights),
             s0: true,
             readout: present(&inputs.readout),
@@ -598,15 +591,15 @@ impl Draw {
         let plan = Arc::new(adjoint_plan.clone());
         let found: InputGradients<Dispatch> =
             Dispatch::spiking_scan_adjoint(inputs, out.tape, output_gradients, plan, wanted);
-        fn list<const D: usize>(slot: Slot<Dispatch>) -> Vec<f64> {
+        fn list<const D: usize>(slot: OptionalTensor<Dispatch>) -> Vec<f64> {
             slot.into_option().map_or(Vec::new(), |x| numbers(Tensor::<D>::from_dispatch(x)))
         }
         Values {
             drive: list::<3>(found.drive),
             projection: list::<2>(found.projection),
-            tonic: list::<1>(found.tonic),
+            bias: list::<1>(found.bias),
             weights: list::<3>(found.weights),
-            v0: list::<2>(Slot::Full(found.v0)),
+            v0: list::<2>(OptionalTensor::Present(found.v0)),
             s0: list::<3>(found.s0),
             readout: list::<2>(found.readout),
             constants: list::<1>(found.constants),
@@ -621,16 +614,16 @@ impl Draw {
         }
         let constants = &self.inputs.constants;
         let (own, decays) = constants.split_at(constants.len() - plan.synapses.len());
-        let (tau_v, width) = own.split_at(own.len() / 2);
+        let (tau_mem, width) = own.split_at(own.len() / 2);
         plan.synapses.iter_mut().zip(decays).for_each(|(synapse, &decay)| synapse.decay = decay);
-        if plan.each.is_some() {
-            let tau_v = if plan.neuron.learns_tau() { tau_v.to_vec() } else { Vec::new() };
-            plan.each = Some(Arc::new(Each { tau_v, width: width.to_vec() }));
+        if plan.per_neuron.is_some() {
+            let tau_mem = if plan.neuron.learns_tau() { tau_mem.to_vec() } else { Vec::new() };
+            plan.per_neuron = Some(Arc::new(PerNeuronConstants { tau_mem, width: width.to_vec() }));
             return plan;
         }
         plan.neuron = match plan.neuron {
-            Neuron::Lif { .. } => Neuron::Lif { tau_v: tau_v[0] },
-            Neuron::Qif { .. } => Neuron::Qif { tau_v: tau_v[0] },
+            Neuron::Lif { .. } => Neuron::Lif { tau_mem: tau_mem[0] },
+            Neuron::Qif { .. } => Neuron::Qif { tau_mem: tau_mem[0] },
             other => other,
         };
         plan.gate = plan.gate.with_width(width[0]);

@@ -24,14 +24,14 @@ fn rate(plan: &ScanPlan, i: Tensor<2>, softness: f64) -> Tensor<2> {
     };
     match plan.neuron {
         Neuron::Nif => soft(i),
-        Neuron::Lif { tau_v } => {
-            // A spike every τ_v ln(V/(V − 1)), V = τ_v I = 1 + τ_v y.
-            let excess = i - 1.0 / tau_v;
+        Neuron::Lif { tau_mem } => {
+            // A spike every τ_mem ln(V/(V − 1)), V = τ_mem I = 1 + τ_mem y.
+            let excess = i - 1.0 / tau_mem;
             let y = soft(excess.clone());
             let foot = ((-excess * (1.0 / softness)).exp() + 1.0).recip();
-            foot * ((y * tau_v).recip().log1p() * tau_v).recip()
+            foot * ((y * tau_mem).recip().log1p() * tau_mem).recip()
         }
-        Neuron::Qif { tau_v } => (soft(i) * (1.0 / tau_v)).sqrt() * 2.0,
+        Neuron::Qif { tau_mem } => (soft(i) * (1.0 / tau_mem)).sqrt() * 2.0,
         _ => {
             // A measured curve has no formula; its slopes are tested where it is made.
             let curve = plan.rates.as_ref().expect("a mean-field plan");
@@ -52,7 +52,7 @@ impl Draw {
         self.inputs.s0 = s0.collect();
         self.inputs.constants.clear();
         self.plan.synapses.iter_mut().for_each(|synapse| synapse.delay = 0);
-        (self.plan.constants, self.plan.each) = (false, None);
+        (self.plan.constants, self.plan.per_neuron) = (false, None);
         let (step_ms, softness) = (every as f64 * self.plan.dt, 0.05 / self.plan.dt);
         self.plan = self.plan.with_adjoint(Adjoint::MeanField { step_ms, softness }).expect("it has a curve");
         self
@@ -62,7 +62,7 @@ impl Draw {
     pub fn by_rate_model(&self, device: &Device, every: usize) -> Values {
         let Adjoint::MeanField { softness, .. } = self.plan.adjoint else { panic!("a mean-field plan") };
         let mut recording = ScanPlan { record_v: true, record_charge: true, ..self.plan.clone() };
-        recording.synapses.iter_mut().for_each(|synapse| synapse.read = true);
+        recording.synapses.iter_mut().for_each(|synapse| synapse.readout = true);
         let spikes = scan(self.arguments(device, DType::F64), &Arc::new(recording));
         self.differentiate(device, DType::F64, |arguments| self.rate_model(arguments, &spikes, every, softness))
     }
@@ -95,7 +95,7 @@ impl Draw {
                 // Charge dt f in each step, one step after the other.
                 let mut model = s[k].clone();
                 for _ in block.clone() {
-                    model = model * synapse.decay + rate.clone() * (synapse.jump * plan.dt);
+                    model = model * synapse.decay + rate.clone() * (synapse.amplitude * plan.dt);
                 }
                 let mean: Tensor<2> = actual[k].clone().narrow(1, first, length).mean_dim(1).squeeze_dim(1);
                 s[k] = valued(mean, model);
@@ -118,7 +118,7 @@ impl Draw {
             }
         }
         let joined = |steps: Vec<Tensor<2>>| Tensor::stack::<3>(steps, 1);
-        let read = plan.synapses.iter().zip(traces).filter(|(synapse, _)| synapse.read);
+        let read = plan.synapses.iter().zip(traces).filter(|(synapse, _)| synapse.readout);
         let last = |x: &Tensor<3>| -> Tensor<2> { x.clone().narrow(1, steps - 1, 1).squeeze_dim(1) };
         let last_s = s.into_iter().zip(&actual).map(|(s, actual)| valued(last(actual), s)).collect();
         let recorded = |wanted: bool, x: &Option<Tensor<3>>| x.clone().filter(|_| wanted).map(lifted);

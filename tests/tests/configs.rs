@@ -5,9 +5,9 @@ use burn::nn::Initializer;
 use burn_spiking::neuron::Eif;
 use burn_spiking::train::schedule::ScheduleState;
 use burn_spiking::{
-    Adjoint, Checkpoint, FollowScore, Gate, GradientScale, Initial, Learn, Learned, Neuron, NonFiniteGradient,
-    RateBoundsConfig, Scheme, SpikingNetworkConfig, SpikingRnnConfig, SpikingStackConfig, Synapse, TrackingLossConfig,
-    Wiring,
+    Adjoint, Checkpointing, FollowScore, Gate, GradientScale, InitialWeights, Integrator, Learn, Learned, Neuron,
+    NonFiniteGradient, RateBoundsConfig, SpikingNetworkConfig, SpikingRnnConfig, SpikingStackConfig, Synapse,
+    TrackingLossConfig, Wiring,
 };
 use burn_spiking_tasks::delayed_xor::PulseShape;
 use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
@@ -20,7 +20,7 @@ use std::path::Path;
 /// What the tests of this file draw, by themselves or as a part of another.
 const DRAWN: [&str; 24] = [
     "Adjoint",
-    "Checkpoint",
+    "Checkpointing",
     "Coding",
     "DelayedXor",
     "Eif",
@@ -36,7 +36,7 @@ const DRAWN: [&str; 24] = [
     "PulseShape",
     "RateBoundsConfig",
     "ScheduleState",
-    "Scheme",
+    "Integrator",
     "SpikingNetworkConfig",
     "SpikingRnnConfig",
     "SpikingStackConfig",
@@ -94,9 +94,9 @@ fn share() -> impl Strategy<Value = f64> {
 fn neuron() -> impl Strategy<Value = Neuron> {
     prop_oneof![
         Just(Neuron::Nif),
-        size().prop_map(|tau_v| Neuron::Lif { tau_v }),
-        size().prop_map(|tau_v| Neuron::Qif { tau_v }),
-        (size(), size(), -3.0_f64..1.0).prop_map(|(tau_v, delta, onset)| Neuron::Eif(Eif { tau_v, delta, onset })),
+        size().prop_map(|tau_mem| Neuron::Lif { tau_mem }),
+        size().prop_map(|tau_mem| Neuron::Qif { tau_mem }),
+        (size(), size(), -3.0_f64..1.0).prop_map(|(tau_mem, delta, onset)| Neuron::Eif(Eif { tau_mem, delta, onset })),
     ]
 }
 
@@ -109,10 +109,10 @@ fn gate() -> impl Strategy<Value = Gate> {
 }
 
 fn synapse() -> impl Strategy<Value = Synapse> {
-    (size(), any::<[bool; 2]>(), size()).prop_map(|(tau, [recurrent, read], delay)| Synapse {
+    (size(), any::<[bool; 2]>(), size()).prop_map(|(tau, [recurrent, readout], delay)| Synapse {
         tau,
         recurrent,
-        read,
+        readout,
         delay,
     })
 }
@@ -128,12 +128,12 @@ fn wiring() -> impl Strategy<Value = Wiring> {
 }
 
 fn learn() -> impl Strategy<Value = Learn> {
-    prop::sample::select(vec![Learn::No, Learn::Shared, Learn::Each])
+    prop::sample::select(vec![Learn::No, Learn::Shared, Learn::PerNeuron])
 }
 
 fn learned() -> impl Strategy<Value = Learned> {
-    (learn(), any::<bool>(), learn(), any::<bool>()).prop_map(|(tau_v, tau_s, width, threshold)| Learned {
-        tau_v,
+    (learn(), any::<bool>(), learn(), any::<bool>()).prop_map(|(tau_mem, tau_s, width, threshold)| Learned {
+        tau_mem,
         tau_s,
         width,
         threshold,
@@ -143,58 +143,58 @@ fn learned() -> impl Strategy<Value = Learned> {
 fn adjoint() -> impl Strategy<Value = Adjoint> {
     prop_oneof![
         Just(Adjoint::Exact),
-        (prop::option::of(size()), share()).prop_map(|(limit, keep)| Adjoint::Restrained { limit, keep }),
+        (prop::option::of(size()), share()).prop_map(|(limit, keep)| Adjoint::Limited { limit, keep }),
         (size(), size()).prop_map(|(step_ms, softness)| Adjoint::MeanField { step_ms, softness }),
     ]
 }
 
-fn checkpoint() -> impl Strategy<Value = Checkpoint> {
+fn checkpoint() -> impl Strategy<Value = Checkpointing> {
     prop_oneof![
-        prop::sample::select(vec![Checkpoint::Auto, Checkpoint::Currents, Checkpoint::States]),
-        (1_usize..1000).prop_map(Checkpoint::Every),
+        prop::sample::select(vec![Checkpointing::Auto, Checkpointing::Currents, Checkpointing::States]),
+        (1_usize..1000).prop_map(Checkpointing::Every),
     ]
 }
 
 fn layer() -> impl Strategy<Value = SpikingRnnConfig> {
     let initial =
-        (size(), size(), -9.0_f64..9.0).prop_map(|(input, recurrent, tonic)| Initial { input, recurrent, tonic });
+        (size(), size(), -9.0_f64..9.0).prop_map(|(input, recurrent, bias)| InitialWeights { input, recurrent, bias });
     let made_of =
         (neuron(), gate(), prop::collection::vec(synapse(), 1..4), size(), prop::option::of(size()), wiring());
     let kinds = (
         prop::option::of(share()),
         learned(),
-        prop::sample::select(vec![Scheme::Held, Scheme::Heun]),
+        prop::sample::select(vec![Integrator::Flow, Integrator::Heun]),
         checkpoint(),
         adjoint(),
         prop::sample::select(vec![NonFiniteGradient::Panic, NonFiniteGradient::Nan]),
         prop::option::of(initial),
     );
     (1_usize..100, 1_usize..100, made_of, kinds, any::<[bool; 7]>()).prop_map(
-        |(d_input, n_neurons, made_of, kinds, flags)| {
-            let (neuron, gate, synapses, dt, tau_m, wiring) = made_of;
-            let (dale, learned, scheme, checkpoint, adjoint, non_finite_gradient, initial) = kinds;
-            let [tonic, autapses, learned_start, batch_first, record_v, record_charge, check_finite] = flags;
+        |(d_input, d_hidden, made_of, kinds, flags)| {
+            let (neuron, gate, synapses, dt, time_unit, wiring) = made_of;
+            let (dale, learned, integrator, checkpointing, adjoint, non_finite_gradient, initial) = kinds;
+            let [bias, autapses, learned_start, batch_first, record_v, record_charge, check_finite] = flags;
             SpikingRnnConfig {
                 d_input,
-                n_neurons,
+                d_hidden,
                 neuron,
                 gate,
                 synapses,
                 dt,
-                tau_m,
-                tonic,
+                time_unit,
+                bias,
                 autapses,
                 wiring,
                 dale,
                 learned_start,
                 learned,
-                scheme,
+                integrator,
                 batch_first,
                 record_v,
                 record_charge,
                 check_finite,
                 non_finite_gradient,
-                checkpoint,
+                checkpointing,
                 adjoint,
                 initial,
             }

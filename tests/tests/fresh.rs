@@ -1,18 +1,18 @@
 //! What a fresh layer starts from: the spread that was asked for, at every size, wiring and sign.
 
 use burn::tensor::Device;
-use burn_spiking::{Initial, SpikingRnnConfig, Synapse, Wiring};
+use burn_spiking::{InitialWeights, SpikingRnnConfig, Synapse, Wiring};
 use burn_spiking_tests::{devices, numbers};
 
 const GAIN: f64 = 0.4;
 
 /// Mean and root of the mean square of the weights of connections that exist, over so many fresh layers, and each neuron's incoming ones.
 fn weights(config: &SpikingRnnConfig, layers: usize, device: &Device) -> Vec<Vec<f64>> {
-    let n = config.n_neurons;
+    let n = config.d_hidden;
     let connected = config.wiring.connected(n, 0, config.autapses);
     let mut incoming = Vec::new();
     for _ in 0..layers {
-        let w = numbers(config.init(device).unwrap().weights(0));
+        let w = numbers(config.init(device).unwrap().effective_weights(0).unwrap());
         incoming.extend((0..n).filter_map(|post| {
             let found: Vec<f64> = (0..n).filter(|pre| connected[pre * n + post]).map(|pre| w[pre * n + post]).collect();
             (!found.is_empty()).then_some(found)
@@ -31,10 +31,10 @@ fn recurrent_weights_have_the_spread_that_is_asked_for() {
     let device = &devices()[0];
     device.seed(7);
     let base = |n: usize| {
-        SpikingRnnConfig::new(1, n).with_synapses(vec![Synapse::new(20.0)]).with_initial(Some(Initial {
+        SpikingRnnConfig::new(1, n).with_synapses(vec![Synapse::new(20.0)]).with_initial(Some(InitialWeights {
             input: 1.0,
             recurrent: GAIN,
-            tonic: 0.0,
+            bias: 0.0,
         }))
     };
     let wirings = [
@@ -53,7 +53,7 @@ fn recurrent_weights_have_the_spread_that_is_asked_for() {
         ("very sparse", base(60).with_wiring(Wiring::Sparse { share: 0.03, seed: 2 })),
     ];
     for (name, config) in wirings {
-        let n = config.n_neurons;
+        let n = config.d_hidden;
         let connections = config.wiring.connected(n, 0, true).iter().filter(|&&there| there).count();
         let wanted = GAIN / (connections as f64 / n as f64).sqrt();
         let incoming = weights(&config, 20_000 / (n * n).min(10_000) + 1, device);
@@ -84,7 +84,7 @@ fn excitation_and_inhibition_cancel_in_the_mean_under_dales_law() {
         let config = SpikingRnnConfig::new(1, n)
             .with_dale(Some(excitatory))
             .with_autapses(true)
-            .with_initial(Some(Initial { input: 1.0, recurrent: GAIN, tonic: 0.0 }));
+            .with_initial(Some(InitialWeights { input: 1.0, recurrent: GAIN, bias: 0.0 }));
         let all: Vec<f64> = weights(&config, 40_000 / (n * n).min(20_000) + 1, device).concat();
         let sum = |sign: f64| all.iter().map(|w| (sign * w).max(0.0)).sum::<f64>();
         let (excitation, inhibition) = (sum(1.0), sum(-1.0));
@@ -97,10 +97,13 @@ fn input_weights_have_the_spread_that_is_asked_for() {
     let device = &devices()[0];
     device.seed(9);
     for (channels, n) in [(1, 1), (1, 1000), (100, 10), (700, 3)] {
-        let config =
-            SpikingRnnConfig::new(channels, n).with_initial(Some(Initial { input: 0.7, recurrent: 0.1, tonic: 0.0 }));
+        let config = SpikingRnnConfig::new(channels, n).with_initial(Some(InitialWeights {
+            input: 0.7,
+            recurrent: 0.1,
+            bias: 0.0,
+        }));
         let all: Vec<f64> = (0..20_000 / (channels * n).min(10_000) + 1)
-            .flat_map(|_| numbers(config.init(device).unwrap().input.val()))
+            .flat_map(|_| numbers(config.init(device).unwrap().input_weight.val()))
             .collect();
         let found = (all.iter().map(|w| w * w).sum::<f64>() / all.len() as f64).sqrt() * (channels as f64).sqrt();
         assert!((found / 0.7 - 1.0).abs() < 5.0 / (2.0 * all.len() as f64).sqrt(), "{channels} to {n}: {found}");

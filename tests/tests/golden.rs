@@ -39,17 +39,17 @@ fn three_steps(neuron: Neuron, dt: f64, tau_s: f64, width: f64, v0: f64, current
             .with_gate(Gate::Quintic { width })
             .with_synapses(vec![Synapse::new(tau_s)])
             .with_dt(dt)
-            .with_tonic(false)
+            .with_bias(false)
             .with_record_v(true)
             .with_record_charge(true);
         let options = (&device, DType::F64);
         let mut layer = config.init(options).unwrap();
-        layer.input = Param::from_tensor(Tensor::full([1, 1], config.membrane_tau(), options));
+        layer.input_weight = Param::from_tensor(Tensor::full([1, 1], config.time_unit_ms(), options));
         // A graph is differentiated once.
         let differentiated = |of_v: bool| {
             let input = Tensor::<3>::full([1, 3, 1], current, options).require_grad();
             let start = Tensor::<2>::full([1, 1], v0, options).require_grad();
-            let (run, last) = layer.forward(input.clone(), Some(layer.state_at(start.clone())));
+            let (run, last) = layer.forward(input.clone(), Some(layer.state_from_potential(start.clone())));
             let cost = if of_v { last.v.sum() } else { run.traces[0].clone().narrow(1, 2, 1).sum() };
             let gradients = cost.backward();
             (run, [numbers(start.grad(&gradients).unwrap()), numbers(input.grad(&gradients).unwrap())].concat())
@@ -95,7 +95,7 @@ fn nif_by_hand() {
     }
 }
 
-/// LIF, τ_v 10 ms, dt 2 ms, τ_v I = 2, v_0 = 1/2. Without a threshold v = 2 − 1.5 e^(−t/10): 0.772 after 2 ms, 0.9945 after 4 ms. The
+/// LIF, τ_mem 10 ms, dt 2 ms, τ_mem I = 2, v_0 = 1/2. Without a threshold v = 2 − 1.5 e^(−t/10): 0.772 after 2 ms, 0.9945 after 4 ms. The
 /// threshold is reached at t* = 10 ln 1.5 = 4.055 ms; from there v = 2 − 2 e^(−(t − t*)/10) = 2 − 2 · 1.5 e^(−t/10).
 ///
 /// ```text
@@ -113,7 +113,7 @@ fn lif_by_hand() {
     let of_first = 10.0 * (1.0 - e(-0.2)) * e(-0.2) * 2.0 * e(-0.2);
     let of_second = 10.0 * (1.0 - e(-0.2)) * 2.0 * e(-0.2);
     let of_third = 10.0 * (1.0 - e(-0.2) * (2.0 - rest));
-    for found in three_steps(Neuron::Lif { tau_v: 10.0 }, 2.0, 10.0, 0.5, 0.5, 0.2) {
+    for found in three_steps(Neuron::Lif { tau_mem: 10.0 }, 2.0, 10.0, 0.5, 0.5, 0.2) {
         assert_close("v", &found.v, &[2.0 - 1.5 * e(-0.2), 2.0 - 1.5 * e(-0.4), 2.0 - 3.0 * e(-0.6)]);
         assert_close("of v", &found.of_v, &[2.0 * e(-0.6), of_first, of_second, of_third]);
         // The spike's charge is 1 in all, whatever the gate sent before it.
@@ -121,7 +121,7 @@ fn lif_by_hand() {
     }
 }
 
-/// QIF, τ_v 25 ms, dt 5 ms, I = 1/τ_v, v_0 = 0.3. Then (1 + cos 2πv)/τ_v + (1 − cos 2πv) I = 2/τ_v: the potential rises by 0.4 a step.
+/// QIF, τ_mem 25 ms, dt 5 ms, I = 1/τ_mem, v_0 = 0.3. Then (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I = 2/τ_mem: the potential rises by 0.4 a step.
 ///
 /// ```text
 /// v        0.3      0.7        1.1 -> 0.1     0.5
@@ -133,7 +133,7 @@ fn lif_by_hand() {
 fn qif_by_hand() {
     use std::f64::consts::PI;
     let of = |v: f64| 5.0 - 25.0 / (4.0 * PI) * ((2.0 * PI * (v + 0.4)).sin() - (2.0 * PI * v).sin());
-    for found in three_steps(Neuron::Qif { tau_v: 25.0 }, 5.0, 20.0, 0.5, 0.3, 0.04) {
+    for found in three_steps(Neuron::Qif { tau_mem: 25.0 }, 5.0, 20.0, 0.5, 0.3, 0.04) {
         assert_close("v", &found.v, &[0.7, 0.1, 0.5]);
         assert_close("charge", &found.charge, &[0.31744, 0.68256, 0.0]);
         assert_close("of v", &found.of_v, &[1.0, of(0.3), of(0.7), of(0.1)]);
@@ -163,8 +163,8 @@ struct Shaped {
 #[derive(Deserialize)]
 struct Case {
     neuron: String,
-    tau_v: f64,
-    tau_m: f64,
+    tau_mem: f64,
+    time_unit: f64,
     width: f64,
     dt: f64,
     taus: Vec<f64>,
@@ -195,27 +195,28 @@ fn against_jax(text: &str, change: impl Fn(SpikingRnnConfig) -> SpikingRnnConfig
     let data = |name: &str| &frozen.data[name];
     let neuron = match case.neuron.as_str() {
         "nif" => Neuron::Nif,
-        "lif" => Neuron::Lif { tau_v: case.tau_v },
-        _ => Neuron::Qif { tau_v: case.tau_v },
+        "lif" => Neuron::Lif { tau_mem: case.tau_mem },
+        _ => Neuron::Qif { tau_mem: case.tau_mem },
     };
     let shape = &parameter("U").shape;
     let config = SpikingRnnConfig::new(shape[0], shape[1])
-        .with_tau_m((neuron == Neuron::Nif).then_some(case.tau_m))
+        .with_time_unit((neuron == Neuron::Nif).then_some(case.time_unit))
         .with_neuron(neuron)
         .with_gate(Gate::Quintic { width: case.width })
         .with_synapses(case.taus.iter().map(|&tau| Synapse::new(tau)).collect())
         .with_dt(case.dt)
         .with_record_v(true);
     let mut layer: SpikingRnn = change(config).init(options).unwrap();
-    layer.input = Param::from_tensor(tensor(parameter("U"), options));
-    layer.tonic = Some(Param::from_tensor(tensor(parameter("I_o"), options)));
+    layer.input_weight = Param::from_tensor(tensor(parameter("U"), options));
+    layer.bias = Some(Param::from_tensor(tensor(parameter("I_o"), options)));
     let planes = 0..case.taus.len();
-    layer.recurrent = planes.map(|k| Param::from_tensor(tensor(parameter(&format!("W{k}")), options))).collect();
+    layer.recurrent_weights =
+        planes.map(|k| Param::from_tensor(tensor(parameter(&format!("W{k}")), options))).collect();
 
     let readout = tensor::<2>(parameter("O"), options).require_grad();
     let input = tensor::<3>(data("input"), options).require_grad();
     let v0 = tensor::<2>(data("v0"), options).require_grad();
-    let start: SpikingState = layer.state_at(v0.clone());
+    let start: SpikingState = layer.state_from_potential(v0.clone());
     let (run, last) = layer.forward(input.clone(), Some(start));
     let trace = run.traces[0].clone();
     let error = trace.clone().matmul(readout.clone().unsqueeze::<3>()) - tensor::<3>(data("target"), options);
@@ -231,14 +232,14 @@ fn against_jax(text: &str, change: impl Fn(SpikingRnnConfig) -> SpikingRnnConfig
     ];
     for (name, wanted) in frozen.gradients {
         let gradient = match name.as_str() {
-            "U" => numbers(layer.input.grad(&gradients).unwrap()),
-            "I_o" => numbers(layer.tonic.as_ref().unwrap().grad(&gradients).unwrap()),
+            "U" => numbers(layer.input_weight.grad(&gradients).unwrap()),
+            "I_o" => numbers(layer.bias.as_ref().unwrap().grad(&gradients).unwrap()),
             "O" => numbers(readout.grad(&gradients).unwrap()),
             "v0" => numbers(v0.grad(&gradients).unwrap()),
             "input" => numbers(input.grad(&gradients).unwrap()),
             plane => {
                 let k: usize = plane.trim_start_matches('W').parse().unwrap();
-                numbers(layer.recurrent[k].grad(&gradients).unwrap())
+                numbers(layer.recurrent_weights[k].grad(&gradients).unwrap())
             }
         };
         found.push((format!("gradient of {name}"), gradient, wanted.values));

@@ -6,22 +6,22 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::{Adjoint, Body, Gate, Initial, Neuron, SpikingRnn, SpikingRnnConfig};
+use burn_spiking::{Adjoint, Gate, Implementation, InitialWeights, Neuron, SpikingRnn, SpikingRnnConfig};
 use burn_spiking_tests::{Draw, crowds, draws, gpu, relative_distance, sample_of};
 
 /// How far single precision may be off: a network magnifies rounding by its own sensitivity, which is measured on the CPU in
 /// double precision.
 fn allowed(draw: &Draw, exact: &burn_spiking_tests::Values) -> f64 {
     let off_by_rounding = (0..4)
-        .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&Device::flex(), DType::F64, Body::Kernel))
+        .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&Device::flex(), DType::F64, Implementation::Fused))
         .map(|jittered| jittered.distance(exact))
         .fold(0.0, f64::max);
     2e-6 + 20.0 * off_by_rounding
 }
 
 fn compare(draw: &Draw, at: usize) {
-    let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
-    let distance = draw.by_op(&gpu(), DType::F32, Body::Kernel).distance(&exact);
+    let exact = draw.by_op(&Device::flex(), DType::F64, Implementation::Fused);
+    let distance = draw.by_op(&gpu(), DType::F32, Implementation::Fused).distance(&exact);
     let allowed = allowed(draw, &exact);
     assert!(distance <= allowed, "draw {at}: {distance:e}, allowed {allowed:e}, for {:?}", draw.plan);
 }
@@ -39,11 +39,11 @@ fn kernels_agree_with_the_cpu_where_many_neurons_are_active() {
 #[test]
 fn a_restrained_adjoint_is_the_cpus() {
     for (at, mut draw) in sample_of(draws(), 6).enumerate() {
-        let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
-        draw.plan.adjoint = Adjoint::Restrained { limit: Some(0.5), keep: 0.9 };
+        let exact = draw.by_op(&Device::flex(), DType::F64, Implementation::Fused);
+        draw.plan.adjoint = Adjoint::Limited { limit: Some(0.5), keep: 0.9 };
         assert!(
-            draw.by_op(&Device::flex(), DType::F64, Body::Kernel).distance(&exact) > 1e-3,
-            "draw {at} is restrained"
+            draw.by_op(&Device::flex(), DType::F64, Implementation::Fused).distance(&exact) > 1e-3,
+            "draw {at} is limited"
         );
         compare(&draw, at);
     }
@@ -62,14 +62,14 @@ fn a_mean_field_adjoint_is_the_cpus() {
 fn another_networks_gradient_does_not_pass() {
     // A network that feels its gate: its neurons speak to each other, and what they say is read.
     let felt = |draw: &Draw| {
-        let told = draw.plan.weight_planes() > 0 && draw.plan.traces_read() > 0;
-        draw.steps >= 6 && told && draw.plan.each.is_none()
+        let told = draw.plan.weight_planes() > 0 && draw.plan.readout_traces() > 0;
+        draw.steps >= 6 && told && draw.plan.per_neuron.is_none()
     };
     let draw = sample_of(draws(), 20).find(felt).expect("one of twenty");
-    let exact = draw.by_op(&Device::flex(), DType::F64, Body::Kernel);
+    let exact = draw.by_op(&Device::flex(), DType::F64, Implementation::Fused);
     let mut other = draw.clone();
     other.plan.gate = other.plan.gate.with_width(other.plan.gate.width() * 0.999);
-    let distance = other.by_op(&gpu(), DType::F32, Body::Kernel).distance(&exact);
+    let distance = other.by_op(&gpu(), DType::F32, Implementation::Fused).distance(&exact);
     let allowed = allowed(&draw, &exact);
     assert!(distance > allowed, "{distance:e} is allowed by {allowed:e}, for {:?}", draw.plan);
 }
@@ -89,8 +89,8 @@ fn trained_once(layer: &SpikingRnn, device: &Device, [batch, steps]: [usize; 2])
     let list = |data: TensorData| -> Vec<f64> { data.iter::<f64>().collect() };
     [
         list(loss.into_data()),
-        list(layer.recurrent[0].grad(&gradients).expect("learned").into_data()),
-        list(layer.input.grad(&gradients).expect("learned").into_data()),
+        list(layer.recurrent_weights[0].grad(&gradients).expect("learned").into_data()),
+        list(layer.input_weight.grad(&gradients).expect("learned").into_data()),
         list(trace.into_data()),
     ]
 }
@@ -109,7 +109,7 @@ fn compare_layers(config: &SpikingRnnConfig, sizes: [usize; 2]) {
 
 /// A layer that magnifies rounding little.
 fn calm(neurons: usize) -> SpikingRnnConfig {
-    let initial = Initial { recurrent: 0.1, ..Initial::of(&Neuron::Nif, 20.0) };
+    let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&Neuron::Nif, 20.0) };
     SpikingRnnConfig::new(3, neurons).with_neuron(Neuron::Nif).with_initial(Some(initial))
 }
 

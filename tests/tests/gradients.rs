@@ -7,7 +7,7 @@ use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Flow;
 use burn_spiking::number::Number;
 use burn_spiking::scan::fallbacks;
-use burn_spiking::{Adjoint, Body, Checkpoint, Gate, Neuron, NeuronModel, SpikingRnnConfig};
+use burn_spiking::{Adjoint, Checkpointing, Gate, Implementation, Neuron, NeuronModel, SpikingRnnConfig};
 use burn_spiking_tests::{Draw, NEAR_ROUNDING, OwnQif, OwnQifFlow, crowds, devices, sample, sample_of, sparse_crowds};
 
 #[test]
@@ -47,7 +47,7 @@ fn op_agrees_with_automatic_differentiation() {
     for device in devices() {
         for (at, draw) in sample(300).enumerate() {
             let distance =
-                draw.by_op(&device, DType::F64, Body::Kernel).distance(&draw.by_reference(&device, DType::F64));
+                draw.by_op(&device, DType::F64, Implementation::Fused).distance(&draw.by_oracle(&device, DType::F64));
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         }
     }
@@ -58,7 +58,8 @@ fn samples_side_by_side_are_what_they_are_alone() {
     let device = &devices()[0];
     let (mut crowded, mut several) = (0, 0);
     for (at, draw) in sample_of(crowds(), 40).enumerate() {
-        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        let distance =
+            draw.by_op(device, DType::F64, Implementation::Fused).distance(&draw.by_oracle(device, DType::F64));
         assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         let numbers = |draw: &Draw| -> [Vec<f64>; 2] {
             let run = draw.run(device);
@@ -83,7 +84,8 @@ fn charges_of_a_few_neurons_are_what_they_are_among_all() {
     let device = &devices()[0];
     let (mut few, mut two_lists, mut many) = (0, 0, 0);
     for (at, draw) in sample_of(sparse_crowds(), 30).enumerate() {
-        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        let distance =
+            draw.by_op(device, DType::F64, Implementation::Fused).distance(&draw.by_oracle(device, DType::F64));
         assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         let charge: Vec<f64> = draw.run(device).charge.expect("asked for").into_data().iter::<f64>().collect();
         let senders = charge.chunks(draw.neurons).map(|step| step.iter().filter(|&&q| q != 0.0).count());
@@ -106,11 +108,13 @@ fn neurons_may_start_anywhere() {
         for (n, v0) in draw.inputs.v0.iter_mut().enumerate() {
             *v0 = [*v0, 0.0, -0.3, 1.0][(at + n) % 4];
         }
-        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        let distance =
+            draw.by_op(device, DType::F64, Implementation::Fused).distance(&draw.by_oracle(device, DType::F64));
         assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         // The reset itself is where a voltage is infinite.
         draw.inputs.v0.fill(0.0);
-        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&draw.by_reference(device, DType::F64));
+        let distance =
+            draw.by_op(device, DType::F64, Implementation::Fused).distance(&draw.by_oracle(device, DType::F64));
         assert!(distance <= NEAR_ROUNDING, "draw {at}, from the reset: {distance:e} for {:?}", draw.plan);
         found += 1;
     }
@@ -127,7 +131,7 @@ fn op_agrees_with_central_differences() {
             continue;
         };
         checked += 1;
-        let distance = draw.by_op(device, DType::F64, Body::Kernel).distance(&differences);
+        let distance = draw.by_op(device, DType::F64, Implementation::Fused).distance(&differences);
         assert!(distance <= 1e-6, "draw {at}: {distance:e} for {:?}", draw.plan);
     }
     println!("{checked} draws checked, {skipped} skipped: a spike changed its step, or h was magnified too much");
@@ -136,7 +140,7 @@ fn op_agrees_with_central_differences() {
 
 /// Whether the kernel knows a draw's network: own neurons with constants of their own run in the backends' own tensor operations.
 fn in_kernel(draw: &Draw) -> bool {
-    draw.plan.each.is_none() || !matches!(draw.plan.neuron, Neuron::Own(_))
+    draw.plan.per_neuron.is_none() || !matches!(draw.plan.neuron, Neuron::Own(_))
 }
 
 #[test]
@@ -144,8 +148,8 @@ fn kernel_and_tensor_operations_agree() {
     let (mut known, mut all) = (0, 0);
     for device in devices() {
         for (at, draw) in sample(150).enumerate() {
-            let kernel = draw.by_op(&device, DType::F64, Body::Kernel);
-            let distance = kernel.distance(&draw.by_op(&device, DType::F64, Body::TensorOps));
+            let kernel = draw.by_op(&device, DType::F64, Implementation::Fused);
+            let distance = kernel.distance(&draw.by_op(&device, DType::F64, Implementation::TensorOps));
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
             (known, all) = (known + in_kernel(&draw) as usize, all + 1);
         }
@@ -173,8 +177,8 @@ fn gradients_do_not_depend_on_what_is_kept() {
     let device = &devices()[0];
     for (at, draw) in sample(150).enumerate() {
         // The step whose currents are kept takes them as they were, so nothing may differ.
-        let kept = draw.by_op_keeping(device, Checkpoint::Currents);
-        let ways = [Checkpoint::Auto, Checkpoint::States, Checkpoint::Every(2), Checkpoint::Every(1000)];
+        let kept = draw.by_op_keeping(device, Checkpointing::Currents);
+        let ways = [Checkpointing::Auto, Checkpointing::States, Checkpointing::Every(2), Checkpointing::Every(1000)];
         for checkpoint in ways {
             let again = draw.by_op_keeping(device, checkpoint);
             assert_eq!(kept.drive, again.drive, "draw {at}, {checkpoint:?}");
@@ -189,7 +193,8 @@ fn gradients_do_not_depend_on_what_is_kept() {
 #[test]
 fn backends_agree_to_the_last_bit() {
     for draw in sample(100).filter(in_kernel) {
-        let found: Vec<_> = devices().iter().map(|device| draw.by_op(device, DType::F64, Body::Kernel)).collect();
+        let found: Vec<_> =
+            devices().iter().map(|device| draw.by_op(device, DType::F64, Implementation::Fused)).collect();
         let [flex, ndarray] = found.as_slice() else { panic!("two devices") };
         assert_eq!(flex.drive, ndarray.drive);
         assert_eq!(flex.v0, ndarray.v0);
@@ -202,12 +207,12 @@ fn backends_agree_to_the_last_bit() {
 fn single_precision_agrees_with_double_and_with_automatic_differentiation() {
     for device in devices() {
         for (at, draw) in sample(150).enumerate() {
-            let double = draw.by_op(&device, DType::F64, Body::Kernel);
-            let single = draw.by_op(&device, DType::F32, Body::Kernel);
-            let distance = single.distance(&double).max(single.distance(&draw.by_reference(&device, DType::F32)));
+            let double = draw.by_op(&device, DType::F64, Implementation::Fused);
+            let single = draw.by_op(&device, DType::F32, Implementation::Fused);
+            let distance = single.distance(&double).max(single.distance(&draw.by_oracle(&device, DType::F32)));
             // A network magnifies rounding by its own sensitivity, which is measured here in double precision.
             let off_by_rounding = (0..16)
-                .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&device, DType::F64, Body::Kernel))
+                .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&device, DType::F64, Implementation::Fused))
                 .map(|jittered| jittered.distance(&double))
                 .fold(0.0, f64::max);
             let allowed = 1e-6 + 20.0 * off_by_rounding;
@@ -220,7 +225,7 @@ fn single_precision_agrees_with_double_and_with_automatic_differentiation() {
 fn two_calls_are_one() {
     for device in devices() {
         for (at, draw) in sample(150).enumerate().filter(|(_, draw)| draw.steps >= 2) {
-            let one = draw.by_op(&device, DType::F64, Body::Kernel);
+            let one = draw.by_op(&device, DType::F64, Implementation::Fused);
             let distance = one.distance(&draw.by_two_calls(&device));
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         }
@@ -232,27 +237,27 @@ fn two_calls_are_one() {
 #[test]
 fn restrained_adjoints_agree_with_tensor_operations() {
     let device = &devices()[0];
-    let mut restrained = 0;
+    let mut limited = 0;
     for (at, draw) in sample(150).enumerate() {
-        let by = |limit: Option<f64>, keep: f64, body: Body| {
-            let adjoint = Adjoint::Restrained { limit, keep };
+        let by = |limit: Option<f64>, keep: f64, implementation: Implementation| {
+            let adjoint = Adjoint::Limited { limit, keep };
             let plan = burn_spiking::scan::ScanPlan { adjoint, ..draw.plan.clone() };
-            Draw { plan, ..draw.clone() }.by_op(device, DType::F64, body)
+            Draw { plan, ..draw.clone() }.by_op(device, DType::F64, implementation)
         };
-        let exact = draw.by_op(device, DType::F64, Body::Kernel);
-        assert_eq!(exact, by(None, 1.0, Body::Kernel), "draw {at}");
-        assert_eq!(exact, by(Some(1e300), 1.0, Body::Kernel), "draw {at}");
+        let exact = draw.by_op(device, DType::F64, Implementation::Fused);
+        assert_eq!(exact, by(None, 1.0, Implementation::Fused), "draw {at}");
+        assert_eq!(exact, by(Some(1e300), 1.0, Implementation::Fused), "draw {at}");
         let limit = 0.5 * (draw.batch * draw.steps) as f64;
-        let kernel = by(Some(limit), 0.9, Body::Kernel);
-        let distance = kernel.distance(&by(Some(limit), 0.9, Body::TensorOps));
+        let kernel = by(Some(limit), 0.9, Implementation::Fused);
+        let distance = kernel.distance(&by(Some(limit), 0.9, Implementation::TensorOps));
         assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
         for v0 in kernel.v0.chunks(draw.neurons) {
             let norm = v0.iter().map(|x| x * x).sum::<f64>().sqrt();
             assert!(norm <= 0.45 * (1.0 + 1e-12), "draw {at}: {norm}");
         }
-        restrained += (kernel.distance(&exact) > 0.1) as usize;
+        limited += (kernel.distance(&exact) > 0.1) as usize;
     }
-    assert!(restrained >= 100, "{restrained} draws of 150");
+    assert!(limited >= 100, "{limited} draws of 150");
 }
 
 /// Flows of one's own go through the same programs: the kernel, compiled with the flow, and tensor operations, which run its record.
@@ -282,12 +287,6 @@ impl NeuronModel for Wrong {
 }
 
 impl Flow for WrongFlow {
-    type Near = Self;
-
-    fn near(&self) -> (f64, Self) {
-        (f64::INFINITY, *self)
-    }
-
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         self.0.phi(v, i)
     }
@@ -303,10 +302,10 @@ fn gradient_check_passes_what_is_right_and_names_what_is_wrong() {
     let options = (&devices()[0], DType::F64);
     let input = Tensor::<3>::random([2, 8, 2], Distribution::Normal(0.0, 2.0), options);
     let layer = |neuron| SpikingRnnConfig::new(2, 4).with_neuron(neuron).init(options).unwrap();
-    let right = gradcheck(&layer(Neuron::own(OwnQif { tau_v: 20.0 })), input.clone(), None, 3);
+    let right = gradcheck(&layer(Neuron::own(OwnQif { tau_mem: 20.0 })), input.clone(), None, 3);
     right.check(1e-9, 1e-6).unwrap();
     assert!(right.differences.len() == 6 && right.worst().1.is_some(), "{right:?}");
-    let wrong = gradcheck(&layer(Neuron::own(Wrong(OwnQif { tau_v: 20.0 }))), input, None, 3);
+    let wrong = gradcheck(&layer(Neuron::own(Wrong(OwnQif { tau_mem: 20.0 }))), input, None, 3);
     let message = wrong.check(1e-9, 1e-6).unwrap_err().to_string();
     assert!(message.contains("gradient of U") && message.contains("automatic differentiation"), "{message}");
     let central = wrong.differences.iter().filter_map(|found| found.central).fold(0.0, f64::max);
@@ -324,7 +323,7 @@ fn planted_errors_are_caught() {
         charge.iter().any(|q| q.fract() != 0.0)
     };
     for draw in sample(60).filter(|draw| draw.steps >= 4 && draw.plan.weight_planes() > 0 && felt(draw)) {
-        let truth = draw.by_reference(device, DType::F64);
+        let truth = draw.by_oracle(device, DType::F64);
         let right = draw.by_adjoint_of(device, &draw.plan);
         assert!(right.distance(&truth) <= NEAR_ROUNDING);
         let misses = |change: &dyn Fn(&mut burn_spiking::scan::ScanPlan)| {

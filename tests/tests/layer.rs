@@ -4,8 +4,8 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use burn_spiking::neuron::Eif;
 use burn_spiking::{
-    Adjoint, Body, Checkpoint, Gate, Neuron, RecordError, RestCost, Scheme, SpikingNetwork, SpikingNetworkConfig,
-    SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
+    Adjoint, Checkpointing, Gate, Implementation, Integrator, Neuron, RecordError, RestCost, SpikingNetwork,
+    SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
 };
 use burn_spiking_tests::{OwnQif, devices, normal, numbers, relative_distance};
 use rand::SeedableRng;
@@ -21,37 +21,43 @@ fn noise<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Te
 fn neurons() -> [Neuron; 5] {
     [
         Neuron::Nif,
-        Neuron::Lif { tau_v: 25.0 },
-        Neuron::Qif { tau_v: 25.0 },
-        Neuron::Eif(Eif { tau_v: 25.0, delta: 0.1, onset: 0.7 }),
-        Neuron::own(OwnQif { tau_v: 25.0 }),
+        Neuron::Lif { tau_mem: 25.0 },
+        Neuron::Qif { tau_mem: 25.0 },
+        Neuron::Eif(Eif { tau_mem: 25.0, delta: 0.1, onset: 0.7 }),
+        Neuron::own(OwnQif { tau_mem: 25.0 }),
     ]
 }
 
 /// A run of so many ms under a steady current, dt and neuron as given: the charge of one neuron in each step, and its last potential.
-fn steady_charges(neuron: Neuron, (duration, dt): (f64, f64), gate: Gate, dtype: DType, body: Body) -> (Vec<f64>, f64) {
+fn steady_charges(
+    neuron: Neuron,
+    (duration, dt): (f64, f64),
+    gate: Gate,
+    dtype: DType,
+    implementation: Implementation,
+) -> (Vec<f64>, f64) {
     let device = &devices()[0];
     let mut layer = SpikingRnnConfig::new(1, 1)
         .with_neuron(neuron)
         .with_gate(gate)
         .with_dt(dt)
-        .with_synapses(vec![Synapse::read_only(10.0)])
+        .with_synapses(vec![Synapse::readout_only(10.0)])
         .init((device, dtype))
         .unwrap()
-        .with_body(body);
-    layer.input = layer.input.map(|u| u.ones_like());
+        .with_implementation(implementation);
+    layer.input_weight = layer.input_weight.map(|u| u.ones_like());
     let steps = (duration / dt) as usize;
     let input = Tensor::<3>::full([1, steps, 1], 0.9, (device, dtype));
     // From 0: the gate is shut there.
-    let state = SpikingState::at(Tensor::zeros([1, 1], (device, dtype)), 1);
+    let state = SpikingState::from_potential(Tensor::zeros([1, 1], (device, dtype)), 1);
     let (trajectory, _) = layer.forward_recording(input, Some(state));
     let last_v = *numbers(trajectory.v.unwrap()).last().unwrap();
-    (numbers(trajectory.charge.unwrap()), last_v)
+    (numbers(trajectory.charge.clone().unwrap()), last_v)
 }
 
 /// The same: the total charge, and what of it a spike has sent that was not over.
 fn steady_run(neuron: Neuron, dt: f64, gate: Gate, dtype: DType) -> (f64, f64) {
-    let (charge, last_v) = steady_charges(neuron, (400.0, dt), gate, dtype, Body::Kernel);
+    let (charge, last_v) = steady_charges(neuron, (400.0, dt), gate, dtype, Implementation::Fused);
     (charge.iter().sum(), gate.charge(last_v))
 }
 
@@ -98,7 +104,7 @@ fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
         });
         times.sum()
     };
-    for body in [Body::Kernel, Body::TensorOps] {
+    for body in [Implementation::Fused, Implementation::TensorOps] {
         for neuron in neurons() {
             let gate = Gate::Quintic { width: 0.2 };
             let smooth = mean_time(&neuron, gate, body);
@@ -112,19 +118,19 @@ fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
     }
 }
 
-/// The gradient with respect to W of the squared trace of a small network, summed over time (by trapezoids with Heun's scheme), for a
+/// The gradient with respect to W of the squared trace of a small network, summed over time (by trapezoids with Heun's integrator), for a
 /// signal fixed in time.
-fn gradient_at(dt: f64, scheme: Scheme) -> Vec<f64> {
+fn gradient_at(dt: f64, integrator: Integrator) -> Vec<f64> {
     let device = devices()[0].clone().autodiff();
     let mut layer = SpikingRnnConfig::new(2, 6)
         .with_gate(Gate::Quintic { width: 1.0 })
         .with_dt(dt)
-        .with_scheme(scheme)
+        .with_integrator(integrator)
         .init((&device, DType::F64))
         .unwrap();
     // The same parameters for every dt, whatever the other tests have drawn from the device.
-    layer.input = Param::from_tensor(noise([2, 6], &device, DType::F64) * 0.2);
-    layer.recurrent = vec![Param::from_tensor(noise([6, 6], &device, DType::F64) * 0.1)];
+    layer.input_weight = Param::from_tensor(noise([2, 6], &device, DType::F64) * 0.2);
+    layer.recurrent_weights = vec![Param::from_tensor(noise([6, 6], &device, DType::F64) * 0.1)];
     let steps = (40.0 / dt).round() as usize;
     let signal: Vec<f64> = (0..steps)
         .flat_map(|t| {
@@ -136,22 +142,24 @@ fn gradient_at(dt: f64, scheme: Scheme) -> Vec<f64> {
     let (trajectory, _) = layer.forward(input, None);
     let squares = trajectory.trace().square();
     // Traces start at 0, so only the last one counts half.
-    let cost = match scheme {
-        Scheme::Held => squares.mean(),
-        Scheme::Heun => (squares.clone().sum() - squares.narrow(1, steps - 1, 1).sum() * 0.5) * (1.0 / steps as f64),
+    let cost = match integrator {
+        Integrator::Flow => squares.mean(),
+        Integrator::Heun => {
+            (squares.clone().sum() - squares.narrow(1, steps - 1, 1).sum() * 0.5) * (1.0 / steps as f64)
+        }
     };
-    numbers(layer.recurrent[0].grad(&cost.backward()).unwrap())
+    numbers(layer.recurrent_weights[0].grad(&cost.backward()).unwrap())
 }
 
 #[test]
 fn gradient_converges_with_the_step_at_the_order_of_the_scheme() {
     let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-    for (scheme, wanted, longest) in [(Scheme::Held, 1.0, 0.2), (Scheme::Heun, 2.0, 0.5)] {
-        let at: Vec<Vec<f64>> = [1.0, 0.5, 0.25, 0.125].map(|part| gradient_at(part * longest, scheme)).into();
+    for (integrator, wanted, longest) in [(Integrator::Flow, 1.0, 0.2), (Integrator::Heun, 2.0, 0.5)] {
+        let at: Vec<Vec<f64>> = [1.0, 0.5, 0.25, 0.125].map(|part| gradient_at(part * longest, integrator)).into();
         let gaps: Vec<f64> = at.windows(2).map(|pair| distance(&pair[0], &pair[1])).collect();
         for pair in gaps.windows(2) {
             let order = (pair[0] / pair[1]).log2();
-            assert!((order - wanted).abs() < 0.2, "{scheme:?}: order {order} from gaps {gaps:?}");
+            assert!((order - wanted).abs() < 0.2, "{integrator:?}: order {order} from gaps {gaps:?}");
         }
     }
 }
@@ -159,7 +167,7 @@ fn gradient_converges_with_the_step_at_the_order_of_the_scheme() {
 #[test]
 fn heuns_scheme_goes_on_where_it_was_left_and_has_a_readout() {
     let device = devices()[0].clone().autodiff();
-    let config = SpikingRnnConfig::new(2, 6).with_scheme(Scheme::Heun);
+    let config = SpikingRnnConfig::new(2, 6).with_integrator(Integrator::Heun);
     let network = SpikingNetworkConfig::new(config, 2).init((&device, DType::F64)).unwrap();
     let input = noise([3, 20, 2], &device, DType::F64);
     let (whole, _) = network.forward(input.clone(), None);
@@ -181,9 +189,9 @@ fn gradients(layer: &SpikingRnn, input: Tensor<3>) -> Vec<Vec<f64>> {
         + state.v.sum()
         + state.s.square().sum();
     let gradients = cost.backward();
-    let mut all = vec![numbers(layer.input.grad(&gradients).unwrap())];
-    all.extend(layer.tonic.iter().map(|tonic| numbers(tonic.grad(&gradients).unwrap())));
-    all.extend(layer.recurrent.iter().map(|w| numbers(w.grad(&gradients).unwrap())));
+    let mut all = vec![numbers(layer.input_weight.grad(&gradients).unwrap())];
+    all.extend(layer.bias.iter().map(|bias| numbers(bias.grad(&gradients).unwrap())));
+    all.extend(layer.recurrent_weights.iter().map(|w| numbers(w.grad(&gradients).unwrap())));
     all
 }
 
@@ -216,7 +224,7 @@ fn views_run_like_copies() {
         let view = long.clone().swap_dims(0, 1).slice([1..4, 7..27, 1..4]);
         let copy = Tensor::<3>::from_data(view.clone().into_data(), (&device, DType::F64));
         assert_eq!(gradients(&layer, view), gradients(&layer, copy));
-        let state = |v: Tensor<2>| SpikingState::at(v, 1);
+        let state = |v: Tensor<2>| SpikingState::from_potential(v, 1);
         let wide = noise([19, 3], &device, DType::F64).abs().clamp_max(0.9);
         let run = |v: Tensor<2>| numbers(layer.forward(long.clone().slice([0..3, 0..5, 0..3]), Some(state(v))).1.v);
         let copied = Tensor::<2>::from_data(wide.clone().transpose().into_data(), (&device, DType::F64));
@@ -239,7 +247,7 @@ fn smallest_sizes_run() {
 fn layer_agrees_with_its_reference() {
     for device in devices().into_iter().map(Device::autodiff) {
         for neuron in neurons() {
-            let synapses = vec![Synapse::new(15.0), Synapse::recurrent_only(2.0), Synapse::read_only(30.0)];
+            let synapses = vec![Synapse::new(15.0), Synapse::recurrent_only(2.0), Synapse::readout_only(30.0)];
             let config = SpikingRnnConfig::new(2, 9).with_neuron(neuron).with_synapses(synapses).with_record_v(true);
             let layer = config.init((&device, DType::F64)).unwrap();
             let input = noise([2, 15, 2], &device, DType::F64);
@@ -251,14 +259,14 @@ fn layer_agrees_with_its_reference() {
                     + trajectory.v.unwrap().sum()
                     + state.s.square().sum();
                 let gradients = cost.backward();
-                let mut all = numbers(layer.input.grad(&gradients).unwrap());
-                all.extend(layer.recurrent.iter().flat_map(|w| numbers(w.grad(&gradients).unwrap())));
+                let mut all = numbers(layer.input_weight.grad(&gradients).unwrap());
+                all.extend(layer.recurrent_weights.iter().flat_map(|w| numbers(w.grad(&gradients).unwrap())));
                 all
             };
             let op = found(&|| layer.forward(input.clone(), state()));
-            let composed = layer.clone().with_body(Body::TensorOps);
+            let composed = layer.clone().with_implementation(Implementation::TensorOps);
             let others = [
-                found(&|| layer.forward_reference(input.clone(), state())),
+                found(&|| layer.clone().with_implementation(Implementation::Autodiff).forward(input.clone(), state())),
                 found(&|| composed.forward(input.clone(), state())),
             ];
             for other in others {
@@ -271,49 +279,50 @@ fn layer_agrees_with_its_reference() {
 #[test]
 fn only_a_run_that_is_differentiated_keeps_a_tape() {
     use burn::backend::Dispatch;
-    use burn_spiking::Checkpoint;
-    use burn_spiking::scan::{ScanInputs, ScanPlan, ScanSynapse, Slot, SpikingBackend};
-    let plan = |checkpoint| ScanPlan {
+    use burn_spiking::Checkpointing;
+    use burn_spiking::scan::{OptionalTensor, ScanInputs, ScanPlan, ScanSynapse, SpikingBackend};
+    let plan = |checkpointing| ScanPlan {
         neuron: Neuron::Nif,
         gate: Gate::default(),
         dt: 1.0,
-        synapses: vec![ScanSynapse { decay: 0.9, jump: 1.0, weights: None, read: true, delay: 0 }],
+        synapses: vec![ScanSynapse { decay: 0.9, amplitude: 1.0, weights: None, readout: true, delay: 0 }],
         record_v: false,
         record_charge: false,
         check_finite: false,
+        panic_if_not_finite: true,
         non_finite_gradient: Default::default(),
         readout: None,
-        checkpoint,
+        checkpointing,
         adjoint: Adjoint::Exact,
         rates: None,
-        each: None,
+        per_neuron: None,
         constants: false,
-        body: Body::Kernel,
+        implementation: Implementation::Fused,
     };
     for device in devices() {
         for (keep_tape, checkpoint, currents, states) in [
-            (false, Checkpoint::Currents, false, None),
-            (true, Checkpoint::Currents, true, Some([2, 3, 2, 4])),
-            (true, Checkpoint::States, false, Some([2, 3, 2, 4])),
-            (true, Checkpoint::Every(2), false, Some([2, 4, 2, 4])),
+            (false, Checkpointing::Currents, false, None),
+            (true, Checkpointing::Currents, true, Some([2, 3, 2, 4])),
+            (true, Checkpointing::States, false, Some([2, 3, 2, 4])),
+            (true, Checkpointing::Every(2), false, Some([2, 4, 2, 4])),
         ] {
             let zeros = |shape: [usize; 3]| Tensor::<3>::zeros(shape, &device).into_dispatch();
             let inputs = ScanInputs::<Dispatch> {
-                activity_weight: Slot::Empty,
+                activity_weight: OptionalTensor::Absent,
                 drive: zeros([2, 7, 4]),
-                projection: Slot::Empty,
-                tonic: Slot::Empty,
-                weights: Slot::Empty,
+                projection: OptionalTensor::Absent,
+                bias: OptionalTensor::Absent,
+                weights: OptionalTensor::Absent,
                 v0: Tensor::<2>::zeros([2, 4], &device).into_dispatch(),
                 s0: zeros([2, 1, 4]),
-                readout: Slot::Empty,
-                constants: Slot::Empty,
+                readout: OptionalTensor::Absent,
+                constants: OptionalTensor::Absent,
             };
             let out = Dispatch::spiking_scan(inputs, std::sync::Arc::new(plan(checkpoint)), keep_tape);
-            assert_eq!(matches!(out.tape.currents, Slot::Full(_)), currents, "{checkpoint:?}");
+            assert_eq!(matches!(out.tape.currents, OptionalTensor::Present(_)), currents, "{checkpoint:?}");
             let kept = out.tape.states.into_option().map(|states| Tensor::<4>::from_dispatch(states).dims());
             assert_eq!(kept, states, "{checkpoint:?}");
-            assert!(matches!(out.v, Slot::Empty) && matches!(out.charge, Slot::Empty));
+            assert!(matches!(out.v, OptionalTensor::Absent) && matches!(out.charge, OptionalTensor::Absent));
         }
     }
 }
@@ -355,7 +364,7 @@ fn a_record_comes_back() {
     let config = SpikingRnnConfig::new(2, 5).with_dt(0.5).with_gate(Gate::RaisedCosine { width: 0.3 });
     let layer = config.init(device).unwrap();
     layer.save(&path).unwrap();
-    let saved = SpikingRnnConfig::beside(&path).unwrap();
+    let saved = SpikingRnnConfig::load_for_record(&path).unwrap();
     assert_eq!(saved, config);
     let loaded = saved.init(device).unwrap().load(&path).unwrap();
     let input = noise([2, 30, 2], device, DType::F32);
@@ -372,7 +381,7 @@ fn a_record_of_other_constants_is_refused() {
     config.init(device).unwrap().save(&path).unwrap();
     let others = [
         ("dt 1 ms", config.clone().with_dt(0.5)),
-        ("tau_v 25 ms", config.clone().with_neuron(Neuron::Qif { tau_v: 20.0 })),
+        ("tau_mem 25 ms", config.clone().with_neuron(Neuron::Qif { tau_mem: 20.0 })),
         ("width 0.5", config.clone().with_gate(Gate::Quintic { width: 0.4 })),
         ("tau 20 ms", config.clone().with_synapses(vec![Synapse::new(10.0)])),
         ("autapses false", config.clone().with_autapses(true)),
@@ -390,7 +399,8 @@ fn a_record_of_other_constants_is_refused() {
 fn constants_show_when_the_layer_is_printed() {
     let layer = SpikingRnnConfig::new(2, 5).with_dt(0.5).init(&devices()[0]).unwrap();
     let text = layer.to_string();
-    for part in ["n_neurons: 5", "QIF, tau_v 25 ms", "quintic, width 0.5", "tau 20 ms, recurrent, read", "dt: 0.5 ms"] {
+    for part in ["d_hidden: 5", "QIF, tau_mem 25 ms", "quintic, width 0.5", "tau 20 ms, recurrent, read", "dt: 0.5 ms"]
+    {
         assert!(text.contains(part), "{part} is missing from {text}");
     }
 }
@@ -432,9 +442,10 @@ fn of_network(network: &SpikingNetwork, input: Tensor<3>, fused: bool) -> Vec<Ve
     let wanted = noise([batch, steps, outputs], &output.device(), output.dtype());
     let cost = (output.clone() - wanted).square().sum() + activity.clone().sum() * 0.3 + state.s.square().sum();
     let gradients = cost.backward();
-    let mut all = vec![numbers(output), numbers(activity), numbers(network.layer.input.grad(&gradients).unwrap())];
-    all.extend(network.layer.tonic.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
-    all.extend(network.layer.recurrent.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
+    let mut all =
+        vec![numbers(output), numbers(activity), numbers(network.layer.input_weight.grad(&gradients).unwrap())];
+    all.extend(network.layer.bias.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
+    all.extend(network.layer.recurrent_weights.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
     all.push(numbers(network.readout.weight.grad(&gradients).unwrap()));
     all.extend(network.readout.bias.iter().map(|p| numbers(p.grad(&gradients).unwrap())));
     all
@@ -449,7 +460,7 @@ fn network_is_layer_and_readout() {
             let network = SpikingNetworkConfig::new(layer, 3).with_bias(bias).init((&device, DType::F64)).unwrap();
             let input = || noise([4, 23, 3], &device, DType::F64);
             let apart = of_network(&network, input(), false);
-            for network in [network.clone(), network.with_body(Body::TensorOps)] {
+            for network in [network.clone(), network.with_implementation(Implementation::TensorOps)] {
                 for (fused, apart) in of_network(&network, input(), true).iter().zip(&apart) {
                     assert!(relative_distance(fused, apart) < 1e-11, "{neuron}: {fused:?}, {apart:?}");
                 }
@@ -478,11 +489,12 @@ fn recording_a_network_changes_nothing() {
     let network = SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 12), 1).init(device).unwrap();
     let input = noise([3, 50, 2], device, DType::F32);
     let (run, state) = network.forward(input.clone(), None);
-    let (recorded, trajectory, again) = network.forward_recording(input.clone(), None);
-    assert_eq!(numbers(run.output), numbers(recorded.output));
+    let (recorded, again) = network.forward_recording(input.clone(), None);
+    let trajectory = recorded.trajectory();
+    assert_eq!(numbers(run.output), numbers(recorded.output.clone()));
     assert_eq!(numbers(state.v), numbers(again.v));
     let (of_layer, _) = network.layer.forward_recording(input, None);
-    assert_eq!(numbers(trajectory.charge.unwrap()), numbers(of_layer.charge.clone().unwrap()));
+    assert_eq!(numbers(trajectory.charge.clone().unwrap()), numbers(of_layer.charge.clone().unwrap()));
     assert_eq!(numbers(trajectory.traces[0].clone()), numbers(of_layer.trace()));
 }
 
@@ -504,13 +516,13 @@ fn double_precision_is_kept_on_the_way_through_burn() {
     let device = devices()[0].clone().autodiff();
     let options = (&device, DType::F64);
     // Numbers that single precision does not hold.
-    let layer = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Qif { tau_v: 7.3 }).init(options).unwrap();
+    let layer = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Qif { tau_mem: 7.3 }).init(options).unwrap();
     let burn_spiking::scan::Drive::Projected { projection, .. } =
         layer.arguments(noise([1, 3, 2], &device, DType::F64), None).drive
     else {
         panic!("two channels are projected in the scan")
     };
-    let found = numbers(layer.input.grad(&projection.sum().backward()).unwrap());
+    let found = numbers(layer.input_weight.grad(&projection.sum().backward()).unwrap());
     assert!(relative_distance(&found, &[1.0 / 7.3; 6]) < 1e-15, "{found:?}");
 
     let output = noise([3, 7, 2], &device, DType::F64).require_grad();
@@ -531,8 +543,9 @@ fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
     let crowds = crowds.into_iter().map(|(width, dtype)| (width, dtype, [9, 6, 9]));
     let alone = [(0.15, DType::F64, [1, 70, 9]), (1.0, DType::F64, [1, 70, 9])];
     for (width, dtype, shape) in crowds.chain(alone) {
-        let layer =
-            SpikingRnnConfig::new(9, 400).with_gate(Gate::Quintic { width }).with_checkpoint(Checkpoint::Every(30));
+        let layer = SpikingRnnConfig::new(9, 400)
+            .with_gate(Gate::Quintic { width })
+            .with_checkpointing(Checkpointing::Every(30));
         let mut network = SpikingNetworkConfig::new(layer, 3).init((&device, dtype)).unwrap();
         // The same network in every run: how much it magnifies rounding is a matter of the draw.
         let mut random = ChaCha8Rng::seed_from_u64(400);
@@ -540,17 +553,18 @@ fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
             let numbers: Vec<f64> = (0..rows * columns).map(|_| spread * normal(&mut random)).collect();
             Param::from_tensor(Tensor::from_data(TensorData::new(numbers, [rows, columns]), (&device, dtype)))
         };
-        network.layer.input = drawn([9, 400], 0.17);
+        network.layer.input_weight = drawn([9, 400], 0.17);
         let recurrent = drawn([400, 400], 0.005).val();
         let balanced = recurrent.clone() - recurrent.mean_dim(0);
-        network.layer.recurrent = vec![Param::from_tensor(Tensor::from_data(balanced.into_data(), (&device, dtype)))];
+        network.layer.recurrent_weights =
+            vec![Param::from_tensor(Tensor::from_data(balanced.into_data(), (&device, dtype)))];
         network.readout.weight = drawn([400, 3], 0.05);
         let input = || noise(shape, &device, dtype) * 2.0;
         let with = |threads: usize, fused: bool| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| of_network(&network, input(), fused))
         };
-        let tensor_ops = of_network(&network.clone().with_body(Body::TensorOps), input(), true);
+        let tensor_ops = of_network(&network.clone().with_implementation(Implementation::TensorOps), input(), true);
         // Rounding grows with the number of steps.
         let rounding = if dtype == DType::F64 { 2e-13 * shape[1] as f64 } else { 2e-4 };
         for fused in [true, false] {
@@ -572,15 +586,15 @@ fn a_cost_of_rest_needs_no_trajectory() {
     let input = noise([3, 70, 2], &device, DType::F64);
     let rest = Tensor::<2>::random([3, 70], Distribution::Bernoulli(0.4), options);
     let cost = RestCost { weight: 0.3 };
-    let (_, trajectory, state) = network.forward_with_trace(input.clone(), None);
-    let by_trace = cost.forward(&trajectory, rest.clone());
+    let (traced, state) = network.forward_with_trace(input.clone(), None);
+    let by_trace = cost.forward(traced.trajectory(), rest.clone());
     let (run, other_state) = network.forward_weighted(input, None, cost.activity_weight(rest, 0.0));
     let by_activity = run.activity.sum() * (0.5 / 210.0);
     assert_eq!(state.s.into_data(), other_state.s.into_data());
     let of = |cost: Tensor<1>| -> Vec<f64> {
         let value = cost.clone().into_scalar::<f64>();
         let gradients = cost.backward();
-        let recurrent = network.layer.recurrent[0].grad(&gradients).unwrap().into_data();
+        let recurrent = network.layer.recurrent_weights[0].grad(&gradients).unwrap().into_data();
         std::iter::once(value).chain(recurrent.iter::<f64>()).collect()
     };
     let distance = relative_distance(&of(by_trace), &of(by_activity));

@@ -4,8 +4,9 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_spiking::{
-    ClassificationLoss, Firing, Gate, Initial, Learn, Learned, Neuron, PotentialFloor, RateBoundsConfig, RestCost,
-    Scores, SpikingNetwork, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, Synapse, TrackingLossConfig, Trajectory,
+    ClassificationLoss, Firing, Gate, InitialWeights, Learn, Learned, Neuron, PotentialFloor, RateBoundsConfig,
+    RestCost, Scores, SpikingNetwork, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, Synapse, TrackingLossConfig,
+    Trajectory,
 };
 use burn_spiking_tests::{devices, numbers, relative_distance};
 
@@ -24,7 +25,7 @@ fn noise<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 
 /// Neurons that fire often.
 fn config() -> SpikingRnnConfig {
-    let initial = Initial { input: 3.0, recurrent: 0.5, tonic: 2.0 };
+    let initial = InitialWeights { input: 3.0, recurrent: 0.5, bias: 2.0 };
     SpikingRnnConfig::new(2, 7).with_initial(Some(initial))
 }
 
@@ -41,8 +42,8 @@ fn alone<const D: usize>(series: &Tensor<D>, sample: usize, length: usize) -> Te
 fn turned(layer: &SpikingRnn) -> SpikingRnn {
     let config = layer.config().clone().with_batch_first(false);
     let mut turned = init(&config);
-    (turned.input, turned.recurrent, turned.tonic) =
-        (layer.input.clone(), layer.recurrent.clone(), layer.tonic.clone());
+    (turned.input_weight, turned.recurrent_weights, turned.bias) =
+        (layer.input_weight.clone(), layer.recurrent_weights.clone(), layer.bias.clone());
     turned
 }
 
@@ -79,10 +80,10 @@ fn counts_rates_and_spikes_are_those_of_each_sample_alone() {
 #[test]
 fn a_spike_in_half_of_the_padded_time_is_twice_the_rate() {
     // One spike in 50 of 100 steps of 1 ms: 20 Hz, which no lower bound of 18 Hz should cost.
-    let config = SpikingRnnConfig::new(1, 1).with_neuron(Neuron::Nif).with_tonic(false);
+    let config = SpikingRnnConfig::new(1, 1).with_neuron(Neuron::Nif).with_bias(false);
     let mut layer = init(&config);
-    let tau = config.membrane_tau();
-    layer.input = Param::from_tensor(Tensor::full([1, 1], tau, (&device(), DType::F64)));
+    let tau = config.time_unit_ms();
+    layer.input_weight = Param::from_tensor(Tensor::full([1, 1], tau, (&device(), DType::F64)));
     let input = Tensor::full([2, 100, 1], 1.0 / 49.5, (&device(), DType::F64));
     let (run, _) = layer.forward_lengths_recording(input, &[50, 100], None);
     assert_eq!((run.spikes(0).len(), run.spikes(1).len()), (1, 2));
@@ -95,10 +96,10 @@ fn a_spike_in_half_of_the_padded_time_is_twice_the_rate() {
 #[test]
 fn no_spike_is_found_in_the_padding() {
     // The first sample ends at v = 0.9, from where the padding's 0 would look like a reset.
-    let config = SpikingRnnConfig::new(1, 1).with_neuron(Neuron::Nif).with_tonic(false);
+    let config = SpikingRnnConfig::new(1, 1).with_neuron(Neuron::Nif).with_bias(false);
     let mut layer = init(&config);
-    layer.input = Param::from_tensor(Tensor::full([1, 1], config.membrane_tau(), (&device(), DType::F64)));
-    let start = layer.state_at(Tensor::full([2, 1], 0.5, (&device(), DType::F64)));
+    layer.input_weight = Param::from_tensor(Tensor::full([1, 1], config.time_unit_ms(), (&device(), DType::F64)));
+    let start = layer.state_from_potential(Tensor::full([2, 1], 0.5, (&device(), DType::F64)));
     let input = Tensor::full([2, 2, 1], 0.4, (&device(), DType::F64));
     let (run, _) = layer.forward_lengths_recording(input, &[1, 2], Some(start));
     assert_eq!(run.spikes(0), []);
@@ -107,7 +108,7 @@ fn no_spike_is_found_in_the_padding() {
 
 #[test]
 fn spikes_are_counted_with_the_widths_that_were_learned() {
-    let learned = Learned { width: Learn::Each, ..Learned::default() };
+    let learned = Learned { width: Learn::PerNeuron, ..Learned::default() };
     let wide = config().with_gate(Gate::Quintic { width: 0.9 }).with_learned(learned);
     let widths = [0.05, 0.9, 0.3, 0.6, 0.1, 0.2, 0.7];
     let layer = init(&wide).with_widths(&widths).unwrap();
@@ -174,13 +175,14 @@ fn a_network_with_lengths_gives_its_trajectory_scores_and_cost() {
     let input = noise([3, 30, 2]);
     let network = SpikingNetwork::new(layer.clone(), readout.clone()).unwrap();
     let time_first = SpikingNetwork::new(turned(&layer), readout).unwrap();
-    let (run, trajectory, state) = network.forward_lengths_recording(input.clone(), &LENGTHS, None);
+    let (run, state) = network.forward_lengths_recording(input.clone(), &LENGTHS, None);
+    let trajectory = run.trajectory();
     let (of_layer, last) = layer.forward_lengths_recording(input.clone(), &LENGTHS, None);
     assert_eq!(trajectory.timing(), of_layer.timing());
     for (found, wanted) in [
         (trajectory.v.clone().unwrap(), of_layer.v.clone().unwrap()),
         (trajectory.charge.clone().unwrap(), of_layer.charge.clone().unwrap()),
-        (trajectory.clone().trace(), of_layer.clone().trace()),
+        (trajectory.trace(), of_layer.trace()),
         (state.s, last.s),
     ] {
         assert!(relative_distance(&numbers(found), &numbers(wanted)) < 1e-12);
@@ -213,7 +215,7 @@ fn a_network_with_lengths_gives_its_trajectory_scores_and_cost() {
 
 #[test]
 fn a_stack_takes_lengths_steps_and_records() {
-    let layers = vec![config(), SpikingRnnConfig { d_input: 7, ..config() }.with_neuron(Neuron::Lif { tau_v: 15.0 })];
+    let layers = vec![config(), SpikingRnnConfig { d_input: 7, ..config() }.with_neuron(Neuron::Lif { tau_mem: 15.0 })];
     let stack = SpikingStackConfig::new(layers).init((&device(), DType::F64)).unwrap();
     let input = noise([3, 30, 2]);
     let (together, last) = stack.forward_lengths_recording(input.clone(), &LENGTHS, None);

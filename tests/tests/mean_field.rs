@@ -4,7 +4,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::neuron::{Flow, NeuronModel, RateCurve};
 use burn_spiking::number::Number;
-use burn_spiking::scan::{Adjoint, Body};
+use burn_spiking::scan::{Adjoint, Implementation};
 use burn_spiking::{Gate, Neuron, SpikingNetworkConfig, SpikingRnnConfig, Synapse, Trajectory, Wiring};
 use burn_spiking_tests::{Draw, NEAR_ROUNDING, devices, sample};
 
@@ -19,7 +19,7 @@ fn gradients_are_those_of_the_rate_model() {
         let mut felt = 0;
         for (at, (draw, every)) in rate_draws(200).enumerate() {
             let truth = draw.by_rate_model(&device, every);
-            for body in [Body::Kernel, Body::TensorOps] {
+            for body in [Implementation::Fused, Implementation::TensorOps] {
                 let distance = draw.by_op(&device, DType::F64, body).distance(&truth);
                 assert!(distance <= NEAR_ROUNDING, "draw {at}, {body:?}: {distance:e} for {:?}", draw.plan);
             }
@@ -48,7 +48,7 @@ fn planted_errors_are_caught() {
             plan.adjoint = Adjoint::MeanField { step_ms, softness: 1.001 * softness };
         });
         caught[1] += misses(&|plan| plan.synapses.iter_mut().for_each(|synapse| synapse.decay *= 0.9999));
-        caught[2] += misses(&|plan| plan.synapses.iter_mut().for_each(|synapse| synapse.jump *= 1.0001));
+        caught[2] += misses(&|plan| plan.synapses.iter_mut().for_each(|synapse| synapse.amplitude *= 1.0001));
     }
     assert!(draws >= 15, "{draws}");
     assert_eq!(caught, [draws; 3]);
@@ -77,7 +77,7 @@ fn hard_spikes_learn_by_rates() {
     let input = Tensor::random([4, 200, 2], Distribution::Normal(0.5, 0.5), &device);
     let (run, _) = network.forward(input, None);
     let gradients = GradientsParams::from_grads((run.output - 0.7).square().mean().backward(), &network);
-    for id in [network.layer.input.id, network.layer.recurrent[0].id, network.readout.weight.id] {
+    for id in [network.layer.input_weight.id, network.layer.recurrent_weights[0].id, network.readout.weight.id] {
         let norm = gradients.get::<2>(id).unwrap().square().sum().into_scalar::<f64>();
         assert!(norm.is_finite() && norm > 0.0, "{norm}");
     }
@@ -97,7 +97,7 @@ fn samples_of_different_lengths_have_the_gradients_that_they_have_alone() {
         .unwrap();
     let input = Tensor::<3>::random([2, 31, 2], Distribution::Normal(0.5, 1.0), options);
     let gradient = |cost: Tensor<1>| -> Vec<f64> {
-        layer.recurrent[1].grad(&cost.backward()).unwrap().into_data().iter::<f64>().collect()
+        layer.recurrent_weights[1].grad(&cost.backward()).unwrap().into_data().iter::<f64>().collect()
     };
     let cost = |trajectory: Trajectory| trajectory.trace().square().sum();
     let together = gradient(cost(layer.forward_lengths(input.clone(), &[31, 18], None).0));
@@ -140,12 +140,6 @@ impl NeuronModel for Own {
 }
 
 impl Flow for OwnFlow {
-    type Near = Self;
-
-    fn near(&self) -> (f64, Self) {
-        (f64::INFINITY, *self)
-    }
-
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         v + i.times(self.0)
     }
@@ -167,6 +161,7 @@ fn what_has_no_mean_field_is_refused() {
     assert!(told(with(2.5, 0.005)).contains("multiple of dt = 1 ms"));
     assert!(told(with(0.0, 0.005)).contains("step_ms is 0"));
     assert!(told(with(5.0, -1.0)).contains("softness is -1"));
-    let layer = SpikingRnnConfig::new(1, 3).with_scheme(burn_spiking::Scheme::Heun).init(&Device::flex()).unwrap();
+    let layer =
+        SpikingRnnConfig::new(1, 3).with_integrator(burn_spiking::Integrator::Heun).init(&Device::flex()).unwrap();
     assert!(layer.with_adjoint(adjoint).unwrap_err().to_string().contains("Heun"));
 }

@@ -6,9 +6,9 @@ use burn::module::{Module, Param};
 use burn::nn::LinearConfig;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_spiking::{
-    Adjoint, Body, Checkpoint, ClassificationLoss, Gate, Learn, Learned, Neuron, RateBoundsConfig, Scheme, Scores,
-    SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse,
-    TrackingLossConfig, Wiring,
+    Adjoint, Checkpointing, ClassificationLoss, Gate, Implementation, Integrator, Learn, Learned, Neuron,
+    RateBoundsConfig, Scores, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig,
+    SpikingState, Synapse, TrackingLossConfig, Wiring,
 };
 use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
 use burn_spiking_tests::devices;
@@ -52,12 +52,12 @@ fn configurations() {
     let base_of = |channels: usize| SpikingRnnConfig::new(channels, 5);
     let stack =
         |layers: Vec<SpikingRnnConfig>| SpikingStackConfig::new(layers).init(&devices()[0]).unwrap_err().to_string();
-    let learned = |neuron: Neuron, tau_v: bool, threshold: bool| {
-        let tau_v = if tau_v { Learn::Each } else { Learn::No };
-        let learned = Learned { tau_v, threshold, ..Learned::default() };
+    let learned = |neuron: Neuron, tau_mem: bool, threshold: bool| {
+        let tau_mem = if tau_mem { Learn::PerNeuron } else { Learn::No };
+        let learned = Learned { tau_mem, threshold, ..Learned::default() };
         told(base().with_neuron(neuron).with_learned(learned))
     };
-    let restrained = |limit, keep| Adjoint::Restrained { limit, keep };
+    let limited = |limit, keep| Adjoint::Limited { limit, keep };
     let connections = |k: usize, shape: [usize; 2]| {
         let all = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; shape[0] * shape[1]], shape), &devices()[0]);
         base().init(&devices()[0]).unwrap().with_connections(k, all).unwrap_err().to_string()
@@ -71,17 +71,25 @@ fn configurations() {
         ("a step backwards", &["dt is -0.5", "above 0", "in ms"], told(base().with_dt(-0.5))),
         ("a step of NaN", &["dt is NaN", "finite"], told(base().with_dt(f64::NAN))),
         ("an infinite step", &["dt is inf", "finite"], told(base().with_dt(f64::INFINITY))),
-        ("tau_v", &["tau_v is -1", "above 0", "ms"], told(base().with_neuron(Neuron::Qif { tau_v: -1.0 }))),
+        ("tau_mem", &["tau_mem is -1", "above 0", "ms"], told(base().with_neuron(Neuron::Qif { tau_mem: -1.0 }))),
         ("tau", &["synaptic tau is 0", "above 0", "ms"], told(base().with_synapses(vec![Synapse::new(0.0)]))),
         ("infinite tau", &["tau is inf", "finite"], told(base().with_synapses(vec![Synapse::new(f64::INFINITY)]))),
         ("no width", &["gate width is 0", "(0, 1]", "Threshold"], with_gate(Gate::Quintic { width: 0.0 })),
         ("a wide gate", &["gate width is 1.5", "(0, 1]"], with_gate(Gate::RaisedCosine { width: 1.5 })),
         ("a gate of NaN", &["gate width is NaN", "(0, 1]"], with_gate(Gate::Quintic { width: f64::NAN })),
-        ("no neurons", &["n_neurons is 0", "at least 1"], told(SpikingRnnConfig::new(2, 0))),
+        ("no neurons", &["d_hidden is 0", "at least 1"], told(SpikingRnnConfig::new(2, 0))),
         ("no channels", &["d_input is 0", "at least 1"], told(SpikingRnnConfig::new(0, 5))),
         ("no synapses", &["synapse types is 0", "at least 1", "Synapse::new"], told(base().with_synapses(vec![]))),
-        ("two units", &["tau_m is 7 ms", "tau_v = 25 ms", "leave tau_m out"], told(base().with_tau_m(Some(7.0)))),
-        ("no segments", &["checkpoint is 0", "at least 1", "Auto"], told(base().with_checkpoint(Checkpoint::Every(0)))),
+        (
+            "two units",
+            &["time_unit is 7 ms", "tau_mem = 25 ms", "leave time_unit out"],
+            told(base().with_time_unit(Some(7.0))),
+        ),
+        (
+            "no segments",
+            &["checkpoint is 0", "at least 1", "Auto"],
+            told(base().with_checkpointing(Checkpointing::Every(0))),
+        ),
         ("no outputs", &["d_output is 0", "at least 1"], network_told(base(), 0)),
         (
             "nothing to read",
@@ -91,7 +99,7 @@ fn configurations() {
         (
             "two to read",
             &["reads 2 synapse types", "wants 1", "recurrent_only"],
-            network_told(base().with_synapses(vec![Synapse::new(5.0), Synapse::read_only(9.0)]), 1),
+            network_told(base().with_synapses(vec![Synapse::new(5.0), Synapse::readout_only(9.0)]), 1),
         ),
         ("a foreign readout", &["4 inputs", "5 neurons", "LinearConfig::new(5"], foreign_readout),
         (
@@ -107,22 +115,22 @@ fn configurations() {
         ),
         (
             "no connections",
-            &["share of connections is 0", "(0, 1]", "read_only"],
+            &["share of connections is 0", "(0, 1]", "readout_only"],
             told(base().with_wiring(Wiring::Sparse { share: 0.0, seed: 0 })),
         ),
         ("more excitation than neurons", &["dale", "is 1.2", "[0, 1]"], told(base().with_dale(Some(1.2)))),
-        ("no adjoint", &["adjoint in a step is 0", "(0, 1]"], told(base().with_adjoint(restrained(None, 0.0)))),
-        ("an adjoint of 0", &["adjoint's limit is 0", "None"], told(base().with_adjoint(restrained(Some(0.0), 1.0)))),
+        ("no adjoint", &["adjoint in a step is 0", "(0, 1]"], told(base().with_adjoint(limited(None, 0.0)))),
+        ("an adjoint of 0", &["adjoint's limit is 0", "None"], told(base().with_adjoint(limited(Some(0.0), 1.0)))),
         (
             "a neuron from a file",
             &["\"mine\"", "its name alone", "Neuron::own"],
             told(base().with_neuron(serde_json::from_str(r#"{"Own":"mine"}"#).unwrap())),
         ),
-        ("a learned tau_v", &["tau_v cannot be learned", "LIF and QIF", "NIF"], learned(Neuron::Nif, true, false)),
+        ("a learned tau_mem", &["tau_mem cannot be learned", "LIF and QIF", "NIF"], learned(Neuron::Nif, true, false)),
         (
             "a learned threshold",
             &["threshold cannot be learned", "NIF and LIF", "QIF"],
-            learned(Neuron::Qif { tau_v: 20.0 }, false, true),
+            learned(Neuron::Qif { tau_mem: 20.0 }, false, true),
         ),
         (
             "a learned width of 0",
@@ -134,14 +142,14 @@ fn configurations() {
             ),
         ),
         (
-            "Heun's scheme without a gate",
-            &["Scheme::Heun", "Gate::Threshold", "Scheme::Held"],
-            told(base().with_scheme(Scheme::Heun).with_gate(Gate::Threshold { at: 1.0 })),
+            "Heun's integrator without a gate",
+            &["Integrator::Heun", "Gate::Threshold", "Integrator::Flow"],
+            told(base().with_integrator(Integrator::Heun).with_gate(Gate::Threshold { at: 1.0 })),
         ),
         (
-            "Heun's scheme restrained",
-            &["Scheme::Heun", "restrained adjoint", "Scheme::Held"],
-            told(base().with_scheme(Scheme::Heun).with_adjoint(restrained(None, 0.9))),
+            "Heun's integrator limited",
+            &["Integrator::Heun", "limited adjoint", "Integrator::Flow"],
+            told(base().with_integrator(Integrator::Heun).with_adjoint(limited(None, 0.9))),
         ),
         ("no layers", &["number of layers is 0", "at least 1"], stack(vec![])),
         ("layers that do not fit", &["layer 1 has d_input 4", "layer 0 has 5"], stack(vec![base(), base_of(4)])),
@@ -209,7 +217,11 @@ fn calls() {
             ("no steps", &["0 time steps", "at least 1"], run(Tensor::empty([3, 0, 2], &device), None)),
             ("no samples", &["0 samples", "at least 1"], run(Tensor::empty([0, 10, 2], &device), None)),
             ("a state of another batch size", &["3", "4"], run(input(), Some(resting(4)))),
-            ("a state of other synapses", &["1", "2"], run(input(), Some(SpikingState::at(resting(3).v, 2)))),
+            (
+                "a state of other synapses",
+                &["1", "2"],
+                run(input(), Some(SpikingState::from_potential(resting(3).v, 2))),
+            ),
             ("an input of other dtype", &["input is F64", "F32", "cast"], run(input().cast(DType::F64), None)),
             ("a state of other dtype", &["state's v is F64", "F32", "cast"], run(input(), Some(of_f64))),
             (
@@ -275,11 +287,12 @@ fn with<const D: usize>(tensor: Tensor<D>, at: usize, value: f32) -> Tensor<D> {
 #[test]
 fn values_that_are_not_finite() {
     for device in devices() {
-        for neuron in [Neuron::Nif, Neuron::Lif { tau_v: 25.0 }, Neuron::Qif { tau_v: 25.0 }] {
-            for body in [Body::Kernel, Body::TensorOps] {
-                let config =
-                    SpikingRnnConfig::new(2, 5).with_neuron(neuron.clone()).with_check_finite(body == Body::TensorOps);
-                let layer = || config.init(&device).unwrap().with_body(body);
+        for neuron in [Neuron::Nif, Neuron::Lif { tau_mem: 25.0 }, Neuron::Qif { tau_mem: 25.0 }] {
+            for body in [Implementation::Fused, Implementation::TensorOps] {
+                let config = SpikingRnnConfig::new(2, 5)
+                    .with_neuron(neuron.clone())
+                    .with_check_finite(body == Implementation::TensorOps);
+                let layer = || config.init(&device).unwrap().with_implementation(body);
                 // Longer than any neuron stays inactive, so that each weight is read.
                 let input = numbers([3, 400, 2], &device) + 2.0;
                 for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -292,10 +305,10 @@ fn values_that_are_not_finite() {
                     let in_input = told("input", layer(), with(input.clone(), 2 * 400 + 7, value), None);
                     assert!(in_input.contains("sample 1"), "{neuron}, {body:?}, {value}: {in_input}");
                     let mut spoiled = layer();
-                    spoiled.input = spoil(3, spoiled.input.val());
+                    spoiled.input_weight = spoil(3, spoiled.input_weight.val());
                     let in_projection = told("projection", spoiled, input.clone(), None);
                     let mut spoiled = layer();
-                    spoiled.recurrent = vec![spoil(9, spoiled.recurrent[0].val())];
+                    spoiled.recurrent_weights = vec![spoil(9, spoiled.recurrent_weights[0].val())];
                     let in_weights = told("weights", spoiled, input.clone(), None);
                     let mut state = layer().resting_state(3);
                     state.v = with(state.v, 6, value);
@@ -345,7 +358,7 @@ fn records() {
     let told = |config: SpikingRnnConfig| config.init(device).unwrap().load(&path).unwrap_err().to_string();
     hold(vec![
         ("another step", &["dt 1 ms", "dt 0.5 ms", "record's own configuration"], told(config.clone().with_dt(0.5))),
-        ("another size", &["n_neurons 5", "n_neurons 6"], told(SpikingRnnConfig::new(2, 6))),
+        ("another size", &["d_hidden 5", "d_hidden 6"], told(SpikingRnnConfig::new(2, 6))),
         (
             "no file",
             &["none.bpk"],
@@ -363,5 +376,5 @@ fn records() {
     hold(vec![("half a file", &["layer.bpk"], told(config.clone()))]);
     // Another layer's parameters under this layer's constants.
     SpikingRnnConfig::new(2, 7).init(device).unwrap().into_record().save(&path).unwrap();
-    hold(vec![("foreign parameters", &["layer.bpk", "n_neurons 7", "n_neurons 5"], told(config))]);
+    hold(vec![("foreign parameters", &["layer.bpk", "d_hidden 7", "d_hidden 5"], told(config))]);
 }

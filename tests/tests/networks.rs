@@ -5,7 +5,7 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Eif;
-use burn_spiking::{Gate, Initial, Learn, Learned, Neuron, Scheme, SpikingRnnConfig, Synapse, Wiring};
+use burn_spiking::{Gate, InitialWeights, Integrator, Learn, Learned, Neuron, SpikingRnnConfig, Synapse, Wiring};
 use burn_spiking_tests::{OwnQif, devices, normal};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -14,12 +14,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 fn neurons() -> impl Strategy<Value = Neuron> {
-    (0_usize..5, 8.0_f64..40.0).prop_map(|(model, tau_v)| match model {
+    (0_usize..5, 8.0_f64..40.0).prop_map(|(model, tau_mem)| match model {
         0 => Neuron::Nif,
-        1 => Neuron::Lif { tau_v },
-        2 => Neuron::Qif { tau_v },
-        3 => Neuron::Eif(Eif { tau_v, delta: 0.15, onset: 0.7 }),
-        _ => Neuron::own(OwnQif { tau_v }),
+        1 => Neuron::Lif { tau_mem },
+        2 => Neuron::Qif { tau_mem },
+        3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7 }),
+        _ => Neuron::own(OwnQif { tau_mem }),
     })
 }
 
@@ -27,10 +27,10 @@ fn neurons() -> impl Strategy<Value = Neuron> {
 fn synapses() -> impl Strategy<Value = Vec<Synapse>> {
     let delay = prop_oneof![2 => Just(0_usize), 1 => 1_usize..=12];
     prop::collection::vec((1.0_f64..40.0, any::<[bool; 2]>(), delay), 1..=3).prop_map(|types| {
-        let of = |(tau, [recurrent, read], delay): (f64, [bool; 2], usize)| Synapse {
+        let of = |(tau, [recurrent, readout], delay): (f64, [bool; 2], usize)| Synapse {
             tau,
             recurrent,
-            read,
+            readout,
             delay: if recurrent { delay as f64 } else { 0.0 },
         };
         types.into_iter().map(of).collect()
@@ -58,25 +58,25 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                 (any::<[bool; 10]>(), any::<Option<bool>>(), wirings(n), prop::option::of(0.0_f64..=1.0), 0.0_f64..0.6);
             let sizes = (1_usize..=2, 2_usize..=10, any::<u64>(), prop::sample::select(vec![0.2, 0.5, 1.0]));
             (options, sizes).prop_map(move |((flags, heun, wiring, dale, pull), (batch, steps, seed, dt))| {
-                let [autapses, tonic, learned_start, batch_first, rest @ ..] = flags;
-                let [tau_v, tau_s, width, threshold, each_tau, each_width] = rest;
+                let [autapses, bias, learned_start, batch_first, rest @ ..] = flags;
+                let [tau_mem, tau_s, width, threshold, each_tau, each_width] = rest;
                 let learn = |learned: bool, each: bool| match (learned, each) {
                     (false, _) => Learn::No,
                     (true, false) => Learn::Shared,
-                    (true, true) => Learn::Each,
+                    (true, true) => Learn::PerNeuron,
                 };
                 let leaky = matches!(neuron, Neuron::Lif { .. });
                 let learned = Learned {
-                    tau_v: learn(tau_v && (leaky || matches!(neuron, Neuron::Qif { .. })), each_tau),
+                    tau_mem: learn(tau_mem && (leaky || matches!(neuron, Neuron::Qif { .. })), each_tau),
                     tau_s,
                     width: learn(width, each_width),
                     threshold: threshold && (leaky || neuron == Neuron::Nif),
                 };
                 // Some of those that it can be.
-                let scheme = if heun == Some(true) { Scheme::Heun } else { Scheme::Held };
-                let delayed = |synapse: &Synapse| match scheme {
-                    Scheme::Held => synapse.with_delay(synapse.delay * dt),
-                    Scheme::Heun => synapse.with_delay(0.0),
+                let integrator = if heun == Some(true) { Integrator::Heun } else { Integrator::Flow };
+                let delayed = |synapse: &Synapse| match integrator {
+                    Integrator::Flow => synapse.with_delay(synapse.delay * dt),
+                    Integrator::Heun => synapse.with_delay(0.0),
                 };
                 let mut config = SpikingRnnConfig::new(channels, n)
                     .with_neuron(neuron.clone())
@@ -84,17 +84,17 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     .with_synapses(synapses.iter().map(delayed).collect())
                     .with_dt(dt)
                     .with_autapses(autapses)
-                    .with_tonic(tonic)
+                    .with_bias(bias)
                     .with_wiring(wiring)
                     .with_dale(dale)
                     .with_learned_start(learned_start)
                     .with_learned(learned)
-                    .with_scheme(scheme)
+                    .with_integrator(integrator)
                     .with_batch_first(batch_first);
                 // About a spike in three steps, and weights that move it; an explicit rule magnifies rounding under such a drive.
                 let explicit = matches!(config.neuron, Neuron::Eif(_) | Neuron::Own(_));
-                let unit = if explicit { 0.06 } else { 0.3 } * config.membrane_tau() / dt;
-                config.initial = Some(Initial { input: unit, recurrent: pull * unit, tonic: 0.5 * unit });
+                let unit = if explicit { 0.06 } else { 0.3 } * config.time_unit_ms() / dt;
+                config.initial = Some(InitialWeights { input: unit, recurrent: pull * unit, bias: 0.5 * unit });
                 (config, [batch, steps], seed)
             })
         },

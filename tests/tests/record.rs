@@ -23,12 +23,12 @@ struct Body {
     layers: Vec<SpikingRnn>,
 }
 
-/// A layer as older versions recorded it.
+/// The parameters of a layer alone.
 #[derive(Module, Debug)]
-struct Older {
-    input: Param<Tensor<2>>,
-    tonic: Option<Param<Tensor<1>>>,
-    recurrent: Vec<Param<Tensor<2>>>,
+struct Parameters {
+    input_weight: Param<Tensor<2>>,
+    bias: Option<Param<Tensor<1>>>,
+    recurrent_weights: Vec<Param<Tensor<2>>>,
 }
 
 fn device() -> Device {
@@ -40,7 +40,7 @@ fn config() -> SpikingRnnConfig {
 }
 
 fn other() -> SpikingRnnConfig {
-    config().with_neuron(Neuron::Qif { tau_v: 10.0 })
+    config().with_neuron(Neuron::Qif { tau_mem: 10.0 })
 }
 
 fn classifier(config: SpikingRnnConfig) -> Classifier {
@@ -88,7 +88,7 @@ fn other_constants_are_refused_in_every_model_that_holds_a_layer() {
     ];
     for refused in refused {
         let message = refused.unwrap_err();
-        for part in ["QIF, tau_v 25 ms", "QIF, tau_v 10 ms", "record"] {
+        for part in ["QIF, tau_mem 25 ms", "QIF, tau_mem 10 ms", "record"] {
             assert!(message.contains(part), "{part} is missing from {message}");
         }
     }
@@ -154,7 +154,7 @@ fn each_record_has_a_configuration_of_its_own() {
     }
     for (name, dt) in records {
         let path = folder.join(name);
-        let saved = SpikingRnnConfig::beside(&path).unwrap();
+        let saved = SpikingRnnConfig::load_for_record(&path).unwrap();
         assert_eq!(saved, config().with_dt(dt), "{name}");
         saved.init(&device()).unwrap().load(&path).unwrap();
         let error = config().with_dt(0.1).init(&device()).unwrap().load(&path).unwrap_err();
@@ -184,8 +184,8 @@ fn a_layer_keeps_its_dtype() {
     let layer = config().init((&device(), DType::F64)).unwrap();
     layer.save(&path).unwrap();
     let single = config().init(&device()).unwrap().load(&path).unwrap();
-    assert_eq!(single.input.val().dtype(), DType::F32);
-    assert_eq!(numbers(single.input.val()), numbers(layer.input.val().cast(DType::F32)));
+    assert_eq!(single.input_weight.val().dtype(), DType::F32);
+    assert_eq!(numbers(single.input_weight.val()), numbers(layer.input_weight.val().cast(DType::F32)));
     run(&single);
 }
 
@@ -198,30 +198,21 @@ fn numbers_come_back_to_the_last_bit() {
         let tau = (200.0 + at as f64).sqrt();
         let config = config().with_synapses(vec![Synapse::new(tau)]);
         config.init(&device()).unwrap().save(&path).unwrap();
-        let saved = SpikingRnnConfig::beside(&path).unwrap();
+        let saved = SpikingRnnConfig::load_for_record(&path).unwrap();
         assert_eq!(saved.synapses[0].tau, tau);
         saved.init(&device()).unwrap().load(&path).unwrap();
     }
 }
 
-/// Parameters and configuration of a layer as older versions wrote them.
-fn save_as_older_versions(layer: &SpikingRnn, folder: &Path) {
-    let SpikingRnn { input, tonic, recurrent, .. } = layer.clone();
-    Older { input, tonic, recurrent }.into_record().save(folder.join("layer.bpk")).unwrap();
-    let config = serde_json::to_string(layer.config()).unwrap();
-    std::fs::write(folder.join("layer.json"), config).unwrap();
-}
-
 #[test]
-fn older_records_are_loaded_where_their_configuration_can_be_checked_or_one_says_so() {
+fn parameters_without_constants_are_refused_unless_partial_records_are_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("layer.bpk");
     let layer = config().init(&device()).unwrap();
-    save_as_older_versions(&layer, folder.path());
-    let loaded = config().init(&device()).unwrap().load(&path).unwrap();
-    assert_eq!(run(&loaded), run(&layer));
-    let error = other().init(&device()).unwrap().load(&path).unwrap_err();
-    assert!(matches!(error, RecordError::OtherConstants { .. }), "{error}");
+    let SpikingRnn { input_weight, bias, recurrent_weights, .. } = layer.clone();
+    Parameters { input_weight, bias, recurrent_weights }.into_record().save(&path).unwrap();
+    let error = config().init(&device()).unwrap().load(&path).unwrap_err();
+    assert!(matches!(error, RecordError::File { .. }) && error.to_string().contains("constants"), "{error}");
     let by_burn = |allow: bool| {
         let record = ModuleRecord::load(&path).unwrap().allow_partial(allow);
         config().init(&device()).unwrap().try_load_record(record)
@@ -229,6 +220,33 @@ fn older_records_are_loaded_where_their_configuration_can_be_checked_or_one_says
     let message = by_burn(false).unwrap_err().to_string();
     assert!(message.contains("constants") && message.contains("allow_partial(true)"), "{message}");
     assert_eq!(run(&by_burn(true).unwrap()), run(&layer));
+}
+
+#[test]
+fn networks_and_stacks_come_back_from_their_files_and_refuse_other_constants() {
+    let folder = tempfile::tempdir().unwrap();
+    let (of_network, of_stack) = (folder.path().join("network.bpk"), folder.path().join("stack.bpk"));
+    let output = |network: &SpikingNetwork| {
+        let input = Tensor::<3>::full([3, 40, 2], 0.7, &device());
+        numbers(network.forward(input, None).0.output)
+    };
+    let saved = network(config());
+    saved.save(&of_network).unwrap();
+    let loaded = SpikingNetworkConfig::load_for_record(&of_network).unwrap().init(&device()).unwrap();
+    assert_eq!(output(&loaded.load(&of_network).unwrap()), output(&saved));
+    let message = network(other()).load(&of_network).unwrap_err().to_string();
+    assert!(message.contains("tau_mem 10 ms") && message.contains("network.bpk"), "{message}");
+
+    let trace = |stack: &SpikingStack| {
+        let input = Tensor::<3>::full([3, 40, 2], 0.7, &device());
+        numbers(stack.forward(input, None).0.last().unwrap().trace())
+    };
+    let saved = stack(config());
+    saved.save(&of_stack).unwrap();
+    let loaded = SpikingStackConfig::load_for_record(&of_stack).unwrap().init(&device()).unwrap();
+    assert_eq!(trace(&loaded.load(&of_stack).unwrap()), trace(&saved));
+    let message = stack(other()).load(&of_stack).unwrap_err().to_string();
+    assert!(message.contains("tau_mem 10 ms"), "{message}");
 }
 
 /// Casts every parameter.

@@ -5,8 +5,8 @@ use burn::nn::Linear;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_spiking::neuron::Eif;
 use burn_spiking::{
-    Body, ClassificationLoss, Gate, Initial, Learn, Learned, Neuron, RestCost, Scores, SpikingNetwork, SpikingRnn,
-    SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring,
+    ClassificationLoss, Gate, Implementation, InitialWeights, Learn, Learned, Neuron, RestCost, Scores, SpikingNetwork,
+    SpikingRnn, SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring,
 };
 use burn_spiking_tests::{devices, normal, numbers, relative_distance};
 use rand::SeedableRng;
@@ -24,7 +24,7 @@ fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
 
 /// Neurons that fire often.
 fn config() -> SpikingRnnConfig {
-    SpikingRnnConfig::new(2, 6).with_initial(Some(Initial { input: 3.0, recurrent: 2.0, tonic: 1.0 }))
+    SpikingRnnConfig::new(2, 6).with_initial(Some(InitialWeights { input: 3.0, recurrent: 2.0, bias: 1.0 }))
 }
 
 fn init(config: &SpikingRnnConfig) -> SpikingRnn {
@@ -34,11 +34,11 @@ fn init(config: &SpikingRnnConfig) -> SpikingRnn {
 /// Gradients of a cost by all parameters of a layer that have one.
 fn gradients(layer: &SpikingRnn, cost: Tensor<1>) -> Vec<f64> {
     let found = cost.backward();
-    let mut all = numbers(layer.input.grad(&found).unwrap());
-    layer.recurrent.iter().for_each(|weights| all.extend(numbers(weights.grad(&found).unwrap())));
-    all.extend(layer.tonic.iter().flat_map(|tonic| numbers(tonic.grad(&found).unwrap())));
+    let mut all = numbers(layer.input_weight.grad(&found).unwrap());
+    layer.recurrent_weights.iter().for_each(|weights| all.extend(numbers(weights.grad(&found).unwrap())));
+    all.extend(layer.bias.iter().flat_map(|bias| numbers(bias.grad(&found).unwrap())));
     if let Some(constants) = &layer.constants {
-        let each = [&constants.log_tau_v, &constants.log_tau_s, &constants.logit_width, &constants.log_threshold];
+        let each = [&constants.log_tau_mem, &constants.log_tau_syn, &constants.logit_width, &constants.log_threshold];
         each.into_iter().flatten().for_each(|param| all.extend(numbers(param.grad(&found).unwrap())));
     }
     all
@@ -108,7 +108,7 @@ fn what_costs_get_in_the_padding_may_be_nan() {
 /// synsense/sinabs-exodus#3: gradients through several calls were wrong.
 #[test]
 fn three_calls_are_one_for_networks_and_stacks_with_learned_constants() {
-    let learned = Learned { tau_v: Learn::Shared, tau_s: true, width: Learn::Shared, threshold: false };
+    let learned = Learned { tau_mem: Learn::Shared, tau_s: true, width: Learn::Shared, threshold: false };
     let layer = init(&config().with_learned(learned));
     let readout = Linear { weight: Param::from_tensor(noise([6, 2], 3)), bias: None };
     let network = SpikingNetwork::new(layer, readout).unwrap();
@@ -161,27 +161,30 @@ fn gradients_may_come_in_any_layout() {
 #[test]
 fn a_neurons_own_tau_is_used_everywhere() {
     let taus = [5.0, 10.0, 20.0, 40.0, 80.0, 160.0];
-    let none = Initial { input: 3.0, recurrent: 0.0, tonic: 2.0 };
-    let neuron = |tau_v: f64| Neuron::Lif { tau_v };
-    let learned = Learned { tau_v: Learn::Each, ..Learned::default() };
+    let none = InitialWeights { input: 3.0, recurrent: 0.0, bias: 2.0 };
+    let neuron = |tau_mem: f64| Neuron::Lif { tau_mem };
+    let learned = Learned { tau_mem: Learn::PerNeuron, ..Learned::default() };
     let config = config().with_initial(Some(none)).with_neuron(neuron(20.0));
-    let layer = init(&config.clone().with_learned(learned)).with_tau_v(&taus).unwrap();
+    let layer = init(&config.clone().with_learned(learned)).with_tau_mem(&taus).unwrap();
     let input = noise([2, 60, 2], 7);
     let trace = |layer: &SpikingRnn| numbers(layer.forward(input.clone(), None).0.trace());
     let together = trace(&layer);
     for (what, found) in [
-        ("tensor operations", trace(&layer.clone().with_body(Body::TensorOps))),
-        ("reference", numbers(layer.forward_reference(input.clone(), None).0.trace())),
+        ("tensor operations", trace(&layer.clone().with_implementation(Implementation::TensorOps))),
+        (
+            "reference",
+            numbers(layer.clone().with_implementation(Implementation::Autodiff).forward(input.clone(), None).0.trace()),
+        ),
     ] {
         near(&found, &together, 1e-9, what);
     }
     for (j, &tau) in taus.iter().enumerate() {
         let mut alone = init(&config.clone().with_neuron(neuron(tau)));
-        (alone.input, alone.tonic) = (layer.input.clone(), layer.tonic.clone());
+        (alone.input_weight, alone.bias) = (layer.input_weight.clone(), layer.bias.clone());
         let of_neuron = |trace: &[f64]| trace.iter().skip(j).step_by(6).copied().collect::<Vec<_>>();
         near(&of_neuron(&together), &of_neuron(&trace(&alone)), 1e-9, &format!("neuron {j}"));
     }
-    assert!(layer.with_tau_v(&taus[..5]).unwrap_err().to_string().contains("tau_v is given 5 times"));
+    assert!(layer.with_tau_mem(&taus[..5]).unwrap_err().to_string().contains("tau_mem is given 5 times"));
 }
 
 /// jeshraghian/snntorch#234: a second way to run a layer had other dynamics than the first.
@@ -190,9 +193,9 @@ fn all_ways_to_run_a_layer_agree() {
     let synapses = vec![Synapse::new(15.0), Synapse::recurrent_only(4.0).with_delay(2.0)];
     for neuron in [
         Neuron::Nif,
-        Neuron::Lif { tau_v: 20.0 },
-        Neuron::Qif { tau_v: 20.0 },
-        Neuron::Eif(Eif { tau_v: 20.0, delta: 0.15, onset: 0.7 }),
+        Neuron::Lif { tau_mem: 20.0 },
+        Neuron::Qif { tau_mem: 20.0 },
+        Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.15, onset: 0.7 }),
     ] {
         let layer = init(&config().with_neuron(neuron.clone()).with_synapses(synapses.clone()));
         let input = noise([3, 25, 2], 8);
@@ -210,7 +213,10 @@ fn all_ways_to_run_a_layer_agree() {
             ("steps", steps()),
             ("recording", layer.forward_recording(input.clone(), None).0.trace()),
             ("lengths", layer.forward_lengths(input.clone(), &[25; 3], None).0.trace()),
-            ("reference", layer.forward_reference(input.clone(), None).0.trace()),
+            (
+                "reference",
+                layer.clone().with_implementation(Implementation::Autodiff).forward(input.clone(), None).0.trace(),
+            ),
         ] {
             near(&numbers(found), &wanted, 1e-9, &format!("{what} of {neuron}"));
         }
@@ -253,7 +259,7 @@ fn a_learned_start_hears_of_every_sample() {
     let alone = |b: usize| of(input.clone().narrow(0, b, 1), None);
     near(&v.unwrap(), &sum(&|b| alone(b).0.unwrap()), 1e-10, "start v");
     near(&s.unwrap(), &sum(&|b| alone(b).1.unwrap()), 1e-10, "start s");
-    let given = of(input, Some(layer.state_at(Tensor::full([3, 6], 0.3, (&device(), DType::F64)))));
+    let given = of(input, Some(layer.state_from_potential(Tensor::full([3, 6], 0.3, (&device(), DType::F64)))));
     assert_eq!(given, (None, None));
 }
 
@@ -264,9 +270,9 @@ fn the_diagonal_has_no_effect_unless_asked_for() {
     let trace = |layer: &SpikingRnn| numbers(layer.forward(noise([2, 30, 2], 10), None).0.trace());
     let mut spoiled = layer.clone();
     let diagonal = Tensor::<2>::eye(6, &device()).cast(DType::F64) * 100.0;
-    spoiled.recurrent[0] = Param::from_tensor((layer.recurrent[0].val() + diagonal).detach());
+    spoiled.recurrent_weights[0] = Param::from_tensor((layer.recurrent_weights[0].val() + diagonal).detach());
     assert_eq!(trace(&spoiled), trace(&layer));
-    assert!((0..6).all(|j| numbers(spoiled.weights(0))[7 * j] == 0.0));
+    assert!((0..6).all(|j| numbers(spoiled.effective_weights(0).unwrap())[7 * j] == 0.0));
     let all = Tensor::<2>::ones([6, 6], &devices()[0]).greater_elem(0.5);
     assert_ne!(trace(&spoiled.with_connections(0, all).unwrap()), trace(&layer));
 }
@@ -274,11 +280,11 @@ fn the_diagonal_has_no_effect_unless_asked_for() {
 /// A layer of NIF neurons whose first one fires once, in step 3, and drives the second.
 fn relay(delay: f64, dt: f64) -> Trajectory {
     let synapse = Synapse::new(20.0).with_delay(delay);
-    let config = SpikingRnnConfig::new(1, 2).with_neuron(Neuron::Nif).with_tonic(false).with_synapses(vec![synapse]);
+    let config = SpikingRnnConfig::new(1, 2).with_neuron(Neuron::Nif).with_bias(false).with_synapses(vec![synapse]);
     let mut layer = init(&config.with_gate(Gate::Quintic { width: 0.1 }).with_dt(dt));
     let options = (&device(), DType::F64);
-    layer.input = Param::from_tensor(Tensor::from_data([[20.0, 0.0]], options));
-    layer.recurrent[0] = Param::from_tensor(Tensor::from_data([[0.0, 5.0], [0.0, 0.0]], options));
+    layer.input_weight = Param::from_tensor(Tensor::from_data([[20.0, 0.0]], options));
+    layer.recurrent_weights[0] = Param::from_tensor(Tensor::from_data([[0.0, 5.0], [0.0, 0.0]], options));
     let steps = (60.0 / dt) as usize;
     let input: Vec<f64> = (0..steps).map(|t| if t == 3 { 1.2 / dt } else { 0.0 }).collect();
     layer.forward_recording(Tensor::from_data(TensorData::new(input, [1, steps, 1]), options), None).0
@@ -303,24 +309,28 @@ fn synapse_types_may_stand_in_any_order() {
     let types = [
         Synapse::new(15.0).with_delay(3.0),
         Synapse::recurrent_only(4.0).with_delay(10.0),
-        Synapse::read_only(30.0),
+        Synapse::readout_only(30.0),
         Synapse::recurrent_only(8.0),
     ];
     let weights: Vec<Tensor<2>> = (0..3).map(|k| noise([6, 6], 20 + k) * 0.5).collect();
     let run = |order: [usize; 4]| {
         let mut layer = init(&config().with_synapses(order.map(|k| types[k]).to_vec()));
-        layer.input = Param::from_tensor(noise([2, 6], 30) * 2.0);
+        layer.input_weight = Param::from_tensor(noise([2, 6], 30) * 2.0);
         let recurrent = order.iter().filter(|&&k| types[k].recurrent);
         // Of the four types all but the third have weights.
         let of_type = |k: usize| weights[if k == 3 { 2 } else { k }].clone();
-        layer.recurrent = recurrent.map(|&k| Param::from_tensor(of_type(k))).collect();
+        layer.recurrent_weights = recurrent.map(|&k| Param::from_tensor(of_type(k))).collect();
         let forward = |reference: bool| {
             let input = noise([2, 40, 2], 31);
-            let (run, _) = if reference { layer.forward_reference(input, None) } else { layer.forward(input, None) };
-            let read = order.iter().filter(|&&k| types[k].read).zip(run.traces);
+            let (run, _) = if reference {
+                layer.clone().with_implementation(Implementation::Autodiff).forward(input, None)
+            } else {
+                layer.forward(input, None)
+            };
+            let read = order.iter().filter(|&&k| types[k].readout).zip(run.traces);
             let first = read.map(|(&k, trace)| trace * (k + 1) as f64).reduce(|a, b| a + b).unwrap();
             let found = first.clone().square().sum().backward();
-            (numbers(first), numbers(layer.input.grad(&found).unwrap()))
+            (numbers(first), numbers(layer.input_weight.grad(&found).unwrap()))
         };
         let (kernel, reference) = (forward(false), forward(true));
         near(&kernel.1, &reference.1, 1e-9, "the gradient of the reference");
@@ -338,12 +348,12 @@ fn synapse_types_may_stand_in_any_order() {
 #[test]
 fn a_weight_leads_from_its_row_to_its_column() {
     let mut layer =
-        init(&SpikingRnnConfig::new(1, 4).with_initial(Some(Initial { input: 0.0, recurrent: 0.0, tonic: 1.5 })));
+        init(&SpikingRnnConfig::new(1, 4).with_initial(Some(InitialWeights { input: 0.0, recurrent: 0.0, bias: 1.5 })));
     let trace = |layer: &SpikingRnn| numbers(layer.forward(noise([1, 80, 1], 11), None).0.trace());
     let without = trace(&layer);
     let weight = Tensor::<2>::zeros([4, 4], (&device(), DType::F64)).slice_fill([1..2, 3..4], 2.0);
-    layer.recurrent[0] = Param::from_tensor(weight.clone());
-    assert_eq!(numbers(layer.weights(0)), numbers(weight));
+    layer.recurrent_weights[0] = Param::from_tensor(weight.clone());
+    assert_eq!(numbers(layer.effective_weights(0).unwrap()), numbers(weight));
     let folder = tempfile::tempdir().unwrap();
     layer.save(folder.path().join("layer.bpk")).unwrap();
     let fresh = init(layer.config());
@@ -358,18 +368,18 @@ fn a_weight_leads_from_its_row_to_its_column() {
 #[test]
 fn tau_v_is_learned_from_a_teacher() {
     use burn::optim::{AdamConfig, GradientsParams};
-    let with = |tau_v: f64| {
-        let none = Initial { input: 3.0, recurrent: 0.0, tonic: 1.0 };
-        config().with_initial(Some(none)).with_neuron(Neuron::Lif { tau_v }).with_gate(Gate::Quintic { width: 1.0 })
+    let with = |tau_mem: f64| {
+        let none = InitialWeights { input: 3.0, recurrent: 0.0, bias: 1.0 };
+        config().with_initial(Some(none)).with_neuron(Neuron::Lif { tau_mem }).with_gate(Gate::Quintic { width: 1.0 })
     };
     let teacher = init(&with(20.0));
-    let learned = Learned { tau_v: Learn::Shared, ..Learned::default() };
+    let learned = Learned { tau_mem: Learn::Shared, ..Learned::default() };
     let mut student = init(&with(12.0).with_learned(learned));
-    student.input = teacher.input.clone().set_require_grad(false);
-    student.tonic = teacher.tonic.clone().map(|tonic| tonic.set_require_grad(false));
+    student.input_weight = teacher.input_weight.clone().set_require_grad(false);
+    student.bias = teacher.bias.clone().map(|bias| bias.set_require_grad(false));
     let mut optimizer = AdamConfig::new().init();
     let tau =
-        |layer: &SpikingRnn| numbers(layer.constants.as_ref().unwrap().log_tau_v.as_ref().unwrap().val())[0].exp();
+        |layer: &SpikingRnn| numbers(layer.constants.as_ref().unwrap().log_tau_mem.as_ref().unwrap().val())[0].exp();
     for iteration in 0..150 {
         let input = noise([8, 60, 2], 100 + iteration);
         let wanted = teacher.forward(input.clone(), None).0.trace().detach();
@@ -387,16 +397,20 @@ fn a_tonic_current_of_zero_is_none() {
     let synapses = vec![Synapse::recurrent_only(4.0), Synapse::new(15.0)];
     let config = config().with_synapses(synapses).with_wiring(wiring);
     let mut with = init(&config);
-    with.tonic = Some(Param::from_tensor(Tensor::zeros([6], (&device(), DType::F64))));
-    let mut without = init(&config.with_tonic(false));
-    (without.input, without.recurrent) = (with.input.clone(), with.recurrent.clone());
+    with.bias = Some(Param::from_tensor(Tensor::zeros([6], (&device(), DType::F64))));
+    let mut without = init(&config.with_bias(false));
+    (without.input_weight, without.recurrent_weights) = (with.input_weight.clone(), with.recurrent_weights.clone());
     for reference in [false, true] {
         let run = |layer: &SpikingRnn| {
             let input = noise([2, 40, 2], 12);
-            let (run, _) = if reference { layer.forward_reference(input, None) } else { layer.forward(input, None) };
+            let (run, _) = if reference {
+                layer.clone().with_implementation(Implementation::Autodiff).forward(input, None)
+            } else {
+                layer.forward(input, None)
+            };
             let trace = numbers(run.clone().trace());
             let found = run.trace().square().sum().backward();
-            (trace, numbers(layer.recurrent[1].grad(&found).unwrap()))
+            (trace, numbers(layer.recurrent_weights[1].grad(&found).unwrap()))
         };
         assert_eq!(run(&with), run(&without));
     }
@@ -413,7 +427,7 @@ fn spikes_counts_and_resets_agree() {
     ] {
         for dtype in [DType::F32, DType::F64] {
             // So strong a drive that some steps have two spikes.
-            let strong = Initial { input: 30.0, recurrent: 0.0, tonic: 20.0 };
+            let strong = InitialWeights { input: 30.0, recurrent: 0.0, bias: 20.0 };
             let config = config().with_neuron(Neuron::Nif).with_gate(gate).with_initial(Some(strong));
             let layer = config.init((&devices()[0], dtype)).unwrap();
             let input = noise([1, 90, 2], 13).inner().cast(dtype);
@@ -422,9 +436,9 @@ fn spikes_counts_and_resets_agree() {
             assert!(spikes.windows(2).any(|pair| pair[0] == pair[1]), "no step has two spikes");
             let v = numbers(run.v.clone().unwrap());
             // A NIF neuron adds up its currents, and each reset takes 1: an account that no charge enters.
-            let drive = input.clone().squeeze_dim::<2>(0).matmul(layer.input.val())
-                + layer.tonic.as_ref().unwrap().val().unsqueeze();
-            let total = numbers(drive.sum_dim(0) * (1.0 / config.membrane_tau()));
+            let drive = input.clone().squeeze_dim::<2>(0).matmul(layer.input_weight.val())
+                + layer.bias.as_ref().unwrap().val().unsqueeze();
+            let total = numbers(drive.sum_dim(0) * (1.0 / config.time_unit_ms()));
             for (j, total) in total.into_iter().enumerate() {
                 let resets = spikes.iter().filter(|&&(_, neuron)| neuron == j).count() as f64;
                 assert!((total - v[89 * 6 + j] - resets).abs() < 1e-3, "{gate:?}, neuron {j}: {total} and {resets}");

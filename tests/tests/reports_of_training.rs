@@ -291,9 +291,9 @@ fn a_record_of_other_parts_is_told_from_the_right_side() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("layer.bpk");
     let with = SpikingRnnConfig::new(2, 5);
-    let without = with.clone().with_tonic(false);
+    let without = with.clone().with_bias(false);
     for (saved, own, wanted) in
-        [(&with, &without, ["tonic true", "tonic false"]), (&without, &with, ["tonic false", "tonic true"])]
+        [(&with, &without, ["bias true", "bias false"]), (&without, &with, ["bias false", "bias true"])]
     {
         saved.init(&devices()[0]).unwrap().save(&path).unwrap();
         let told = own.init(&devices()[0]).unwrap().load(&path).unwrap_err().to_string();

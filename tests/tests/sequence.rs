@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 use burn_spiking::{
-    Gate, Learn, Learned, NetworkOutput, Neuron, Scheme, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
+    Gate, Integrator, Learn, Learned, NetworkOutput, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnn,
     SpikingRnnConfig, SpikingStackConfig, SpikingState, Synapse, TrackingLossConfig, Trajectory, Wiring, step_mask,
 };
 use burn_spiking_tests::{devices, numbers, relative_distance};
@@ -38,8 +38,8 @@ fn cost(trajectory: Trajectory, state: SpikingState) -> Tensor<1> {
 
 fn gradients(layer: &SpikingRnn, cost: Tensor<1>) -> Vec<Vec<f64>> {
     let gradients = cost.backward();
-    let mut all = vec![numbers(layer.input.grad(&gradients).unwrap())];
-    all.extend(layer.recurrent.iter().map(|w| numbers(w.grad(&gradients).unwrap())));
+    let mut all = vec![numbers(layer.input_weight.grad(&gradients).unwrap())];
+    all.extend(layer.recurrent_weights.iter().map(|w| numbers(w.grad(&gradients).unwrap())));
     all
 }
 
@@ -142,7 +142,7 @@ fn steps_are_a_run() {
     let state = state.unwrap();
     assert!(relative_distance(&numbers(state.v.clone()), &numbers(last.v)) < 1e-12);
     // The gradient goes back through all steps, unless the state is cut from the graph.
-    let back = |state: SpikingState| layer.input.grad(&state.v.sum().backward()).map(numbers);
+    let back = |state: SpikingState| layer.input_weight.grad(&state.v.sum().backward()).map(numbers);
     assert!(back(state.clone()).unwrap().iter().any(|g| *g != 0.0));
 }
 
@@ -171,7 +171,7 @@ fn time_first_is_batch_first_turned() {
     let device = device();
     let layer = config().init((&device, DType::F64)).unwrap();
     let mut turned = config().with_batch_first(false).init((&device, DType::F64)).unwrap();
-    (turned.input, turned.recurrent) = (layer.input.clone(), layer.recurrent.clone());
+    (turned.input_weight, turned.recurrent_weights) = (layer.input_weight.clone(), layer.recurrent_weights.clone());
     let input = noise([3, 12, 2], &device);
     let lengths = [12, 5, 9];
     let runs = [
@@ -246,7 +246,7 @@ fn learned_constants_are_run_and_recorded() {
     let device = device();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("layer.bpk");
-    let learned = Learned { tau_v: Learn::Shared, tau_s: true, width: Learn::Shared, threshold: false };
+    let learned = Learned { tau_mem: Learn::Shared, tau_s: true, width: Learn::Shared, threshold: false };
     let config = config().with_learned(learned);
     let mut layer = config.init((&device, DType::F64)).unwrap();
     let run = |layer: &SpikingRnn| numbers(layer.forward(noise([3, 20, 2], &device), None).0.trace());
@@ -255,18 +255,19 @@ fn learned_constants_are_run_and_recorded() {
         Some(Param::from_tensor(Tensor::from_data(value.into_data(), (&device, DType::F64))))
     };
     let constants = layer.constants.as_mut().unwrap();
-    constants.log_tau_v = moved(&constants.log_tau_v, 0.2);
-    constants.log_tau_s = moved(&constants.log_tau_s, -0.3);
+    constants.log_tau_mem = moved(&constants.log_tau_mem, 0.2);
+    constants.log_tau_syn = moved(&constants.log_tau_syn, -0.3);
     constants.logit_width = moved(&constants.logit_width, 0.5);
     // A layer whose configuration has these values from the start.
     let width = 1.0 / (1.0 + f64::exp(-0.5));
     let mut fixed = self::config()
-        .with_neuron(Neuron::Qif { tau_v: 25.0 * f64::exp(0.2) })
+        .with_neuron(Neuron::Qif { tau_mem: 25.0 * f64::exp(0.2) })
         .with_gate(Gate::Quintic { width })
         .with_synapses(vec![Synapse::new(15.0 * f64::exp(-0.3)), Synapse::recurrent_only(4.0 * f64::exp(-0.3))])
         .init((&device, DType::F64))
         .unwrap();
-    (fixed.input, fixed.recurrent, fixed.tonic) = (layer.input.clone(), layer.recurrent.clone(), layer.tonic.clone());
+    (fixed.input_weight, fixed.recurrent_weights, fixed.bias) =
+        (layer.input_weight.clone(), layer.recurrent_weights.clone(), layer.bias.clone());
     assert!(relative_distance(&run(&layer), &run(&fixed)) < 1e-11);
     layer.save(&path).unwrap();
     let loaded = config.init((&device, DType::F64)).unwrap().load(&path).unwrap();
@@ -281,33 +282,33 @@ fn learned_constants_are_run_and_recorded() {
 #[test]
 fn each_neuron_has_its_own_constants() {
     let device = device();
-    let learned = Learned { tau_v: Learn::Each, width: Learn::Each, ..Learned::default() };
-    let silent = || vec![Synapse::read_only(15.0)];
+    let learned = Learned { tau_mem: Learn::PerNeuron, width: Learn::PerNeuron, ..Learned::default() };
+    let silent = || vec![Synapse::readout_only(15.0)];
     let taus = [8.0, 25.0, 60.0];
     let widths = [0.2, 0.5, 0.9];
-    for neuron in [Neuron::Qif { tau_v: 25.0 }, Neuron::Lif { tau_v: 25.0 }] {
+    for neuron in [Neuron::Qif { tau_mem: 25.0 }, Neuron::Lif { tau_mem: 25.0 }] {
         let config = SpikingRnnConfig::new(2, 3).with_neuron(neuron.clone()).with_synapses(silent());
         let layer = config.clone().with_learned(learned).init((&device, DType::F64)).unwrap();
-        let layer = layer.with_tau_v(&taus).unwrap().with_widths(&widths).unwrap();
+        let layer = layer.with_tau_mem(&taus).unwrap().with_widths(&widths).unwrap();
         let input = noise([3, 60, 2], &device) * 10.0;
         let all = layer.forward(input.clone(), None).0.trace();
         assert!(numbers(all.clone().sum())[0] > 5.0, "they fire");
         for (j, (tau, width)) in taus.into_iter().zip(widths).enumerate() {
             let of_tau = match &neuron {
-                Neuron::Lif { .. } => Neuron::Lif { tau_v: tau },
-                _ => Neuron::Qif { tau_v: tau },
+                Neuron::Lif { .. } => Neuron::Lif { tau_mem: tau },
+                _ => Neuron::Qif { tau_mem: tau },
             };
             let alike = config.clone().with_neuron(of_tau).with_gate(Gate::Quintic { width });
             let mut alike = alike.init((&device, DType::F64)).unwrap();
-            (alike.input, alike.tonic) = (layer.input.clone(), layer.tonic.clone());
+            (alike.input_weight, alike.bias) = (layer.input_weight.clone(), layer.bias.clone());
             let own = alike.forward(input.clone(), None).0.trace();
             let of = |trace: &Tensor<3>| numbers(trace.clone().narrow(2, j, 1));
             assert!(relative_distance(&of(&all), &of(&own)) < 1e-11, "{neuron}, neuron {j}");
         }
-        let message = layer.with_tau_v(&[1.0, -2.0, 3.0]).unwrap_err().to_string();
-        assert!(message.contains("tau_v") && message.contains("-2"), "{message}");
+        let message = layer.with_tau_mem(&[1.0, -2.0, 3.0]).unwrap_err().to_string();
+        assert!(message.contains("tau_mem") && message.contains("-2"), "{message}");
         let message = config.init(&device).unwrap().with_widths(&widths).unwrap_err().to_string();
-        assert!(message.contains("Learn::Each"), "{message}");
+        assert!(message.contains("Learn::PerNeuron"), "{message}");
     }
 }
 
@@ -316,7 +317,7 @@ fn steps_of_another_length_mean_the_same_parameters() {
     let device = device();
     let mut layer = config().init((&device, DType::F64)).unwrap();
     // An input that excites every neuron, whatever the draw.
-    layer.input = Param::from_tensor(Tensor::ones([2, 7], (&device, DType::F64)));
+    layer.input_weight = Param::from_tensor(Tensor::ones([2, 7], (&device, DType::F64)));
     let count = |layer: SpikingRnn, parts: usize| {
         let dt = layer.config().dt;
         let input = Tensor::<3>::full([1, 200 * parts, 2], 1.0, (&device, DType::F64));
@@ -348,8 +349,9 @@ fn what_is_not_connected_has_no_effect_and_no_gradient() {
     let elsewhere: Vec<f64> = connected.iter().map(|&there| if there { 0.0 } else { 5.0 }).collect();
     let elsewhere = Tensor::<2>::from_data(TensorData::new(elsewhere, [7, 7]), (&device, DType::F64));
     let moved = |w: &Param<Tensor<2>>| (w.val() + elsewhere.clone()).into_data();
-    let moved = layer.recurrent.iter().map(|w| Param::from_tensor(Tensor::from_data(moved(w), (&device, DType::F64))));
-    other.recurrent = moved.collect();
+    let moved =
+        layer.recurrent_weights.iter().map(|w| Param::from_tensor(Tensor::from_data(moved(w), (&device, DType::F64))));
+    other.recurrent_weights = moved.collect();
     assert_eq!(run(&other).0, v);
     // Connections given by hand take the place of the configuration's.
     let all = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; 49], [7, 7]), &device);
@@ -362,10 +364,10 @@ fn dales_law_holds_through_training() {
     let layer = config().with_dale(Some(0.6)).init((&device, DType::F64)).unwrap();
     // As if training had pushed every parameter to the other side.
     let mut pushed = layer.clone();
-    pushed.recurrent = pushed.recurrent.into_iter().map(|w| w.map(|w| -w)).collect();
+    pushed.recurrent_weights = pushed.recurrent_weights.into_iter().map(|w| w.map(|w| -w)).collect();
     for layer in [&layer, &pushed] {
         for k in 0..2 {
-            for (j, row) in numbers(layer.weights(k)).chunks(7).enumerate() {
+            for (j, row) in numbers(layer.effective_weights(k).unwrap()).chunks(7).enumerate() {
                 assert!(row.iter().all(|&w| if j < 4 { w >= 0.0 } else { w <= 0.0 }), "neuron {j}: {row:?}");
                 assert!(row.iter().filter(|&&w| w != 0.0).count() == 6, "neuron {j}: {row:?}");
             }
@@ -379,8 +381,8 @@ fn dales_law_holds_through_training() {
 fn a_stack_is_its_layers_one_after_the_other() {
     let device = device();
     let below = SpikingRnnConfig::new(2, 6)
-        .with_neuron(Neuron::Lif { tau_v: 12.0 })
-        .with_synapses(vec![Synapse::read_only(5.0)]);
+        .with_neuron(Neuron::Lif { tau_mem: 12.0 })
+        .with_synapses(vec![Synapse::readout_only(5.0)]);
     let layers = vec![below, SpikingRnnConfig { d_input: 6, ..config() }];
     let stack = SpikingStackConfig::new(layers).init((&device, DType::F64)).unwrap();
     let input = noise([3, 24, 2], &device);
@@ -390,7 +392,7 @@ fn a_stack_is_its_layers_one_after_the_other() {
     assert_eq!(numbers(found[1].v.clone().unwrap()), numbers(above.v.clone().unwrap()));
     assert_eq!(numbers(states[1].v.clone()), numbers(last.v.clone()));
     // Errors reach the first layer; two calls are one.
-    let back = |cost: Tensor<1>| numbers(stack.layers[0].input.grad(&cost.backward()).unwrap());
+    let back = |cost: Tensor<1>| numbers(stack.layers[0].input_weight.grad(&cost.backward()).unwrap());
     let whole = back(cost(found[1].clone(), states[1].clone()));
     assert!(whole.iter().any(|g| *g != 0.0));
     let (_, middle) = stack.forward(input.clone().narrow(1, 0, 10), None);
@@ -417,13 +419,13 @@ fn a_delayed_current_sets_in_later() {
         let heard = |delay: f64| -> usize {
             let synapse = Synapse::new(10.0).with_delay(delay);
             let config = SpikingRnnConfig::new(1, 2).with_neuron(Neuron::Nif).with_synapses(vec![synapse]).with_dt(0.5);
-            let mut layer = config.with_tonic(false).with_record_v(true).init((&device, DType::F64)).unwrap();
+            let mut layer = config.with_bias(false).with_record_v(true).init((&device, DType::F64)).unwrap();
             let of = |values: [f64; 4], shape: [usize; 2]| {
                 let values = values[..shape[0] * shape[1]].to_vec();
                 Param::from_tensor(Tensor::<2>::from_data(TensorData::new(values, shape), (&device, DType::F64)))
             };
-            layer.input = of([1.0, 0.0, 0.0, 0.0], [1, 2]);
-            layer.recurrent[0] = of([0.0, 1.0, 0.0, 0.0], [2, 2]);
+            layer.input_weight = of([1.0, 0.0, 0.0, 0.0], [1, 2]);
+            layer.recurrent_weights[0] = of([0.0, 1.0, 0.0, 0.0], [2, 2]);
             let input = Tensor::<3>::ones([1, 80, 1], (&device, DType::F64));
             let v = layer.forward(input, None).0.v.expect("asked for");
             let v: Vec<f64> = v.into_data().iter::<f64>().collect();
@@ -435,15 +437,15 @@ fn a_delayed_current_sets_in_later() {
 
 #[test]
 fn delays_that_no_step_measures_are_refused() {
-    let message = |synapse: Synapse, scheme: Scheme| {
-        let config = SpikingRnnConfig::new(1, 2).with_synapses(vec![synapse]).with_scheme(scheme);
+    let message = |synapse: Synapse, integrator: Integrator| {
+        let config = SpikingRnnConfig::new(1, 2).with_synapses(vec![synapse]).with_integrator(integrator);
         config.init(&devices()[0]).unwrap_err().to_string()
     };
-    assert!(message(Synapse::new(10.0).with_delay(1.5), Scheme::Held).contains("delay is 1.5 ms"));
-    assert!(message(Synapse::new(10.0).with_delay(-1.0), Scheme::Held).contains("delay is -1 ms"));
-    assert!(message(Synapse::new(10.0).with_delay(f64::NAN), Scheme::Held).contains("delay is NaN ms"));
-    assert!(message(Synapse::read_only(10.0).with_delay(1.0), Scheme::Held).contains("connects no neurons"));
-    assert!(message(Synapse::new(10.0).with_delay(1.0), Scheme::Heun).contains("choose Scheme::Held"));
+    assert!(message(Synapse::new(10.0).with_delay(1.5), Integrator::Flow).contains("delay is 1.5 ms"));
+    assert!(message(Synapse::new(10.0).with_delay(-1.0), Integrator::Flow).contains("delay is -1 ms"));
+    assert!(message(Synapse::new(10.0).with_delay(f64::NAN), Integrator::Flow).contains("delay is NaN ms"));
+    assert!(message(Synapse::readout_only(10.0).with_delay(1.0), Integrator::Flow).contains("connects no neurons"));
+    assert!(message(Synapse::new(10.0).with_delay(1.0), Integrator::Heun).contains("choose Integrator::Flow"));
 }
 
 /// A layer whose synapses have delays.
@@ -458,7 +460,7 @@ fn all_states_of_a_layer_have_one_shape_and_a_sample_that_starts_anew_is_a_fresh
         let layer = config.init((&device, DType::F64)).unwrap();
         let (_, last) = layer.forward(noise([3, 30, 2], &device), None);
         let fresh = layer.resting_state(3);
-        let at = layer.state_at(Tensor::full([3, 7], 0.4, (&device, DType::F64)));
+        let at = layer.state_from_potential(Tensor::full([3, 7], 0.4, (&device, DType::F64)));
         for state in [&fresh, &at, &layer.random_state(3, 0.0, 1.0, 1)] {
             assert_eq!((state.v.dims(), state.s.dims()), (last.v.dims(), last.s.dims()));
         }
@@ -481,16 +483,16 @@ fn all_states_of_a_layer_have_one_shape_and_a_sample_that_starts_anew_is_a_fresh
 #[test]
 fn constants_that_are_given_anew_keep_their_id_and_stay_frozen() {
     let device = device();
-    let learned = Learned { tau_v: Learn::Each, width: Learn::Each, ..Learned::default() };
+    let learned = Learned { tau_mem: Learn::PerNeuron, width: Learn::PerNeuron, ..Learned::default() };
     let layer = config().with_learned(learned).init((&device, DType::F64)).unwrap();
     let of = |layer: &SpikingRnn| {
         let constants = layer.constants.as_ref().unwrap();
-        let [tau_v, width] =
-            [&constants.log_tau_v, &constants.logit_width].map(|param| param.as_ref().unwrap().clone());
-        [(tau_v.id, tau_v.is_require_grad()), (width.id, width.is_require_grad())]
+        let [tau_mem, width] =
+            [&constants.log_tau_mem, &constants.logit_width].map(|param| param.as_ref().unwrap().clone());
+        [(tau_mem.id, tau_mem.is_require_grad()), (width.id, width.is_require_grad())]
     };
     let given = |layer: SpikingRnn| {
-        let layer = layer.with_tau_v(&[5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0]).unwrap();
+        let layer = layer.with_tau_mem(&[5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0]).unwrap();
         layer.with_widths(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]).unwrap()
     };
     assert_eq!(of(&given(layer.clone())), of(&layer));
@@ -500,7 +502,7 @@ fn constants_that_are_given_anew_keep_their_id_and_stay_frozen() {
     assert!(of(&frozen).iter().all(|(_, learns)| !learns));
     // What is given is what runs.
     let [slow, fast] = [vec![200.0; 7], vec![5.0; 7]].map(|taus| {
-        let layer = frozen.clone().with_tau_v(&taus).unwrap();
+        let layer = frozen.clone().with_tau_mem(&taus).unwrap();
         numbers(layer.forward(noise([3, 30, 2], &device), None).0.v.unwrap())
     });
     assert_ne!(slow, fast);

@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor};
 use burn::train::{TrainOutput, TrainStep};
 use burn_spiking::train::metric::{Accumulate, BadGradients};
 use burn_spiking::{
-    Adjoint, Averaged, Body, GradientScale, NonFiniteGradient, Scaling, Skipping, SpikingNetwork, SpikingNetworkConfig,
-    SpikingRnnConfig, finite_gradients,
+    Adjoint, Averaged, GradientScale, Implementation, NonFiniteGradient, Scaling, Skipping, SpikingNetwork,
+    SpikingNetworkConfig, SpikingRnnConfig, finite_gradients,
 };
 use burn_spiking_tests::{Nothing, devices, numbers};
 
@@ -43,17 +43,17 @@ fn config(non_finite: NonFiniteGradient) -> SpikingRnnConfig {
     SpikingRnnConfig::new(1, 5).with_non_finite_gradient(non_finite)
 }
 
-fn model(config: SpikingRnnConfig, body: Body) -> Model {
+fn model(config: SpikingRnnConfig, implementation: Implementation) -> Model {
     let network = SpikingNetworkConfig::new(config, 1).init(&device()).unwrap();
-    Model { network: network.with_body(body) }
+    Model { network: network.with_implementation(implementation) }
 }
 
 fn parameters(model: &Model) -> Vec<Vec<f64>> {
     let layer = &model.network.layer;
     vec![
-        numbers(layer.input.val()),
-        numbers(layer.recurrent[0].val()),
-        numbers(layer.tonic.as_ref().unwrap().val()),
+        numbers(layer.input_weight.val()),
+        numbers(layer.recurrent_weights[0].val()),
+        numbers(layer.bias.as_ref().unwrap().val()),
         numbers(model.network.readout.weight.val()),
     ]
 }
@@ -73,14 +73,14 @@ fn step(trained: Trained, optimizer: &mut ModuleOptimizer, factor: f32) -> Train
 #[test]
 #[should_panic(expected = "gradient with respect to the initial potential of neuron")]
 fn a_gradient_that_is_not_finite_is_refused() {
-    model(config(NonFiniteGradient::Panic), Body::Kernel).gradients(f32::INFINITY);
+    model(config(NonFiniteGradient::Panic), Implementation::Fused).gradients(f32::INFINITY);
 }
 
 #[test]
 #[should_panic(expected = "gradient with respect to the initial potential of neuron")]
 fn tensor_operations_refuse_it_where_they_are_asked_to_look() {
     let config = config(NonFiniteGradient::Panic).with_check_finite(true);
-    model(config, Body::TensorOps).gradients(f32::INFINITY);
+    model(config, Implementation::TensorOps).gradients(f32::INFINITY);
 }
 
 #[test]
@@ -88,19 +88,19 @@ fn one_that_is_asked_for_is_nan_throughout() {
     let by_rates = Adjoint::MeanField { step_ms: 2.0, softness: 0.01 };
     let look = config(NonFiniteGradient::Nan).with_check_finite(true);
     for (config, body) in [
-        (config(NonFiniteGradient::Nan), Body::Kernel),
-        (config(NonFiniteGradient::Nan).with_adjoint(by_rates), Body::Kernel),
-        (look.clone(), Body::TensorOps),
-        (look.with_adjoint(by_rates), Body::TensorOps),
+        (config(NonFiniteGradient::Nan), Implementation::Fused),
+        (config(NonFiniteGradient::Nan).with_adjoint(by_rates), Implementation::Fused),
+        (look.clone(), Implementation::TensorOps),
+        (look.with_adjoint(by_rates), Implementation::TensorOps),
     ] {
         let model = model(config, body);
         let gradients = model.gradients(f32::INFINITY);
         assert!(!finite_gradients(&model, &gradients));
         let layer = &model.network.layer;
         let all = [
-            numbers(gradients.get::<2>(layer.input.id).unwrap()),
-            numbers(gradients.get::<2>(layer.recurrent[0].id).unwrap()),
-            numbers(gradients.get::<1>(layer.tonic.as_ref().unwrap().id).unwrap()),
+            numbers(gradients.get::<2>(layer.input_weight.id).unwrap()),
+            numbers(gradients.get::<2>(layer.recurrent_weights[0].id).unwrap()),
+            numbers(gradients.get::<1>(layer.bias.as_ref().unwrap().id).unwrap()),
             numbers(gradients.get::<2>(model.network.readout.weight.id).unwrap()),
         ];
         assert!(all.iter().flatten().all(|x| x.is_nan()), "{all:?}");
@@ -111,7 +111,7 @@ fn one_that_is_asked_for_is_nan_throughout() {
 #[test]
 fn a_skipped_batch_changes_nothing_but_the_count() {
     let mut optimizers = [AdamConfig::new().init(), AdamConfig::new().init()];
-    let start = trained(model(config(NonFiniteGradient::Nan), Body::Kernel));
+    let start = trained(model(config(NonFiniteGradient::Nan), Implementation::Fused));
     let mut all = [start.clone(), start];
     for factor in [1.0, f32::INFINITY, 0.5, f32::NAN, 2.0] {
         let [with, without] = all;
@@ -130,13 +130,13 @@ fn a_skipped_batch_changes_nothing_but_the_count() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.bpk");
     with.clone().into_record().save(&path).unwrap();
-    let fresh = trained(model(config(NonFiniteGradient::Nan), Body::Kernel));
+    let fresh = trained(model(config(NonFiniteGradient::Nan), Implementation::Fused));
     assert_eq!(fresh.try_load_record(ModuleRecord::load(&path).unwrap()).unwrap().skipped(), 2);
 }
 
 #[test]
 fn bad_gradients_are_counted_for_the_metric() {
-    let model = model(config(NonFiniteGradient::Nan), Body::Kernel);
+    let model = model(config(NonFiniteGradient::Nan), Implementation::Fused);
     let mut epoch = BadGradients::default();
     for factor in [1.0, f32::INFINITY, f32::NAN, 0.0] {
         epoch.merge(&BadGradients::of(&model, &model.gradients(factor)));
@@ -156,7 +156,7 @@ fn resident() -> f64 {
 #[cfg(target_os = "linux")]
 fn memory_is_flat_over_ten_thousand_skipped_batches() {
     let mut optimizer = AdamConfig::new().init();
-    let mut trained = trained(model(config(NonFiniteGradient::Nan), Body::Kernel));
+    let mut trained = trained(model(config(NonFiniteGradient::Nan), Implementation::Fused));
     let mut before = 0.0;
     for batch in 0..11_000 {
         if batch == 1000 {

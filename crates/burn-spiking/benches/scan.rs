@@ -8,7 +8,9 @@
 
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_spiking::scan::{Arguments, Drive, OutputGradients, ScanInputs, ScanPlan, Slot, SpikingBackend, Wanted};
+use burn_spiking::scan::{
+    Arguments, Drive, GradientMask, OptionalTensor, OutputGradients, ScanInputs, ScanPlan, SpikingBackend,
+};
 use burn_spiking::{Gate, SpikingRnnConfig};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rayon::prelude::*;
@@ -51,10 +53,10 @@ impl Problem {
         let wave = (0..batch * steps * 3).map(|at| (0.711 * at as f32).sin()).collect::<Vec<_>>();
         let input = Tensor::<3>::from_data(TensorData::new(wave, [batch, steps, 3]), &device);
         let arguments = layer.arguments(input, Some(layer.random_state(batch, 0.0, 1.0, 0)));
-        let Drive::Projected { input, projection, tonic } = arguments.drive.clone() else {
+        let Drive::Projected { input, projection, bias } = arguments.drive.clone() else {
             panic!("three channels are projected in the scan")
         };
-        let drive = input.reshape([batch * steps, 3]).matmul(projection) + tonic.expect("a tonic current").unsqueeze();
+        let drive = input.reshape([batch * steps, 3]).matmul(projection) + bias.expect("a bias current").unsqueeze();
         let whole = Arguments { drive: Drive::Whole(drive.reshape([batch, steps, neurons])), ..arguments.clone() };
         Self {
             projected: arguments.into(),
@@ -70,9 +72,9 @@ impl Problem {
 
     fn both(&self, inputs: &ScanInputs<Dispatch>) {
         let output = Dispatch::spiking_scan(inputs.clone(), self.plan.clone(), true);
-        let traces = Slot::Full(self.direct.clone().into_dispatch());
+        let traces = OptionalTensor::Present(self.direct.clone().into_dispatch());
         let gradients = OutputGradients { traces, ..OutputGradients::empty() };
-        let wanted = Wanted::parameters(inputs);
+        let wanted = GradientMask::parameters(inputs);
         Dispatch::spiking_scan_adjoint(inputs.clone(), output.tape, gradients, self.plan.clone(), wanted);
     }
 }

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// A configuration that describes no network. The text names the value, its limit and the remedy.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A constant outside its range.
     #[error("{name} is {value}, but must be {limit}; {remedy}")]
@@ -22,8 +23,21 @@ pub enum ConfigError {
     Mismatch(String),
 }
 
+/// A run that was refused before it began, or that broke down. See [`SpikingRnn::try_forward`](crate::SpikingRnn::try_forward).
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ForwardError {
+    /// The input or the state does not fit the layer: shape, dtype, device, or a gradient that the gate does not have.
+    #[error("{0}")]
+    Mismatch(String),
+    /// A potential, a trace or an output became infinite or NaN.
+    #[error("{0}")]
+    NotFinite(String),
+}
+
 /// A record that could not be written, read or used.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// The file's constants are not the layer's.
     #[error(

@@ -8,6 +8,7 @@ use crate::layer::constants::Constants;
 use crate::layer::rnn::SpikingRnn;
 use crate::layer::state::SpikingState;
 use crate::layer::trajectory::numbers;
+use crate::scan::Implementation;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -18,7 +19,7 @@ use thiserror::Error;
 /// less than 1e-7 of all together: what is less may be all rounding, of terms that cancel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Of what: "U", "I_o", "W_0", "input", "v_0", "s_0"; "start v" and "start s" where the layer learns its start; "log tau_v",
+    /// Of what: "U", "I_o", "W_0", "input", "v_0", "s_0"; "start v" and "start s" where the layer learns its start; "log tau_mem",
     /// "log tau_s", "logit width" and "log threshold" where it learns constants.
     pub name: String,
     /// The gradient's own norm.
@@ -105,12 +106,12 @@ struct Point<'a> {
 
 /// The constants that a layer learns, with their names.
 fn constants_of(layer: &SpikingRnn) -> Vec<(&'static str, &Param<Tensor<1>>)> {
-    let Some(Constants { log_tau_v, log_tau_s, logit_width, log_threshold }) = &layer.constants else {
+    let Some(Constants { log_tau_mem, log_tau_syn, logit_width, log_threshold }) = &layer.constants else {
         return Vec::new();
     };
     let all = [
-        ("log tau_v", log_tau_v),
-        ("log tau_s", log_tau_s),
+        ("log tau_mem", log_tau_mem),
+        ("log tau_s", log_tau_syn),
         ("logit width", logit_width),
         ("log threshold", log_threshold),
     ];
@@ -146,11 +147,11 @@ impl<'a> Point<'a> {
             point.shapes.push(tensor.dims().to_vec());
             point.values.push(numbers(tensor));
         }
-        add(&mut point, "U".into(), layer.input.val());
-        if let Some(tonic) = &layer.tonic {
-            add(&mut point, "I_o".into(), tonic.val());
+        add(&mut point, "U".into(), layer.input_weight.val());
+        if let Some(bias) = &layer.bias {
+            add(&mut point, "I_o".into(), bias.val());
         }
-        for (k, weights) in layer.recurrent.iter().enumerate() {
+        for (k, weights) in layer.recurrent_weights.iter().enumerate() {
             add(&mut point, format!("W_{k}"), weights.val());
         }
         add(&mut point, "input".into(), input);
@@ -180,18 +181,18 @@ impl<'a> Point<'a> {
             let tensor = Tensor::from_data(data, (device, DType::F64));
             if track { tensor.require_grad() } else { tensor }
         }
-        let mut layer = self.layer.clone().that_records().to_device(device);
-        layer.input = Param::from_tensor(leaf(self, next(), device, track));
-        if layer.tonic.is_some() {
-            layer.tonic = Some(Param::from_tensor(leaf(self, next(), device, track)));
+        let mut layer = self.layer.clone().recording_all().to_device(device);
+        layer.input_weight = Param::from_tensor(leaf(self, next(), device, track));
+        if layer.bias.is_some() {
+            layer.bias = Some(Param::from_tensor(leaf(self, next(), device, track)));
         }
-        for k in 0..layer.recurrent.len() {
-            layer.recurrent[k] = Param::from_tensor(leaf(self, next(), device, track));
+        for k in 0..layer.recurrent_weights.len() {
+            layer.recurrent_weights[k] = Param::from_tensor(leaf(self, next(), device, track));
         }
         let input = leaf(self, next(), device, track);
         if let Some(constants) = &mut layer.constants {
-            let Constants { log_tau_v, log_tau_s, logit_width, log_threshold } = constants;
-            for param in [log_tau_v, log_tau_s, logit_width, log_threshold].into_iter().flatten() {
+            let Constants { log_tau_mem, log_tau_syn, logit_width, log_threshold } = constants;
+            for param in [log_tau_mem, log_tau_syn, logit_width, log_threshold].into_iter().flatten() {
                 *param = Param::from_tensor(leaf(self, next(), device, track));
             }
         }
@@ -210,7 +211,7 @@ impl<'a> Point<'a> {
     fn cost(&self, leaves: &Leaves, reference: bool) -> (Tensor<1>, Tensor<3>) {
         let (input, state) = (leaves.input.clone(), leaves.state.clone());
         let (trajectory, last) = match reference {
-            true => leaves.layer.forward_reference(input, state),
+            true => leaves.layer.clone().with_implementation(Implementation::Autodiff).forward(input, state),
             false => leaves.layer.forward(input, state),
         };
         let v = trajectory.v.expect("the layer records");
@@ -235,9 +236,9 @@ impl<'a> Point<'a> {
             numbers(leaf.grad(gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like()))
         }
         let Leaves { layer, input, state } = &leaves;
-        let mut found = vec![of(&layer.input.val(), &gradients)];
-        found.extend(layer.tonic.iter().map(|tonic| of(&tonic.val(), &gradients)));
-        found.extend(layer.recurrent.iter().map(|weights| of(&weights.val(), &gradients)));
+        let mut found = vec![of(&layer.input_weight.val(), &gradients)];
+        found.extend(layer.bias.iter().map(|bias| of(&bias.val(), &gradients)));
+        found.extend(layer.recurrent_weights.iter().map(|weights| of(&weights.val(), &gradients)));
         found.push(of(input, &gradients));
         found.extend(constants_of(layer).into_iter().map(|(_, param)| of(&param.val(), &gradients)));
         match state {
@@ -258,10 +259,10 @@ impl<'a> Point<'a> {
             (cost.into_scalar::<f64>(), numbers(v))
         };
         let (cost, potentials) = run(self);
-        // A parameter of 1 moves the potential by dt/τ_m in a step.
+        // A parameter of 1 moves the potential by dt/τ_u in a step.
         let config = self.layer.config();
         let of_parameter = matches!(self.names[which].as_str(), "U" | "I_o") || self.names[which].starts_with("W_");
-        let h = if of_parameter { H * config.membrane_tau() / config.dt } else { H };
+        let h = if of_parameter { H * config.time_unit_ms() / config.dt } else { H };
         let mut point = self.clone();
         let mut slope_at = |at: usize, h: f64| {
             let x = self.values[which][at];
@@ -311,15 +312,15 @@ impl<'a> Point<'a> {
 /// # Ok::<(), burn_spiking::ConfigError>(())
 /// ```
 pub fn gradcheck(layer: &SpikingRnn, input: Tensor<3>, state: Option<SpikingState>, seed: u64) -> GradientReport {
-    let dtype = layer.input.val().dtype();
+    let dtype = layer.input_weight.val().dtype();
     assert_eq!(
         dtype,
         DType::F64,
         "a gradient is checked in double precision, but the layer is {dtype:?}; initialise it with (&device, DType::F64)"
     );
-    let [batch, ..] = layer.config().turned(input.clone()).dims();
+    let [batch, ..] = layer.config().in_layout(input.clone()).dims();
     let drawn = || layer.start_v.is_none().then(|| layer.random_state(batch, 0.0, 1.0, seed));
-    let state = state.or_else(drawn).map(|state| layer.whole_state(Some(state), batch));
+    let state = state.or_else(drawn).map(|state| layer.complete_state(Some(state), batch));
     let point = Point::new(layer, input, state, seed);
     let (op, automatic) = (point.gradients(false), point.gradients(true));
     let least = LEAST * norm(&mut automatic.iter().flatten().copied());

@@ -25,24 +25,24 @@
 //! | part | with | what happens |
 //! | --- | --- | --- |
 //! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none; [`Adjoint::MeanField`] wants none of it |
-//! | a learned τ_v | NIF, EIF, own neurons | refused by the configuration: only LIF and QIF have an exact flow with one |
+//! | a learned τ_mem | NIF, EIF, own neurons | refused by the configuration: only LIF and QIF have an exact flow with one |
 //! | learned thresholds | QIF, EIF, own neurons | refused by the configuration: only those of NIF and LIF can be moved |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has none |
-//! | τ_v or width of each neuron ([`Learn::Each`]) | a neuron of one's own | runs in tensor operations, without the CPU kernel |
-//! | [`Scheme::Heun`] | [`Adjoint::Restrained`], [`Adjoint::MeanField`] | refused by the configuration: it is differentiated automatically |
-//! | a delay of a [`Synapse`] | steps that it is no multiple of; [`Synapse::read_only`]; [`Scheme::Heun`] | refused by the configuration |
-//! | [`Scheme::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
-//! | [`Scheme::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing looks through its tensor operations |
-//! | [`Scheme::Heun`] | [`Checkpoint`], [`Body`] | have no effect: it runs in tensor operations and keeps all steps |
-//! | `tau_m` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_v is the unit |
+//! | τ_mem or width of each neuron ([`Learn::PerNeuron`]) | a neuron of one's own | runs in tensor operations, without the CPU kernel |
+//! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: it is differentiated automatically |
+//! | a delay of a [`Synapse`] | steps that it is no multiple of; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
+//! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
+//! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing looks through its tensor operations |
+//! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | have no effect: it runs in tensor operations and keeps all steps |
+//! | `time_unit` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_mem is the unit |
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer that reads no synapse type, or several | refused by the configuration |
-//! | [`Wiring::Groups`] | [`Synapse::read_only`] | nothing to wire; `inputs` still counts |
+//! | [`Wiring::Groups`] | [`Synapse::readout_only`] | nothing to wire; `inputs` still counts |
 //! | a learned start | a state that is given | the state that is given counts |
-//! | [`Checkpoint`] | backends without a kernel; on a GPU with [`Adjoint::Restrained`] | has no effect: all steps are kept |
+//! | [`Checkpointing`] | backends without a kernel; on a GPU with [`Adjoint::Limited`] | has no effect: all steps are kept |
 //! | double precision | a GPU by Vulkan, Metal or DirectX | fails: they have no functions in double precision |
-//! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_v, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve) | refused by the configuration |
+//! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_mem, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve) | refused by the configuration |
 //! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | not heard: rates have no potentials |
-//! | [`Adjoint::Restrained`], [`Adjoint::MeanField`] | [`forward_reference`](SpikingRnn::forward_reference) | has no effect: automatic differentiation is exact |
+//! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | has no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | one spike a step is exact; more are one late |
 //! | own neurons | a configuration read from a file | refused until the model is given again |
 //!
@@ -56,7 +56,7 @@
 //!
 //! | mistake | where | how |
 //! | --- | --- | --- |
-//! | dt, τ, τ_v, τ_m not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_m for a neuron with a time constant of its own; groups that do not add up; a share outside its range; layers that do not fit each other; λ below 0, rate bounds that cross | `init` of the configuration | [`ConfigError`] |
+//! | dt, τ, τ_mem, τ_u not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_u for a neuron with a time constant of its own; groups that do not add up; a share outside its range; layers that do not fit each other; λ below 0, rate bounds that cross | `init` of the configuration | [`ConfigError`] |
 //! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; lengths that do not fit the input; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the layer's entry |
 //! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; by the CPU kernel always, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite). With [`NonFiniteGradient::Nan`] the gradient is NaN instead, for `Skipping` (feature `train`) to skip |
 //! | a record of other constants, or one that cannot be read or written | [`SpikingRnn::load`], [`SpikingRnn::save`] | [`RecordError`] |
@@ -65,16 +65,16 @@
 //! # Records
 //!
 //! What a layer's record holds, in whatever model the layer is, and what is checked when one is loaded by Burn's `try_load_record`, by
-//! [`SpikingRnn::load`] or by a checkpoint:
+//! the `load` of a layer, a network or a stack, or by a checkpoint:
 //!
 //! | part of a layer | in the record | when it is loaded |
 //! | --- | --- | --- |
 //! | parameters, with their ids; those of learned constants and of a learned start too | as tensors | Burn checks the shapes |
-//! | sizes, neuron, gate, synapse types, dt, τ_m, tonic, autapses, wiring, Dale's law, learned start, which constants are learned, scheme | as text in the tensor `config.constants` | any difference is refused with both values |
+//! | sizes, neuron, gate, synapse types, dt, τ_u, bias, autapses, wiring, Dale's law, learned start, which constants are learned, integrator | as text in the tensor `config.constants` | any difference is refused with both values |
 //! | connections given by [`with_connections`](SpikingRnn::with_connections) | as tensors `config.connections_k` | the layer takes them over |
 //! | layout, what is recorded, checkpoint, adjoint, what becomes of bad gradients, initial sizes | only in the JSON file that [`SpikingRnn::save`] writes beside it | the layer keeps its own: they do not change what parameters mean |
 //! | [`SpikingState`] | no; `Streamed` (feature `train`) has those of its streams | keep it yourself between runs |
-//! | an older record, without constants | | [`SpikingRnn::load`] compares the JSON file; Burn's way refuses it unless `allow_partial(true)` is set, which warns in the log |
+//! | a record without constants, of parameters alone | | refused, unless `allow_partial(true)` is set, which warns in the log |
 //!
 //! # Example
 //!
@@ -88,7 +88,7 @@
 //! let input = Tensor::random([4, 100, 3], Distribution::Normal(0.0, 1.0), &device); // [batch, time, channels]
 //! let (trajectory, state) = layer.forward(input, None);
 //! let gradients = trajectory.trace().square().mean().backward();
-//! assert_eq!(layer.recurrent[0].grad(&gradients).unwrap().dims(), [20, 20]);
+//! assert_eq!(layer.recurrent_weights[0].grad(&gradients).unwrap().dims(), [20, 20]);
 //! assert_eq!(state.v.dims(), [4, 20]);
 //! # }
 //! # Ok::<(), burn_spiking::ConfigError>(())
@@ -112,19 +112,19 @@ pub mod synapse;
 pub mod train;
 pub mod wiring;
 
-pub use error::{ConfigError, RecordError};
+pub use error::{ConfigError, ForwardError, RecordError};
 pub use gate::Gate;
-pub use layer::config::{Initial, SpikingRnnConfig};
+pub use layer::config::{InitialWeights, SpikingRnnConfig};
 pub use layer::constants::{Learn, Learned};
 pub use layer::network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use layer::rnn::SpikingRnn;
 pub use layer::sequence::{Timing, step_mask};
 pub use layer::stack::{SpikingStack, SpikingStackConfig};
 pub use layer::state::SpikingState;
-pub use layer::trajectory::{Step, Trajectory};
+pub use layer::trajectory::{StepOutput, Trajectory};
 pub use neuron::{Neuron, NeuronModel};
 pub use num::number;
-pub use scan::{Adjoint, Body, Checkpoint, NonFiniteGradient, Scheme};
+pub use scan::{Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient};
 pub use synapse::Synapse;
 #[cfg(feature = "train")]
 pub use train::average::Averaged;

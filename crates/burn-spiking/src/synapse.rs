@@ -1,10 +1,10 @@
 //! Synapses: how a spike's charge becomes a current that fades.
 //!
 //! ```text
-//! τ_k dsᵏ/dt = −sᵏ + (charge per ms)        one spike adds a jump to sᵏ, which then decays by α_k = e^(−dt/τ_k) a step
+//! τ_k dsᵏ/dt = −sᵏ + (charge per ms)        one spike adds a amplitude to sᵏ, which then decays by α_k = e^(−dt/τ_k) a step
 //! ```
 //!
-//! In the paper's units the jump is 1/τ_k; the layer uses ŝ = τ_k s, whose jump is 1.
+//! In the paper's units the amplitude is 1/τ_k; the layer uses ŝ = τ_k s, whose amplitude is 1.
 
 use crate::error::{ConfigError, positive};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Synapse {
     /// Whether the layer's neurons are connected to each other by this type (whether it has a W_k).
     pub recurrent: bool,
     /// Whether the trajectory gives this type's trace.
-    pub read: bool,
+    pub readout: bool,
     /// How long a charge is on its way to the neurons that this type connects, ms: whole steps. 0 unless given.
     #[serde(default)]
     pub delay: f64,
@@ -29,17 +29,17 @@ pub struct Synapse {
 impl Synapse {
     /// Recurrent and read: the only type of a simple network.
     pub fn new(tau: f64) -> Self {
-        Self { tau, recurrent: true, read: true, delay: 0.0 }
+        Self { tau, recurrent: true, readout: true, delay: 0.0 }
     }
 
     /// Recurrent, not part of the trajectory.
     pub fn recurrent_only(tau: f64) -> Self {
-        Self { tau, recurrent: true, read: false, delay: 0.0 }
+        Self { tau, recurrent: true, readout: false, delay: 0.0 }
     }
 
     /// Read, without recurrent weights: a readout's filter.
-    pub fn read_only(tau: f64) -> Self {
-        Self { tau, recurrent: false, read: true, delay: 0.0 }
+    pub fn readout_only(tau: f64) -> Self {
+        Self { tau, recurrent: false, readout: true, delay: 0.0 }
     }
 
     /// The same type with a transmission delay: the current that a charge causes in another neuron, not the trace that is read, sets
@@ -83,7 +83,7 @@ impl std::fmt::Display for Synapse {
         if self.recurrent {
             write!(f, ", recurrent")?;
         }
-        if self.read {
+        if self.readout {
             write!(f, ", read")?;
         }
         if self.delay > 0.0 {

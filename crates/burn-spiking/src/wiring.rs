@@ -56,14 +56,14 @@ impl Wiring {
         match self {
             Wiring::Full => Ok(()),
             Wiring::Sparse { share, .. } => {
-                positive_at_most("share of connections", *share, 1.0, "for no connections use Synapse::read_only")
+                positive_at_most("share of connections", *share, 1.0, "for no connections use Synapse::readout_only")
             }
             Wiring::Groups { sizes, connections, inputs } => {
                 sizes.iter().try_for_each(|&size| at_least_one("size of a group", size, "leave empty groups out"))?;
                 let total: usize = sizes.iter().sum();
                 if total != neurons {
                     return Err(ConfigError::Mismatch(format!(
-                        "the groups have {total} neurons together, but the layer has {neurons}; make sizes add up to n_neurons"
+                        "the groups have {total} neurons together, but the layer has {neurons}; make sizes add up to d_hidden"
                     )));
                 }
                 let named = connections.iter().flat_map(|&(a, b)| [a, b]).chain(inputs.iter().copied());

@@ -1,7 +1,7 @@
 //! Quartic integrate-and-fire: a neuron that `burn-spiking` does not have.
 //!
 //! ```text
-//! dv/dt = f(v, I) = (v⁴ − v/2)/τ_v + I        spike at v = 1, reset to 0
+//! dv/dt = f(v, I) = (v⁴ − v/2)/τ_mem + I        spike at v = 1, reset to 0
 //! ```
 //!
 //! A step is one of the midpoint rule, φ = v + dt f(v + dt/2 f(v, I), I); what exceeds 1 is kept through the reset. Its slopes are
@@ -15,8 +15,8 @@ use burn_spiking::number::Number;
 /// Quartic integrate-and-fire neuron.
 #[derive(Debug, Clone, Copy)]
 pub struct Quartic {
-    /// Membrane time constant τ_v, ms.
-    pub tau_v: f64,
+    /// Membrane time constant τ_mem, ms.
+    pub tau_mem: f64,
 }
 
 /// [`Quartic`] over one step.
@@ -30,15 +30,15 @@ impl NeuronModel for Quartic {
     type Flow = QuarticFlow;
 
     fn over(&self, dt: f64) -> QuarticFlow {
-        QuarticFlow { rate: 1.0 / self.tau_v, dt }
+        QuarticFlow { rate: 1.0 / self.tau_mem, dt }
     }
 
     fn name(&self) -> String {
-        format!("quartic, tau_v {} ms", self.tau_v)
+        format!("quartic, tau_mem {} ms", self.tau_mem)
     }
 
     fn tau(&self) -> Option<f64> {
-        Some(self.tau_v)
+        Some(self.tau_mem)
     }
 
     // A current above the slowest drift, 0.1875 below 0 at v = 1/2; then about one spike for each unit.
@@ -56,12 +56,6 @@ impl QuarticFlow {
 }
 
 impl Flow for QuarticFlow {
-    type Near = Self;
-
-    fn near(&self) -> (f64, Self) {
-        (f64::INFINITY, *self)
-    }
-
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         let middle = v.clone() + self.drift(v.clone(), i.clone()).times(0.5 * self.dt);

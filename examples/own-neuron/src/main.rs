@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::gradcheck::gradcheck;
-use burn_spiking::{Body, ConfigError, Gate, Neuron, SpikingRnn, SpikingRnnConfig};
+use burn_spiking::{ConfigError, Gate, Implementation, Neuron, SpikingRnn, SpikingRnnConfig};
 use own_neuron::Quartic;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ fn time(layer: &SpikingRnn, input: &Tensor<3>, runs: usize) -> f64 {
             let start = Instant::now();
             let (trajectory, _) = layer.forward(input.clone(), None);
             let gradients = trajectory.trace().mean().backward();
-            let gradient = layer.recurrent[0].grad(&gradients).expect("the layer is recurrent");
+            let gradient = layer.recurrent_weights[0].grad(&gradients).expect("the layer is recurrent");
             gradient.into_data();
             1e3 * start.elapsed().as_secs_f64()
         })
@@ -23,7 +23,7 @@ fn time(layer: &SpikingRnn, input: &Tensor<3>, runs: usize) -> f64 {
 }
 
 fn main() -> Result<(), ConfigError> {
-    let neuron = Neuron::own(Quartic { tau_v: 25.0 });
+    let neuron = Neuron::own(Quartic { tau_mem: 25.0 });
     let double = (&Device::flex(), DType::F64);
     let small = SpikingRnnConfig::new(2, 5).with_neuron(neuron.clone()).init(double)?;
     let input = Tensor::random([2, 12, 2], Distribution::Normal(0.0, 1.0), double);
@@ -38,10 +38,10 @@ fn main() -> Result<(), ConfigError> {
     let input = Tensor::<3>::random([50, 1000, 3], Distribution::Normal(0.0, 1.0), &device);
     println!("\nforward and backward, 50 samples, 1000 steps, 80 neurons, gate of width 0.1");
     let config = SpikingRnnConfig::new(3, 80).with_gate(Gate::Quintic { width: 0.1 });
-    for (name, neuron) in [("QIF", Neuron::Qif { tau_v: 25.0 }), ("quartic", neuron)] {
+    for (name, neuron) in [("QIF", Neuron::Qif { tau_mem: 25.0 }), ("quartic", neuron)] {
         let layer = config.clone().with_neuron(neuron).init(&device)?;
         let kernel = time(&layer, &input, 9);
-        let tensor_ops = time(&layer.with_body(Body::TensorOps), &input, 1);
+        let tensor_ops = time(&layer.with_implementation(Implementation::TensorOps), &input, 1);
         println!("{name:>8}: kernel {kernel:.0} ms, tensor operations {tensor_ops:.0} ms");
     }
     Ok(())

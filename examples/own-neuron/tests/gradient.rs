@@ -2,12 +2,12 @@
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::gradcheck::gradcheck;
-use burn_spiking::{Body, Gate, Neuron, SpikingRnn, SpikingRnnConfig};
+use burn_spiking::{Gate, Implementation, Neuron, SpikingRnn, SpikingRnnConfig};
 use own_neuron::Quartic;
 
 fn layer(neurons: usize, dtype: DType) -> SpikingRnn {
     SpikingRnnConfig::new(2, neurons)
-        .with_neuron(Neuron::own(Quartic { tau_v: 20.0 }))
+        .with_neuron(Neuron::own(Quartic { tau_mem: 20.0 }))
         .with_gate(Gate::Quintic { width: 0.4 })
         .init((&Device::flex(), dtype))
         .unwrap()
@@ -29,7 +29,7 @@ fn kernel_computes_what_tensor_operations_do() {
     let run = |layer: SpikingRnn| -> Vec<f64> {
         layer.forward(input.clone(), Some(state.clone())).0.trace().into_data().iter::<f64>().collect()
     };
-    let (kernel, tensor_ops) = (run(layer.clone()), run(layer.with_body(Body::TensorOps)));
+    let (kernel, tensor_ops) = (run(layer.clone()), run(layer.with_implementation(Implementation::TensorOps)));
     assert!(kernel.iter().sum::<f64>() > 10.0, "neurons fire");
     for (a, b) in kernel.iter().zip(tensor_ops) {
         assert!((a - b).abs() < 1e-9, "{a}, {b}");

@@ -152,8 +152,8 @@ fn described(args: &Args, problem: &Problem, dtype: DType) -> Description {
         tensors,
         constants: Constants {
             neuron: name(&args.system.neuron),
-            tau_v: TAU_V,
-            tau_m: config.membrane_tau(),
+            tau_mem: TAU_V,
+            time_unit: config.time_unit_ms(),
             width: args.system.width,
             dt: DT,
             decays: config.synapses.iter().map(|synapse| (-DT / synapse.tau).exp()).collect(),

@@ -65,12 +65,12 @@ fn neuron(gate: Gate, dt: f64, device: &Device) -> Result<SpikingRnn, String> {
     let config = SpikingRnnConfig::new(1, 1)
         .with_neuron(Neuron::Nif)
         .with_gate(gate)
-        .with_synapses(vec![Synapse::read_only(TAU)])
-        .with_tonic(false)
+        .with_synapses(vec![Synapse::readout_only(TAU)])
+        .with_bias(false)
         .with_dt(dt);
     let mut layer = config.init(device).map_err(|error| error.to_string())?;
-    // U counts in units of 1/tau_m.
-    layer.input = Param::from_tensor(Tensor::full([1, 1], config.membrane_tau(), device));
+    // U counts in units of 1/time_unit.
+    layer.input_weight = Param::from_tensor(Tensor::full([1, 1], config.time_unit_ms(), device));
     Ok(layer)
 }
 

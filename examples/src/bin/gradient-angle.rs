@@ -2,7 +2,8 @@
 
 use burn::tensor::{Distribution, Tensor, TensorData};
 use burn_spiking::{
-    Adjoint, Gate, Initial, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig, Synapse, TrackingLossConfig,
+    Adjoint, Gate, InitialWeights, Neuron, SpikingNetwork, SpikingNetworkConfig, SpikingRnnConfig, Synapse,
+    TrackingLossConfig,
 };
 use burn_spiking_examples::angle;
 use burn_spiking_examples::device::DeviceName;
@@ -36,7 +37,7 @@ struct Args {
 /// One kind of network.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Kind {
-    /// Rate that the tonic current alone would give, Hz.
+    /// Rate that the bias current alone would give, Hz.
     rate_hz: f64,
     /// τ of the synapses, ms.
     tau: f64,
@@ -102,8 +103,8 @@ fn run(args: &Args) -> Result<(), Stop> {
     let title = "Mean-field gradient and exact gradient: how far they point the same way";
     curves(folder.file("cosine.png"), title, &panels).map_err(|error| error.to_string())?;
     let all: Vec<Point> = [rates, taus, sizes].concat();
-    for Point { kind: Kind { rate_hz, tau, neurons }, cosines: [u, w, tonic] } in &all {
-        println!("{rate_hz:>6} Hz  tau {tau:>4} ms  N {neurons:>4}   U {u:.3}  W {w:.3}  I_o {tonic:.3}");
+    for Point { kind: Kind { rate_hz, tau, neurons }, cosines: [u, w, bias] } in &all {
+        println!("{rate_hz:>6} Hz  tau {tau:>4} ms  N {neurons:>4}   U {u:.3}  W {w:.3}  I_o {bias:.3}");
     }
     folder.write_json("cosine.json", &all)?;
     println!("figure {}", folder.file("cosine.png").display());
@@ -125,14 +126,14 @@ fn cosines(args: &Args, kind: Kind, seed: u64) -> Result<[f64; 3], String> {
     let Kind { rate_hz, tau, neurons } = kind;
     let device = args.device.device()?.autodiff();
     device.seed(seed);
-    let neuron = Neuron::Qif { tau_v: TAU_V };
-    let tonic = neuron.steady_current(1e-3 * rate_hz * TAU_V);
+    let neuron = Neuron::Qif { tau_mem: TAU_V };
+    let bias = neuron.steady_current(1e-3 * rate_hz * TAU_V);
     // The input moves the current by up to a half of itself, recurrence by less.
     let layer = SpikingRnnConfig::new(1, neurons)
         .with_neuron(neuron)
         .with_gate(Gate::Quintic { width: 1.0 })
         .with_synapses(vec![Synapse::new(tau)])
-        .with_initial(Some(Initial { input: 0.5 * tonic, recurrent: 0.2 * tonic / (1e-3 * rate_hz * tau), tonic }));
+        .with_initial(Some(InitialWeights { input: 0.5 * bias, recurrent: 0.2 * bias / (1e-3 * rate_hz * tau), bias }));
     let told = |error: burn_spiking::ConfigError| error.to_string();
     let network = SpikingNetworkConfig::new(layer, 1).init(&device).map_err(told)?;
     let batch = args.batch as usize;
@@ -155,14 +156,14 @@ fn cosines(args: &Args, kind: Kind, seed: u64) -> Result<[f64; 3], String> {
         let (run, _) = network.forward(input.clone(), Some(start.clone()));
         let found = loss.forward_network(run, target.clone(), None).backward();
         let layer = &network.layer;
-        let tonic = layer.tonic.as_ref().and_then(|tonic| tonic.grad(&found)).expect("there is a tonic current");
+        let bias = layer.bias.as_ref().and_then(|bias| bias.grad(&found)).expect("there is a bias current");
         let matrix = |gradient: Option<Tensor<2>>| -> Vec<f64> {
             gradient.expect("a parameter has a gradient").into_data().iter().collect()
         };
         Ok([
-            matrix(layer.input.grad(&found)),
-            matrix(layer.recurrent[0].grad(&found)),
-            tonic.into_data().iter().collect(),
+            matrix(layer.input_weight.grad(&found)),
+            matrix(layer.recurrent_weights[0].grad(&found)),
+            bias.into_data().iter().collect(),
         ])
     };
     let exact = gradients(Adjoint::Exact)?;

@@ -65,7 +65,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     let device = args.device.device()?.autodiff();
     let learned = Learned::open(&args.run, &device)?;
     let folder = Folder::make(&args.out)?;
-    let limit = |limit: f64| Adjoint::Restrained { limit: Some(limit), keep: 1.0 };
+    let limit = |limit: f64| Adjoint::Limited { limit: Some(limit), keep: 1.0 };
     let adjoints = [
         ("exact", Adjoint::Exact),
         ("limit 10", limit(10.0)),
@@ -129,7 +129,8 @@ fn run(args: &Args) -> Result<(), Stop> {
 fn cost_and_gradient(model: &ReadoutNetwork, batch: &TrialBatch) -> (f64, Tensor<2>) {
     let state = model.fresh_state(batch);
     let TrainOutput { grads, item } = model.stream_step(batch.clone(), state).train;
-    let of_w = grads.get(model.network.layer.recurrent[0].id).expect("a network with memory has recurrent weights");
+    let of_w =
+        grads.get(model.network.layer.recurrent_weights[0].id).expect("a network with memory has recurrent weights");
     (item.cost.into_scalar(), of_w)
 }
 
@@ -143,11 +144,11 @@ fn cost(model: &ReadoutNetwork, batch: &TrialBatch) -> f64 {
 fn stepped(model: &ReadoutNetwork, gradient: &Tensor<2>, norm: f64) -> ReadoutNetwork {
     let mut model = model.clone();
     let of_norm_1 = gradient.clone() / gradient.clone().square().sum().sqrt().into_scalar::<f64>();
-    let recurrent = model.network.layer.recurrent.remove(0);
+    let recurrent = model.network.layer.recurrent_weights.remove(0);
     let moved = recurrent.map(|w| {
         let step = Tensor::from_inner(of_norm_1) * norm;
         (w.detach() - step).detach().require_grad()
     });
-    model.network.layer.recurrent.insert(0, moved);
+    model.network.layer.recurrent_weights.insert(0, moved);
     model
 }

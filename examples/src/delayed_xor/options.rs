@@ -319,7 +319,7 @@ impl Recipe {
     pub fn adjoint(&self) -> Adjoint {
         match (self.gradient, self.limit) {
             (GradientName::MeanField, _) => super::BY_RATES,
-            (_, Some(limit)) => Adjoint::Restrained { limit: Some(limit), keep: 1.0 },
+            (_, Some(limit)) => Adjoint::Limited { limit: Some(limit), keep: 1.0 },
             (_, None) => Adjoint::Exact,
         }
     }

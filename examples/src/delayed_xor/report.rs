@@ -59,7 +59,7 @@ pub(super) fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> Eval
         let charge = trajectory.charge.expect("a recording has the charge");
         let at_rest = (charge * rest.clone().unsqueeze_dim(2)).sum();
         spikes += at_rest.into_scalar::<f64>();
-        neuron_ms += rest.sum().into_scalar::<f64>() * config.n_neurons as f64 * config.dt;
+        neuron_ms += rest.sum().into_scalar::<f64>() * config.d_hidden as f64 * config.dt;
         answers.merge(&model.judged(batch, run).answers());
     }
     Evaluation { answers, firing, rest_hz: 1000.0 * spikes / neuron_ms }

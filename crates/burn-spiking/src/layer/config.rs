@@ -4,7 +4,7 @@ use crate::error::{ConfigError, at_least_one, positive, share};
 use crate::gate::Gate;
 use crate::layer::constants::Learned;
 use crate::neuron::Neuron;
-use crate::scan::{Adjoint, Body, Checkpoint, NonFiniteGradient, ScanPlan, ScanSynapse, Scheme};
+use crate::scan::{Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient, ScanPlan, ScanSynapse};
 use crate::synapse::Synapse;
 use crate::wiring::Wiring;
 use burn::config::Config;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Sizes of the parameters that a layer starts with, in the layer's dimensionless units.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Initial {
+pub struct InitialWeights {
     /// U ~ N(0, `input`/√C).
     pub input: f64,
     /// W_k ~ N(0, `recurrent`/√(N p)), where p of all connections exist. Of neurons with three senders and more each incoming weight is less
@@ -21,16 +21,16 @@ pub struct Initial {
     /// scaled so that it cancels excitation in the mean instead.
     pub recurrent: f64,
     /// I_o, the same for every neuron.
-    pub tonic: f64,
+    pub bias: f64,
 }
 
-impl Initial {
+impl InitialWeights {
     /// A start from which every neuron fires at about 20 Hz without input, and input of unit variance moves its spikes:
-    /// no neuron is dead, and none is driven by its tonic current alone.
-    pub fn of(neuron: &Neuron, tau_m: f64) -> Self {
+    /// no neuron is dead, and none is driven by its bias current alone.
+    pub fn of(neuron: &Neuron, time_unit: f64) -> Self {
         let input = if *neuron == Neuron::Nif { 0.3 } else { 0.5 };
-        // Spikes per τ_m at 20 Hz.
-        Self { input, recurrent: 0.1, tonic: neuron.steady_current(0.02 * tau_m) }
+        // Spikes per τ_u at 20 Hz.
+        Self { input, recurrent: 0.1, bias: neuron.steady_current(0.02 * time_unit) }
     }
 }
 
@@ -40,9 +40,9 @@ pub struct SpikingRnnConfig {
     /// Number of input channels, C.
     pub d_input: usize,
     /// Number of neurons, N.
-    pub n_neurons: usize,
-    /// The neuron model. Default: QIF with τ_v = 25 ms.
-    #[config(default = "Neuron::Qif { tau_v: 25.0 }")]
+    pub d_hidden: usize,
+    /// The neuron model. Default: QIF with τ_mem = 25 ms.
+    #[config(default = "Neuron::Qif { tau_mem: 25.0 }")]
     pub neuron: Neuron,
     /// The gate. Default: quintic, width 0.5.
     #[config(default = "Gate::Quintic { width: 0.5 }")]
@@ -53,11 +53,11 @@ pub struct SpikingRnnConfig {
     /// Length of a time step, ms. Default: 1.
     #[config(default = 1.0)]
     pub dt: f64,
-    /// τ_m of a NIF layer, ms; the first synapse's τ if not given. A neuron with a τ_v has that for its τ_m, so it takes none.
-    pub tau_m: Option<f64>,
-    /// Whether each neuron has a tonic current I_o. Default: yes.
+    /// τ_u of a NIF layer, ms; the first synapse's τ if not given. A neuron with a τ_mem has that for its τ_u, so it takes none.
+    pub time_unit: Option<f64>,
+    /// Whether each neuron has a bias current I_o. Default: yes.
     #[config(default = true)]
-    pub tonic: bool,
+    pub bias: bool,
     /// Whether neurons may be connected to themselves. Default: no; the diagonals of W_k count as 0.
     #[config(default = false)]
     pub autapses: bool,
@@ -74,9 +74,9 @@ pub struct SpikingRnnConfig {
     /// Which constants are learned; they start from the values that the configuration gives. Default: none.
     #[config(default = "Learned::default()")]
     pub learned: Learned,
-    /// How a step treats the recurrent current. Default: [`Scheme::Held`].
-    #[config(default = "Scheme::Held")]
-    pub scheme: Scheme,
+    /// How a step treats the recurrent current. Default: [`Integrator::Flow`].
+    #[config(default = "Integrator::Flow")]
+    pub integrator: Integrator,
     /// Whether inputs and trajectories are `[batch, time, ·]`; `[time, batch, ·]` if not. Default: yes.
     #[config(default = true)]
     pub batch_first: bool,
@@ -95,14 +95,14 @@ pub struct SpikingRnnConfig {
     #[config(default = "NonFiniteGradient::Panic")]
     pub non_finite_gradient: NonFiniteGradient,
     /// What is kept of a run for its gradient, on the CPU backends. It changes memory and time, not the gradient. Default:
-    /// [`Checkpoint::Auto`].
-    #[config(default = "Checkpoint::Auto")]
-    pub checkpoint: Checkpoint,
+    /// [`Checkpointing::Auto`].
+    #[config(default = "Checkpointing::Auto")]
+    pub checkpointing: Checkpointing,
     /// How errors go back through the network. Default: [`Adjoint::Exact`].
     #[config(default = "Adjoint::Exact")]
     pub adjoint: Adjoint,
-    /// The parameters to start with; [`Initial::of`] the neuron if not given.
-    pub initial: Option<Initial>,
+    /// The parameters to start with; [`InitialWeights::of`] the neuron if not given.
+    pub initial: Option<InitialWeights>,
 }
 
 impl SpikingRnnConfig {
@@ -112,38 +112,40 @@ impl SpikingRnnConfig {
     /// [`ConfigError`] names the value, its limit and the remedy.
     pub fn check(&self) -> Result<(), ConfigError> {
         at_least_one("d_input", self.d_input, "a layer without input still needs one channel, which may be 0")?;
-        at_least_one("n_neurons", self.n_neurons, "give the number of neurons")?;
+        at_least_one("d_hidden", self.d_hidden, "give the number of neurons")?;
         at_least_one("number of synapse types", self.synapses.len(), "add Synapse::new(tau)")?;
         positive("dt", self.dt, "give the length of a time step in ms")?;
         self.neuron.check()?;
         self.gate.check()?;
         self.adjoint.check(self.dt)?;
         self.synapses.iter().try_for_each(|synapse| synapse.check(self.dt))?;
-        self.wiring.check(self.n_neurons)?;
+        self.wiring.check(self.d_hidden)?;
         self.learned.check(&self.neuron, &self.gate)?;
-        if self.scheme == Scheme::Heun && self.adjoint != Adjoint::Exact {
+        if self.integrator == Integrator::Heun && self.adjoint != Adjoint::Exact {
             return Err(ConfigError::Mismatch(
-                "Scheme::Heun is differentiated automatically, which knows no restrained adjoint and no mean-field adjoint; choose \
-                 Scheme::Held"
+                "Integrator::Heun is differentiated automatically, which knows no limited adjoint and no mean-field adjoint; choose \
+                 Integrator::Flow"
                     .into(),
             ));
         }
-        if self.scheme == Scheme::Heun && (self.check_finite || self.non_finite_gradient != NonFiniteGradient::Panic) {
+        if self.integrator == Integrator::Heun
+            && (self.check_finite || self.non_finite_gradient != NonFiniteGradient::Panic)
+        {
             return Err(ConfigError::Mismatch(
-                "Scheme::Heun runs in tensor operations that nothing looks through, so neither check_finite nor \
-                 NonFiniteGradient::Nan would do anything; leave them out, or choose Scheme::Held"
+                "Integrator::Heun runs in tensor operations that nothing looks through, so neither check_finite nor \
+                 NonFiniteGradient::Nan would do anything; leave them out, or choose Integrator::Flow"
                     .into(),
             ));
         }
-        if self.scheme == Scheme::Heun && !self.gate.is_differentiable() {
+        if self.integrator == Integrator::Heun && !self.gate.is_differentiable() {
             return Err(ConfigError::Mismatch(
-                "Scheme::Heun would give Gate::Threshold a gradient of 0; choose Scheme::Held, or a gate of width above 0".into(),
+                "Integrator::Heun would give Gate::Threshold a gradient of 0; choose Integrator::Flow, or a gate of width above 0".into(),
             ));
         }
-        if self.scheme == Scheme::Heun && self.synapses.iter().any(|synapse| synapse.delay > 0.0) {
+        if self.integrator == Integrator::Heun && self.synapses.iter().any(|synapse| synapse.delay > 0.0) {
             return Err(ConfigError::Mismatch(
-                "Scheme::Heun takes the mean of a current over a step, which a delay of whole steps does not have; choose \
-                 Scheme::Held"
+                "Integrator::Heun takes the mean of a current over a step, which a delay of whole steps does not have; choose \
+                 Integrator::Flow"
                     .into(),
             ));
         }
@@ -151,14 +153,14 @@ impl SpikingRnnConfig {
         if let Some(excitatory) = self.dale {
             share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;
         }
-        if let Checkpoint::Every(steps) = self.checkpoint {
-            at_least_one("checkpoint", steps, "use Checkpoint::Auto to leave it to the kernel")?;
+        if let Checkpointing::Every(steps) = self.checkpointing {
+            at_least_one("checkpoint", steps, "use Checkpointing::Auto to leave it to the kernel")?;
         }
-        if let Some(tau_m) = self.tau_m {
-            positive("tau_m", tau_m, "give the time constant of the parameters' units in ms")?;
-            if let Some(tau_v) = self.neuron.tau() {
+        if let Some(time_unit) = self.time_unit {
+            positive("time_unit", time_unit, "give the time constant of the parameters' units in ms")?;
+            if let Some(tau_mem) = self.neuron.tau() {
                 return Err(ConfigError::Mismatch(format!(
-                    "tau_m is {tau_m} ms, but a {} layer takes its unit from tau_v = {tau_v} ms; leave tau_m out",
+                    "time_unit is {time_unit} ms, but a {} layer takes its unit from tau_mem = {tau_mem} ms; leave time_unit out",
                     self.neuron
                 )));
             }
@@ -167,13 +169,13 @@ impl SpikingRnnConfig {
     }
 
     /// A series `[B, T, ·]` from one as the configuration has it, or the other way round.
-    pub(crate) fn turned(&self, series: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn in_layout(&self, series: Tensor<3>) -> Tensor<3> {
         if self.batch_first { series } else { series.swap_dims(0, 1) }
     }
 
-    /// The time constant τ_m of the parameters' units, ms.
-    pub fn membrane_tau(&self) -> f64 {
-        self.neuron.tau().or(self.tau_m).unwrap_or_else(|| self.synapses.first().map_or(1.0, |synapse| synapse.tau))
+    /// The time constant τ_u of the parameters' units, ms.
+    pub fn time_unit_ms(&self) -> f64 {
+        self.neuron.tau().or(self.time_unit).unwrap_or_else(|| self.synapses.first().map_or(1.0, |synapse| synapse.tau))
     }
 
     /// The plan of a configuration that was checked.
@@ -189,9 +191,9 @@ impl SpikingRnnConfig {
         let mut plane = 0..;
         let synapses = self.synapses.iter().map(|synapse| ScanSynapse {
             decay: synapse.decay(self.dt),
-            jump: 1.0,
+            amplitude: 1.0,
             weights: if synapse.recurrent { plane.next() } else { None },
-            read: synapse.read,
+            readout: synapse.readout,
             delay: synapse.delay_steps(self.dt),
         });
         ScanPlan {
@@ -202,14 +204,15 @@ impl SpikingRnnConfig {
             record_v: self.record_v,
             record_charge: self.record_charge,
             check_finite: self.check_finite,
+            panic_if_not_finite: true,
             non_finite_gradient: self.non_finite_gradient,
             readout: None,
-            checkpoint: self.checkpoint,
+            checkpointing: self.checkpointing,
             adjoint: Adjoint::Exact,
             rates: None,
-            each: None,
+            per_neuron: None,
             constants: self.learned.of_scan(),
-            body: Body::Kernel,
+            implementation: Implementation::Fused,
         }
     }
 }
@@ -220,19 +223,19 @@ impl SpikingRnnConfig {
         let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
         [
             ("d_input", self.d_input.to_string()),
-            ("n_neurons", self.n_neurons.to_string()),
+            ("d_hidden", self.d_hidden.to_string()),
             ("neuron", self.neuron.to_string()),
             ("gate", self.gate.to_string()),
             ("synapses", synapses.join(" ")),
             ("dt", format!("{} ms", self.dt)),
-            ("tau_m", format!("{} ms", self.membrane_tau())),
-            ("tonic", self.tonic.to_string()),
+            ("time_unit", format!("{} ms", self.time_unit_ms())),
+            ("bias", self.bias.to_string()),
             ("autapses", self.autapses.to_string()),
             ("wiring", self.wiring.to_string()),
             ("dale", self.dale.map_or("none".into(), |share| share.to_string())),
             ("learned_start", self.learned_start.to_string()),
             ("learned", self.learned.to_string()),
-            ("scheme", format!("{:?}", self.scheme)),
+            ("integrator", format!("{:?}", self.integrator)),
         ]
     }
 }

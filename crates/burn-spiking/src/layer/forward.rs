@@ -3,10 +3,11 @@
 use super::rnn::SpikingRnn;
 use super::sequence::{Timing, run_lengths};
 use super::state::SpikingState;
-use super::trajectory::{GateNow, Step, Trajectory};
-use crate::scan::reference::Start;
-use crate::scan::{self, Arguments, Drive, Run, ScanPlan, Scheme};
-use burn::tensor::{Tensor, assert_shape};
+use super::trajectory::{GateNow, StepOutput, Trajectory};
+use crate::error::ForwardError;
+use crate::scan::autodiff::NO_GRADIENT;
+use crate::scan::{self, Arguments, Drive, Implementation, Integrator, Run, ScanPlan, finite};
+use burn::tensor::Tensor;
 use std::sync::Arc;
 
 /// Inputs of up to this many channels are projected inside the scan, step by step, so that no drive `[B, T, N]` exists; beyond,
@@ -42,6 +43,60 @@ impl SpikingRnn {
     /// has `check_finite`).
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
         self.run_planned(input, state, self.plan.clone())
+    }
+
+    /// As [`forward`](Self::forward), for callers that cannot panic: an input or a state that does not fit, and a run whose end is
+    /// infinite or NaN, is an error. Waits for the device.
+    ///
+    /// # Errors
+    /// [`ForwardError`] names what was found, what must be, and the remedy.
+    ///
+    /// # Panics
+    /// If a gradient is asked of [`Gate::Threshold`](crate::Gate::Threshold) by the input or the state alone, while all parameters are
+    /// frozen.
+    pub fn try_forward(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+    ) -> Result<(Trajectory, SpikingState), ForwardError> {
+        let (start_v, run) = self.try_run(input, state, (*self.plan).clone(), |input, state, plan| {
+            self.run(input, Some(state), ReadoutTensors::none(), plan)
+        })?;
+        Ok(self.output_of(run, start_v, None))
+    }
+
+    /// Runs a plan that is told to find infinite values and NaN nowhere, and looks for them at the end. Returns v_0 and the run.
+    pub(crate) fn try_run(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+        plan: ScanPlan,
+        run: impl Fn(Tensor<3>, SpikingState, Arc<ScanPlan>) -> Run,
+    ) -> Result<(Tensor<2>, Run), ForwardError> {
+        let input = self.config.in_layout(input);
+        let state = self.complete_state(state, input.dims()[0]);
+        self.fits(&input, &state)?;
+        self.has_a_gradient(&input)?;
+        let (start_v, [_, steps, _]) = (state.v.clone(), input.dims());
+        let plan = ScanPlan { check_finite: false, panic_if_not_finite: false, ..plan };
+        let run = run(input, state, Arc::new(plan));
+        match finite::find_in_run(&run, steps) {
+            Some(found) => Err(ForwardError::NotFinite(found)),
+            None => Ok((start_v, run)),
+        }
+    }
+
+    /// Refuses a gate without a gradient where one would be asked of it.
+    pub(crate) fn has_a_gradient(&self, input: &Tensor<3>) -> Result<(), ForwardError> {
+        let mut parameters = self.recurrent_weights.iter().map(|weights| weights.is_require_grad());
+        let bias = self.bias.as_ref().is_some_and(|bias| bias.is_require_grad());
+        let learns = parameters.any(|learns| learns) || bias || self.input_weight.is_require_grad();
+        let device = self.device();
+        let asked = device.clone().inner() != device && (learns || input.is_require_grad());
+        match asked && !self.plan.gate.is_differentiable() && self.plan.rates.is_none() {
+            true => Err(ForwardError::Mismatch(NO_GRADIENT.into())),
+            false => Ok(()),
+        }
     }
 
     /// As [`forward`](Self::forward), for samples that end at different steps. Nothing is computed after a sample's end: its
@@ -84,10 +139,10 @@ impl SpikingRnn {
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
-    pub fn step(&self, input: Tensor<2>, state: Option<SpikingState>) -> (Step, SpikingState) {
+    pub fn step(&self, input: Tensor<2>, state: Option<SpikingState>) -> (StepOutput, SpikingState) {
         let run = self.run(input.unsqueeze_dim(1), state, ReadoutTensors::none(), self.plan.clone());
         let state = SpikingState { v: run.last_v.clone(), s: run.last_s.clone() };
-        (Step::of(run), state)
+        (StepOutput::of(run), state)
     }
 
     /// As [`forward`](Self::forward), with membrane potentials and charges in the trajectory whatever the configuration says.
@@ -104,7 +159,7 @@ impl SpikingRnn {
     }
 
     /// The same layer, all of whose trajectories have potentials and charges.
-    pub(crate) fn that_records(mut self) -> Self {
+    pub(crate) fn recording_all(mut self) -> Self {
         self.plan = self.recording();
         self
     }
@@ -116,10 +171,10 @@ impl SpikingRnn {
         state: Option<SpikingState>,
         plan: Arc<ScanPlan>,
     ) -> (Trajectory, SpikingState) {
-        let input = self.config.turned(input);
-        let state = self.whole_state(state, input.dims()[0]);
+        let input = self.config.in_layout(input);
+        let state = self.complete_state(state, input.dims()[0]);
         let start_v = state.v.clone();
-        self.outcome(self.run(input, Some(state), ReadoutTensors::none(), plan), start_v, None)
+        self.output_of(self.run(input, Some(state), ReadoutTensors::none(), plan), start_v, None)
     }
 
     /// The same for samples that end at different steps.
@@ -130,14 +185,14 @@ impl SpikingRnn {
         state: Option<SpikingState>,
         plan: Arc<ScanPlan>,
     ) -> (Trajectory, SpikingState) {
-        let input = self.config.turned(input);
-        let state = self.whole_state(state, input.dims()[0]);
+        let input = self.config.in_layout(input);
+        let state = self.complete_state(state, input.dims()[0]);
         self.check_input(&input, &state);
         let start_v = state.v.clone();
         let run = run_lengths(input, lengths, state, |input, state| {
             self.run(input, Some(state), ReadoutTensors::none(), plan.clone())
         });
-        self.outcome(run, start_v, Some(lengths))
+        self.output_of(run, start_v, Some(lengths))
     }
 
     /// How the series of a run lie in time.
@@ -148,18 +203,18 @@ impl SpikingRnn {
     /// A run's parts as the layer gives them.
     ///
     /// - `start_v`: the potentials that it started from, `[B, N]`.
-    pub(crate) fn outcome(
+    pub(crate) fn output_of(
         &self,
         run: Run,
         start_v: Tensor<2>,
         lengths: Option<&[usize]>,
     ) -> (Trajectory, SpikingState) {
-        let turned = |x: Tensor<3>| self.config.turned(x);
+        let in_layout = |x: Tensor<3>| self.config.in_layout(x);
         let logit_width = self.constants.as_ref().and_then(|constants| constants.logit_width.as_ref());
         let trajectory = Trajectory {
-            traces: run.traces.into_iter().map(turned).collect(),
-            v: run.v.map(turned),
-            charge: run.charge.map(turned),
+            traces: run.traces.into_iter().map(in_layout).collect(),
+            v: run.v.map(in_layout),
+            charge: run.charge.map(in_layout),
             start_v: start_v.detach(),
             gate: GateNow { gate: self.config.gate, logit_width: logit_width.map(|logit| logit.val().detach()) },
             timing: self.timing(lengths),
@@ -175,20 +230,26 @@ impl SpikingRnn {
         readout: ReadoutTensors,
         plan: Arc<ScanPlan>,
     ) -> Run {
-        if self.config.scheme == Scheme::Heun {
-            return self.run_reference(input, state, readout, &plan);
-        }
         let ReadoutTensors { weights, activity_weight } = readout;
         let arguments = Arguments { readout: weights, activity_weight, ..self.arguments(input, state) };
-        match &self.constants {
-            Some(constants) => scan::scan(arguments, &Arc::new(constants.plan(&plan, self.each()))),
-            None => scan::scan(arguments, &plan),
+        let plan = match &self.constants {
+            Some(constants) => Arc::new(constants.plan(&plan, self.each())),
+            None => plan,
+        };
+        match self.config.integrator {
+            Integrator::Flow => scan::scan(arguments, &plan),
+            Integrator::Heun => scan::oracle::run(arguments, &plan, Integrator::Heun),
         }
+    }
+
+    /// Whether Burn differentiates the run, step by step.
+    fn is_differentiated_by_burn(&self) -> bool {
+        self.config.integrator == Integrator::Heun || self.plan.implementation == Implementation::Autodiff
     }
 
     /// N, where neurons have constants of their own.
     fn each(&self) -> Option<usize> {
-        self.config.learned.each().then_some(self.config.n_neurons)
+        self.config.learned.each().then_some(self.config.d_hidden)
     }
 
     /// What the layer lets [`scan`] run on: its parameters in units of 1/ms.
@@ -199,18 +260,18 @@ impl SpikingRnn {
     /// # Panics
     /// If the input's channels or the state's shape do not fit the layer, or if dtypes or devices differ.
     pub fn arguments(&self, input: Tensor<3>, state: Option<SpikingState>) -> Arguments {
-        let [channels, neurons] = self.input.dims();
+        let [channels, neurons] = self.input_weight.dims();
         let [batch, steps, _] = input.dims();
-        let state = self.whole_state(state, batch);
+        let state = self.complete_state(state, batch);
         self.check_input(&input, &state);
 
-        let (projection, tonic) = self.scaled_projection();
-        let drive = match channels <= PROJECTED_CHANNELS {
-            true => Drive::Projected { input, projection, tonic },
+        let (projection, bias) = self.scaled_projection();
+        let drive = match channels <= PROJECTED_CHANNELS || self.is_differentiated_by_burn() {
+            true => Drive::Projected { input, projection, bias },
             false => {
                 let drive = input.reshape([batch * steps, channels]).matmul(projection);
-                let drive = match tonic {
-                    Some(tonic) => drive + tonic.unsqueeze(),
+                let drive = match bias {
+                    Some(bias) => drive + bias.unsqueeze(),
                     None => drive,
                 };
                 Drive::Whole(drive.reshape([batch, steps, neurons]))
@@ -228,125 +289,101 @@ impl SpikingRnn {
         }
     }
 
-    /// τ_v, w, α_1 … α_K, where one of them is learned.
+    /// τ_mem, w, α_1 … α_K, where one of them is learned.
     fn constants_to_differentiate_by(&self) -> Option<Tensor<1>> {
         let constants = self.constants.as_ref().filter(|_| self.plan.constants)?;
         Some(constants.tensor(&self.plan, self.each(), &self.options()))
     }
 
     /// The state to start from, at rest if `None`; with nothing on its way if it has the traces alone.
-    pub(crate) fn whole_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
+    pub(crate) fn complete_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
         let state = state.unwrap_or_else(|| self.resting_state(batch));
         let [_, rows, _] = state.s.dims();
         // The traces alone say that nothing is on its way.
         if rows == self.plan.synapses.len() { state.with_rows(self.plan.state_rows()) } else { state }
     }
 
-    /// Refuses an input `[B, T, C]` or a state that does not fit the layer.
+    /// Panics if an input `[B, T, C]` or a state does not fit the layer.
     pub(crate) fn check_input(&self, input: &Tensor<3>, state: &SpikingState) {
-        let [channels, neurons] = self.input.dims();
-        assert_shape!(input, [_, _, channels]);
-        let [batch, steps, _] = input.dims();
-        assert!(
-            batch > 0 && steps > 0,
-            "the input has {batch} samples of {steps} time steps, but needs at least 1 of each"
-        );
-        self.check_kind(input, "input");
+        if let Err(error) = self.fits(input, state) {
+            panic!("{error}");
+        }
+    }
+
+    /// Refuses an input `[B, T, C]` or a state that does not fit the layer.
+    pub(crate) fn fits(&self, input: &Tensor<3>, state: &SpikingState) -> Result<(), ForwardError> {
+        let mismatch = |message: String| Err(ForwardError::Mismatch(message));
+        let [channels, neurons] = self.input_weight.dims();
+        let [batch, steps, found] = input.dims();
+        if found != channels {
+            return mismatch(format!(
+                "the input has {found} channels, but the layer has d_input {channels}; give [batch, steps, {channels}], or \
+                 [steps, batch, {channels}] to a layer that is not batch_first"
+            ));
+        }
+        if batch == 0 || steps == 0 {
+            return mismatch(format!(
+                "the input has {batch} samples of {steps} time steps, but needs at least 1 of each"
+            ));
+        }
+        self.fits_kind(input, "input")?;
         let (rows, found) = (self.plan.state_rows(), (state.v.dims(), state.s.dims()));
-        assert!(
-            found == ([batch, neurons], [batch, rows, neurons]),
-            "the state has v {:?} and s {:?}, but this layer in steps of {} ms needs v {:?} and s {:?} for {batch} samples; take it \
-             from a run of the same layer, its `resting_state` or `state_at`",
-            found.0,
-            found.1,
-            self.config.dt,
-            [batch, neurons],
-            [batch, rows, neurons]
-        );
-        self.check_kind(&state.v, "state's v");
-        self.check_kind(&state.s, "state's s");
+        if found != ([batch, neurons], [batch, rows, neurons]) {
+            return mismatch(format!(
+                "the state has v {:?} and s {:?}, but this layer in steps of {} ms needs v {:?} and s {:?} for {batch} samples; take it \
+                 from a run of the same layer, its `resting_state` or `state_from_potential`",
+                found.0,
+                found.1,
+                self.config.dt,
+                [batch, neurons],
+                [batch, rows, neurons]
+            ));
+        }
+        self.fits_kind(&state.v, "state's v")?;
+        self.fits_kind(&state.s, "state's s")
     }
 
     /// Refuses a tensor of another dtype or on another device than the parameters.
-    fn check_kind<const D: usize>(&self, tensor: &Tensor<D>, name: &str) {
-        let own = self.input.val();
+    fn fits_kind<const D: usize>(&self, tensor: &Tensor<D>, name: &str) -> Result<(), ForwardError> {
+        let own = self.input_weight.val();
         let (dtype, device) = (tensor.dtype(), tensor.device().inner());
         let (own_dtype, own_device) = (own.dtype(), own.device().inner());
-        assert_eq!(
-            dtype, own_dtype,
-            "the {name} is {dtype:?}, but the layer's parameters are {own_dtype:?}; cast the {name}"
-        );
-        assert_eq!(
-            device, own_device,
-            "the {name} is on {device:?}, but the layer's parameters are on {own_device:?}; move the {name} with `to_device`"
-        );
+        if dtype != own_dtype {
+            return Err(ForwardError::Mismatch(format!(
+                "the {name} is {dtype:?}, but the layer's parameters are {own_dtype:?}; cast the {name}"
+            )));
+        }
+        if device != own_device {
+            return Err(ForwardError::Mismatch(format!(
+                "the {name} is on {device:?}, but the layer's parameters are on {own_device:?}; move the {name} with `to_device`"
+            )));
+        }
+        Ok(())
     }
 
-    /// The same run in plain tensor operations, differentiated by Burn: see [`scan::reference`].
-    pub fn forward_reference(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
-        let input = self.config.turned(input);
-        let state = self.whole_state(state, input.dims()[0]);
-        let start_v = state.v.clone();
-        self.outcome(self.run_reference(input, Some(state), ReadoutTensors::none(), &self.plan), start_v, None)
-    }
-
-    fn run_reference(
-        &self,
-        input: Tensor<3>,
-        state: Option<SpikingState>,
-        readout: ReadoutTensors,
-        plan: &ScanPlan,
-    ) -> Run {
-        let [batch, steps, channels] = input.dims();
-        let state = self.whole_state(state, batch);
-        self.check_input(&input, &state);
-        let (projection, tonic) = self.scaled_projection();
-        let tonic = tonic.map(|tonic| tonic.unsqueeze());
-        let drive = |t: usize| {
-            let x = input.clone().narrow(1, t, 1).reshape([batch, channels]).matmul(projection.clone());
-            match &tonic {
-                Some(tonic) => x + tonic.clone(),
-                None => x,
-            }
-        };
-        let now = self.constants.as_ref().map(|constants| constants.plan(plan, self.each()));
-        let plan = now.as_ref().unwrap_or(plan);
-        let constants = self.constants_to_differentiate_by();
-        let ReadoutTensors { weights, activity_weight } = readout;
-        let start = Start {
-            weights: self.scaled_weights(),
-            v0: state.v,
-            s0: state.s,
-            readout: weights,
-            activity_weight,
-            constants,
-        };
-        scan::reference::run(steps, drive, start, plan, self.config.scheme)
-    }
-
-    /// Parameters in units of 1/ms: times 1/τ_m, and for their last axis by 1/θ where thresholds are learned.
+    /// Parameters in units of 1/ms: times 1/τ_u, and for their last axis by 1/θ where thresholds are learned.
     fn scaled<const D: usize>(&self, parameters: Tensor<D>) -> Tensor<D> {
         // To be multiplied by: Burn differentiates a division by a number in single precision.
-        let unit = 1.0 / self.config.membrane_tau();
+        let unit = 1.0 / self.config.time_unit_ms();
         match &self.constants {
             Some(constants) => constants.scaled(parameters, unit),
             None => parameters * unit,
         }
     }
 
-    /// U/τ_m and I_o/τ_m.
+    /// U/τ_u and I_o/τ_u.
     fn scaled_projection(&self) -> (Tensor<2>, Option<Tensor<1>>) {
         let input = match &self.unreached {
-            Some(unreached) => unreached.erase(self.input.val()),
-            None => self.input.val(),
+            Some(unreached) => unreached.erase(self.input_weight.val()),
+            None => self.input_weight.val(),
         };
-        (self.scaled(input), self.tonic.as_ref().map(|tonic| self.scaled(tonic.val())))
+        (self.scaled(input), self.bias.as_ref().map(|bias| self.scaled(bias.val())))
     }
 
-    /// W/τ_m, `[M, N, N]`.
+    /// W/τ_u, `[M, N, N]`.
     fn scaled_weights(&self) -> Option<Tensor<3>> {
-        let scaled = |k: usize| self.scaled(self.weights(k));
-        match self.recurrent.len() {
+        let scaled = |k: usize| self.scaled(self.connected_weights(k));
+        match self.recurrent_weights.len() {
             0 => None,
             1 => Some(scaled(0).unsqueeze()),
             planes => Some(Tensor::stack((0..planes).map(scaled).collect(), 0)),

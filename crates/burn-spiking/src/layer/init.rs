@@ -1,6 +1,6 @@
-//! What a layer starts from: the parameters of a configuration, drawn by its [`Initial`] sizes.
+//! What a layer starts from: the parameters of a configuration, drawn by its [`InitialWeights`] sizes.
 
-use super::config::{Initial, SpikingRnnConfig};
+use super::config::{InitialWeights, SpikingRnnConfig};
 use super::constants::{Constants, Learn, Learned, WIDEST};
 use super::mask::Missing;
 use super::record::Described;
@@ -24,8 +24,8 @@ impl SpikingRnnConfig {
                 "a layer in {half:?} has too few digits for its potentials, and no kernel; initialise it in DType::F32 or DType::F64"
             )));
         }
-        let n = self.n_neurons;
-        let initial = self.initial.unwrap_or_else(|| Initial::of(&self.neuron, self.membrane_tau()));
+        let n = self.d_hidden;
+        let initial = self.initial.unwrap_or_else(|| InitialWeights::of(&self.neuron, self.time_unit_ms()));
         let normal = |shape: [usize; 2], gain: f64| {
             let spread = Distribution::Normal(0.0, gain / (shape[0] as f64).sqrt());
             Tensor::<2>::random(shape, spread, options.clone())
@@ -46,9 +46,9 @@ impl SpikingRnnConfig {
         });
         let (start_v, start_s) = start.unzip();
         Ok(SpikingRnn {
-            input: Param::from_tensor(normal([self.d_input, n], initial.input)),
-            tonic: self.tonic.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.tonic, options.clone()))),
-            recurrent: recurrent.collect(),
+            input_weight: Param::from_tensor(normal([self.d_input, n], initial.input)),
+            bias: self.bias.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.bias, options.clone()))),
+            recurrent_weights: recurrent.collect(),
             start_v,
             start_s,
             constants: (self.learned != Learned::default()).then(|| Constants::new(self, &options)),
@@ -63,7 +63,7 @@ impl SpikingRnnConfig {
 
     /// What the weights of the k-th recurrent synapse type start from.
     fn initial_weights(&self, k: usize, gain: f64, options: &TensorCreationOptions) -> Tensor<2> {
-        let n = self.n_neurons;
+        let n = self.d_hidden;
         let connected = self.wiring.connected(n, k, true);
         let density = connected.iter().filter(|&&there| there).count().max(1) as f64 / (n * n) as f64;
         let spread = Distribution::Normal(0.0, gain / (n as f64 * density).sqrt());
@@ -104,15 +104,15 @@ impl Constants {
         let of = |learn: Learn, value: f64| match learn {
             Learn::No => None,
             Learn::Shared => Some(param(vec![value])),
-            Learn::Each => Some(param(vec![value; config.n_neurons])),
+            Learn::PerNeuron => Some(param(vec![value; config.d_hidden])),
         };
         let learned = config.learned;
         let width = config.gate.width().min(WIDEST);
         Self {
-            log_tau_v: of(learned.tau_v, config.membrane_tau().ln()),
-            log_tau_s: learned.tau_s.then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
+            log_tau_mem: of(learned.tau_mem, config.time_unit_ms().ln()),
+            log_tau_syn: learned.tau_s.then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
             logit_width: of(learned.width, (width / (1.0 - width)).ln()),
-            log_threshold: learned.threshold.then(|| param(vec![0.0; config.n_neurons])),
+            log_threshold: learned.threshold.then(|| param(vec![0.0; config.d_hidden])),
         }
     }
 }

@@ -10,14 +10,15 @@
 //! states between segments of √T steps, shorter ones where N is large. A cost on activity is
 //! taken along as A.
 
-use crate::error::{ConfigError, at_least_one};
+use crate::error::{ConfigError, ForwardError, at_least_one};
+use crate::gate::Gate;
 use crate::layer::config::SpikingRnnConfig;
 use crate::layer::forward::ReadoutTensors;
 use crate::layer::rnn::SpikingRnn;
 use crate::layer::sequence::{Timing, run_lengths};
 use crate::layer::state::SpikingState;
 use crate::layer::trajectory::Trajectory;
-use crate::scan::{Body, Run, ScanPlan};
+use crate::scan::{Adjoint, Implementation, Run, ScanPlan};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
@@ -48,12 +49,12 @@ impl SpikingNetworkConfig {
         at_least_one("d_output", self.d_output, "give the number of outputs")?;
         let options = options.into();
         let layer = self.layer.init(options.clone())?;
-        let readout = LinearConfig::new(self.layer.n_neurons, self.d_output)
+        let readout = LinearConfig::new(self.layer.d_hidden, self.d_output)
             .with_bias(self.bias)
             .with_initializer(self.initializer.clone())
             .init(&options.device);
         // Burn's initialisers take no dtype.
-        let dtype = layer.input.val().dtype();
+        let dtype = layer.input_weight.val().dtype();
         fn converted<const D: usize>(tensor: Tensor<D>, device: &Device, dtype: DType) -> Param<Tensor<D>> {
             Param::from_tensor(Tensor::from_data(tensor.into_data(), (device, dtype)))
         }
@@ -83,10 +84,28 @@ pub struct NetworkOutput {
     pub output: Tensor<3>,
     /// A = Σ_t |ŝ|² of the trace that is read, `[B]`: over each sample's own steps and all neurons.
     pub activity: Tensor<1>,
+    /// What the neurons did, if it was recorded: the trace that is read out, and of [`SpikingNetwork::forward_recording`] also
+    /// potentials and charges.
+    trajectory: Option<Trajectory>,
     timing: Timing,
 }
 
 impl NetworkOutput {
+    /// What the neurons did.
+    ///
+    /// # Panics
+    /// If the run recorded nothing: it is one of [`SpikingNetwork::forward_recording`],
+    /// [`forward_with_trace`](SpikingNetwork::forward_with_trace) or [`forward_lengths_recording`](SpikingNetwork::forward_lengths_recording)
+    /// that does.
+    pub fn trajectory(&self) -> &Trajectory {
+        match &self.trajectory {
+            Some(trajectory) => trajectory,
+            None => panic!(
+                "this run has no trajectory; use `forward_recording`, `forward_lengths_recording` or `forward_with_trace`"
+            ),
+        }
+    }
+
     /// Time step, layout and lengths.
     pub fn timing(&self) -> &Timing {
         &self.timing
@@ -99,14 +118,14 @@ impl SpikingNetwork {
     /// # Errors
     /// If not one synapse type of the layer is read, or the readout has another number of inputs than the layer has neurons.
     pub fn new(layer: SpikingRnn, readout: Linear) -> Result<Self, ConfigError> {
-        let read = layer.config().synapses.iter().filter(|synapse| synapse.read).count();
+        let read = layer.config().synapses.iter().filter(|synapse| synapse.readout).count();
         if read != 1 {
             return Err(ConfigError::Mismatch(format!(
                 "the layer reads {read} synapse types, but a network's readout wants 1; mark one synapse as read, and the \
                  others as Synapse::recurrent_only"
             )));
         }
-        let (inputs, neurons) = (readout.weight.dims()[0], layer.config().n_neurons);
+        let (inputs, neurons) = (readout.weight.dims()[0], layer.config().d_hidden);
         if inputs != neurons {
             return Err(ConfigError::Mismatch(format!(
                 "the readout has {inputs} inputs, but the layer has {neurons} neurons; use LinearConfig::new({neurons}, outputs)"
@@ -115,9 +134,39 @@ impl SpikingNetwork {
         Ok(Self { layer, readout })
     }
 
-    /// The same network, run by another program.
-    pub fn with_body(self, body: Body) -> Self {
-        Self { layer: self.layer.with_body(body), ..self }
+    /// The same network, run by another implementation.
+    pub fn with_implementation(self, implementation: Implementation) -> Self {
+        Self { layer: self.layer.with_implementation(implementation), ..self }
+    }
+
+    /// The same network with another adjoint; see [`SpikingRnn::with_adjoint`].
+    ///
+    /// # Errors
+    /// As [`SpikingRnn::with_adjoint`].
+    pub fn with_adjoint(self, adjoint: Adjoint) -> Result<Self, ConfigError> {
+        Ok(Self { layer: self.layer.with_adjoint(adjoint)?, ..self })
+    }
+
+    /// The same network with another gate; see [`SpikingRnn::with_gate`].
+    ///
+    /// # Errors
+    /// As [`SpikingRnn::with_gate`].
+    pub fn with_gate(self, gate: Gate) -> Result<Self, ConfigError> {
+        Ok(Self { layer: self.layer.with_gate(gate)?, ..self })
+    }
+
+    /// The same network in steps of `dt` ms; see [`SpikingRnn::with_dt`].
+    ///
+    /// # Errors
+    /// As [`SpikingRnn::with_dt`].
+    pub fn with_dt(self, dt: f64) -> Result<Self, ConfigError> {
+        Ok(Self { layer: self.layer.with_dt(dt)?, ..self })
+    }
+
+    /// The configuration that [`SpikingNetworkConfig::init`] makes such a network from.
+    pub fn config(&self) -> SpikingNetworkConfig {
+        let [_, d_output] = self.readout.weight.dims();
+        SpikingNetworkConfig::new(self.layer.config().clone(), d_output).with_bias(self.readout.bias.is_some())
     }
 
     /// Runs the network over an input.
@@ -130,8 +179,22 @@ impl SpikingNetwork {
     /// # Panics
     /// As [`SpikingRnn::forward`].
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (NetworkOutput, SpikingState) {
-        let (output, _, state) = self.run(input, state, None, self.plan());
-        (output, state)
+        self.run(input, state, None, self.plan())
+    }
+
+    /// As [`forward`](Self::forward), for callers that cannot panic; see [`SpikingRnn::try_forward`].
+    ///
+    /// # Errors
+    /// As [`SpikingRnn::try_forward`]; an output that is infinite or NaN is found, too.
+    pub fn try_forward(
+        &self,
+        input: Tensor<3>,
+        state: Option<SpikingState>,
+    ) -> Result<(NetworkOutput, SpikingState), ForwardError> {
+        let (start_v, run) = self
+            .layer
+            .try_run(input, state, self.plan(), |input, state, plan| self.run_plan(input, Some(state), None, plan))?;
+        Ok(self.output_of(run, start_v, None))
     }
 
     /// As [`forward`](Self::forward), with an activity in which steps count differently, A = Σ_t m_t |ŝ|²: for costs on activity at
@@ -148,8 +211,7 @@ impl SpikingNetwork {
         weight: Tensor<2>,
     ) -> (NetworkOutput, SpikingState) {
         let weight = if self.layer.config().batch_first { weight } else { weight.transpose() };
-        let (output, _, state) = self.run(input, state, Some(weight.detach()), self.plan());
-        (output, state)
+        self.run(input, state, Some(weight.detach()), self.plan())
     }
 
     /// As [`forward`](Self::forward), with a trajectory of the trace ŝ that is read out: for costs on it, such as
@@ -157,13 +219,9 @@ impl SpikingNetwork {
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
-    pub fn forward_with_trace(
-        &self,
-        input: Tensor<3>,
-        state: Option<SpikingState>,
-    ) -> (NetworkOutput, Trajectory, SpikingState) {
+    pub fn forward_with_trace(&self, input: Tensor<3>, state: Option<SpikingState>) -> (NetworkOutput, SpikingState) {
         let mut plan = self.plan();
-        plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.read = plan.readout == Some(k));
+        plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.readout = plan.readout == Some(k));
         self.run(input, state, None, plan)
     }
 
@@ -171,11 +229,7 @@ impl SpikingNetwork {
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
-    pub fn forward_recording(
-        &self,
-        input: Tensor<3>,
-        state: Option<SpikingState>,
-    ) -> (NetworkOutput, Trajectory, SpikingState) {
+    pub fn forward_recording(&self, input: Tensor<3>, state: Option<SpikingState>) -> (NetworkOutput, SpikingState) {
         self.run(input, state, None, self.recording())
     }
 
@@ -195,8 +249,7 @@ impl SpikingNetwork {
         lengths: &[usize],
         state: Option<SpikingState>,
     ) -> (NetworkOutput, SpikingState) {
-        let (output, _, state) = self.run_lengths(input, lengths, state, self.plan());
-        (output, state)
+        self.run_lengths(input, lengths, state, self.plan())
     }
 
     /// As [`forward_lengths`](Self::forward_lengths), with the trace, the membrane potentials and the charges of all neurons.
@@ -208,7 +261,7 @@ impl SpikingNetwork {
         input: Tensor<3>,
         lengths: &[usize],
         state: Option<SpikingState>,
-    ) -> (NetworkOutput, Trajectory, SpikingState) {
+    ) -> (NetworkOutput, SpikingState) {
         self.run_lengths(input, lengths, state, self.recording())
     }
 
@@ -217,16 +270,16 @@ impl SpikingNetwork {
     /// # Panics
     /// As [`SpikingRnn::forward`].
     pub fn step(&self, input: Tensor<2>, state: Option<SpikingState>) -> (Tensor<2>, SpikingState) {
-        let input = self.layer.config().turned(input.unsqueeze_dim(1));
+        let input = self.layer.config().in_layout(input.unsqueeze_dim(1));
         let (run, state) = self.forward(input, state);
-        (self.layer.config().turned(run.output).squeeze_dim(1), state)
+        (self.layer.config().in_layout(run.output).squeeze_dim(1), state)
     }
 
     /// The layer's plan with a readout and without a trajectory.
     fn plan(&self) -> ScanPlan {
         let mut plan = ScanPlan::clone(self.layer.plan());
-        plan.readout = plan.synapses.iter().position(|synapse| synapse.read);
-        plan.synapses.iter_mut().for_each(|synapse| synapse.read = false);
+        plan.readout = plan.synapses.iter().position(|synapse| synapse.readout);
+        plan.synapses.iter_mut().for_each(|synapse| synapse.readout = false);
         (plan.record_v, plan.record_charge) = (false, false);
         plan
     }
@@ -234,7 +287,10 @@ impl SpikingNetwork {
     /// The layer's plan with a readout and with all that can be recorded.
     fn recording(&self) -> ScanPlan {
         let mut plan = self.plan();
-        plan.synapses.iter_mut().zip(&self.layer.plan().synapses).for_each(|(own, layers)| own.read = layers.read);
+        plan.synapses
+            .iter_mut()
+            .zip(&self.layer.plan().synapses)
+            .for_each(|(own, layers)| own.readout = layers.readout);
         (plan.record_v, plan.record_charge) = (true, true);
         plan
     }
@@ -245,11 +301,11 @@ impl SpikingNetwork {
         state: Option<SpikingState>,
         activity_weight: Option<Tensor<2>>,
         plan: ScanPlan,
-    ) -> (NetworkOutput, Trajectory, SpikingState) {
-        let input = self.layer.config().turned(input);
-        let state = self.layer.whole_state(state, input.dims()[0]);
+    ) -> (NetworkOutput, SpikingState) {
+        let input = self.layer.config().in_layout(input);
+        let state = self.layer.complete_state(state, input.dims()[0]);
         let start_v = state.v.clone();
-        self.outcome(self.run_plan(input, Some(state), activity_weight, Arc::new(plan)), start_v, None)
+        self.output_of(self.run_plan(input, Some(state), activity_weight, Arc::new(plan)), start_v, None)
     }
 
     /// The same for samples that end at different steps.
@@ -259,14 +315,14 @@ impl SpikingNetwork {
         lengths: &[usize],
         state: Option<SpikingState>,
         plan: ScanPlan,
-    ) -> (NetworkOutput, Trajectory, SpikingState) {
-        let input = self.layer.config().turned(input);
-        let state = self.layer.whole_state(state, input.dims()[0]);
+    ) -> (NetworkOutput, SpikingState) {
+        let input = self.layer.config().in_layout(input);
+        let state = self.layer.complete_state(state, input.dims()[0]);
         self.layer.check_input(&input, &state);
         let (start_v, plan) = (state.v.clone(), Arc::new(plan));
         let run =
             run_lengths(input, lengths, state, |input, state| self.run_plan(input, Some(state), None, plan.clone()));
-        self.outcome(run, start_v, Some(lengths))
+        self.output_of(run, start_v, Some(lengths))
     }
 
     /// Runs a plan of this network; its output is o + b.
@@ -285,19 +341,18 @@ impl SpikingNetwork {
         run
     }
 
-    /// A run's parts as the network gives them.
-    fn outcome(
-        &self,
-        mut run: Run,
-        start_v: Tensor<2>,
-        lengths: Option<&[usize]>,
-    ) -> (NetworkOutput, Trajectory, SpikingState) {
+    /// A run's parts as the network gives them; with a trajectory where something was recorded.
+    fn output_of(&self, mut run: Run, start_v: Tensor<2>, lengths: Option<&[usize]>) -> (NetworkOutput, SpikingState) {
+        let output = run.output.take().expect("a plan with a readout gives its output");
+        let activity = run.activity.take().expect("a plan with a readout gives its activity");
+        let recorded = !run.traces.is_empty() || run.v.is_some() || run.charge.is_some();
+        let (trajectory, state) = self.layer.output_of(run, start_v, lengths);
         let output = NetworkOutput {
-            output: self.layer.config().turned(run.output.take().expect("a plan with a readout gives its output")),
-            activity: run.activity.take().expect("a plan with a readout gives its activity"),
+            output: self.layer.config().in_layout(output),
+            activity,
+            trajectory: recorded.then_some(trajectory),
             timing: self.layer.timing(lengths),
         };
-        let (trajectory, state) = self.layer.outcome(run, start_v, lengths);
-        (output, trajectory, state)
+        (output, state)
     }
 }

@@ -33,8 +33,6 @@ pub struct Described {
     connections: Vec<Connections>,
     id: ParamId,
     device: Device,
-    /// Whether the next record is an older one without constants, which were compared with the configuration beside it.
-    pub(super) compared: bool,
 }
 
 /// Which neurons one synapse type connects.
@@ -48,7 +46,7 @@ struct Connections {
 
 impl Connections {
     fn configured(config: &SpikingRnnConfig, k: usize, device: &Device) -> Self {
-        let n = config.n_neurons;
+        let n = config.d_hidden;
         let connected = config.wiring.connected(n, k, config.autapses);
         Self { missing: Missing::of(&connected, [n, n], device), given: None }
     }
@@ -74,7 +72,7 @@ impl Described {
         let device = device.clone().inner();
         let planes = config.synapses.iter().filter(|synapse| synapse.recurrent).count();
         let connections = (0..planes).map(|k| Connections::configured(&config, k, &device)).collect();
-        Self { config, connections, id: ParamId::new(), device, compared: false }
+        Self { config, connections, id: ParamId::new(), device }
     }
 
     /// What the k-th recurrent synapse type does not connect.
@@ -110,7 +108,7 @@ impl Described {
 
     /// Connections given by hand as a parameter of a record.
     fn there(&self, k: usize, id: ParamId) -> Param<Tensor<2, Int>> {
-        let n = self.config.n_neurons;
+        let n = self.config.d_hidden;
         let there = self.connections[k].missing.as_ref().map(|missing| missing.there.clone());
         let there = move |device: &Device, _: bool| match there {
             Some(there) => there.int().cast(DType::I32),
@@ -198,16 +196,13 @@ impl Module for Described {
     }
 
     fn map<M: ModuleMapper>(mut self, mapper: &mut M) -> Self {
-        if self.compared {
-            return Self { compared: false, ..self };
-        }
         let Some((words, _)) = loaded(mapper, "constants", self.constants(ParamId::new())) else {
             if loads_records::<M>() {
                 log::warn!(
-                    "a record without a layer's constants, as older versions wrote them: whether it belongs to this layer \
-                     cannot be checked, nor have connections given by hand come with it"
+                    "a record without a layer's constants: whether it belongs to this layer cannot be checked, nor have \
+                     connections given by hand come with it"
                 );
-                let why = "constants, which older records lack; allow_partial(true) loads one unchecked";
+                let why = "constants, which the record lacks; allow_partial(true) loads it unchecked";
                 refuse(mapper, &self.device, why);
             }
             return self;
@@ -251,18 +246,21 @@ impl ModuleDisplayDefault for Described {
 
 impl ModuleDisplay for Described {}
 
-/// A module that only looks for a layer's constants in the layer's own record.
+/// A module that only looks for a layer's constants in a record.
 #[derive(Debug, Clone)]
-struct Probe {
+struct Probe<'a> {
+    /// The modules that the layer is in, from the record's own on.
+    modules: &'a [&'a str],
     asks: Described,
     found: Option<Vec<Line>>,
 }
 
-impl Module for Probe {
+impl Module for Probe<'_> {
     fn map<M: ModuleMapper>(mut self, mapper: &mut M) -> Self {
-        mapper.enter_module("config", CONTAINER);
+        let modules = || self.modules.iter().copied().chain(["config"]);
+        modules().for_each(|name| mapper.enter_module(name, CONTAINER));
         let words = loaded(mapper, "constants", self.asks.constants(ParamId::new()));
-        mapper.exit_module("config", CONTAINER);
+        modules().collect::<Vec<_>>().into_iter().rev().for_each(|name| mapper.exit_module(name, CONTAINER));
         self.found = words.map(|(words, _)| lines_of(words));
         self
     }
@@ -295,10 +293,12 @@ impl Module for Probe {
 }
 
 impl Described {
-    /// The constants in a layer's own record; `None` if it has none, as older ones.
-    pub(super) fn lines_in(&self, record: &ModuleRecord) -> Option<Vec<Line>> {
+    /// The constants in the record of a module that holds the layer; `None` if it has none.
+    ///
+    /// - `modules`: names of the modules that the layer is in, from the record's own on; none for a layer's own record.
+    pub(super) fn lines_in(&self, record: &ModuleRecord, modules: &[&str]) -> Option<Vec<Line>> {
         let record = record.clone().allow_partial(true).allow_unused(true).validate(false);
-        let probe = Probe { asks: self.clone(), found: None };
+        let probe = Probe { modules, asks: self.clone(), found: None };
         probe.try_load_record(record).ok()?.found
     }
 }

@@ -1,12 +1,12 @@
 //! The layer: `SpikingRnnConfig` → [`SpikingRnn`] → [`SpikingState`], used like Burn's `Lstm`.
 //!
 //! ```text
-//! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_m        ŝᵏ = τ_k sᵏ: one spike adds 1
+//! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_u        ŝᵏ = τ_k sᵏ: one spike adds 1
 //! ```
 //!
 //! [`Wiring`](crate::Wiring) and Dale's law say what W_k is of the parameters; see [`wiring`](crate::wiring).
 //!
-//! The parameters U, I_o and W_k are dimensionless, so that one learning rate serves all. τ_m is τ_v for QIF and LIF;
+//! The parameters U, I_o and W_k are dimensionless, so that one learning rate serves all. τ_u is τ_mem for QIF and LIF;
 //! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
 
 use super::config::SpikingRnnConfig;
@@ -16,7 +16,7 @@ use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
 use crate::layer::constants::{Constants, Learn, Learned, WIDEST};
 use crate::layer::state::SpikingState;
-use crate::scan::{Adjoint, Body, ScanPlan};
+use crate::scan::{Adjoint, Implementation, ScanPlan};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Bool, Device, Tensor, TensorCreationOptions, TensorData};
@@ -32,12 +32,13 @@ use std::sync::Arc;
 #[module(custom_display)]
 pub struct SpikingRnn {
     /// U, `[C, N]`.
-    pub input: Param<Tensor<2>>,
+    pub input_weight: Param<Tensor<2>>,
     /// I_o, `[N]`, if the configuration has one.
-    pub tonic: Option<Param<Tensor<1>>>,
-    /// w_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order; see [`weights`](Self::weights). Where neurons
-    /// are not connected, such as on the diagonals unless autapses are asked for, they have no effect and no gradient.
-    pub recurrent: Vec<Param<Tensor<2>>>,
+    pub bias: Option<Param<Tensor<1>>>,
+    /// w_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order. Where neurons are not connected, such as on the
+    /// diagonals unless autapses are asked for, they have no effect and no gradient; see
+    /// [`effective_weights`](Self::effective_weights).
+    pub recurrent_weights: Vec<Param<Tensor<2>>>,
     /// The logit of the potential that runs start from, `[N]`, if it is learned.
     pub start_v: Option<Param<Tensor<1>>>,
     /// The traces ŝ that runs start from, `[K, N]`, if they are learned.
@@ -71,9 +72,9 @@ fn set_each(
     name: &str,
     values: Vec<f64>,
 ) -> Result<(), ConfigError> {
-    let (Some(param), Learn::Each) = (param, learn) else {
+    let (Some(param), Learn::PerNeuron) = (param, learn) else {
         return Err(ConfigError::Mismatch(format!(
-            "{name} is given for each neuron, but the layer has one for all; configure Learned {{ {name}: Learn::Each, .. }}"
+            "{name} is given for each neuron, but the layer has one for all; configure Learned {{ {name}: Learn::PerNeuron, .. }}"
         )));
     };
     let [neurons] = param.dims();
@@ -104,19 +105,19 @@ impl SpikingRnn {
 
     /// The device that the parameters are on.
     pub fn device(&self) -> Device {
-        self.input.val().device()
+        self.input_weight.val().device()
     }
 
     /// The same layer, run by another program.
-    pub fn with_body(mut self, body: Body) -> Self {
-        Arc::make_mut(&mut self.plan).body = body;
+    pub fn with_implementation(mut self, implementation: Implementation) -> Self {
+        Arc::make_mut(&mut self.plan).implementation = implementation;
         self
     }
 
     /// The same layer with another adjoint: how errors go back through it.
     ///
     /// # Errors
-    /// [`ConfigError`] if a number of it is out of range, the layer's scheme is [`Scheme::Heun`](crate::Scheme::Heun), or, for [`Adjoint::MeanField`], the
+    /// [`ConfigError`] if a number of it is out of range, the layer's integrator is [`Integrator::Heun`](crate::Integrator::Heun), or, for [`Adjoint::MeanField`], the
     /// neuron has no f-I curve, a synapse type has a delay or constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.config.adjoint = adjoint;
@@ -129,7 +130,7 @@ impl SpikingRnn {
     /// width that was learned is learned no longer.
     ///
     /// # Errors
-    /// [`ConfigError`] if the gate's width is out of range, or the layer's scheme does not go with it.
+    /// [`ConfigError`] if the gate's width is out of range, or the layer's integrator does not go with it.
     pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
         let learned = Learned { width: Learn::No, ..self.config.learned };
         if let Some(constants) = &mut self.constants {
@@ -142,15 +143,15 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The same layer whose neurons have these τ_v, in ms; they go on being learned, unless the parameter is frozen.
+    /// The same layer whose neurons have these τ_mem, in ms; they go on being learned, unless the parameter is frozen.
     ///
     /// # Errors
-    /// [`ConfigError`] if the layer learns no τ_v of each neuron, or there are not N numbers above 0.
-    pub fn with_tau_v(mut self, tau_v: &[f64]) -> Result<Self, ConfigError> {
-        tau_v.iter().try_for_each(|&tau| positive("tau_v", tau, "give each neuron's time constant in ms"))?;
-        let logs: Vec<f64> = tau_v.iter().map(|tau| tau.ln()).collect();
-        let param = self.constants.as_mut().and_then(|constants| constants.log_tau_v.as_mut());
-        set_each(param, self.config.learned.tau_v, "tau_v", logs)?;
+    /// [`ConfigError`] if the layer learns no τ_mem of each neuron, or there are not N numbers above 0.
+    pub fn with_tau_mem(mut self, tau_mem: &[f64]) -> Result<Self, ConfigError> {
+        tau_mem.iter().try_for_each(|&tau| positive("tau_mem", tau, "give each neuron's time constant in ms"))?;
+        let logs: Vec<f64> = tau_mem.iter().map(|tau| tau.ln()).collect();
+        let param = self.constants.as_mut().and_then(|constants| constants.log_tau_mem.as_mut());
+        set_each(param, self.config.learned.tau_mem, "tau_mem", logs)?;
         Ok(self)
     }
 
@@ -176,35 +177,52 @@ impl SpikingRnn {
     pub fn with_dt(mut self, dt: f64) -> Result<Self, ConfigError> {
         self.config.dt = dt;
         self.config.check()?;
-        let body = self.plan.body;
-        self.plan = Arc::new(ScanPlan { body, ..self.config.plan() });
+        let implementation = self.plan.implementation;
+        self.plan = Arc::new(ScanPlan { implementation, ..self.config.plan() });
         Ok(self)
     }
 
     /// The state of a layer at rest, nothing on its way, for `batch` samples; the one that is learned, if it is.
     pub fn resting_state(&self, batch: usize) -> SpikingState {
-        let (n, synapses) = (self.config.n_neurons, self.config.synapses.len());
+        let (n, synapses) = (self.config.d_hidden, self.config.synapses.len());
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
             let v = sigmoid(v.val()).unsqueeze::<2>().expand([batch, n]);
             let s = s.val().unsqueeze::<3>().expand([batch, synapses, n]);
             return SpikingState { v, s }.with_rows(self.plan.state_rows());
         }
         let v = self.config.neuron.resting_potential();
-        self.state_at(Tensor::full([batch, n], v, self.options()))
+        self.state_from_potential(Tensor::full([batch, n], v, self.options()))
     }
 
     /// The state of given membrane potentials, `[B, N]`, in which no synapse is active and nothing is on its way.
-    pub fn state_at(&self, v: Tensor<2>) -> SpikingState {
-        SpikingState::at(v, self.plan.state_rows())
+    pub fn state_from_potential(&self, v: Tensor<2>) -> SpikingState {
+        SpikingState::from_potential(v, self.plan.state_rows())
     }
 
-    /// W_k of the k-th recurrent synapse type as the neurons meet it, `[pre, post]`, with its signs and without what is not
-    /// connected.
+    /// W_k of the k-th recurrent synapse type as the neurons meet it, `[pre, post]`: with the signs of Dale's law, and 0 where neurons
+    /// are not connected.
     ///
-    /// # Panics
-    /// If there are not so many recurrent synapse types.
-    pub fn weights(&self, k: usize) -> Tensor<2> {
-        let weights = self.recurrent[k].val();
+    /// # Errors
+    /// [`ConfigError`] if there are not so many recurrent synapse types.
+    pub fn effective_weights(&self, k: usize) -> Result<Tensor<2>, ConfigError> {
+        self.has_recurrent_type(k, "weights are asked for")?;
+        Ok(self.connected_weights(k))
+    }
+
+    /// Refuses a recurrent synapse type that does not exist.
+    fn has_recurrent_type(&self, k: usize, what: &str) -> Result<(), ConfigError> {
+        let types = self.recurrent_weights.len();
+        if k < types {
+            return Ok(());
+        }
+        Err(ConfigError::Mismatch(format!(
+            "{what} of recurrent synapse type {k}, but there are {types}, counted from 0"
+        )))
+    }
+
+    /// [`effective_weights`](Self::effective_weights) of a type that exists.
+    pub(super) fn connected_weights(&self, k: usize) -> Tensor<2> {
+        let weights = self.recurrent_weights[k].val();
         let weights = match &self.signs {
             Some(signs) => {
                 let signs = signs.clone().cast(weights.dtype());
@@ -226,12 +244,8 @@ impl SpikingRnn {
     /// # Errors
     /// [`ConfigError`] if there are not so many recurrent synapse types, or the shape is not `[N, N]`.
     pub fn with_connections(mut self, k: usize, connected: Tensor<2, Bool>) -> Result<Self, ConfigError> {
-        let (types, n, dims) = (self.recurrent.len(), self.config.n_neurons, connected.dims());
-        if k >= types {
-            return Err(ConfigError::Mismatch(format!(
-                "connections are given for recurrent synapse type {k}, but there are {types}, counted from 0"
-            )));
-        }
+        self.has_recurrent_type(k, "connections are given")?;
+        let (n, dims) = (self.config.d_hidden, connected.dims());
         if dims != [n, n] {
             return Err(ConfigError::Mismatch(format!(
                 "connections are {dims:?}, but must be [{n}, {n}] for {n} neurons; give one for each pair [pre, post]"
@@ -250,15 +264,15 @@ impl SpikingRnn {
             low < high,
             "the range [{low}, {high}) of initial potentials is empty; give a lower bound below the upper"
         );
-        let n = self.config.n_neurons;
+        let n = self.config.d_hidden;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let v: Vec<f64> = (0..batch * n).map(|_| random.random_range(low..high)).collect();
         let v = Tensor::<2>::from_data(TensorData::new(v, [batch, n]), self.options());
-        self.state_at(v)
+        self.state_from_potential(v)
     }
 
     pub(super) fn options(&self) -> TensorCreationOptions {
-        let input = self.input.val();
+        let input = self.input_weight.val();
         TensorCreationOptions::from((&input.device(), input.dtype()))
     }
 }

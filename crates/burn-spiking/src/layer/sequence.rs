@@ -21,7 +21,7 @@ pub struct Timing {
 
 impl Timing {
     /// `[B, T, ..]` of a series as the run gives it, or the other way round.
-    pub(crate) fn turned<const D: usize>(&self, series: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn in_layout<const D: usize>(&self, series: Tensor<D>) -> Tensor<D> {
         if self.batch_first { series } else { series.swap_dims(0, 1) }
     }
 
@@ -45,7 +45,7 @@ impl Timing {
     /// A series with 0 after each sample's end, whatever stood there.
     pub(crate) fn cut<const D: usize>(&self, series: Tensor<D>) -> Tensor<D> {
         match &self.lengths {
-            Some(lengths) => self.turned(cut(self.turned(series), lengths)),
+            Some(lengths) => self.in_layout(cut(self.in_layout(series), lengths)),
             None => series,
         }
     }
@@ -140,9 +140,9 @@ pub(crate) fn run_lengths(
         let piece = run(piece, state.clone());
         let last = SpikingState { v: piece.last_v.clone(), s: piece.last_s.clone() };
         let on = order.iter().take_while(|&&b| lengths[b] > until).count();
-        ended.push(last.narrow(on, going - on));
+        ended.push(last.slice(on, going - on));
         if on > 0 {
-            state = last.narrow(0, on);
+            state = last.slice(0, on);
         }
         pieces.push(piece);
         (from, going) = (until, on);

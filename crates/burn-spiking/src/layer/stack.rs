@@ -4,10 +4,12 @@
 //! of the one before in the same step, so a spike passes through the whole stack within one.
 
 use crate::error::{ConfigError, at_least_one};
+use crate::gate::Gate;
 use crate::layer::config::SpikingRnnConfig;
 use crate::layer::rnn::SpikingRnn;
 use crate::layer::state::SpikingState;
-use crate::layer::trajectory::{Step, Trajectory};
+use crate::layer::trajectory::{StepOutput, Trajectory};
+use crate::scan::{Adjoint, Implementation};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorCreationOptions};
@@ -28,7 +30,7 @@ impl SpikingStackConfig {
         at_least_one("number of layers", self.layers.len(), "give the layers from the input on")?;
         for (at, pair) in self.layers.windows(2).enumerate() {
             let [below, above] = pair else { unreachable!("windows of two") };
-            let read = below.synapses.iter().filter(|synapse| synapse.read).count();
+            let read = below.synapses.iter().filter(|synapse| synapse.readout).count();
             if read != 1 {
                 return Err(ConfigError::Mismatch(format!(
                     "layer {at} reads {read} synapse types, but layer {} wants 1 trace; mark one synapse as read, and the others \
@@ -36,12 +38,12 @@ impl SpikingStackConfig {
                     at + 1
                 )));
             }
-            if above.d_input != below.n_neurons {
+            if above.d_input != below.d_hidden {
                 return Err(ConfigError::Mismatch(format!(
                     "layer {} has d_input {}, but layer {at} has {} neurons; make them equal",
                     at + 1,
                     above.d_input,
-                    below.n_neurons
+                    below.d_hidden
                 )));
             }
             if above.dt != below.dt {
@@ -78,6 +80,44 @@ pub struct SpikingStack {
 type StackRun<T> = (Vec<T>, Vec<SpikingState>);
 
 impl SpikingStack {
+    /// The configuration that [`SpikingStackConfig::init`] makes such a stack from.
+    pub fn config(&self) -> SpikingStackConfig {
+        SpikingStackConfig::new(self.layers.iter().map(|layer| layer.config().clone()).collect())
+    }
+
+    /// The same stack, run by another implementation.
+    pub fn with_implementation(self, implementation: Implementation) -> Self {
+        Self { layers: self.layers.into_iter().map(|layer| layer.with_implementation(implementation)).collect() }
+    }
+
+    /// The same stack with another adjoint in all layers; see [`SpikingRnn::with_adjoint`].
+    ///
+    /// # Errors
+    /// As [`SpikingRnn::with_adjoint`].
+    pub fn with_adjoint(self, adjoint: Adjoint) -> Result<Self, ConfigError> {
+        self.with_each(|layer| layer.with_adjoint(adjoint))
+    }
+
+    /// The same stack with another gate in all layers; see [`SpikingRnn::with_gate`].
+    ///
+    /// # Errors
+    /// As [`SpikingRnn::with_gate`].
+    pub fn with_gate(self, gate: Gate) -> Result<Self, ConfigError> {
+        self.with_each(|layer| layer.with_gate(gate))
+    }
+
+    /// The same stack in steps of `dt` ms; see [`SpikingRnn::with_dt`].
+    ///
+    /// # Errors
+    /// As [`SpikingRnn::with_dt`].
+    pub fn with_dt(self, dt: f64) -> Result<Self, ConfigError> {
+        self.with_each(|layer| layer.with_dt(dt))
+    }
+
+    fn with_each(self, change: impl Fn(SpikingRnn) -> Result<SpikingRnn, ConfigError>) -> Result<Self, ConfigError> {
+        Ok(Self { layers: self.layers.into_iter().map(change).collect::<Result<_, _>>()? })
+    }
+
     /// Runs the stack over an input.
     ///
     /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layers are not `batch_first`.
@@ -137,27 +177,27 @@ impl SpikingStack {
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
-    pub fn step(&self, input: Tensor<2>, states: Option<Vec<SpikingState>>) -> StackRun<Step> {
-        self.run(input, states, Step::trace, |layer, input, state| layer.step(input, state))
+    pub fn step(&self, input: Tensor<2>, states: Option<Vec<SpikingState>>) -> StackRun<StepOutput> {
+        self.run(input, states, StepOutput::trace, |layer, input, state| layer.step(input, state))
     }
 
     /// Runs the layers one after the other, each on the trace of the one before.
-    fn run<T: Clone, const D: usize>(
+    fn run<T, const D: usize>(
         &self,
         input: Tensor<D>,
         states: Option<Vec<SpikingState>>,
-        trace: impl Fn(T) -> Tensor<D>,
+        trace: impl Fn(&T) -> Tensor<D>,
         run: impl Fn(&SpikingRnn, Tensor<D>, Option<SpikingState>) -> (T, SpikingState),
     ) -> StackRun<T> {
         let layers = self.layers.len();
-        let states = match states {
+        let states: Vec<Option<SpikingState>> = match states {
             Some(states) => states.into_iter().map(Some).collect(),
-            None => vec![None; layers],
+            None => (0..layers).map(|_| None).collect(),
         };
         assert_eq!(states.len(), layers, "{} states are given, but the stack has {layers} layers", states.len());
         let (mut runs, mut last) = (Vec::<T>::with_capacity(layers), Vec::with_capacity(layers));
         for (layer, state) in self.layers.iter().zip(states) {
-            let input = runs.last().map_or_else(|| input.clone(), |below| trace(below.clone()));
+            let input = runs.last().map_or_else(|| input.clone(), &trace);
             let (of_layer, state) = run(layer, input, state);
             runs.push(of_layer);
             last.push(state);

@@ -15,11 +15,28 @@ pub struct SpikingState {
 
 impl SpikingState {
     /// A state of given membrane potentials `[B, N]` in which no synapse is active. See
-    /// [`SpikingRnn::state_at`](crate::SpikingRnn::state_at) for a layer's own.
-    pub fn at(v: Tensor<2>, synapses: usize) -> Self {
+    /// [`SpikingRnn::state_from_potential`](crate::SpikingRnn::state_from_potential) for a layer's own.
+    pub fn from_potential(v: Tensor<2>, synapses: usize) -> Self {
         let [batch, neurons] = v.dims();
         let s = Tensor::zeros([batch, synapses, neurons], (&v.device(), v.dtype()));
         Self { v, s }
+    }
+
+    /// Some of the samples: `samples` of them, from `first`.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn slice(&self, first: usize, samples: usize) -> Self {
+        Self { v: self.v.clone().narrow(0, first, samples), s: self.s.clone().narrow(0, first, samples) }
+    }
+
+    /// The states of several batches as one.
+    ///
+    /// # Panics
+    /// If there are none, or they are of different layers.
+    pub fn cat(states: Vec<Self>) -> Self {
+        let (v, s) = states.into_iter().map(|state| (state.v, state.s)).unzip();
+        Self { v: Tensor::cat(v, 0), s: Tensor::cat(s, 0) }
     }
 
     /// The same values, cut from the graph: truncated backpropagation through time.
@@ -55,10 +72,5 @@ impl SpikingState {
         }
         let nothing = Tensor::zeros([batch, rows - own, neurons], (&self.s.device(), self.s.dtype()));
         Self { s: Tensor::cat(vec![self.s, nothing], 1), ..self }
-    }
-
-    /// Some of the samples, from `first`.
-    pub(crate) fn narrow(&self, first: usize, samples: usize) -> Self {
-        Self { v: self.v.clone().narrow(0, first, samples), s: self.s.clone().narrow(0, first, samples) }
     }
 }

@@ -60,8 +60,8 @@ impl Trajectory {
     ///
     /// # Panics
     /// If the layer reads no trace or several.
-    pub fn trace(self) -> Tensor<3> {
-        only(self.traces)
+    pub fn trace(&self) -> Tensor<3> {
+        only(&self.traces)
     }
 
     /// Time step, layout and lengths.
@@ -75,7 +75,7 @@ impl Trajectory {
     /// # Panics
     /// If the trajectory has no charges.
     pub fn spike_counts(&self) -> Tensor<2> {
-        self.timing.turned(self.charges("spike counts").clone()).sum_dim(1).squeeze_dim(1)
+        self.timing.in_layout(self.charges("spike counts").clone()).sum_dim(1).squeeze_dim(1)
     }
 
     /// Firing rate of each neuron in each sample's own time, Hz, `[B, N]`.
@@ -103,7 +103,7 @@ impl Trajectory {
             steps.len()
         );
         let of_sample = |series: &Tensor<3>| {
-            numbers(self.timing.turned(series.clone()).narrow(0, sample, 1).narrow(1, 0, steps[sample]))
+            numbers(self.timing.in_layout(series.clone()).narrow(0, sample, 1).narrow(1, 0, steps[sample]))
         };
         let v0 = numbers(self.start_v.clone().narrow(0, sample, 1));
         spikes(self.gate.of_neurons(), &v0, &of_sample(v), &of_sample(charge))
@@ -142,18 +142,17 @@ fn not_recorded(what: &str, missing: &str, option: &str) -> ! {
 }
 
 /// The only trace of those that a layer reads.
-fn only<const D: usize>(traces: Vec<Tensor<D>>) -> Tensor<D> {
-    let read = traces.len();
-    let mut traces = traces.into_iter();
-    match (traces.next(), read) {
-        (Some(trace), 1) => trace,
-        _ => panic!("the layer reads {read} traces, but `trace` wants 1; use `traces`"),
+fn only<const D: usize>(traces: &[Tensor<D>]) -> Tensor<D> {
+    match traces {
+        [trace] => trace.clone(),
+        _ => panic!("the layer reads {} traces, but `trace` wants 1; use `traces`", traces.len()),
     }
 }
 
 /// What a layer's neurons did in one step.
 #[derive(Debug, Clone)]
-pub struct Step {
+#[non_exhaustive]
+pub struct StepOutput {
     /// Synaptic traces ŝ of the synapse types that are read, each `[B, N]`.
     pub traces: Vec<Tensor<2>>,
     /// Membrane potentials after the reset, `[B, N]`, if asked for.
@@ -162,7 +161,7 @@ pub struct Step {
     pub charge: Option<Tensor<2>>,
 }
 
-impl Step {
+impl StepOutput {
     /// The only step of a run.
     pub(crate) fn of(run: Run) -> Self {
         let only = |x: Tensor<3>| x.squeeze_dim(1);
@@ -173,8 +172,8 @@ impl Step {
     ///
     /// # Panics
     /// If the layer reads no trace or several.
-    pub fn trace(self) -> Tensor<2> {
-        only(self.traces)
+    pub fn trace(&self) -> Tensor<2> {
+        only(&self.traces)
     }
 }
 
@@ -201,7 +200,7 @@ mod tests {
         for batch_first in [true, false] {
             let mut trajectory = Trajectory::of_charge(charge.clone(), 5.0);
             trajectory.timing = Timing { dt: 5.0, batch_first, lengths: Some(Arc::from([2, 4])) };
-            trajectory.charge = trajectory.charge.map(|charge| trajectory.timing.turned(charge));
+            trajectory.charge = trajectory.charge.map(|charge| trajectory.timing.in_layout(charge));
             assert_eq!(numbers(trajectory.rates_hz()), [100.0, 100.0]);
         }
     }

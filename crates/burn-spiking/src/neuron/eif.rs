@@ -1,7 +1,7 @@
 //! Exponential integrate-and-fire neuron.
 //!
 //! ```text
-//! dv/dt = f(v, I) = (−v + Δ e^((v − v_T)/Δ))/τ_v + I        spike at v = 1, reset to 0
+//! dv/dt = f(v, I) = (−v + Δ e^((v − v_T)/Δ))/τ_mem + I        spike at v = 1, reset to 0
 //! ```
 //!
 //! Above the onset v_T the exponential takes over and carries the potential to the threshold by itself.
@@ -21,7 +21,7 @@
 //!
 //! Source: Fourcaud-Trocmé, Hansel, van Vreeswijk & Brunel 2003.
 
-use super::flow::{Flow, NeuronModel};
+use super::flow::{Flow, NeuronModel, SmallCurrent};
 use super::rate::RateCurve;
 use crate::error::{ConfigError, positive};
 use crate::num::{Float, Number};
@@ -33,8 +33,8 @@ pub const NEWTON: usize = 5;
 /// Exponential integrate-and-fire neuron, v_th = 1, v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Eif {
-    /// Membrane time constant τ_v, ms.
-    pub tau_v: f64,
+    /// Membrane time constant τ_mem, ms.
+    pub tau_mem: f64,
     /// Sharpness Δ of the spike's onset, in units of the potential from reset (0) to threshold (1).
     pub delta: f64,
     /// Onset v_T of the spike, below 1.
@@ -49,11 +49,11 @@ impl NeuronModel for Eif {
     }
 
     fn name(&self) -> String {
-        format!("EIF, tau_v {} ms, delta {}, onset {}", self.tau_v, self.delta, self.onset)
+        format!("EIF, tau_mem {} ms, delta {}, onset {}", self.tau_mem, self.delta, self.onset)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        positive("tau_v", self.tau_v, "give the membrane time constant in ms")?;
+        positive("tau_mem", self.tau_mem, "give the membrane time constant in ms")?;
         positive("delta", self.delta, "give the sharpness of the spike's onset, such as 0.1")?;
         if self.onset < 1.0 && self.onset.is_finite() {
             return Ok(());
@@ -67,7 +67,7 @@ impl NeuronModel for Eif {
     }
 
     fn tau(&self) -> Option<f64> {
-        Some(self.tau_v)
+        Some(self.tau_mem)
     }
 
     fn rate_curve(&self) -> Option<RateCurve> {
@@ -105,9 +105,9 @@ impl EifFlow {
     /// f(v, I).
     #[inline(always)]
     fn drift<X: Number>(&self, v: X, i: X) -> X {
-        let Eif { tau_v, delta, onset } = self.model;
+        let Eif { tau_mem, delta, onset } = self.model;
         let upswing = v.clone().within(-f32::MAX as f64, 1.0).plus(-onset).times(1.0 / delta).exp();
-        (upswing.times(delta) - v).times(1.0 / tau_v) + i
+        (upswing.times(delta) - v).times(1.0 / tau_mem) + i
     }
 
     /// R(v, I, t).
@@ -146,14 +146,16 @@ impl EifFlow {
     }
 }
 
-impl Flow for EifFlow {
-    type Near = Self;
+impl SmallCurrent for EifFlow {
+    type Small = Self;
 
     #[inline(always)]
-    fn near(&self) -> (f64, Self) {
+    fn small_current(&self) -> (f64, Self) {
         (f64::INFINITY, *self)
     }
+}
 
+impl Flow for EifFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         let quiet = self.quiet(v.clone(), i.clone());
@@ -177,7 +179,7 @@ impl Flow for EifFlow {
 mod tests {
     use super::*;
 
-    const MODEL: Eif = Eif { tau_v: 20.0, delta: 0.1, onset: 0.7 };
+    const MODEL: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 };
 
     /// The equation itself in short steps, each crossing found by bisection. Unwrapped.
     fn event_by_event(v: f64, i: f64, time: f64) -> f64 {
@@ -254,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_steady_current_gives_its_rate() {
-        let current = MODEL.steady_current(0.4) / MODEL.tau_v;
+        let current = MODEL.steady_current(0.4) / MODEL.tau_mem;
         let flow = MODEL.over(0.05);
         let (mut v, mut spikes) = (0.0, 0.0);
         for _ in 0..100_000 {
@@ -262,7 +264,7 @@ mod tests {
             let n = phi.floor().max(0.0);
             (v, spikes) = (phi - n, spikes + n);
         }
-        let per_tau: f64 = spikes * MODEL.tau_v / 5000.0;
+        let per_tau: f64 = spikes * MODEL.tau_mem / 5000.0;
         assert!((per_tau - 0.4).abs() < 0.01, "{per_tau}");
     }
 }

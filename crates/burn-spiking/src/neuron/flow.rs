@@ -29,12 +29,12 @@ pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
         0.0
     }
 
-    /// Membrane time constant τ_v, ms, which is then the unit of the layer's parameters; `None` if there is none.
+    /// Membrane time constant τ_mem, ms, which is then the unit of the layer's parameters; `None` if there is none.
     fn tau(&self) -> Option<f64> {
         None
     }
 
-    /// About the steady current, in units of 1/τ_m, under which a neuron spikes `spikes` times in τ_m. Fresh layers start
+    /// About the steady current, in units of 1/τ_u, under which a neuron spikes `spikes` times in τ_u. Fresh layers start
     /// from it.
     fn steady_current(&self, spikes: f64) -> f64 {
         spikes
@@ -50,15 +50,8 @@ pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
 /// The flow of a neuron over one step of fixed length, and its two partial derivatives.
 ///
 /// It is written with arithmetic and selects instead of branches, so that it holds for many neurons at once; both sides of a
-/// select must be finite. A flow without a cheaper form has `type Near = Self` and `near` returning `(f64::INFINITY, *self)`.
+/// select must be finite.
 pub trait Flow: Copy + Send + Sync + 'static {
-    /// The same flow for small currents, where it may be cheaper.
-    type Near: Flow;
-
-    /// The cheaper flow and the largest |I| (1/ms) that it holds for. It must agree with this flow bit for bit there,
-    /// since programs choose between them by the currents of many neurons.
-    fn near(&self) -> (f64, Self::Near);
-
     /// φ(v, I), unwrapped, for v after its reset and I in 1/ms.
     fn phi<X: Number>(&self, v: X, i: X) -> X;
 
@@ -69,10 +62,10 @@ pub trait Flow: Copy + Send + Sync + 'static {
         (dv, di)
     }
 
-    /// f(v, I) of a flow that is the exact solution of dv/dt = f(v, I) over the step, for a neuron that has a τ_v; `None` of others.
-    /// With it τ_v can be learned.
+    /// f(v, I) of a flow that is the exact solution of dv/dt = f(v, I) over the step, for a neuron that has a τ_mem; `None` of others.
+    /// With it τ_mem can be learned.
     #[inline(always)]
-    fn field<X: Number>(&self, _v: X, _i: X) -> Option<X> {
+    fn dvdt<X: Number>(&self, _v: X, _i: X) -> Option<X> {
         None
     }
 
@@ -95,6 +88,16 @@ pub trait Flow: Copy + Send + Sync + 'static {
     }
 }
 
+/// A built-in flow that may have a cheaper form for small currents.
+pub(crate) trait SmallCurrent: Flow {
+    /// The cheaper form.
+    type Small: Flow;
+
+    /// The cheaper form and the largest |I| (1/ms) that it holds for. There it agrees with the flow bit for bit, since the currents of
+    /// many neurons decide together which of the two runs. Without a cheaper form: no limit, and the flow itself.
+    fn small_current(&self) -> (f64, Self::Small);
+}
+
 /// A flow on numbers of one kind. Its constants may be of that kind, too.
 pub(crate) trait FlowOn<X: Number>: Sized {
     /// [`Flow::phi`].
@@ -103,16 +106,16 @@ pub(crate) trait FlowOn<X: Number>: Sized {
     /// [`Flow::slopes`].
     fn slopes_on(&self, v: X, i: X) -> (X, X);
 
-    /// [`Flow::field`], 0 where there is none.
-    fn field_on(&self, _v: X, i: X) -> X {
+    /// [`Flow::dvdt`], 0 where there is none.
+    fn dvdt_on(&self, _v: X, i: X) -> X {
         i.zero()
     }
 }
 
-/// (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_v; 0 where the flow has no field.
+/// (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_mem; 0 where the flow has no field.
 #[inline(always)]
 pub(crate) fn slope_by_tau<X: Number, F: Flow>(flow: &F, (tau, dt): (Option<f64>, f64), after: X, i: X, di: X) -> X {
-    match (flow.field(after, i.clone()), tau) {
+    match (flow.dvdt(after, i.clone()), tau) {
         (Some(field), Some(tau)) => (i * di - field.times(dt)).times(1.0 / tau),
         _ => i.zero(),
     }

@@ -1,18 +1,18 @@
 //! Leaky integrate-and-fire neuron.
 //!
 //! ```text
-//! dv/dt = f(v, I) = −v/τ_v + I        spike at v = 1, reset to 0
+//! dv/dt = f(v, I) = −v/τ_mem + I        spike at v = 1, reset to 0
 //! ```
 //!
-//! The potential relaxes towards V = τ_v I and spikes again and again if V > 1.
+//! The potential relaxes towards V = τ_mem I and spikes again and again if V > 1.
 //!
-//! **Flow.** With a = e^(−dt/τ_v), and while the threshold is not reached, φ = φ₀ = a v + (1 − a) V. Where φ₀ is 1 or more, the
-//! neuron crossed within the step, and what is left of the distance to V is known without asking when: the flow multiplies
-//! V − v by e^(−time/τ_v), and a reset turns V − 1 into V. So with k spikes after the first,
+//! **Flow.** With a = e^(−dt/τ_mem), and while the threshold is not reached, φ = φ₀ = a v + (1 − a) V. Where φ₀ is 1 or more, the
+//! neuron crossed within the step, and what is decay of the distance to V is known without asking when: the flow multiplies
+//! V − v by e^(−time/τ_mem), and a reset turns V − 1 into V. So with k spikes after the first,
 //!
 //! ```text
-//! E = e^(−rest of the step/τ_v) = E₀ ρᵏ       E₀ = a (V − v)/(V − 1) = 1 − (φ₀ − 1)/(V − 1)
-//! φ = 1 + k + V (1 − E)                       ρ = V/(V − 1) = e^(period/τ_v),  k = ⌊−ln E₀/ln ρ⌋
+//! E = e^(−rest of the step/τ_mem) = E₀ ρᵏ       E₀ = a (V − v)/(V − 1) = 1 − (φ₀ − 1)/(V − 1)
+//! φ = 1 + k + V (1 − E)                       ρ = V/(V − 1) = e^(period/τ_mem),  k = ⌊−ln E₀/ln ρ⌋
 //! ```
 //!
 //! 1 − E₀ is taken from φ₀, which loses no digits where V is far away.
@@ -21,77 +21,77 @@
 //! carry the *saltation* of the continuous system, f(0)/f(1) = ρ for each spike,
 //!
 //! ```text
-//! no spike   ∂φ/∂v = a           ∂φ/∂I = τ_v (1 − a)
-//! spikes     ∂φ/∂v = a ρ^(k+1)   ∂φ/∂I = τ_v (1 − E + (V ρᵏ (E₀ − a) + k E)/(V − 1))
+//! no spike   ∂φ/∂v = a           ∂φ/∂I = τ_mem (1 − a)
+//! spikes     ∂φ/∂v = a ρ^(k+1)   ∂φ/∂I = τ_mem (1 − E + (V ρᵏ (E₀ − a) + k E)/(V − 1))
 //! ```
 //!
 //! A plain subtraction of 1 or a jump to 0 at the end of the step has another gradient, however small dt is.
 //!
-//! "Near" are currents |I| ≤ 1/(τ_v (1 − a)), which leave no time for a second spike in a step: k = 0, and no logarithm.
+//! "Near" are currents |I| ≤ 1/(τ_mem (1 − a)), which leave no time for a second spike in a step: k = 0, and no logarithm.
 //!
 //! A path that grazes the threshold and falls back takes its charge back, one that crosses is reset: the cost jumps there, and
 //! the derivatives grow without bound as f(1, I) → 0. The gradient is exact on each side.
 //!
 //! Source: Huh & Sejnowski 2017 (the neuron's equation); the saltation of a reset: Aizerman & Gantmakher 1958.
 
-use super::flow::{Flow, FlowOn, NeuronModel};
+use super::flow::{Flow, FlowOn, NeuronModel, SmallCurrent};
 use super::membrane::Membrane;
 use super::rate::RateCurve;
-use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::rows::{MARGIN, SmallCurrentRows, WithSmallCurrent, phi_and_slopes_row_by_currents, phi_row_by_currents};
 use crate::error::{ConfigError, positive};
 use crate::num::{Constant, Float, Number};
 
 /// Leaky integrate-and-fire neuron, v_th = 1, v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lif {
-    /// Membrane time constant τ_v, ms.
-    pub tau_v: f64,
+    /// Membrane time constant τ_mem, ms.
+    pub tau_mem: f64,
 }
 
 impl NeuronModel for Lif {
     type Flow = LifFlow;
 
     fn name(&self) -> String {
-        format!("LIF, tau_v {} ms", self.tau_v)
+        format!("LIF, tau_mem {} ms", self.tau_mem)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        positive("tau_v", self.tau_v, "give the membrane time constant in ms")
+        positive("tau_mem", self.tau_mem, "give the membrane time constant in ms")
     }
 
     fn tau(&self) -> Option<f64> {
-        Some(self.tau_v)
+        Some(self.tau_mem)
     }
 
     fn steady_current(&self, spikes: f64) -> f64 {
-        // A spike every τ_v ln ρ.
+        // A spike every τ_mem ln ρ.
         1.0 / -(-1.0 / spikes).exp_m1()
     }
 
     fn rate_curve(&self) -> Option<RateCurve> {
-        Some(RateCurve::leaky(self.tau_v))
+        Some(RateCurve::leaky(self.tau_mem))
     }
 
     fn over(&self, dt: f64) -> LifFlow {
-        LifFlow::of(Membrane::of(self.tau_v, dt))
+        LifFlow::of(Membrane::of(self.tau_mem, dt))
     }
 }
 
 /// [`Lif`] over one step, for any current. Its constants are numbers, or such as each neuron has of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LifFlow<C = f64> {
-    near: LifNearFlow<C>,
+    small: LifSmallFlow<C>,
 }
 
 /// [`Lif`] over one step with at most one spike.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LifNearFlow<C = f64> {
+pub struct LifSmallFlow<C = f64> {
     membrane: Membrane<C>,
 }
 
 impl<C> LifFlow<C> {
     pub(crate) fn of(membrane: Membrane<C>) -> Self {
-        Self { near: LifNearFlow { membrane } }
+        Self { small: LifSmallFlow { membrane } }
     }
 }
 
@@ -113,22 +113,22 @@ struct Ways<X> {
     late: X,
 }
 
-impl<C> LifNearFlow<C> {
+impl<C> LifSmallFlow<C> {
     #[inline(always)]
     fn ways<X: Number>(&self, v: X, i: X) -> Ways<X>
     where
         C: Constant<X>,
     {
-        let Membrane { tau, left, gone, .. } = &self.membrane;
+        let Membrane { tau, decay, complement, .. } = &self.membrane;
         let target = tau.multiply(i);
         let excess = target.clone().plus(-1.0).within(LEAST_EXCESS, f32::MAX as f64);
-        let quiet = left.multiply(v) + gone.multiply(target.clone());
+        let quiet = decay.multiply(v) + complement.multiply(target.clone());
         let late = quiet.clone().plus(-1.0) / excess.clone();
         Ways { target, excess, quiet, late }
     }
 }
 
-impl<X: Number, C: Constant<X>> FlowOn<X> for LifNearFlow<C> {
+impl<X: Number, C: Constant<X>> FlowOn<X> for LifSmallFlow<C> {
     #[inline(always)]
     fn phi_on(&self, v: X, i: X) -> X {
         let Ways { target, quiet, late, .. } = self.ways(v, i);
@@ -137,26 +137,19 @@ impl<X: Number, C: Constant<X>> FlowOn<X> for LifNearFlow<C> {
 
     #[inline(always)]
     fn slopes_on(&self, v: X, i: X) -> (X, X) {
-        let Membrane { tau, left, gone, .. } = &self.membrane;
+        let Membrane { tau, decay, complement, .. } = &self.membrane;
         let Ways { target, excess, quiet, late } = self.ways(v, i);
         let ratio = target / excess;
         let (zero, below) = (late.zero(), quiet.below(1.0));
-        let gain = late.clone() + ratio.clone() * gone.add_to(-late);
-        let di = tau.multiply(X::select(&below, gone.add_to(zero.clone()), gain));
-        (X::select(&below, left.add_to(zero), left.multiply(ratio)), di)
+        let gain = late.clone() + ratio.clone() * complement.add_to(-late);
+        let di = tau.multiply(X::select(&below, complement.add_to(zero.clone()), gain));
+        (X::select(&below, decay.add_to(zero), decay.multiply(ratio)), di)
     }
 }
 
-impl<X: Float, C: Constant<X>> NearRows<X> for LifNearFlow<C> {}
+impl<X: Float, C: Constant<X>> SmallCurrentRows<X> for LifSmallFlow<C> {}
 
-impl Flow for LifNearFlow {
-    type Near = Self;
-
-    #[inline(always)]
-    fn near(&self) -> (f64, Self) {
-        (f64::INFINITY, *self)
-    }
-
+impl Flow for LifSmallFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         self.phi_on(v, i)
@@ -186,7 +179,7 @@ impl<C> LifFlow<C> {
     {
         let (zero, one) = (target.zero(), target.one());
         // Where more than one spike fits into a step; others count none, so any number will do for them.
-        let many = (-self.near.membrane.gone.multiply(target.clone())).below(-1.0);
+        let many = (-self.small.membrane.complement.multiply(target.clone())).below(-1.0);
         let safe = X::select(&many, target.clone(), one.clone().times(2.0)).within(0.0, LARGEST_TARGET);
         // ln ρ and −ln E₀, and ρᵏ − 1: small numbers where steps are short, whose digits count.
         let period = (one / safe.plus(-1.0)).ln_1p();
@@ -200,7 +193,7 @@ impl<C> LifFlow<C> {
 impl<X: Number, C: Constant<X>> FlowOn<X> for LifFlow<C> {
     #[inline(always)]
     fn phi_on(&self, v: X, i: X) -> X {
-        let Ways { target, quiet, late, .. } = self.near.ways(v, i);
+        let Ways { target, quiet, late, .. } = self.small.ways(v, i);
         let More { spikes, late, .. } = self.more(&target, late);
         // In this order the near flow's sum comes out to the last bit.
         X::select(&quiet.below(1.0), quiet, spikes + (target * late).plus(1.0))
@@ -208,49 +201,52 @@ impl<X: Number, C: Constant<X>> FlowOn<X> for LifFlow<C> {
 
     #[inline(always)]
     fn slopes_on(&self, v: X, i: X) -> (X, X) {
-        let Membrane { tau, left, gone, .. } = &self.near.membrane;
-        let Ways { target, excess, quiet, late: first } = self.near.ways(v, i);
+        let Membrane { tau, decay, complement, .. } = &self.small.membrane;
+        let Ways { target, excess, quiet, late: first } = self.small.ways(v, i);
         let More { spikes, growth, late } = self.more(&target, first.clone());
         let ratio = target / excess.clone();
         let (zero, below) = (late.zero(), quiet.below(1.0));
-        let gain =
-            late.clone() + growth.clone() * (ratio.clone() * gone.add_to(-first)) + spikes * (-late).plus(1.0) / excess;
-        let di = tau.multiply(X::select(&below, gone.add_to(zero.clone()), gain));
-        (X::select(&below, left.add_to(zero), growth * left.multiply(ratio)), di)
+        let gain = late.clone()
+            + growth.clone() * (ratio.clone() * complement.add_to(-first))
+            + spikes * (-late).plus(1.0) / excess;
+        let di = tau.multiply(X::select(&below, complement.add_to(zero.clone()), gain));
+        (X::select(&below, decay.add_to(zero), growth * decay.multiply(ratio)), di)
     }
 
     #[inline(always)]
-    fn field_on(&self, v: X, i: X) -> X {
-        i - self.near.membrane.rate.multiply(v)
+    fn dvdt_on(&self, v: X, i: X) -> X {
+        i - self.small.membrane.rate.multiply(v)
     }
 }
 
-impl<X: Float, C: Constant<X>> WithNear<X> for LifFlow<C> {
-    type Near = LifNearFlow<C>;
+impl<X: Float, C: Constant<X>> WithSmallCurrent<X> for LifFlow<C> {
+    type Small = LifSmallFlow<C>;
 
     #[inline(always)]
-    fn near_on(self) -> LifNearFlow<C> {
-        self.near
+    fn small_current_on(self) -> LifSmallFlow<C> {
+        self.small
     }
 
     #[inline(always)]
-    fn reach(&self, i: X) -> X {
-        self.near.membrane.gone.multiply(self.near.membrane.tau.multiply(i))
+    fn current_share(&self, i: X) -> X {
+        self.small.membrane.complement.multiply(self.small.membrane.tau.multiply(i))
+    }
+}
+
+impl SmallCurrent for LifFlow {
+    type Small = LifSmallFlow;
+
+    #[inline(always)]
+    fn small_current(&self) -> (f64, LifSmallFlow) {
+        // So that rounding finds no second spike there.
+        (MARGIN / self.current_share(1.0), self.small)
     }
 }
 
 impl Flow for LifFlow {
-    type Near = LifNearFlow;
-
     #[inline(always)]
-    fn near(&self) -> (f64, LifNearFlow) {
-        // So that rounding finds no second spike there.
-        (A_LITTLE_INSIDE / self.reach(1.0), self.near)
-    }
-
-    #[inline(always)]
-    fn field<X: Number>(&self, v: X, i: X) -> Option<X> {
-        Some(self.field_on(v, i))
+    fn dvdt<X: Number>(&self, v: X, i: X) -> Option<X> {
+        Some(self.dvdt_on(v, i))
     }
 
     #[inline(always)]
@@ -321,7 +317,7 @@ mod tests {
         let is = [-3.0, -0.01, 0.0, 0.049, 0.0507, 0.08, 0.3, 0.97, 2.2, 7.0];
         let dts = [0.01, 0.5, 1.0, 5.0];
         vs.into_iter().flat_map(move |v| {
-            is.into_iter().flat_map(move |i| dts.into_iter().map(move |dt| (v, i, Lif { tau_v: TAU_V }.over(dt), dt)))
+            is.into_iter().flat_map(move |i| dts.into_iter().map(move |dt| (v, i, Lif { tau_mem: TAU_V }.over(dt), dt)))
         })
     }
 
@@ -363,16 +359,16 @@ mod tests {
     }
 
     #[test]
-    fn near_flow_is_the_flow() {
+    fn the_flow_for_small_currents_is_the_flow() {
         for (v, _, flow, dt) in grid() {
-            let (limit, near) = flow.near();
+            let (limit, small) = flow.small_current();
             for share in [-1.0, -0.3, 0.0, 1e-3, 0.2, 0.5, 1.0] {
                 let i = share * limit;
-                assert_eq!(near.phi(v, i), flow.phi(v, i), "v {v} I {i} dt {dt}");
-                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "v {v} I {i} dt {dt}");
+                assert_eq!(small.phi(v, i), flow.phi(v, i), "v {v} I {i} dt {dt}");
+                assert_eq!(small.slopes(v, i), flow.slopes(v, i), "v {v} I {i} dt {dt}");
                 let (v, i) = (v as f32, i as f32);
-                assert_eq!(near.phi(v, i), flow.phi(v, i), "f32, v {v} I {i} dt {dt}");
-                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "f32, v {v} I {i} dt {dt}");
+                assert_eq!(small.phi(v, i), flow.phi(v, i), "f32, v {v} I {i} dt {dt}");
+                assert_eq!(small.slopes(v, i), flow.slopes(v, i), "f32, v {v} I {i} dt {dt}");
             }
         }
     }
@@ -398,7 +394,7 @@ mod tests {
         let at = |v: f64| event_by_event(v, current, 64.0, 0.01);
         let truth = (at(0.3 + h) - at(0.3 - h)) / (2.0 * h);
         let exact = |dt: f64| {
-            let flow = Lif { tau_v: TAU_V }.over(dt);
+            let flow = Lif { tau_mem: TAU_V }.over(dt);
             slope_over(dt, |v, i| {
                 let phi = flow.phi(v, i);
                 (phi - phi.floor().max(0.0), flow.slopes(v, i).0)

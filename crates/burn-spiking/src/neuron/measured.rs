@@ -81,7 +81,7 @@ mod tests {
     use crate::neuron::{Eif, Lif, Nif, Qif};
     use crate::num::Number;
 
-    const EIF: Eif = Eif { tau_v: 20.0, delta: 0.1, onset: 0.7 };
+    const EIF: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 };
 
     #[test]
     fn closed_forms_are_the_rates_of_the_flows() {
@@ -94,13 +94,13 @@ mod tests {
             }
         }
         check(Nif, RateCurve::linear());
-        check(Lif { tau_v: 20.0 }, RateCurve::leaky(20.0));
-        check(Qif { tau_v: 25.0 }, RateCurve::quadratic(25.0));
+        check(Lif { tau_mem: 20.0 }, RateCurve::leaky(20.0));
+        check(Qif { tau_mem: 25.0 }, RateCurve::quadratic(25.0));
     }
 
     #[test]
     fn a_measured_curve_is_the_one_that_is_known() {
-        let (measured, known) = (RateCurve::measured(&Qif { tau_v: 25.0 }).unwrap(), RateCurve::quadratic(25.0));
+        let (measured, known) = (RateCurve::measured(&Qif { tau_mem: 25.0 }).unwrap(), RateCurve::quadratic(25.0));
         assert!(measured.rheobase().abs() < 1e-3, "{}", measured.rheobase());
         for current in [0.01, 0.05, 0.4, 1.5] {
             let (found, wanted) = (measured.rate(current, 0.002), known.rate(current, 0.002));
@@ -131,10 +131,6 @@ mod tests {
         #[derive(Debug, Clone, Copy)]
         struct RestlessFlow;
         impl Flow for RestlessFlow {
-            type Near = Self;
-            fn near(&self) -> (f64, Self) {
-                (f64::INFINITY, *self)
-            }
             fn phi<X: Number>(&self, v: X, _: X) -> X {
                 v.plus(0.25)
             }

@@ -2,17 +2,17 @@
 
 use crate::num::Number;
 
-/// τ_v, ms, and what follows from it and the length of a step: numbers, or such as each neuron has of its own.
+/// τ_mem, ms, and what follows from it and the length of a step: numbers, or such as each neuron has of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Membrane<C> {
-    /// τ_v, ms.
+    /// τ_mem, ms.
     pub tau: C,
-    /// 1/τ_v.
+    /// 1/τ_mem.
     pub rate: C,
-    /// a = e^(−dt/τ_v), what is left after a step.
-    pub left: C,
+    /// a = e^(−dt/τ_mem), what is decay after a step.
+    pub decay: C,
     /// 1 − a.
-    pub gone: C,
+    pub complement: C,
 }
 
 impl<X: Number> Membrane<X> {
@@ -21,7 +21,7 @@ impl<X: Number> Membrane<X> {
         let rate = tau.one() / tau.clone();
         let exponent = rate.clone().times(-dt);
         // 1 − a in a form that keeps its digits where dt is short.
-        Self { tau, left: exponent.clone().exp(), gone: -exponent.exp_m1(), rate }
+        Self { tau, decay: exponent.clone().exp(), complement: -exponent.exp_m1(), rate }
     }
 }
 
@@ -29,6 +29,6 @@ impl<C> Membrane<C> {
     /// The same of other numbers.
     #[inline(always)]
     pub fn map<D>(self, mut f: impl FnMut(C) -> D) -> Membrane<D> {
-        Membrane { tau: f(self.tau), rate: f(self.rate), left: f(self.left), gone: f(self.gone) }
+        Membrane { tau: f(self.tau), rate: f(self.rate), decay: f(self.decay), complement: f(self.complement) }
     }
 }

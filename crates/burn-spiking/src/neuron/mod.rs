@@ -7,22 +7,22 @@
 //! | model | equation | flow | spikes in a step |
 //! | --- | --- | --- | --- |
 //! | [`nif`] | dv/dt = I | exact | any number |
-//! | [`lif`] | dv/dt = −v/τ_v + I | exact, with the saltation of each reset | any number |
-//! | [`qif`] | dv/dt = (1 + cos 2πv)/τ_v + (1 − cos 2πv) I | exact | any number |
-//! | [`eif`] | dv/dt = (−v + Δ e^((v − v_T)/Δ))/τ_v + I | Runge-Kutta of order 4, exactly differentiated | one |
+//! | [`lif`] | dv/dt = −v/τ_mem + I | exact, with the saltation of each reset | any number |
+//! | [`qif`] | dv/dt = (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I | exact | any number |
+//! | [`eif`] | dv/dt = (−v + Δ e^((v − v_T)/Δ))/τ_mem + I | Runge-Kutta of order 4, exactly differentiated | one |
 //! | [`own`] | yours | yours | yours |
 //!
 //! A model is a [`NeuronModel`]; its flow over a step of fixed length is a [`Flow`], written once, generic over the numbers that
 //! it runs on.
 
 pub mod eif;
+pub mod expression;
 pub mod flow;
 pub mod lif;
 mod measured;
 pub mod membrane;
 pub mod nif;
 pub mod own;
-pub mod program;
 pub mod qif;
 pub mod rate;
 pub(crate) mod rows;
@@ -45,15 +45,15 @@ use serde::{Deserialize, Serialize};
 pub enum Neuron {
     /// Non-leaky integrate-and-fire, dv/dt = I. See [`Nif`].
     Nif,
-    /// Leaky integrate-and-fire, dv/dt = −v/τ_v + I. See [`Lif`].
+    /// Leaky integrate-and-fire, dv/dt = −v/τ_mem + I. See [`Lif`].
     Lif {
-        /// Membrane time constant τ_v, ms.
-        tau_v: f64,
+        /// Membrane time constant τ_mem, ms.
+        tau_mem: f64,
     },
     /// Quadratic integrate-and-fire in its phase form (theta neuron). See [`Qif`].
     Qif {
-        /// Membrane time constant τ_v, ms.
-        tau_v: f64,
+        /// Membrane time constant τ_mem, ms.
+        tau_mem: f64,
     },
     /// Exponential integrate-and-fire. See [`Eif`].
     Eif(Eif),
@@ -69,12 +69,12 @@ macro_rules! with_model {
                 let $model = $crate::neuron::Nif;
                 $body
             }
-            &$crate::neuron::Neuron::Lif { tau_v } => {
-                let $model = $crate::neuron::Lif { tau_v };
+            &$crate::neuron::Neuron::Lif { tau_mem } => {
+                let $model = $crate::neuron::Lif { tau_mem };
                 $body
             }
-            &$crate::neuron::Neuron::Qif { tau_v } => {
-                let $model = $crate::neuron::Qif { tau_v };
+            &$crate::neuron::Neuron::Qif { tau_mem } => {
+                let $model = $crate::neuron::Qif { tau_mem };
                 $body
             }
             &$crate::neuron::Neuron::Eif($model) => $body,
@@ -90,7 +90,7 @@ impl Neuron {
         with_model!(self, |model| model.resting_potential(), |own| own.model().resting_potential())
     }
 
-    /// The steady current, in units of 1/τ_m, under which a neuron spikes `spikes` times in τ_m.
+    /// The steady current, in units of 1/τ_u, under which a neuron spikes `spikes` times in τ_u.
     pub fn steady_current(&self, spikes: f64) -> f64 {
         with_model!(self, |model| model.steady_current(spikes), |own| own.model().steady_current(spikes))
     }
@@ -100,12 +100,12 @@ impl Neuron {
         with_model!(self, |model| model.tau(), |own| own.model().tau())
     }
 
-    /// Whether τ_v can be learned: it can for LIF and QIF, whose flows are exact.
+    /// Whether τ_mem can be learned: it can for LIF and QIF, whose flows are exact.
     pub fn learns_tau(&self) -> bool {
-        with_model!(self, |model| model.over(1.0).field(0.5, 0.1).is_some(), |_own| false)
+        with_model!(self, |model| model.over(1.0).dvdt(0.5, 0.1).is_some(), |_own| false)
     }
 
-    /// ∂φ/∂τ_v over `dt` ms from v after the step, I and ∂φ/∂I; 0 where τ_v cannot be learned. See [`scan`](crate::scan).
+    /// ∂φ/∂τ_mem over `dt` ms from v after the step, I and ∂φ/∂I; 0 where τ_mem cannot be learned. See [`scan`](crate::scan).
     pub(crate) fn slope_by_tau<X: Number>(&self, after: X, i: X, di: X, dt: f64) -> X {
         let zero = i.zero();
         with_model!(self, |model| slope_by_tau(&model.over(dt), (model.tau(), dt), after, i, di), |_own| zero)
@@ -116,11 +116,11 @@ impl Neuron {
         with_model!(self, |model| model.rate_curve(), |own| own.model().rate_curve())
     }
 
-    /// The same neuron with another τ_v, where it has one that can be learned.
+    /// The same neuron with another τ_mem, where it has one that can be learned.
     pub(crate) fn with_tau(&self, tau: f64) -> Self {
         match self {
-            Neuron::Lif { .. } => Neuron::Lif { tau_v: tau },
-            Neuron::Qif { .. } => Neuron::Qif { tau_v: tau },
+            Neuron::Lif { .. } => Neuron::Lif { tau_mem: tau },
+            Neuron::Qif { .. } => Neuron::Qif { tau_mem: tau },
             other => other.clone(),
         }
     }

@@ -14,7 +14,7 @@
 //!
 //! Source: Huh & Sejnowski 2017, first task.
 
-use super::flow::{Flow, NeuronModel};
+use super::flow::{Flow, NeuronModel, SmallCurrent};
 use super::rate::RateCurve;
 use crate::num::Number;
 
@@ -44,14 +44,16 @@ pub struct NifFlow {
     dt: f64,
 }
 
-impl Flow for NifFlow {
-    type Near = Self;
+impl SmallCurrent for NifFlow {
+    type Small = Self;
 
     #[inline(always)]
-    fn near(&self) -> (f64, Self) {
+    fn small_current(&self) -> (f64, Self) {
         (f64::INFINITY, *self)
     }
+}
 
+impl Flow for NifFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         v + i.times(self.dt)

@@ -1,12 +1,12 @@
 //! Neurons of one's own: a model that implements [`NeuronModel`], and its [`Flow`](super::Flow), runs everywhere the built-in ones do.
 //!
 //! [`Neuron::own`](super::Neuron::own) takes a model into a layer. The CPU kernel is then compiled with its flow inlined, in the
-//! crate that calls it; other backends run the flow's record in tensor operations ([`program`](super::program)). Write flows
+//! crate that calls it; other backends run the flow's record in tensor operations ([`expression`](super::expression)). Write flows
 //! with `#[inline(always)]`, so that the kernel's vectors reach them, and give the crate the optimisation that you want to run
 //! with.
 
+use super::expression::{Expression, phi_of, slopes_of};
 use super::flow::NeuronModel;
-use super::program::{Program, phi_of, slopes_of};
 use super::rate::RateCurve;
 use crate::error::ConfigError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,10 +38,10 @@ pub(crate) trait Erased: Debug + Send + Sync {
     fn rate_curve(&self) -> Option<RateCurve> {
         None
     }
-    fn phi(&self, _dt: f64, _double: bool) -> Program<2, 1> {
+    fn phi(&self, _dt: f64, _double: bool) -> Expression<2, 1> {
         panic!("{}", self.unknown())
     }
-    fn slopes(&self, _dt: f64, _double: bool) -> Program<2, 2> {
+    fn slopes(&self, _dt: f64, _double: bool) -> Expression<2, 2> {
         panic!("{}", self.unknown())
     }
 }
@@ -65,10 +65,10 @@ impl<M: NeuronModel> Erased for M {
     fn rate_curve(&self) -> Option<RateCurve> {
         NeuronModel::rate_curve(self)
     }
-    fn phi(&self, dt: f64, double: bool) -> Program<2, 1> {
+    fn phi(&self, dt: f64, double: bool) -> Expression<2, 1> {
         phi_of(&self.over(dt), double)
     }
-    fn slopes(&self, dt: f64, double: bool) -> Program<2, 2> {
+    fn slopes(&self, dt: f64, double: bool) -> Expression<2, 2> {
         slopes_of(&self.over(dt), double)
     }
 }

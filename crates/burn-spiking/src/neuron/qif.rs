@@ -1,11 +1,11 @@
 //! Quadratic integrate-and-fire neuron in its phase form (theta neuron).
 //!
 //! ```text
-//! dv/dt = f(v, I) = (1 + cos 2πv)/τ_v + (1 − cos 2πv) I        spike at v = 1 ≡ reset 0
+//! dv/dt = f(v, I) = (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I        spike at v = 1 ≡ reset 0
 //! ```
 //!
-//! Rest is at v < ½ for I < 0; for I > 0 the neuron fires every π/ω, ω = 2π √(I/τ_v). At the spike
-//! dv/dt = 2/τ_v whatever I is, so a spike can be moved but never grazed: the flow is smooth everywhere.
+//! Rest is at v < ½ for I < 0; for I > 0 the neuron fires every π/ω, ω = 2π √(I/τ_mem). At the spike
+//! dv/dt = 2/τ_mem whatever I is, so a spike can be moved but never grazed: the flow is smooth everywhere.
 //!
 //! **Flow.** In tan(π(v − ½)) the equation is linear-fractional, so a constant I turns the half-phase π(v − ½) by an
 //! angle that is known in closed form. With z = (ω dt)², γ = cos √z, σ = sin √z / √z and f_v = ∂f/∂v:
@@ -15,8 +15,8 @@
 //! b = γ − dt σ f_v/2        ∂φ/∂v = 1/(a² + b²)        ∂φ/∂I = (a′ b − b′ a)/(π (a² + b²)),  ′ = ∂/∂I
 //! ```
 //!
-//! where f/2 = sin² x/τ_v + cos² x I and −f_v/4π = sin x cos x (I − 1/τ_v) in the half-phase x = π(v − ½),
-//! using γ′ = −z′ σ/2, σ′ = z′ (γ − σ)/2z and z′ = 4π² dt²/τ_v. Where |z| ≤ 1, γ and σ are short series in z. Beyond
+//! where f/2 = sin² x/τ_mem + cos² x I and −f_v/4π = sin x cos x (I − 1/τ_mem) in the half-phase x = π(v − ½),
+//! using γ′ = −z′ σ/2, σ′ = z′ (γ − σ)/2z and z′ = 4π² dt²/τ_mem. Where |z| ≤ 1, γ and σ are short series in z. Beyond
 //! ("far"), k = ⌊√z/π⌋ whole half turns come out first, which leaves a ≥ 0, and for z < 0, with κ = √−z, all is multiplied by
 //! e^−κ against overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
 //!
@@ -27,11 +27,11 @@
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) mod voltage;
 
-use super::flow::{Flow, FlowOn, NeuronModel};
+use super::flow::{Flow, FlowOn, NeuronModel, SmallCurrent};
 use super::rate::RateCurve;
-use super::rows::{A_LITTLE_INSIDE, NearRows, WithNear, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::rows::{MARGIN, SmallCurrentRows, WithSmallCurrent, phi_and_slopes_row_by_currents, phi_row_by_currents};
 use crate::error::{ConfigError, positive};
-use crate::num::series::{is_slight_turn, slight_atan2_pi};
+use crate::num::series::{is_small_angle, small_angle_atan2_pi};
 use crate::num::{Constant, Float, Number};
 use std::f64::consts::PI;
 use std::mem::MaybeUninit;
@@ -39,19 +39,19 @@ use std::mem::MaybeUninit;
 /// Quadratic integrate-and-fire neuron, v_th = 1 ≡ v_reset = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Qif {
-    /// Membrane time constant τ_v, ms.
-    pub tau_v: f64,
+    /// Membrane time constant τ_mem, ms.
+    pub tau_mem: f64,
 }
 
 impl NeuronModel for Qif {
     type Flow = QifFlow;
 
     fn name(&self) -> String {
-        format!("QIF, tau_v {} ms", self.tau_v)
+        format!("QIF, tau_mem {} ms", self.tau_mem)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        positive("tau_v", self.tau_v, "give the membrane time constant in ms")
+        positive("tau_mem", self.tau_mem, "give the membrane time constant in ms")
     }
 
     fn resting_potential(&self) -> f64 {
@@ -59,41 +59,41 @@ impl NeuronModel for Qif {
     }
 
     fn tau(&self) -> Option<f64> {
-        Some(self.tau_v)
+        Some(self.tau_mem)
     }
 
     fn steady_current(&self, spikes: f64) -> f64 {
-        // √(4 I/τ_v) spikes a ms.
+        // √(4 I/τ_mem) spikes a ms.
         (0.5 * spikes).powi(2)
     }
 
     fn rate_curve(&self) -> Option<RateCurve> {
-        Some(RateCurve::quadratic(self.tau_v))
+        Some(RateCurve::quadratic(self.tau_mem))
     }
 
     fn over(&self, dt: f64) -> QifFlow {
-        QifFlow::of(1.0 / self.tau_v, dt)
+        QifFlow::of(1.0 / self.tau_mem, dt)
     }
 }
 
 /// [`Qif`] over one step, for any current. Its constant is a number, or such as each neuron has of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QifFlow<C = f64> {
-    near: QifNearFlow<C>,
+    small: QifSmallFlow<C>,
 }
 
 /// [`Qif`] over one step, for |z| ≤ 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QifNearFlow<C = f64> {
-    /// 1/τ_v.
+pub struct QifSmallFlow<C = f64> {
+    /// 1/τ_mem.
     rate: C,
     dt: f64,
 }
 
 impl<C> QifFlow<C> {
-    /// With 1/τ_v and the length of a step.
+    /// With 1/τ_mem and the length of a step.
     pub(crate) fn of(rate: C, dt: f64) -> Self {
-        Self { near: QifNearFlow { rate, dt } }
+        Self { small: QifSmallFlow { rate, dt } }
     }
 }
 
@@ -158,7 +158,7 @@ struct Phase<X> {
 
 /// γ and σ for |z| ≤ 1.
 #[inline(always)]
-fn near_rotation<X: Number>(z: X) -> Rotation<X> {
+fn small_current_rotation<X: Number>(z: X) -> Rotation<X> {
     match z.is_double() {
         true => Rotation { gamma: z.clone().polynomial(&GAMMA), sigma: z.polynomial(&SIGMA) },
         false => Rotation { gamma: z.clone().polynomial(&GAMMA_SINGLE), sigma: z.polynomial(&SIGMA_SINGLE) },
@@ -167,7 +167,7 @@ fn near_rotation<X: Number>(z: X) -> Rotation<X> {
 
 /// dσ/dz for |z| ≤ 1.
 #[inline(always)]
-fn near_sigma_slope<X: Number>(z: X) -> X {
+fn small_current_sigma_slope<X: Number>(z: X) -> X {
     if z.is_double() { z.polynomial(&SIGMA_SLOPE) } else { z.polynomial(&SIGMA_SLOPE_SINGLE) }
 }
 
@@ -177,7 +177,7 @@ fn phase_of<X: Number>(v: X) -> Phase<X> {
     Phase { sin_sin: sin.clone() * sin.clone(), cos_cos: cos.clone() * cos.clone(), sin_cos: sin * cos }
 }
 
-impl<C> QifNearFlow<C> {
+impl<C> QifSmallFlow<C> {
     /// z.
     #[inline(always)]
     fn z<X: Number>(&self, i: X) -> X
@@ -219,7 +219,7 @@ impl<C> QifNearFlow<C> {
     where
         C: Constant<X>,
     {
-        self.turn(&near_rotation(self.z(i.clone())), &self.drift(&phase_of(v), i))
+        self.turn(&small_current_rotation(self.z(i.clone())), &self.drift(&phase_of(v), i))
     }
 
     /// (1/(a² + b²), ∂φ/∂I) from the rotation and dσ/dz.
@@ -243,7 +243,7 @@ impl<C> QifNearFlow<C> {
     }
 }
 
-impl<X: Number, C: Constant<X>> FlowOn<X> for QifNearFlow<C> {
+impl<X: Number, C: Constant<X>> FlowOn<X> for QifSmallFlow<C> {
     #[inline(always)]
     fn phi_on(&self, v: X, i: X) -> X {
         let (a, b) = self.turn_at(v.clone(), i);
@@ -253,11 +253,11 @@ impl<X: Number, C: Constant<X>> FlowOn<X> for QifNearFlow<C> {
     #[inline(always)]
     fn slopes_on(&self, v: X, i: X) -> (X, X) {
         let z = self.z(i.clone());
-        self.turn_slopes(near_rotation(z.clone()), near_sigma_slope(z), phase_of(v), i)
+        self.turn_slopes(small_current_rotation(z.clone()), small_current_sigma_slope(z), phase_of(v), i)
     }
 }
 
-impl<X: Float, C: Constant<X>> NearRows<X> for QifNearFlow<C> {
+impl<X: Float, C: Constant<X>> SmallCurrentRows<X> for QifSmallFlow<C> {
     #[inline(always)]
     fn phi_row_of(flow_at: impl Fn(usize) -> Self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
         assert!(v.len() == i.len() && v.len() == vpre.len(), "rows of equal length");
@@ -290,9 +290,9 @@ impl<X: Float, C: Constant<X>> NearRows<X> for QifNearFlow<C> {
             for (n, (((&v, &i), turn), (dv, di))) in v.iter().zip(i).zip(&mut turns).zip(slopes).enumerate() {
                 let flow = flow_at(first + n);
                 let z = flow.z(i);
-                let (rotation, phase) = (near_rotation(z), phase_of(v));
+                let (rotation, phase) = (small_current_rotation(z), phase_of(v));
                 turn.write(flow.turn(&rotation, &flow.drift(&phase, i)));
-                (*dv, *di) = flow.turn_slopes(rotation, near_sigma_slope(z), phase, i);
+                (*dv, *di) = flow.turn_slopes(rotation, small_current_sigma_slope(z), phase, i);
             }
             // As many as there are potentials have been written.
             turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
@@ -301,13 +301,7 @@ impl<X: Float, C: Constant<X>> NearRows<X> for QifNearFlow<C> {
     }
 }
 
-impl Flow for QifNearFlow {
-    type Near = Self;
-
-    fn near(&self) -> (f64, Self) {
-        (f64::INFINITY, *self)
-    }
-
+impl Flow for QifSmallFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
         self.phi_on(v, i)
@@ -325,14 +319,14 @@ const CHUNK: usize = 16;
 /// vpre = v + atan2(a, b)/π. In a short step the half-phase turns little, and the arctangent is one series.
 #[inline(always)]
 fn turned<X: Float>(v: &[X], turns: &[(X, X)], vpre: &mut [X]) {
-    let mut slight = is_slight_turn(turns[0].0, turns[0].1);
+    let mut slight = is_small_angle(turns[0].0, turns[0].1);
     for &(a, b) in &turns[1..] {
-        slight = X::both(&slight, &is_slight_turn(a, b));
+        slight = X::both(&slight, &is_small_angle(a, b));
     }
     // Loops, not `for_each`: its body would be compiled by itself, without the processor's vectors.
     if X::all(&slight) {
         for ((&v, &(a, b)), vpre) in v.iter().zip(turns).zip(vpre) {
-            *vpre = v + slight_atan2_pi(a, b);
+            *vpre = v + small_angle_atan2_pi(a, b);
         }
     } else {
         for ((&v, &(a, b)), vpre) in v.iter().zip(turns).zip(vpre) {
@@ -354,7 +348,7 @@ struct FarRotation<X> {
 #[inline(always)]
 fn far_rotation<X: Number>(z: X) -> FarRotation<X> {
     let (shunted, near) = (z.below(-1.0), z.below(1.0));
-    let series = near_rotation(z.clone().within(-1.0, 1.0));
+    let series = small_current_rotation(z.clone().within(-1.0, 1.0));
 
     let root = z.clone().within(1.0, LARGEST_Z).sqrt();
     let angle = root.clone().times(1.0 / PI);
@@ -381,59 +375,62 @@ fn far_rotation<X: Number>(z: X) -> FarRotation<X> {
 impl<X: Number, C: Constant<X>> FlowOn<X> for QifFlow<C> {
     #[inline(always)]
     fn phi_on(&self, v: X, i: X) -> X {
-        let far = far_rotation(self.near.z(i.clone()));
-        let drift = self.near.drift(&phase_of(v.clone()), i);
-        let (a, b) = self.near.turn(&far.rotation, &drift);
+        let far = far_rotation(self.small.z(i.clone()));
+        let drift = self.small.drift(&phase_of(v.clone()), i);
+        let (a, b) = self.small.turn(&far.rotation, &drift);
         // In this order the near flow's sum comes out to the last bit.
         far.turns + (v + a.atan2_pi(b))
     }
 
     #[inline(always)]
     fn slopes_on(&self, v: X, i: X) -> (X, X) {
-        let z = self.near.z(i.clone());
+        let z = self.small.z(i.clone());
         let FarRotation { rotation, scale, .. } = far_rotation(z.clone());
-        let series = near_sigma_slope(z.clone().within(-1.0, 1.0));
+        let series = small_current_sigma_slope(z.clone().within(-1.0, 1.0));
         let far = z.clone().below(-1.0);
         let near = z.below(1.0);
         let away = X::select(&far, z.clone().within(-LARGEST_Z, -1.0), z.within(1.0, LARGEST_Z));
         let closed = (rotation.gamma.clone() - rotation.sigma.clone()) / away.times(2.0);
         let sigma_slope = X::select(&far, closed.clone(), X::select(&near, series, closed));
-        let (inverse, di) = self.near.turn_slopes(rotation, sigma_slope, phase_of(v), i);
+        let (inverse, di) = self.small.turn_slopes(rotation, sigma_slope, phase_of(v), i);
         (scale * inverse, di)
     }
 
     #[inline(always)]
-    fn field_on(&self, v: X, i: X) -> X {
-        let (half, _) = self.near.drift(&phase_of(v), i);
+    fn dvdt_on(&self, v: X, i: X) -> X {
+        let (half, _) = self.small.drift(&phase_of(v), i);
         half.times(2.0)
     }
 }
 
-impl<X: Float, C: Constant<X>> WithNear<X> for QifFlow<C> {
-    type Near = QifNearFlow<C>;
+impl<X: Float, C: Constant<X>> WithSmallCurrent<X> for QifFlow<C> {
+    type Small = QifSmallFlow<C>;
 
     #[inline(always)]
-    fn near_on(self) -> QifNearFlow<C> {
-        self.near
+    fn small_current_on(self) -> QifSmallFlow<C> {
+        self.small
     }
 
     #[inline(always)]
-    fn reach(&self, i: X) -> X {
-        self.near.z(i)
+    fn current_share(&self, i: X) -> X {
+        self.small.z(i)
+    }
+}
+
+impl SmallCurrent for QifFlow {
+    type Small = QifSmallFlow;
+
+    #[inline(always)]
+    fn small_current(&self) -> (f64, QifSmallFlow) {
+        // So that both flows are in the series there.
+        (MARGIN / self.current_share(1.0), self.small)
     }
 }
 
 impl Flow for QifFlow {
-    type Near = QifNearFlow;
-
-    fn near(&self) -> (f64, QifNearFlow) {
-        // So that both flows are in the series there.
-        (A_LITTLE_INSIDE / self.reach(1.0), self.near)
-    }
-
     #[inline(always)]
-    fn field<X: Number>(&self, v: X, i: X) -> Option<X> {
-        Some(self.field_on(v, i))
+    fn dvdt<X: Number>(&self, v: X, i: X) -> Option<X> {
+        Some(self.dvdt_on(v, i))
     }
 
     #[inline(always)]
@@ -489,7 +486,7 @@ mod tests {
         let is = [-30.0, -1.0, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.02, 1.0, 6.3, 40.0];
         let dts = [0.01, 0.5, 1.0, 5.0];
         vs.into_iter().flat_map(move |v| {
-            is.into_iter().flat_map(move |i| dts.into_iter().map(move |dt| (v, i, Qif { tau_v: TAU_V }.over(dt), dt)))
+            is.into_iter().flat_map(move |i| dts.into_iter().map(move |dt| (v, i, Qif { tau_mem: TAU_V }.over(dt), dt)))
         })
     }
 
@@ -520,16 +517,16 @@ mod tests {
     }
 
     #[test]
-    fn near_flow_is_the_flow() {
+    fn the_flow_for_small_currents_is_the_flow() {
         for (v, _, flow, dt) in grid() {
-            let (limit, near) = flow.near();
+            let (limit, small) = flow.small_current();
             for share in [-1.0, -0.3, 0.0, 1e-3, 0.5, 1.0] {
                 let i = share * limit;
-                assert_eq!(near.phi(v, i), flow.phi(v, i), "v {v} I {i} dt {dt}");
-                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "v {v} I {i} dt {dt}");
+                assert_eq!(small.phi(v, i), flow.phi(v, i), "v {v} I {i} dt {dt}");
+                assert_eq!(small.slopes(v, i), flow.slopes(v, i), "v {v} I {i} dt {dt}");
                 let (v, i) = (v as f32, i as f32);
-                assert_eq!(near.phi(v, i), flow.phi(v, i), "f32, v {v} I {i} dt {dt}");
-                assert_eq!(near.slopes(v, i), flow.slopes(v, i), "f32, v {v} I {i} dt {dt}");
+                assert_eq!(small.phi(v, i), flow.phi(v, i), "f32, v {v} I {i} dt {dt}");
+                assert_eq!(small.slopes(v, i), flow.slopes(v, i), "f32, v {v} I {i} dt {dt}");
             }
         }
     }
@@ -549,7 +546,7 @@ mod tests {
             }
         }
         for dt in [0.1, 1.0, 5.0] {
-            let flow = Qif { tau_v: TAU_V }.over(dt);
+            let flow = Qif { tau_mem: TAU_V }.over(dt);
             // Slight turns, turns of any size, and currents beyond the series.
             for largest in [0.01, 0.6, 40.0] {
                 let v: Vec<f64> = (0..37).map(|l| (0.07 + 0.43 * l as f64) % 1.0).collect();
@@ -563,8 +560,8 @@ mod tests {
     #[test]
     fn flow_is_continuous_where_the_formulas_meet() {
         for dt in [0.5, 1.0, 5.0] {
-            let flow = Qif { tau_v: TAU_V }.over(dt);
-            let edge = 1.0 / flow.near.z(1.0);
+            let flow = Qif { tau_mem: TAU_V }.over(dt);
+            let edge = 1.0 / flow.small.z(1.0);
             for i in [-edge, edge, 4.0 * PI * PI * edge / 4.0] {
                 for v in [0.1, 0.6, 0.95] {
                     let (below, above) = (flow.phi(v, i * (1.0 - 1e-13)), flow.phi(v, i * (1.0 + 1e-13)));

@@ -3,8 +3,8 @@
 //! ```text
 //! model   rheobase I_r   rate f(I), spikes per ms, y = I − I_r > 0
 //! NIF     0              y
-//! LIF     1/τ_v          1/(τ_v ln(1 + 1/(τ_v y)))
-//! QIF     0              2 √(y/τ_v)
+//! LIF     1/τ_mem          1/(τ_mem ln(1 + 1/(τ_mem y)))
+//! QIF     0              2 √(y/τ_mem)
 //! EIF     measured       measured: a table in √y
 //! ```
 //!
@@ -53,14 +53,14 @@ impl RateCurve {
         Self { rheobase: 0.0, form: Form::Linear }
     }
 
-    /// The curve of dv/dt = −v/τ_v + I, τ_v in ms, above 0.
-    pub fn leaky(tau_v: f64) -> Self {
-        Self { rheobase: 1.0 / tau_v, form: Form::Leaky { tau: tau_v } }
+    /// The curve of dv/dt = −v/τ_mem + I, τ_mem in ms, above 0.
+    pub fn leaky(tau_mem: f64) -> Self {
+        Self { rheobase: 1.0 / tau_mem, form: Form::Leaky { tau: tau_mem } }
     }
 
-    /// The curve of a quadratic neuron, f = 2 √(I/τ_v), τ_v in ms, above 0.
-    pub fn quadratic(tau_v: f64) -> Self {
-        Self { rheobase: 0.0, form: Form::Quadratic { tau: tau_v } }
+    /// The curve of a quadratic neuron, f = 2 √(I/τ_mem), τ_mem in ms, above 0.
+    pub fn quadratic(tau_mem: f64) -> Self {
+        Self { rheobase: 0.0, form: Form::Quadratic { tau: tau_mem } }
     }
 
     /// A curve whose slope in √y grows by so much at each of these √y: pairs (√y, growth).
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::neuron::Eif;
 
-    const EIF: Eif = Eif { tau_v: 20.0, delta: 0.1, onset: 0.7 };
+    const EIF: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 };
 
     fn curves() -> Vec<RateCurve> {
         vec![

@@ -1,7 +1,7 @@
 //! The numbers that flows and gates are written over.
 //!
 //! One equation serves every kind of number: the lanes of a processor's vectors in the CPU kernel (`num::simd`),
-//! whole tensors in the reference and in the default body of the op (`scan::field`), `f32` and `f64` one by one. It is written
+//! whole tensors in the reference and in the default body of the op (`scan::tensor_number`), `f32` and `f64` one by one. It is written
 //! with arithmetic and selects instead of branches, so that many neurons take it at once.
 //!
 //! Angles are counted in half turns (units of π): the range reduction is then exact, and a spike is one half turn.

@@ -63,7 +63,7 @@ const ATAN_PI_SINGLE: [f64; 6] = [
 ];
 
 /// atan(x) for |x| up to here needs no reduction: tan π/8.
-pub(crate) const SLIGHT: f64 = 0.414_213_56;
+pub(crate) const SMALL_ANGLE: f64 = 0.414_213_56;
 
 /// (sin πx, cos πx) for any x.
 #[inline(always)]
@@ -88,7 +88,7 @@ pub(crate) fn half_turn_sin_cos_pi<X: Float>(x: X) -> (X, X) {
 
 /// atan(t)/π for |t| ≤ tan π/8.
 #[inline(always)]
-pub(crate) fn slight_atan_pi<X: Float>(t: X) -> X {
+pub(crate) fn small_angle_atan_pi<X: Float>(t: X) -> X {
     let square = t * t;
     t * if t.is_double() { square.polynomial(&ATAN_PI) } else { square.polynomial(&ATAN_PI_SINGLE) }
 }
@@ -106,26 +106,26 @@ pub(crate) fn atan2_pi<X: Float>(y: X, x: X) -> X {
     let swapped = b.exceeds(a);
     let (low, high) = (X::select(&swapped, a, b), X::select(&swapped, b, a));
     // atan(low/high) = π/4 + atan((low − high)/(low + high)) keeps the series short.
-    let steep = low.exceeds(high.times(SLIGHT));
+    let steep = low.exceeds(high.times(SMALL_ANGLE));
     let (num, den) = (X::select(&steep, low - high, low), X::select(&steep, low + high, high));
     let zero = low.zero();
-    let t = slight_atan_pi(ratio(num, den)) + X::select(&steep, zero.plus(0.25), zero);
+    let t = small_angle_atan_pi(ratio(num, den)) + X::select(&steep, zero.plus(0.25), zero);
     let t = X::select(&swapped, (-t).plus(0.5), t);
     let t = X::select(&x.below(0.0), (-t).plus(1.0), t);
     t.signed_as(y)
 }
 
-/// Whether the angle of (x, y) is within π/8, so that [`slight_atan2_pi`] holds; no if NaN.
+/// Whether the angle of (x, y) is within π/8, so that [`small_angle_atan2_pi`] holds; no if NaN.
 #[inline(always)]
-pub(crate) fn is_slight_turn<X: Float>(y: X, x: X) -> X::Mask {
+pub(crate) fn is_small_angle<X: Float>(y: X, x: X) -> X::Mask {
     // A little inside, where rounding cannot matter.
-    x.times(0.999 * SLIGHT).exceeds(y.magnitude())
+    x.times(0.999 * SMALL_ANGLE).exceeds(y.magnitude())
 }
 
 /// atan2(y, x)/π of a slight turn, the same to the last bit.
 #[inline(always)]
-pub(crate) fn slight_atan2_pi<X: Float>(y: X, x: X) -> X {
-    slight_atan_pi(ratio(y, x))
+pub(crate) fn small_angle_atan2_pi<X: Float>(y: X, x: X) -> X {
+    small_angle_atan_pi(ratio(y, x))
 }
 
 #[cfg(test)]
@@ -178,11 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn slight_turns_are_turns() {
+    fn small_angles_are_angles() {
         fn check<T: Real>(y: f64, x: f64) {
             let (y, x) = (T::of(y), T::of(x));
-            if is_slight_turn(y, x) {
-                assert_eq!(slight_atan2_pi(y, x), y.atan2_pi(x), "atan2({y:?}, {x:?})");
+            if is_small_angle(y, x) {
+                assert_eq!(small_angle_atan2_pi(y, x), y.atan2_pi(x), "atan2({y:?}, {x:?})");
             }
         }
         for y in sweep().map(|y| y / 4.0) {
@@ -191,8 +191,8 @@ mod tests {
                 check::<f64>(y, x);
             }
         }
-        assert!(is_slight_turn(0.3_f64, 1.0) && !is_slight_turn(0.5_f64, 1.0) && !is_slight_turn(0.1_f64, -1.0));
-        assert!(!is_slight_turn(f64::NAN, 1.0) && !is_slight_turn(0.1_f64, f64::NAN));
+        assert!(is_small_angle(0.3_f64, 1.0) && !is_small_angle(0.5_f64, 1.0) && !is_small_angle(0.1_f64, -1.0));
+        assert!(!is_small_angle(f64::NAN, 1.0) && !is_small_angle(0.1_f64, f64::NAN));
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! reaches the anchor when all its outputs have been, and the adjoint runs on what the slots hold.
 
 use super::{
-    InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted, finite,
+    GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape,
+    SpikingBackend, finite,
 };
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -51,7 +52,7 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
         let _anchor = grads.consume::<B>(&ops.node);
         let AdjointState { inputs, tape, slots, plan } = ops.state;
         let mut slots = slots.lock().expect("no backward step panicked with the slots in hand");
-        let mut take = |output: Output| Slot::from(slots[output as usize].take());
+        let mut take = |output: Output| OptionalTensor::from(slots[output as usize].take());
         let gradients = OutputGradients {
             traces: take(Output::Traces),
             v: take(Output::V),
@@ -61,13 +62,13 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
             last_v: take(Output::LastV),
             last_s: take(Output::LastS),
         };
-        let [drive, projection, tonic, weights, v0, s0, readout, constants] = ops.parents;
+        let [drive, projection, bias, weights, v0, s0, readout, constants] = ops.parents;
         // Rates have no potentials: what is not finite in their adjoint shows in that of the traces.
         let look_at_s0 = plan.check_finite && plan.rates.is_some();
-        let wanted = Wanted {
+        let wanted = GradientMask {
             drive: drive.is_some(),
             projection: projection.is_some(),
-            tonic: tonic.is_some(),
+            bias: bias.is_some(),
             weights: weights.is_some(),
             s0: s0.is_some() || look_at_s0,
             readout: readout.is_some(),
@@ -90,7 +91,7 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
         let found = [
             (drive, found.drive.into_option()),
             (projection, found.projection.into_option()),
-            (tonic, found.tonic.into_option()),
+            (bias, found.bias.into_option()),
             (weights, found.weights.into_option()),
             (v0, Some(found.v0)),
             (s0, found.s0.into_option()),
@@ -135,29 +136,35 @@ fn anchor_value<B: Backend>(device: &Device<B>, dtype: DType) -> FloatTensor<B> 
     B::float_zeros(Shape::from([1]), device, dtype.into())
 }
 
+/// What is told where a gate's gradient is asked for that it does not have.
+pub(crate) const NO_GRADIENT: &str = "the gate is Gate::Threshold, which has no gradient; choose a gate of width above 0, or \
+     Adjoint::MeanField, or run the layer on a device without autodiff (`module.valid()`)";
+
 impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C> {
     fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, _keep_tape: bool) -> ScanOutput<Self> {
         let (device, dtype) = (inputs.drive.device(), inputs.drive.dtype());
         let constant = |tensor| <Self as AutodiffBackend>::from_inner(tensor);
-        let node = |slot: &Slot<Self>| match slot {
-            Slot::Full(tensor) => tensor.node(),
-            Slot::Empty => constant(anchor_value::<B>(&device, dtype)).node(),
+        let node = |slot: &OptionalTensor<Self>| match slot {
+            OptionalTensor::Present(tensor) => tensor.node(),
+            OptionalTensor::Absent => constant(anchor_value::<B>(&device, dtype)).node(),
         };
         let nodes = [
             inputs.drive.node(),
             node(&inputs.projection),
-            node(&inputs.tonic),
+            node(&inputs.bias),
             node(&inputs.weights),
             inputs.v0.node(),
             inputs.s0.node(),
             node(&inputs.readout),
             node(&inputs.constants),
         ];
-        let inner = |slot: Slot<Self>| Slot::<B>::from(slot.into_option().map(|tensor| tensor.into_primitive()));
+        let inner = |slot: OptionalTensor<Self>| {
+            OptionalTensor::<B>::from(slot.into_option().map(|tensor| tensor.into_primitive()))
+        };
         let inputs = ScanInputs::<B> {
             drive: inputs.drive.into_primitive(),
             projection: inner(inputs.projection),
-            tonic: inner(inputs.tonic),
+            bias: inner(inputs.bias),
             weights: inner(inputs.weights),
             v0: inputs.v0.into_primitive(),
             s0: inputs.s0.into_primitive(),
@@ -171,17 +178,13 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
                 outputs(out, |tensor, _| constant(tensor))
             }
             OpsKind::Tracked(prep) => {
-                assert!(
-                    plan.gate.is_differentiable() || plan.rates.is_some(),
-                    "the gate is Gate::Threshold, which has no gradient; choose a gate of width above 0, or \
-                     Adjoint::MeanField, or run the layer on a device without autodiff (`module.valid()`)"
-                );
+                assert!(plan.gate.is_differentiable() || plan.rates.is_some(), "{NO_GRADIENT}");
                 let mut out = B::spiking_scan(inputs.clone(), plan.clone(), true);
                 let slots: Slots<B> = Arc::default();
                 let tape = std::mem::replace(&mut out.tape, ScanTape::empty());
                 // The adjoint does not look at a whole drive whose currents are kept: let its memory go.
                 let drive = match (&tape.currents, &inputs.projection) {
-                    (Slot::Full(currents), Slot::Empty) => currents.clone(),
+                    (OptionalTensor::Present(currents), OptionalTensor::Absent) => currents.clone(),
                     _ => inputs.drive.clone(),
                 };
                 let inputs = ScanInputs { drive, ..inputs };
@@ -205,7 +208,7 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
         _: ScanTape<Self>,
         _: OutputGradients<Self>,
         _: Arc<ScanPlan>,
-        _: Wanted,
+        _: GradientMask,
     ) -> InputGradients<Self> {
         panic!("the scan has no second derivative; differentiate it once")
     }
@@ -216,7 +219,8 @@ fn outputs<B: Backend, A: Backend>(
     out: ScanOutput<B>,
     lift: impl Fn(FloatTensor<B>, Output) -> FloatTensor<A>,
 ) -> ScanOutput<A> {
-    let slot = |slot: Slot<B>, output| Slot::from(slot.into_option().map(|tensor| lift(tensor, output)));
+    let slot =
+        |slot: OptionalTensor<B>, output| OptionalTensor::from(slot.into_option().map(|tensor| lift(tensor, output)));
     ScanOutput {
         traces: slot(out.traces, Output::Traces),
         v: slot(out.v, Output::V),

@@ -11,22 +11,22 @@ use crate::num::{Number, Own};
 
 /// The constants that differ from neuron to neuron.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Each {
-    /// τ_v of each neuron, ms; empty where neurons have none.
-    pub tau_v: Vec<f64>,
+pub struct PerNeuronConstants {
+    /// τ_mem of each neuron, ms; empty where neurons have none.
+    pub tau_mem: Vec<f64>,
     /// The gate's width of each neuron, in (0, 1].
     pub width: Vec<f64>,
 }
 
-impl Each {
-    /// What flows are computed from; empty rows where neurons have no τ_v.
+impl PerNeuronConstants {
+    /// What flows are computed from; empty rows where neurons have no τ_mem.
     pub(crate) fn membranes(&self, dt: f64) -> Membrane<Vec<f64>> {
-        let mut rows = Membrane { tau: Vec::new(), rate: Vec::new(), left: Vec::new(), gone: Vec::new() };
-        for membrane in self.tau_v.iter().map(|&tau| Membrane::of(tau, dt)) {
+        let mut rows = Membrane { tau: Vec::new(), rate: Vec::new(), decay: Vec::new(), complement: Vec::new() };
+        for membrane in self.tau_mem.iter().map(|&tau| Membrane::of(tau, dt)) {
             rows.tau.push(membrane.tau);
             rows.rate.push(membrane.rate);
-            rows.left.push(membrane.left);
-            rows.gone.push(membrane.gone);
+            rows.decay.push(membrane.decay);
+            rows.complement.push(membrane.complement);
         }
         rows
     }
@@ -40,25 +40,25 @@ impl Each {
 }
 
 /// Flow and gate on numbers of one kind.
-pub(crate) struct Dynamics<X> {
+pub(crate) struct DynamicsOn<X> {
     neuron: Neuron,
     gate: Gate,
     dt: f64,
-    given: Option<Given<X>>,
+    given: Option<NumberConstants<X>>,
 }
 
 /// Constants that are numbers like v and I.
-pub(crate) struct Given<X> {
-    /// Of a neuron whose flow has a τ_v that may be given.
+pub(crate) struct NumberConstants<X> {
+    /// Of a neuron whose flow has a τ_mem that may be given.
     pub(crate) membrane: Option<Membrane<Own<X>>>,
     pub(crate) zone: Zone<Own<X>>,
     /// α_k of each synapse type; the plan's own where there are none.
     pub(crate) decays: Vec<X>,
 }
 
-impl<X: Number> Dynamics<X> {
+impl<X: Number> DynamicsOn<X> {
     /// With the plan's constants, or with those given.
-    pub(crate) fn new(neuron: &Neuron, gate: Gate, dt: f64, given: Option<Given<X>>) -> Self {
+    pub(crate) fn new(neuron: &Neuron, gate: Gate, dt: f64, given: Option<NumberConstants<X>>) -> Self {
         Self { neuron: neuron.clone(), gate, dt, given }
     }
 
@@ -67,7 +67,7 @@ impl<X: Number> Dynamics<X> {
         self.given.as_ref()?.decays.get(k).cloned()
     }
 
-    /// τ_v of the neurons whose flow takes it.
+    /// τ_mem of the neurons whose flow takes it.
     fn membrane(&self) -> Option<&Membrane<Own<X>>> {
         self.given.as_ref()?.membrane.as_ref()
     }
@@ -90,14 +90,14 @@ impl<X: Number> Dynamics<X> {
         }
     }
 
-    /// ∂φ/∂τ_v from v after the step, I and ∂φ/∂I; 0 where τ_v cannot be learned. See [`scan`](super).
+    /// ∂φ/∂τ_mem from v after the step, I and ∂φ/∂I; 0 where τ_mem cannot be learned. See [`scan`](super).
     pub(crate) fn slope_by_tau(&self, after: X, i: X, di: X) -> X {
         let Some(membrane) = self.membrane() else {
             return self.neuron.slope_by_tau(after, i, di, self.dt);
         };
         let field = match &self.neuron {
-            Neuron::Lif { .. } => LifFlow::of(membrane.clone()).field_on(after, i.clone()),
-            _ => QifFlow::of(membrane.rate.clone(), self.dt).field_on(after, i.clone()),
+            Neuron::Lif { .. } => LifFlow::of(membrane.clone()).dvdt_on(after, i.clone()),
+            _ => QifFlow::of(membrane.rate.clone(), self.dt).dvdt_on(after, i.clone()),
         };
         (i * di - field.times(self.dt)) * membrane.rate.0.clone()
     }

@@ -1,6 +1,6 @@
 //! Runs whose plan asks for a kernel, and which run in tensor operations nevertheless.
 
-use super::plan::{Body, ScanPlan};
+use super::plan::{Implementation, ScanPlan};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ fn reasons() -> MutexGuard<'static, BTreeSet<String>> {
     REASONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why runs of this process took tensor operations although their plan asked for the kernel ([`Body::Kernel`]); empty if all had it.
+/// Why runs of this process took tensor operations although their plan asked for the kernel ([`Implementation::Fused`]); empty if all had it.
 ///
 /// Tensor operations give the same numbers to rounding, but take many times as long. Each reason is also logged once, as a warning.
 pub fn fallbacks() -> Vec<String> {
@@ -20,7 +20,7 @@ pub fn fallbacks() -> Vec<String> {
 
 /// Takes down why a run has no kernel, if its plan asks for one.
 pub(super) fn tell(plan: &ScanPlan, reason: impl FnOnce() -> String) {
-    if plan.body != Body::Kernel {
+    if plan.implementation != Implementation::Fused {
         return;
     }
     let reason = reason();

@@ -3,7 +3,7 @@
 //! A potential, a trace or an adjoint that is infinite or NaN stays so to the end of its run (each step multiplies it by a
 //! number that is not 0 and adds to it), so one look at the end finds it, at no cost.
 
-use super::{InputGradients, Slot};
+use super::{InputGradients, OptionalTensor, Run};
 use crate::num::Real;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
@@ -34,7 +34,7 @@ pub(crate) struct Suspect {
 pub(crate) const DRIVE: Suspect = Suspect {
     name: "drive of neuron",
     row: "sample",
-    remedy: "look for infinite or NaN values in the input, the input weights and the tonic current",
+    remedy: "look for infinite or NaN values in the input, the input weights and the bias current",
 };
 
 /// W.
@@ -52,15 +52,14 @@ pub(crate) const PROJECTION: Suspect = Suspect {
 };
 
 /// I_o.
-pub(crate) const TONIC: Suspect = Suspect {
-    name: "tonic current of neuron",
+pub(crate) const BIAS: Suspect = Suspect {
+    name: "bias current of neuron",
     row: "layer",
-    remedy: "look for infinite or NaN values in the tonic current",
+    remedy: "look for infinite or NaN values in the bias current",
 };
 
 /// o.
-#[cfg(any(feature = "flex", feature = "ndarray"))]
-pub(crate) const READOUT: Suspect =
+pub(crate) const OUTPUT: Suspect =
     Suspect { name: "output", row: "sample", remedy: "look for infinite or NaN values in the readout weights" };
 
 /// v_T.
@@ -94,6 +93,7 @@ pub(crate) const DRIVE_ADJOINT: Suspect = Suspect {
 };
 
 /// Panics if a value, `[rows, .., N]`, is infinite or NaN.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) fn check<T: Real>(what: Suspect, values: &[T], rows: usize, neurons: usize, steps: usize) {
     if let Some(found) = find(what, values, [rows, neurons, steps]) {
         panic!("{found}");
@@ -132,11 +132,11 @@ fn all_nan<B: Backend>(gradient: InputGradients<B>) -> InputGradients<B> {
         let (shape, device, dtype) = (tensor.shape(), tensor.device(), tensor.dtype());
         B::float_full(shape, f64::NAN.into(), &device, dtype.into())
     };
-    let slot = |slot: Slot<B>| Slot::from(slot.into_option().map(nan));
+    let slot = |slot: OptionalTensor<B>| OptionalTensor::from(slot.into_option().map(nan));
     InputGradients {
         drive: slot(gradient.drive),
         projection: slot(gradient.projection),
-        tonic: slot(gradient.tonic),
+        bias: slot(gradient.bias),
         weights: slot(gradient.weights),
         v0: nan(gradient.v0),
         s0: slot(gradient.s0),
@@ -145,8 +145,23 @@ fn all_nan<B: Backend>(gradient: InputGradients<B>) -> InputGradients<B> {
     }
 }
 
-/// The same for a tensor, `[rows, .., N]`. Waits for the device.
+/// [`check`] of a tensor, `[rows, .., N]`. Waits for the device.
 pub(crate) fn check_tensor<const D: usize>(what: Suspect, tensor: &Tensor<D>, steps: usize) {
+    if let Some(found) = find_in_tensor(what, tensor, steps) {
+        panic!("{found}");
+    }
+}
+
+/// [`find`] in a tensor, `[rows, .., N]`. Waits for the device.
+pub(crate) fn find_in_tensor<const D: usize>(what: Suspect, tensor: &Tensor<D>, steps: usize) -> Option<String> {
     let dims = tensor.dims();
-    check(what, &tensor.to_data().iter::<f64>().collect::<Vec<_>>(), dims[0], dims[D - 1], steps);
+    find(what, &tensor.to_data().iter::<f64>().collect::<Vec<_>>(), [dims[0], dims[D - 1], steps])
+}
+
+/// What is told of a run that ended with a value that is infinite or NaN. Waits for the device.
+pub(crate) fn find_in_run(run: &Run, steps: usize) -> Option<String> {
+    let output = |run: &Run| run.output.as_ref().and_then(|output| find_in_tensor(OUTPUT, output, steps));
+    find_in_tensor(POTENTIAL, &run.last_v, steps)
+        .or_else(|| find_in_tensor(TRACE, &run.last_s, steps))
+        .or_else(|| output(run))
 }

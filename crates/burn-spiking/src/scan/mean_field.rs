@@ -1,8 +1,8 @@
-//! The mean-field adjoint: spikes forward, rates backward. **Its gradient is not the exact one.**
+//! The mean-tensor adjoint: spikes forward, rates backward. **Its gradient is not the exact one.**
 //!
 //! # The model
 //!
-//! The steps are cut into blocks of M steps (`step_ms`/dt; the last may be shorter), n = 0 … The mean-field model gives a neuron
+//! The steps are cut into blocks of M steps (`step_ms`/dt; the last may be shorter), n = 0 … The mean-tensor model gives a neuron
 //! the rate f(I) of a steady current instead of spikes ([`rate`](crate::neuron::rate)); a bar is a mean over a block's steps:
 //!
 //! ```text
@@ -39,13 +39,14 @@
 //! spike falls, so it cannot learn spike times. Where inputs are slow and neurons many, its direction approaches that of the exact
 //! gradient; `gradient-angle` (examples) draws how far.
 //!
-//! Source: the f-I curves' derivatives in place of spikes as in the mean-field theory of spiking networks; the forward run is that
+//! Source: the f-I curves' derivatives in place of spikes as in the mean-tensor theory of spiking networks; the forward run is that
 //! of Huh & Sejnowski 2017.
 
-use super::composed::{Found, direct_errors, drive_of, field, kept};
-use super::field::Field;
+use super::tensor_number::TensorNumber;
+use super::tensor_ops::{Found, direct_errors, drive_of, kept, tensor};
 use super::{
-    Adjoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted,
+    Adjoint, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan,
+    ScanSynapse, ScanTape,
 };
 use crate::neuron::RateCurve;
 use crate::num::Number;
@@ -79,7 +80,7 @@ impl Blocks {
     }
 
     /// The sum over each block: `[.., T, N]` to `[.., blocks, N]`.
-    fn sums<B: Backend>(self, x: &Field<B>) -> Field<B> {
+    fn sums<B: Backend>(self, x: &TensorNumber<B>) -> TensorNumber<B> {
         let (lead, outer, last) = flattened(x);
         let x = B::float_reshape(x.0.clone(), Shape::from([outer, self.steps, last]));
         let (whole, rest) = (self.steps / self.every, self.steps % self.every);
@@ -96,7 +97,7 @@ impl Blocks {
     }
 
     /// Each block's row in all its steps: `[.., blocks, N]` to `[.., T, N]`.
-    fn spread<B: Backend>(self, x: &Field<B>) -> Field<B> {
+    fn spread<B: Backend>(self, x: &TensorNumber<B>) -> TensorNumber<B> {
         let (lead, outer, last) = flattened(x);
         let x = B::float_reshape(x.0.clone(), Shape::from([outer, self.count(), last]));
         let (whole, rest) = (self.steps / self.every, self.steps % self.every);
@@ -113,7 +114,7 @@ impl Blocks {
     }
 
     /// The mean over each block.
-    fn means<B: Backend>(self, x: &Field<B>) -> Field<B> {
+    fn means<B: Backend>(self, x: &TensorNumber<B>) -> TensorNumber<B> {
         let sums = self.sums(x);
         let last = self.count() - 1;
         if self.len(last) == self.every {
@@ -121,8 +122,9 @@ impl Blocks {
         }
         let (lead, outer, columns) = flattened(&sums);
         let sums = B::float_reshape(sums.0, Shape::from([outer, last + 1, columns]));
-        let part =
-            |from, to, length: usize| Field::<B>(sliced::<B>(sums.clone(), from, to)).times(1.0 / length as f64).0;
+        let part = |from, to, length: usize| {
+            TensorNumber::<B>(sliced::<B>(sums.clone(), from, to)).times(1.0 / length as f64).0
+        };
         let mut parts = Vec::with_capacity(2);
         if last > 0 {
             parts.push(part(0, last, self.every));
@@ -137,11 +139,11 @@ pub(super) fn factors(synapse: &ScanSynapse, steps: usize, dt: f64) -> (f64, f64
     let left = synapse.decay.powi(steps as i32);
     // The sum of the decay's powers, which holds for a decay of 0, too.
     let powers: f64 = (0..steps).map(|power| synapse.decay.powi(power as i32)).sum();
-    (left, synapse.jump * dt * powers)
+    (left, synapse.amplitude * dt * powers)
 }
 
 /// The axes before the last two, how many rows they make, and the last.
-fn flattened<B: Backend>(x: &Field<B>) -> (Vec<usize>, usize, usize) {
+fn flattened<B: Backend>(x: &TensorNumber<B>) -> (Vec<usize>, usize, usize) {
     let shape = x.0.shape();
     let dims: Vec<usize> = (0..shape.num_dims()).map(|d| shape[d]).collect();
     let lead = dims[..dims.len() - 2].to_vec();
@@ -155,9 +157,9 @@ fn restored<B: Backend>(
     mut parts: Vec<burn::backend::tensor::FloatTensor<B>>,
     middle: usize,
     last: usize,
-) -> Field<B> {
+) -> TensorNumber<B> {
     let joined = if parts.len() == 1 { parts.remove(0) } else { B::float_cat(parts, 1) };
-    Field(B::float_reshape(joined, Shape::from([lead, vec![middle, last]].concat())))
+    TensorNumber(B::float_reshape(joined, Shape::from([lead, vec![middle, last]].concat())))
 }
 
 /// Some of the middle axis of `[outer, middle, last]`.
@@ -176,16 +178,20 @@ pub(super) fn forward<B: Backend>(
     run: impl FnOnce(ScanInputs<B>, &ScanPlan) -> ScanOutput<B>,
 ) -> ScanOutput<B> {
     let mut recording = plan.clone();
-    recording.synapses.iter_mut().for_each(|synapse| synapse.read = true);
+    recording.synapses.iter_mut().for_each(|synapse| synapse.readout = true);
     let steps = inputs.drive.shape()[1];
     let out = run(inputs, &recording);
-    let traces: Field<B> = kept(&out.traces);
+    let traces: TensorNumber<B> = kept(&out.traces);
     let means = Blocks::of(plan, steps).means(&traces);
-    let asked = plan.synapses.iter().enumerate().filter(|(_, synapse)| synapse.read);
-    let asked: Vec<Field<B>> = asked.map(|(k, _)| traces.index(0, k)).collect();
+    let asked = plan.synapses.iter().enumerate().filter(|(_, synapse)| synapse.readout);
+    let asked: Vec<TensorNumber<B>> = asked.map(|(k, _)| traces.index(0, k)).collect();
     ScanOutput {
-        traces: if asked.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(asked, 0).0) },
-        tape: ScanTape { means: Slot::Full(means.0), ..ScanTape::empty() },
+        traces: if asked.is_empty() {
+            OptionalTensor::Absent
+        } else {
+            OptionalTensor::Present(TensorNumber::stack(asked, 0).0)
+        },
+        tape: ScanTape { means: OptionalTensor::Present(means.0), ..ScanTape::empty() },
         ..out
     }
 }
@@ -196,33 +202,35 @@ pub(super) fn adjoint<B: Backend>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
     let (curve, softness) = curve_of(plan);
     let steps = inputs.drive.shape()[1];
     let blocks = Blocks::of(plan, steps);
     let count = blocks.count();
-    let means: Field<B> = kept(&tape.means);
+    let means: TensorNumber<B> = kept(&tape.means);
     let types = 0..plan.synapses.len();
-    let mean: Vec<Field<B>> = types.clone().map(|k| means.index(0, k)).collect();
+    let mean: Vec<TensorNumber<B>> = types.clone().map(|k| means.index(0, k)).collect();
     // What readout and activity see is the mean trace in each of a block's steps.
-    let tape = ScanTape { trace: Slot::from(plan.readout.map(|k| blocks.spread(&mean[k]).0)), ..ScanTape::empty() };
+    let tape =
+        ScanTape { trace: OptionalTensor::from(plan.readout.map(|k| blocks.spread(&mean[k]).0)), ..ScanTape::empty() };
     let direct = direct_errors(&inputs, &tape, &gradients, plan);
-    let direct: Vec<Option<Field<B>>> = direct.iter().map(|error| error.as_ref().map(|x| blocks.sums(x))).collect();
-    let charge = field::<B>(&gradients.charge).map(|charge| blocks.sums(&charge).times(plan.dt));
-    let last_s = field::<B>(&gradients.last_s);
+    let direct: Vec<Option<TensorNumber<B>>> =
+        direct.iter().map(|error| error.as_ref().map(|x| blocks.sums(x))).collect();
+    let charge = tensor::<B>(&gradients.charge).map(|charge| blocks.sums(&charge).times(plan.dt));
+    let last_s = tensor::<B>(&gradients.last_s);
 
-    let (v0, s0) = (Field::<B>(inputs.v0.clone()), Field::<B>(inputs.s0.clone()));
-    let weights: Option<Field<B>> = field(&inputs.weights);
+    let (v0, s0) = (TensorNumber::<B>(inputs.v0.clone()), TensorNumber::<B>(inputs.s0.clone()));
+    let weights: Option<TensorNumber<B>> = tensor(&inputs.weights);
     let plane = |k: usize| Some(weights.as_ref()?.index(0, plan.synapses[k].weights?));
     // sᵏ_{n−1}.
-    let before: Vec<Field<B>> = types
+    let before: Vec<TensorNumber<B>> = types
         .clone()
         .map(|k| {
             let first = s0.index(1, k).unsqueezed_after(1);
             let first = B::float_swap_dims(first.0, 1, 2);
             let rest = (count > 1).then(|| sliced::<B>(mean[k].0.clone(), 0, count - 1));
-            Field(B::float_cat(std::iter::once(first).chain(rest).collect(), 1))
+            TensorNumber(B::float_cat(std::iter::once(first).chain(rest).collect(), 1))
         })
         .collect();
     let mut current = blocks.means(&drive_of(&inputs));
@@ -235,11 +243,11 @@ pub(super) fn adjoint<B: Backend>(
 
     let zero = v0.zeros(v0.0.shape());
     let mut d = vec![zero.clone(); plan.synapses.len()];
-    let mut next: Option<Field<B>> = None;
+    let mut next: Option<TensorNumber<B>> = None;
     let mut q = Vec::with_capacity(count);
     let factors = |k: usize, n: usize| factors(&plan.synapses[k], blocks.len(n), plan.dt);
     // What goes back from block n to the traces before it.
-    let back = |k: usize, n: usize, d: &Field<B>, q: &Field<B>| {
+    let back = |k: usize, n: usize, d: &TensorNumber<B>, q: &TensorNumber<B>| {
         let through_trace = d.clone().times(factors(k, n).0);
         match plane(k) {
             Some(weights) => through_trace + q.clone().product(weights.transposed()),
@@ -266,8 +274,8 @@ pub(super) fn adjoint<B: Backend>(
     let first = next.expect("a run has at least one step");
     let d_s0 = types.clone().map(|k| back(k, 0, &d[k], &first)).collect();
     q.reverse();
-    let q = Field::stack(q, 1);
-    let mut d_weights: Vec<(usize, Field<B>)> = Vec::new();
+    let q = TensorNumber::stack(q, 1);
+    let mut d_weights: Vec<(usize, TensorNumber<B>)> = Vec::new();
     for k in types.filter(|_| wanted.weights) {
         if let Some(plane) = plan.synapses[k].weights {
             d_weights.push((plane, before[k].clone().rows().transposed().product(q.clone().rows())));
@@ -276,16 +284,16 @@ pub(super) fn adjoint<B: Backend>(
     d_weights.sort_by_key(|(plane, _)| *plane);
     let per_step = (0..count).map(|n| q.index(1, n).times(1.0 / blocks.len(n) as f64)).collect();
     let found = Found {
-        q: blocks.spread(&Field::stack(per_step, 1)),
+        q: blocks.spread(&TensorNumber::stack(per_step, 1)),
         weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
         v0: zero,
         s0: d_s0,
         constants: None,
     };
-    found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+    found.gradients(inputs, &tape, tensor(&gradients.readout), wanted)
 }
 
-/// The f-I curve and its softness, of a plan whose adjoint is the mean-field one.
+/// The f-I curve and its softness, of a plan whose adjoint is the mean-tensor one.
 pub(super) fn curve_of(plan: &ScanPlan) -> (&RateCurve, f64) {
     match (&plan.rates, plan.adjoint) {
         (Some(curve), Adjoint::MeanField { softness, .. }) => (curve, softness),

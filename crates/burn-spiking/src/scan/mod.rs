@@ -32,7 +32,7 @@
 //!
 //! # Its adjoint
 //!
-//! Given the cost's direct gradients s′, v′, ΔQ′ with respect to the trajectory, and with λ_T = v′_T and
+//! NumberConstants the cost's direct gradients s′, v′, ΔQ′ with respect to the trajectory, and with λ_T = v′_T and
 //! D_{T+1} = P_{T+1} = q_T = 0, for t = T−1 … 0:
 //!
 //! ```text
@@ -49,15 +49,15 @@
 //! way acts once, when it arrives: its adjoint is q of that step, and beyond the run's end, where q_{T+i} is asked for, the cost's
 //! gradient with respect to the i-th current still on its way. So a delay costs nothing but rows: the adjoint stays with the
 //! active neurons.
-//! The network's constants, which all neurons share, or of which each neuron has its own τ_v and w, have
+//! The network's constants, which all neurons share, or of which each neuron has its own τ_mem and w, have
 //!
 //! ```text
 //! ∂C/∂α_k  += Dᵏ_{t+1} · sᵏ_t + Pᵏ_{t+1} · Jᵏ_t             c_k held
-//! ∂C/∂τ_v  += λpre_t · ∂φ/∂τ_v                              with ∂φ/∂τ_v = (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_v
+//! ∂C/∂τ_mem  += λpre_t · ∂φ/∂τ_mem                              with ∂φ/∂τ_mem = (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_mem
 //! ∂C/∂w    += μ_t · (∂G/∂w(v_{t+1}) − ∂G/∂w(v_t))           w, the gate's width
 //! ```
 //!
-//! the second because φ depends on dt/τ_v and τ_v I alone, and ∂φ/∂dt = f at the end of the step.
+//! the second because φ depends on dt/τ_mem and τ_mem I alone, and ∂φ/∂dt = f at the end of the step.
 //! A projection has ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t; a readout adds Oᵀ o′_t + 2 A′ m_t s_{t+1} to s′_{t+1}
 //! and has ∂C/∂O += o′_t ⊗ s_{t+1}.
 //! Here W maps pre to post; it is stored `[pre, post]`, so one neuron's outgoing weights are one row.
@@ -68,40 +68,40 @@
 //!
 //! μ_t is wanted only where g(v_t), g(vpre_t) or ΔQ_t is not 0: for the *active* neurons. So all three O(N²) products, W ΔQ,
 //! Wᵀ P and P ⊗ ΔQ, touch only their rows. Source: Huh & Sejnowski 2017, whose adjoint −dp_v/dt = f_v p_v − g dp_s/dt
-//! this scheme keeps to the letter, because its charge is a difference of G.
+//! this integrator keeps to the letter, because its charge is a difference of G.
 //!
 //! # Where it lives
 //!
-//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; `cube` (feature `cube`) that for GPUs; [`composed`] runs
+//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; `cube` (feature `cube`) that for GPUs; [`tensor_ops`] runs
 //! the same in tensor operations on any other backend; [`autodiff`] gives it its gradient; [`mean_field`] is the adjoint of the rate
-//! model, which is not exact; [`mod@reference`] is the same system for
+//! model, which is not exact; [`mod@oracle`] is the same system for
 //! Burn's automatic differentiation, the oracle of the tests.
 
 pub mod autodiff;
-pub mod composed;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
 pub(crate) mod dynamics;
 mod fallback;
-pub mod field;
 pub(crate) mod finite;
 pub mod mean_field;
+pub mod oracle;
 mod own;
 pub(crate) mod plan;
-pub mod reference;
 #[cfg(feature = "cube")]
 mod segmented;
 #[cfg(feature = "cube")]
 mod shapes;
+pub mod tensor_number;
+pub mod tensor_ops;
 mod tensors;
 
-pub use dynamics::Each;
+pub use dynamics::PerNeuronConstants;
 pub use fallback::fallbacks;
 pub use finite::NonFiniteGradient;
-pub use plan::{Adjoint, Body, Checkpoint, ScanPlan, ScanSynapse, Scheme};
-pub use tensors::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanTape, Slot, Wanted};
+pub use plan::{Adjoint, Checkpointing, Implementation, Integrator, ScanPlan, ScanSynapse};
+pub use tensors::{GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanTape};
 
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
@@ -135,7 +135,7 @@ pub trait SpikingBackend: Backend {
         #[extension_type] tape: ScanTape<Self>,
         #[extension_type] gradients: OutputGradients<Self>,
         plan: Arc<ScanPlan>,
-        wanted: Wanted,
+        wanted: GradientMask,
     ) -> InputGradients<Self> {
         tensor_ops_adjoint::<Self>(inputs, tape, gradients, &plan, wanted)
     }
@@ -144,9 +144,9 @@ pub trait SpikingBackend: Backend {
 /// The scan in tensor operations, with the tape that the plan's adjoint wants.
 fn tensor_ops_forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
     if keep_tape && plan.rates.is_some() {
-        return mean_field::forward(inputs, plan, |inputs, plan| composed::forward(inputs, plan, false));
+        return mean_field::forward(inputs, plan, |inputs, plan| tensor_ops::forward(inputs, plan, false));
     }
-    composed::forward(inputs, plan, keep_tape)
+    tensor_ops::forward(inputs, plan, keep_tape)
 }
 
 /// The plan's adjoint in tensor operations.
@@ -155,11 +155,11 @@ fn tensor_ops_adjoint<B: Backend>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
     match plan.rates.is_some() {
         true => mean_field::adjoint(inputs, tape, gradients, plan, wanted),
-        false => composed::adjoint(inputs, tape, gradients, plan, wanted),
+        false => tensor_ops::adjoint(inputs, tape, gradients, plan, wanted),
     }
 }
 
@@ -177,7 +177,7 @@ pub enum Drive {
         /// U, `[C, N]`.
         projection: Tensor<2>,
         /// I_o, `[N]`; 0 if `None`.
-        tonic: Option<Tensor<1>>,
+        bias: Option<Tensor<1>>,
     },
 }
 
@@ -187,6 +187,21 @@ impl Drive {
         match self {
             Drive::Whole(drive) => drive,
             Drive::Projected { input, .. } => input,
+        }
+    }
+
+    /// x of step t, `[B, N]`.
+    fn at(&self, t: usize) -> Tensor<2> {
+        match self {
+            Drive::Whole(drive) => drive.clone().narrow(1, t, 1).squeeze_dim(1),
+            Drive::Projected { input, projection, bias } => {
+                let [batch, _, channels] = input.dims();
+                let x = input.clone().narrow(1, t, 1).reshape([batch, channels]).matmul(projection.clone());
+                match bias {
+                    Some(bias) => x + bias.clone().unsqueeze(),
+                    None => x,
+                }
+            }
         }
     }
 
@@ -214,22 +229,22 @@ pub struct Arguments {
     pub readout: Option<Tensor<2>>,
     /// m, the weights of the steps in the activity, `[B, T]`, without a gradient; 1 if `None`.
     pub activity_weight: Option<Tensor<2>>,
-    /// τ_v, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients: the same numbers as the plan's. M is 1, or N where
-    /// neurons have their own τ_v and w.
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients: the same numbers as the plan's. M is 1, or N where
+    /// neurons have their own τ_mem and w.
     pub constants: Option<Tensor<1>>,
 }
 
 impl From<Arguments> for ScanInputs<Dispatch> {
     fn from(arguments: Arguments) -> Self {
         let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
-        let (drive, projection, tonic) = match drive {
+        let (drive, projection, bias) = match drive {
             Drive::Whole(drive) => (drive, None, None),
-            Drive::Projected { input, projection, tonic } => (input, Some(projection), tonic),
+            Drive::Projected { input, projection, bias } => (input, Some(projection), bias),
         };
         Self {
             drive: drive.into_dispatch(),
             projection: projection.map(Tensor::into_dispatch).into(),
-            tonic: tonic.map(Tensor::into_dispatch).into(),
+            bias: bias.map(Tensor::into_dispatch).into(),
             weights: weights.map(Tensor::into_dispatch).into(),
             v0: v0.into_dispatch(),
             s0: s0.into_dispatch(),
@@ -270,23 +285,36 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     if plan.check_finite {
         // The QIF flow caps its angle, so an infinite current need not show in the end.
         finite::check_tensor(finite::DRIVE, arguments.drive.series(), steps);
-        if let Drive::Projected { projection, tonic, .. } = &arguments.drive {
+        if let Drive::Projected { projection, bias, .. } = &arguments.drive {
             finite::check_tensor(finite::PROJECTION, projection, steps);
-            let tonic = tonic.iter().map(|tonic| tonic.clone().unsqueeze::<2>());
-            tonic.for_each(|tonic| finite::check_tensor(finite::TONIC, &tonic, steps));
+            let bias = bias.iter().map(|bias| bias.clone().unsqueeze::<2>());
+            bias.for_each(|bias| finite::check_tensor(finite::BIAS, &bias, steps));
         }
         arguments.weights.iter().for_each(|weights| finite::check_tensor(finite::WEIGHTS, weights, steps));
     }
+    let run = match plan.implementation {
+        Implementation::Autodiff => oracle::run(arguments, plan, Integrator::Flow),
+        Implementation::Fused | Implementation::TensorOps => run_op(arguments, plan),
+    };
+    if plan.check_finite {
+        finite::check_tensor(finite::POTENTIAL, &run.last_v, steps);
+        finite::check_tensor(finite::TRACE, &run.last_s, steps);
+    }
+    run
+}
+
+/// Runs the op.
+fn run_op(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     let output = Dispatch::spiking_scan(arguments.into(), plan.clone(), false);
-    let mut traces = Vec::with_capacity(plan.traces_read());
-    if let Slot::Full(packed) = output.traces {
+    let mut traces = Vec::with_capacity(plan.readout_traces());
+    if let OptionalTensor::Present(packed) = output.traces {
         let packed = Tensor::<4>::from_dispatch(packed);
-        match plan.traces_read() {
+        match plan.readout_traces() {
             1 => traces.push(packed.squeeze_dim(0)),
             planes => traces.extend((0..planes).map(|r| packed.clone().narrow(0, r, 1).squeeze_dim(0))),
         }
     }
-    let run = Run {
+    Run {
         traces,
         v: output.v.into_option().map(Tensor::from_dispatch),
         charge: output.charge.into_option().map(Tensor::from_dispatch),
@@ -294,12 +322,7 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
         activity: output.activity.into_option().map(Tensor::from_dispatch),
         last_v: Tensor::from_dispatch(output.last_v),
         last_s: Tensor::from_dispatch(output.last_s),
-    };
-    if plan.check_finite {
-        finite::check_tensor(finite::POTENTIAL, &run.last_v, steps);
-        finite::check_tensor(finite::TRACE, &run.last_s, steps);
     }
-    run
 }
 
 fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
@@ -326,25 +349,25 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
         plan.rates.is_some(),
         "a plan with Adjoint::MeanField, and no other, has the neuron's f-I curve; make it by `ScanPlan::with_adjoint`"
     );
-    if let Checkpoint::Every(every) = plan.checkpoint {
+    if let Checkpointing::Every(every) = plan.checkpointing {
         assert!(
             every > 0,
-            "Checkpoint::Every is 0, but must be at least 1; use Checkpoint::Auto to leave it to the kernel"
+            "Checkpointing::Every is 0, but must be at least 1; use Checkpointing::Auto to leave it to the kernel"
         );
     }
     let mut others = vec![("v0", v0.dtype(), v0.device()), ("s0", s0.dtype(), s0.device())];
     others.extend(weights.iter().map(|w| ("weights", w.dtype(), w.device())));
     others.extend(activity_weight.iter().map(|m| ("activity's weights", m.dtype(), m.device())));
-    if let Drive::Projected { projection, tonic, .. } = drive {
+    if let Drive::Projected { projection, bias, .. } = drive {
         assert_eq!(
             projection.dims()[0],
             channels,
             "the projection must be [channels, neurons] for the input's channels"
         );
         others.push(("projection", projection.dtype(), projection.device()));
-        if let Some(tonic) = tonic {
-            assert_eq!(tonic.dims(), [neurons], "the tonic current must be [neurons]");
-            others.push(("tonic current", tonic.dtype(), tonic.device()));
+        if let Some(bias) = bias {
+            assert_eq!(bias.dims(), [neurons], "the bias current must be [neurons]");
+            others.push(("bias current", bias.dtype(), bias.device()));
         }
     }
     if let (Some(readout), Some(synapse)) = (readout, plan.readout) {
@@ -360,12 +383,16 @@ fn check_arguments(arguments: &Arguments, plan: &ScanPlan) {
     );
     if let Some(constants) = constants {
         let length = plan.constants_len(neurons);
-        assert_eq!(constants.dims(), [length], "constants must be tau_v and width, of all or of each, and decays");
+        assert_eq!(constants.dims(), [length], "constants must be tau_mem and width, of all or of each, and decays");
         others.push(("constants", constants.dtype(), constants.device()));
     }
-    if let Some(each) = &plan.each {
-        let taus = if plan.neuron.learns_tau() { neurons } else { each.tau_v.len() };
-        assert_eq!([each.width.len(), each.tau_v.len()], [neurons, taus], "one width and one tau_v for each neuron");
+    if let Some(each) = &plan.per_neuron {
+        let taus = if plan.neuron.learns_tau() { neurons } else { each.tau_mem.len() };
+        assert_eq!(
+            [each.width.len(), each.tau_mem.len()],
+            [neurons, taus],
+            "one width and one tau_mem for each neuron"
+        );
     }
     for (name, dtype, device) in others {
         assert_eq!(dtype, series.dtype(), "{name} and the drive differ in dtype; cast one of them");

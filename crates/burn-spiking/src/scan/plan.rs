@@ -1,6 +1,6 @@
 //! What a scan is, but for its tensors.
 
-use super::dynamics::Each;
+use super::dynamics::PerNeuronConstants;
 use super::finite::NonFiniteGradient;
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
@@ -15,23 +15,26 @@ pub struct ScanSynapse {
     /// α = e^(−dt/τ), the share of the trace that is left after a step.
     pub decay: f64,
     /// c, what one spike adds to the trace.
-    pub jump: f64,
+    pub amplitude: f64,
     /// Which plane of the weights `[M, N, N]` belongs to this type; `None` where it connects no neurons.
     pub weights: Option<usize>,
     /// Whether the trajectory gives this type's trace.
-    pub read: bool,
+    pub readout: bool,
     /// d, the steps that a current is on its way; 0 where the type connects no neurons.
     pub delay: usize,
 }
 
 /// Which program runs the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Body {
-    /// The backend's own kernel, where it has one.
+pub enum Implementation {
+    /// The backend's own kernel, where it has one; otherwise [`TensorOps`](Self::TensorOps).
     #[default]
-    Kernel,
+    Fused,
     /// The backend's tensor operations, step by step, with the same explicit adjoint.
     TensorOps,
+    /// The backend's tensor operations, step by step, differentiated by Burn: automatic backpropagation through time. It takes more
+    /// time and memory, and is there to be compared with.
+    Autodiff,
 }
 
 /// What a kernel keeps of a run for its adjoint. The gradients of drive and initial
@@ -41,7 +44,7 @@ pub enum Body {
 /// The steps are cut into segments. The adjoint runs each segment again, forwards, with its rows in cache, before it goes back
 /// through it. On a GPU a segment is a run of its own, and what is kept of it, where the states are not enough, is every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Checkpoint {
+pub enum Checkpointing {
     /// On a GPU all steps, up to a gigabyte of them. On the CPU the states; and the currents, too, of a run that gives trajectories and whose steps are expected to use many rows of the
     /// weights, which then cost more to send again. Segments of about √T steps, fewer where their rows would outgrow the cache.
     #[default]
@@ -56,11 +59,11 @@ pub enum Checkpoint {
 
 /// How a step treats the recurrent current, which changes while it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Scheme {
+pub enum Integrator {
     /// It is held at its value before the step, and a charge arrives at the step's end: first order in dt. The op with its
     /// kernel and its adjoint.
     #[default]
-    Held,
+    Flow,
     /// Heun's: the mean of the current before the step and that after a first try of it; a charge, sent in the middle of the step on
     /// average, has decayed for half of it,
     ///
@@ -78,7 +81,7 @@ pub enum Scheme {
 /// How errors go back through the network.
 ///
 /// Strongly coupled networks are chaotic, and the exact gradient of a few trials may outweigh that of all others by orders of
-/// magnitude. [`Restrained`](Adjoint::Restrained) keeps each sample's adjoint small inside the scan, where a cut of the whole gradient
+/// magnitude. [`Limited`](Adjoint::Limited) keeps each sample's adjoint small inside the scan, where a cut of the whole gradient
 /// comes too late. [`MeanField`](Adjoint::MeanField) sends errors back through rates instead of spikes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Adjoint {
@@ -91,7 +94,7 @@ pub enum Adjoint {
     ///
     /// After each step back, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by keep · min(1, L/|λ_t|), L = limit/(B T),
     /// before the parameters' gradients take them. What comes out is no longer the gradient of the cost.
-    Restrained {
+    Limited {
         /// The largest norm of a sample's λ_t over its neurons, in units of 1/(B T): costs are means over batch and time.
         /// Above 0; `None` for no limit.
         limit: Option<f64>,
@@ -116,7 +119,7 @@ impl Adjoint {
     pub(crate) fn check(&self, dt: f64) -> Result<(), ConfigError> {
         match *self {
             Adjoint::Exact => Ok(()),
-            Adjoint::Restrained { limit, keep } => {
+            Adjoint::Limited { limit, keep } => {
                 if let Some(limit) = limit {
                     positive("the adjoint's limit", limit, "use None for no limit")?;
                 }
@@ -139,10 +142,10 @@ impl Adjoint {
     }
 
     /// L and the share that is kept, for a run of these sizes; `None` where the adjoint is exact.
-    pub(crate) fn restraint(&self, batch: usize, steps: usize) -> Option<(f64, f64)> {
+    pub(crate) fn adjoint_limit(&self, batch: usize, steps: usize) -> Option<(f64, f64)> {
         match *self {
             Adjoint::Exact | Adjoint::MeanField { .. } => None,
-            Adjoint::Restrained { limit, keep } => {
+            Adjoint::Limited { limit, keep } => {
                 Some((limit.map_or(f64::INFINITY, |limit| limit / (batch * steps) as f64), keep))
             }
         }
@@ -167,23 +170,26 @@ pub struct ScanPlan {
     /// Whether a run's inputs and its end, and its gradient, are searched for infinite values and NaN whatever the backend; the CPU kernel
     /// always looks at the end and at the gradient.
     pub check_finite: bool,
+    /// Whether the CPU kernel panics over a value that became infinite or NaN. A caller that looks at the run's end itself, such as
+    /// [`SpikingRnn::try_forward`](crate::SpikingRnn::try_forward), sets it to `false`.
+    pub panic_if_not_finite: bool,
     /// What becomes of a gradient that is infinite or NaN, where it is checked: by the CPU kernel, and with `check_finite`.
     pub non_finite_gradient: NonFiniteGradient,
     /// The synapse type whose trace the readout sees; `None` without a readout.
     pub readout: Option<usize>,
     /// What the CPU kernel keeps for the adjoint.
-    pub checkpoint: Checkpoint,
+    pub checkpointing: Checkpointing,
     /// How errors go back.
     pub adjoint: Adjoint,
     /// The neuron's f-I curve, if the adjoint is [`Adjoint::MeanField`]; see [`ScanPlan::with_adjoint`].
     pub rates: Option<Arc<RateCurve>>,
     /// Constants that differ from neuron to neuron, N of each; `None` where all neurons share those of `neuron` and `gate`, which
     /// otherwise say no more than the kind.
-    pub each: Option<Arc<Each>>,
+    pub per_neuron: Option<Arc<PerNeuronConstants>>,
     /// Whether the network's constants may have gradients; then the run takes them as a tensor too.
     pub constants: bool,
     /// Which program runs it.
-    pub body: Body,
+    pub implementation: Implementation,
 }
 
 impl ScanPlan {
@@ -217,19 +223,19 @@ impl ScanPlan {
     }
 
     /// For each synapse type, the plane of its trace in the trajectory; `None` where it is not read.
-    pub(crate) fn planes_read(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+    pub(crate) fn readout_planes(&self) -> impl Iterator<Item = Option<usize>> + '_ {
         let mut next = 0..;
-        self.synapses.iter().map(move |synapse| if synapse.read { next.next() } else { None })
+        self.synapses.iter().map(move |synapse| if synapse.readout { next.next() } else { None })
     }
 
     /// Length of the constants that have gradients: 2 M + K.
     pub fn constants_len(&self, neurons: usize) -> usize {
-        2 * if self.each.is_some() { neurons } else { 1 } + self.synapses.len()
+        2 * if self.per_neuron.is_some() { neurons } else { 1 } + self.synapses.len()
     }
 
     /// Number of traces in the trajectory.
-    pub fn traces_read(&self) -> usize {
-        self.synapses.iter().filter(|synapse| synapse.read).count()
+    pub fn readout_traces(&self) -> usize {
+        self.synapses.iter().filter(|synapse| synapse.readout).count()
     }
 }
 

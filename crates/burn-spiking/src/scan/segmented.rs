@@ -4,9 +4,10 @@
 //! is run again from its state, now with its tape, and its adjoint takes ∂C/∂v_0 and ∂C/∂s_0 of the segment after it as the
 //! gradients of its own end: two calls in sequence are one. Memory grows as B √T N where all steps would take B T N.
 
-use super::field::Field;
+use super::tensor_number::TensorNumber;
 use super::{
-    Adjoint, Checkpoint, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, Wanted,
+    Adjoint, Checkpointing, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput,
+    ScanPlan, ScanTape,
 };
 use burn::backend::{Backend, Slice, TensorMetadata, tensor::FloatTensor};
 
@@ -19,13 +20,13 @@ const ROWS: usize = 8;
 /// Steps of a segment; `None` where all steps are kept.
 pub(super) fn every(plan: &ScanPlan, [batch, steps, neurons]: [usize; 3], size: usize) -> Option<usize> {
     let root = (steps as f64).sqrt().ceil() as usize;
-    let every = match plan.checkpoint {
-        // A restrained adjoint is restrained in each step from the end on, and cannot be cut.
+    let every = match plan.checkpointing {
+        // A limited adjoint is limited in each step from the end on, and cannot be cut.
         _ if plan.adjoint != Adjoint::Exact => steps,
-        Checkpoint::Auto if batch * steps * neurons * size * ROWS <= KEPT => steps,
-        Checkpoint::Currents => steps,
-        Checkpoint::Auto | Checkpoint::States => root,
-        Checkpoint::Every(every) => every,
+        Checkpointing::Auto if batch * steps * neurons * size * ROWS <= KEPT => steps,
+        Checkpointing::Currents => steps,
+        Checkpointing::Auto | Checkpointing::States => root,
+        Checkpointing::Every(every) => every,
     };
     (every < steps).then_some(every)
 }
@@ -38,17 +39,17 @@ fn steps_of<B: Backend>(tensor: FloatTensor<B>, axis: usize, [from, to]: [usize;
 }
 
 /// The same of a tensor that may be absent.
-fn part_of<B: Backend>(slot: &Slot<B>, axis: usize, segment: [usize; 2]) -> Slot<B> {
+fn part_of<B: Backend>(slot: &OptionalTensor<B>, axis: usize, segment: [usize; 2]) -> OptionalTensor<B> {
     slot.as_option().map(|tensor| steps_of::<B>(tensor.clone(), axis, segment)).into()
 }
 
-fn joined<B: Backend>(parts: Vec<Slot<B>>, axis: usize) -> Slot<B> {
-    let parts: Option<Vec<_>> = parts.into_iter().map(Slot::into_option).collect();
+fn joined<B: Backend>(parts: Vec<OptionalTensor<B>>, axis: usize) -> OptionalTensor<B> {
+    let parts: Option<Vec<_>> = parts.into_iter().map(OptionalTensor::into_option).collect();
     parts.map(|mut parts| if parts.len() == 1 { parts.remove(0) } else { B::float_cat(parts, axis) }).into()
 }
 
-fn summed<B: Backend>(parts: Vec<Slot<B>>) -> Slot<B> {
-    parts.into_iter().filter_map(Slot::into_option).reduce(B::float_add).into()
+fn summed<B: Backend>(parts: Vec<OptionalTensor<B>>) -> OptionalTensor<B> {
+    parts.into_iter().filter_map(OptionalTensor::into_option).reduce(B::float_add).into()
 }
 
 /// The segments of a run in order.
@@ -67,15 +68,15 @@ pub(super) fn forward<B: Backend>(
     let (mut v, mut s) = (inputs.v0.clone(), inputs.s0.clone());
     let (mut states, mut parts) = (Vec::new(), Vec::new());
     for segment in segments(steps, every) {
-        let start: Field<B> = Field(v.clone());
-        states.push(Field::<B>(B::float_cat(vec![start.unsqueezed_at(1).0, s.clone()], 1)));
+        let start: TensorNumber<B> = TensorNumber(v.clone());
+        states.push(TensorNumber::<B>(B::float_cat(vec![start.unsqueezed_at(1).0, s.clone()], 1)));
         let drive = steps_of::<B>(inputs.drive.clone(), 1, segment);
         let activity_weight = part_of(&inputs.activity_weight, 1, segment);
         let part = run(ScanInputs { drive, v0: v, s0: s, activity_weight, ..inputs.clone() }, plan, false);
         (v, s) = (part.last_v.clone(), part.last_s.clone());
         parts.push(part);
     }
-    let mut collected: [Vec<Slot<B>>; 5] = Default::default();
+    let mut collected: [Vec<OptionalTensor<B>>; 5] = Default::default();
     for part in parts {
         let slots = [part.traces, part.v, part.charge, part.readout, part.activity];
         collected.iter_mut().zip(slots).for_each(|(all, slot)| all.push(slot));
@@ -89,7 +90,7 @@ pub(super) fn forward<B: Backend>(
         activity: summed(activity),
         last_v: v,
         last_s: s,
-        tape: ScanTape { states: Slot::Full(Field::stack(states, 1).0), ..ScanTape::empty() },
+        tape: ScanTape { states: OptionalTensor::Present(TensorNumber::stack(states, 1).0), ..ScanTape::empty() },
     }
 }
 
@@ -98,19 +99,19 @@ pub(super) fn adjoint<B: Backend>(
     (inputs, tape): (ScanInputs<B>, ScanTape<B>),
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
     every: usize,
     run: impl Fn(ScanInputs<B>, &ScanPlan, bool) -> ScanOutput<B>,
-    back: impl Fn(ScanInputs<B>, ScanTape<B>, OutputGradients<B>, &ScanPlan, Wanted) -> InputGradients<B>,
+    back: impl Fn(ScanInputs<B>, ScanTape<B>, OutputGradients<B>, &ScanPlan, GradientMask) -> InputGradients<B>,
 ) -> InputGradients<B> {
     let steps = inputs.drive.shape()[1];
-    let states = Field::<B>(tape.states.into_option().expect("the forward run kept its states"));
+    let states = TensorNumber::<B>(tape.states.into_option().expect("the forward run kept its states"));
     let rows = plan.state_rows();
     let (mut last_v, mut last_s) = (gradients.last_v.clone(), gradients.last_s.clone());
     let mut found = Vec::new();
     for (at, segment) in segments(steps, every).enumerate().rev() {
         let state = states.index(1, at);
-        let part = |slot: &Slot<B>, axis| part_of(slot, axis, segment);
+        let part = |slot: &OptionalTensor<B>, axis| part_of(slot, axis, segment);
         let inputs = ScanInputs {
             drive: steps_of::<B>(inputs.drive.clone(), 1, segment),
             v0: state.index(1, 0).0,
@@ -129,20 +130,20 @@ pub(super) fn adjoint<B: Backend>(
         };
         let tape = run(inputs.clone(), plan, true).tape;
         let first = at == 0;
-        let part = back(inputs, tape, gradients, plan, Wanted { s0: wanted.s0 || !first, ..wanted });
-        (last_v, last_s) = (Slot::Full(part.v0.clone()), part.s0.clone());
+        let part = back(inputs, tape, gradients, plan, GradientMask { s0: wanted.s0 || !first, ..wanted });
+        (last_v, last_s) = (OptionalTensor::Present(part.v0.clone()), part.s0.clone());
         found.push(part);
     }
-    let mut collected: [Vec<Slot<B>>; 6] = Default::default();
+    let mut collected: [Vec<OptionalTensor<B>>; 6] = Default::default();
     for part in found.into_iter().rev() {
-        let slots = [part.drive, part.projection, part.tonic, part.weights, part.readout, part.constants];
+        let slots = [part.drive, part.projection, part.bias, part.weights, part.readout, part.constants];
         collected.iter_mut().zip(slots).for_each(|(all, slot)| all.push(slot));
     }
-    let [drive, projection, tonic, weights, readout, constants] = collected;
+    let [drive, projection, bias, weights, readout, constants] = collected;
     InputGradients {
         drive: joined(drive, 1),
         projection: summed(projection),
-        tonic: summed(tonic),
+        bias: summed(bias),
         weights: summed(weights),
         v0: last_v.into_option().expect("there is a first segment"),
         s0: last_s,

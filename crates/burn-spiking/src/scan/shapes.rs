@@ -3,22 +3,24 @@
 use super::mean_field::Blocks;
 use super::segmented;
 use super::tensors::{
-    InputGradientsMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata, ScanTapeMetadata,
-    SlotMetadata,
+    InputGradientsMetadata, OptionalTensorMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata,
+    ScanTapeMetadata,
 };
-use super::{ScanPlan, Wanted};
+use super::{GradientMask, ScanPlan};
 use burn::backend::fusion::custom::TensorSpec;
 use std::sync::Arc;
 
 /// Those of a run.
 pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tape: &bool) -> ScanOutputMetadata {
     let spec = |dims: &[usize]| TensorSpec::new(dims.to_vec().into(), inputs.drive.dtype);
-    let slot = |there: bool, dims: &[usize]| if there { SlotMetadata::Full(spec(dims)) } else { SlotMetadata::Empty };
+    let slot = |there: bool, dims: &[usize]| {
+        if there { OptionalTensorMetadata::Present(spec(dims)) } else { OptionalTensorMetadata::Absent }
+    };
     let (batch, steps, neurons) = (inputs.drive.shape[0], inputs.drive.shape[1], inputs.v0.shape[1]);
     let run = [batch, steps, neurons];
-    let read = plan.traces_read();
+    let read = plan.readout_traces();
     let outputs = match (&inputs.readout, plan.readout) {
-        (SlotMetadata::Full(readout), Some(_)) => Some(readout.shape[1]),
+        (OptionalTensorMetadata::Present(readout), Some(_)) => Some(readout.shape[1]),
         _ => None,
     };
     ScanOutputMetadata {
@@ -50,11 +52,11 @@ pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tap
 
 fn nothing_kept() -> ScanTapeMetadata {
     ScanTapeMetadata {
-        currents: SlotMetadata::Empty,
-        potentials: SlotMetadata::Empty,
-        trace: SlotMetadata::Empty,
-        states: SlotMetadata::Empty,
-        means: SlotMetadata::Empty,
+        currents: OptionalTensorMetadata::Absent,
+        potentials: OptionalTensorMetadata::Absent,
+        trace: OptionalTensorMetadata::Absent,
+        states: OptionalTensorMetadata::Absent,
+        means: OptionalTensorMetadata::Absent,
     }
 }
 
@@ -64,18 +66,20 @@ pub(super) fn of_adjoint(
     _tape: &ScanTapeMetadata,
     _gradients: &OutputGradientsMetadata,
     _plan: &Arc<ScanPlan>,
-    wanted: &Wanted,
+    wanted: &GradientMask,
 ) -> InputGradientsMetadata {
-    let like = |wanted: bool, slot: &SlotMetadata| if wanted { slot.clone() } else { SlotMetadata::Empty };
+    let like = |wanted: bool, slot: &OptionalTensorMetadata| {
+        if wanted { slot.clone() } else { OptionalTensorMetadata::Absent }
+    };
     let neurons = inputs.v0.shape[1];
-    let tonic = TensorSpec::new(vec![neurons].into(), inputs.drive.dtype);
+    let bias = TensorSpec::new(vec![neurons].into(), inputs.drive.dtype);
     InputGradientsMetadata {
-        drive: like(wanted.drive, &SlotMetadata::Full(inputs.drive.clone())),
+        drive: like(wanted.drive, &OptionalTensorMetadata::Present(inputs.drive.clone())),
         projection: like(wanted.projection, &inputs.projection),
-        tonic: like(wanted.tonic, &SlotMetadata::Full(tonic)),
+        bias: like(wanted.bias, &OptionalTensorMetadata::Present(bias)),
         weights: like(wanted.weights, &inputs.weights),
         v0: inputs.v0.clone(),
-        s0: like(wanted.s0, &SlotMetadata::Full(inputs.s0.clone())),
+        s0: like(wanted.s0, &OptionalTensorMetadata::Present(inputs.s0.clone())),
         readout: like(wanted.readout, &inputs.readout),
         constants: like(wanted.constants, &inputs.constants),
     }

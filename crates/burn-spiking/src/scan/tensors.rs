@@ -5,34 +5,34 @@ use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
 /// A tensor that may be absent.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
-pub enum Slot<B: Backend> {
+pub enum OptionalTensor<B: Backend> {
     /// Nothing here: not asked for, or zero.
-    Empty,
+    Absent,
     /// The tensor.
-    Full(FloatTensor<B>),
+    Present(FloatTensor<B>),
 }
 
-impl<B: Backend> Slot<B> {
+impl<B: Backend> OptionalTensor<B> {
     /// As an option.
     pub fn into_option(self) -> Option<FloatTensor<B>> {
         match self {
-            Slot::Empty => None,
-            Slot::Full(tensor) => Some(tensor),
+            OptionalTensor::Absent => None,
+            OptionalTensor::Present(tensor) => Some(tensor),
         }
     }
 
     /// By reference.
     pub fn as_option(&self) -> Option<&FloatTensor<B>> {
         match self {
-            Slot::Empty => None,
-            Slot::Full(tensor) => Some(tensor),
+            OptionalTensor::Absent => None,
+            OptionalTensor::Present(tensor) => Some(tensor),
         }
     }
 }
 
-impl<B: Backend> From<Option<FloatTensor<B>>> for Slot<B> {
+impl<B: Backend> From<Option<FloatTensor<B>>> for OptionalTensor<B> {
     fn from(tensor: Option<FloatTensor<B>>) -> Self {
-        tensor.map_or(Slot::Empty, Slot::Full)
+        tensor.map_or(OptionalTensor::Absent, OptionalTensor::Present)
     }
 }
 
@@ -44,27 +44,27 @@ pub struct ScanInputs<B: Backend> {
     pub drive: FloatTensor<B>,
     /// U, `[C, N]`.
     #[extension_type]
-    pub projection: Slot<B>,
+    pub projection: OptionalTensor<B>,
     /// I_o, `[N]`; only with a projection.
     #[extension_type]
-    pub tonic: Slot<B>,
+    pub bias: OptionalTensor<B>,
     /// W, `[M, N, N]`.
     #[extension_type]
-    pub weights: Slot<B>,
+    pub weights: OptionalTensor<B>,
     /// v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
     /// s_0, `[B, K + D, N]`.
     pub s0: FloatTensor<B>,
     /// O, `[N, O]`.
     #[extension_type]
-    pub readout: Slot<B>,
+    pub readout: OptionalTensor<B>,
     /// m, the weights of the steps in the activity, `[B, T]`; 1 if empty. It has no gradient.
     #[extension_type]
-    pub activity_weight: Slot<B>,
-    /// τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where neurons have their own τ_v and w, N: the plan's own numbers, to be
+    pub activity_weight: OptionalTensor<B>,
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where neurons have their own τ_mem and w, N: the plan's own numbers, to be
     /// differentiated by. Only if the plan says so.
     #[extension_type]
-    pub constants: Slot<B>,
+    pub constants: OptionalTensor<B>,
 }
 
 /// What a scan gives.
@@ -73,19 +73,19 @@ pub struct ScanInputs<B: Backend> {
 pub struct ScanOutput<B: Backend> {
     /// The traces read, `[R, B, T, N]`.
     #[extension_type]
-    pub traces: Slot<B>,
+    pub traces: OptionalTensor<B>,
     /// Membrane potentials, `[B, T, N]`.
     #[extension_type]
-    pub v: Slot<B>,
+    pub v: OptionalTensor<B>,
     /// Charges sent, `[B, T, N]`.
     #[extension_type]
-    pub charge: Slot<B>,
+    pub charge: OptionalTensor<B>,
     /// o, `[B, T, O]`, with a readout.
     #[extension_type]
-    pub readout: Slot<B>,
+    pub readout: OptionalTensor<B>,
     /// A, `[B]`, with a readout.
     #[extension_type]
-    pub activity: Slot<B>,
+    pub activity: OptionalTensor<B>,
     /// v_T, `[B, N]`.
     pub last_v: FloatTensor<B>,
     /// s_T, `[B, K + D, N]`.
@@ -101,38 +101,38 @@ pub struct ScanOutput<B: Backend> {
 pub struct OutputGradients<B: Backend> {
     /// s′, `[R, B, T, N]`.
     #[extension_type]
-    pub traces: Slot<B>,
+    pub traces: OptionalTensor<B>,
     /// v′, `[B, T, N]`.
     #[extension_type]
-    pub v: Slot<B>,
+    pub v: OptionalTensor<B>,
     /// ΔQ′, `[B, T, N]`.
     #[extension_type]
-    pub charge: Slot<B>,
+    pub charge: OptionalTensor<B>,
     /// o′, `[B, T, O]`.
     #[extension_type]
-    pub readout: Slot<B>,
+    pub readout: OptionalTensor<B>,
     /// A′, `[B]`.
     #[extension_type]
-    pub activity: Slot<B>,
+    pub activity: OptionalTensor<B>,
     /// With respect to v_T, `[B, N]`.
     #[extension_type]
-    pub last_v: Slot<B>,
+    pub last_v: OptionalTensor<B>,
     /// With respect to s_T, `[B, K + D, N]`.
     #[extension_type]
-    pub last_s: Slot<B>,
+    pub last_s: OptionalTensor<B>,
 }
 
 impl<B: Backend> OutputGradients<B> {
     /// All zero.
     pub fn empty() -> Self {
         Self {
-            traces: Slot::Empty,
-            v: Slot::Empty,
-            charge: Slot::Empty,
-            readout: Slot::Empty,
-            activity: Slot::Empty,
-            last_v: Slot::Empty,
-            last_s: Slot::Empty,
+            traces: OptionalTensor::Absent,
+            v: OptionalTensor::Absent,
+            charge: OptionalTensor::Absent,
+            readout: OptionalTensor::Absent,
+            activity: OptionalTensor::Absent,
+            last_v: OptionalTensor::Absent,
+            last_s: OptionalTensor::Absent,
         }
     }
 }
@@ -143,62 +143,62 @@ impl<B: Backend> OutputGradients<B> {
 pub struct ScanTape<B: Backend> {
     /// I_t, `[B, T, N]`.
     #[extension_type]
-    pub currents: Slot<B>,
+    pub currents: OptionalTensor<B>,
     /// vpre_t, `[B, T, N]`.
     #[extension_type]
-    pub potentials: Slot<B>,
+    pub potentials: OptionalTensor<B>,
     /// The trace that the readout sees, `[B, T, N]`.
     #[extension_type]
-    pub trace: Slot<B>,
+    pub trace: OptionalTensor<B>,
     /// The states before each segment, `[B, segments, rows, N]`.
     #[extension_type]
-    pub states: Slot<B>,
+    pub states: OptionalTensor<B>,
     /// The mean traces of each block, `[K, B, blocks, N]`, for [`Adjoint::MeanField`](super::Adjoint::MeanField).
     #[extension_type]
-    pub means: Slot<B>,
+    pub means: OptionalTensor<B>,
 }
 
 impl<B: Backend> ScanTape<B> {
     /// Nothing kept.
     pub fn empty() -> Self {
         Self {
-            currents: Slot::Empty,
-            potentials: Slot::Empty,
-            trace: Slot::Empty,
-            states: Slot::Empty,
-            means: Slot::Empty,
+            currents: OptionalTensor::Absent,
+            potentials: OptionalTensor::Absent,
+            trace: OptionalTensor::Absent,
+            states: OptionalTensor::Absent,
+            means: OptionalTensor::Absent,
         }
     }
 }
 
 /// Which gradients are wanted beside those of v_0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct GradientMask {
     /// ∂C/∂x, or ∂C/∂i with a projection.
     pub drive: bool,
     /// ∂C/∂U.
     pub projection: bool,
     /// ∂C/∂I_o.
-    pub tonic: bool,
+    pub bias: bool,
     /// ∂C/∂W.
     pub weights: bool,
     /// ∂C/∂s_0.
     pub s0: bool,
     /// ∂C/∂O.
     pub readout: bool,
-    /// ∂C/∂(τ_v, w, α_1 … α_K).
+    /// ∂C/∂(τ_mem, w, α_1 … α_K).
     pub constants: bool,
 }
 
-impl Wanted {
+impl GradientMask {
     /// What training asks for: the gradients of the parameters among the inputs, and of a whole drive, behind which other
     /// parameters stand.
     pub fn parameters<B: Backend>(inputs: &ScanInputs<B>) -> Self {
-        let given = |slot: &Slot<B>| slot.as_option().is_some();
+        let given = |slot: &OptionalTensor<B>| slot.as_option().is_some();
         Self {
             drive: !given(&inputs.projection),
             projection: given(&inputs.projection),
-            tonic: given(&inputs.tonic),
+            bias: given(&inputs.bias),
             weights: given(&inputs.weights),
             s0: false,
             readout: given(&inputs.readout),
@@ -213,25 +213,25 @@ impl Wanted {
 pub struct InputGradients<B: Backend> {
     /// ∂C/∂x, `[B, T, N]`, or ∂C/∂i, `[B, T, C]`.
     #[extension_type]
-    pub drive: Slot<B>,
+    pub drive: OptionalTensor<B>,
     /// ∂C/∂U, `[C, N]`.
     #[extension_type]
-    pub projection: Slot<B>,
+    pub projection: OptionalTensor<B>,
     /// ∂C/∂I_o, `[N]`.
     #[extension_type]
-    pub tonic: Slot<B>,
+    pub bias: OptionalTensor<B>,
     /// ∂C/∂W, `[M, N, N]`.
     #[extension_type]
-    pub weights: Slot<B>,
+    pub weights: OptionalTensor<B>,
     /// ∂C/∂v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
     /// ∂C/∂s_0, `[B, K + D, N]`.
     #[extension_type]
-    pub s0: Slot<B>,
+    pub s0: OptionalTensor<B>,
     /// ∂C/∂O, `[N, O]`.
     #[extension_type]
-    pub readout: Slot<B>,
-    /// ∂C/∂(τ_v, w, α_1 … α_K), `[2 M + K]`.
+    pub readout: OptionalTensor<B>,
+    /// ∂C/∂(τ_mem, w, α_1 … α_K), `[2 M + K]`.
     #[extension_type]
-    pub constants: Slot<B>,
+    pub constants: OptionalTensor<B>,
 }

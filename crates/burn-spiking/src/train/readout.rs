@@ -40,7 +40,7 @@ impl Scores {
     /// The scores, `[B, classes]`, of a network's outputs, which know their layout and lengths.
     pub fn forward_network(&self, run: &NetworkOutput) -> Tensor<2> {
         let timing = run.timing();
-        self.forward_lengths(timing.turned(run.output.clone()), &timing.steps(&run.output))
+        self.forward_lengths(timing.in_layout(run.output.clone()), &timing.steps(&run.output))
     }
 
     /// The same of samples that end at different steps; `lengths` is their number of steps.

@@ -1,7 +1,7 @@
 //! QIF in its voltage form, for rows of neurons of which few are in the gate's active zone.
 //!
 //! ```text
-//! u = tan π(v − ½)        du/dt = 2π (u²/τ_v + I)        spike at u = ∞ ≡ reset −∞
+//! u = tan π(v − ½)        du/dt = 2π (u²/τ_mem + I)        spike at u = ∞ ≡ reset −∞
 //! ```
 //!
 //! **Flow.** u is a ratio of two numbers that the equation turns linearly. With γ, σ and z of the [phase form](super), |z| ≤ 1, and
@@ -9,16 +9,16 @@
 //!
 //! ```text
 //! φ = n/d        n = γ u + h I        ∂φ/∂v = (1 + u²)/(n² + d²)
-//! spike: d < 0   d = γ − (h/τ_v) u    ∂φ/∂I = 2 ∫ d² dt/(n² + d²) = (A + B u + D u²)/(n² + d²)
+//! spike: d < 0   d = γ − (h/τ_mem) u    ∂φ/∂I = 2 ∫ d² dt/(n² + d²) = (A + B u + D u²)/(n² + d²)
 //!
-//! A = dt (2 − z ρ)    B = −(4π dt²/τ_v) σ²    D = (2π/τ_v)² dt³ ρ    ρ = (1 − sin 2√z/2√z)/z
+//! A = dt (2 − z ρ)    B = −(4π dt²/τ_mem) σ²    D = (2π/τ_mem)² dt³ ρ    ρ = (1 − sin 2√z/2√z)/z
 //! ```
 //!
 //! The derivatives are those of v. A step takes neither sine nor arctangent; v is computed for those neurons alone whose gate is open,
 //! v > 1 − w ⇔ u > tan π(½ − w).
 
-use super::{QifFlow, QifNearFlow, Rotation, near_rotation};
-use crate::neuron::rows::A_LITTLE_INSIDE;
+use super::{QifFlow, QifSmallFlow, Rotation, small_current_rotation};
+use crate::neuron::rows::MARGIN;
 use crate::num::Float;
 use std::f64::consts::PI;
 
@@ -73,7 +73,7 @@ pub(crate) fn potential_of<X: Float>(u: X) -> X {
 /// [`Qif`](super::Qif) over one step in its voltage form, for |z| ≤ 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QifVoltageFlow {
-    near: QifNearFlow,
+    small: QifSmallFlow,
 }
 
 /// What a step makes of one neuron, or of a vector of them.
@@ -86,14 +86,14 @@ pub(crate) struct Turned<X> {
 
 impl QifVoltageFlow {
     pub(crate) fn of(flow: &QifFlow) -> Self {
-        Self { near: flow.near }
+        Self { small: flow.small }
     }
 
     #[inline(always)]
     pub(crate) fn turn<X: Float>(&self, u: X, i: X) -> Turned<X> {
-        let QifNearFlow { rate, dt } = self.near;
-        let z = self.near.z(i);
-        let Rotation { gamma, sigma } = near_rotation(z);
+        let QifSmallFlow { rate, dt } = self.small;
+        let z = self.small.z(i);
+        let Rotation { gamma, sigma } = small_current_rotation(z);
         let above = gamma.times_add(u, sigma.times(2.0 * PI * dt) * i);
         let below = sigma.times(-2.0 * PI * dt * rate).times_add(u, gamma);
         Turned { z, sigma, above, below }
@@ -102,7 +102,7 @@ impl QifVoltageFlow {
     /// (∂φ/∂v, ∂φ/∂I).
     #[inline(always)]
     pub(crate) fn slopes<X: Float>(&self, u: X, turned: &Turned<X>) -> (X, X) {
-        let QifNearFlow { rate, dt } = self.near;
+        let QifSmallFlow { rate, dt } = self.small;
         let &Turned { z, sigma, above, below } = turned;
         let rho = if z.is_double() { z.polynomial(&RHO) } else { z.polynomial(&RHO_SINGLE) };
         let inverse = u.one() / above.times_add(above, below * below);
@@ -118,8 +118,8 @@ impl QifVoltageFlow {
 impl<X: Float> Turned<X> {
     /// Whether the equations hold.
     #[inline(always)]
-    pub(crate) fn is_near(&self) -> X::Mask {
-        self.z.magnitude().below(A_LITTLE_INSIDE)
+    pub(crate) fn is_small(&self) -> X::Mask {
+        self.z.magnitude().below(MARGIN)
     }
 
     /// u after the step.
@@ -139,6 +139,7 @@ impl<X: Float> Turned<X> {
 mod tests {
     use super::super::{Flow, NeuronModel, Qif};
     use super::*;
+    use crate::neuron::flow::SmallCurrent;
     use crate::num::Real;
 
     const POTENTIALS: [f64; 9] = [0.0, 1e-7, 0.013, 0.25, 0.5, 0.77, 0.95, 0.999, 1.0 - 1e-7];
@@ -146,8 +147,8 @@ mod tests {
     /// Of the phase form in double precision, within `allowed` (and of potentials within as much of 1).
     fn check<T: Real>(allowed: f64) {
         for dt in [0.1, 1.0, 5.0] {
-            let flow = Qif { tau_v: 25.0 }.over(dt);
-            let limit = flow.near().0;
+            let flow = Qif { tau_mem: 25.0 }.over(dt);
+            let limit = flow.small_current().0;
             for share in [-1.0, -0.4, -1e-4, 0.0, 1e-6, 0.03, 0.5, 1.0] {
                 for v in POTENTIALS {
                     let (v, i) = (T::of(v), T::of(share * limit));
@@ -156,7 +157,7 @@ mod tests {
                     let at = format!("v {v:?} I {i:?} dt {dt}");
                     let after = potential_of(turned.after()).to_f64();
                     assert!((0.0..1.0).contains(&after), "{at}: {after}");
-                    assert!(turned.is_near() || share.abs() == 1.0);
+                    assert!(turned.is_small() || share.abs() == 1.0);
                     let found = after + if turned.spiked() { 1.0 } else { 0.0 };
                     // From where the neuron is: no voltage is as near to the spike as a potential may be.
                     let (from, i) = (potential_of(u.to_f64()), i.to_f64());

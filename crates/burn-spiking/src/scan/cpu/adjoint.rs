@@ -4,13 +4,13 @@
 //! through it; then the outer products of all its steps are added to the gradients of the weights at once. Where there are
 //! threads to spare, the segment before is run again meanwhile.
 
+use super::active_set::Lists;
 use super::dynamics::Dynamics;
 use super::gradients::Sums;
-use super::lists::Lists;
 use super::matrix::{Factors, Matrix};
-use super::network::{FEW_CHANNELS, Network, Together, append_open};
+use super::network::{FEW_CHANNELS, Network, SampleBlock, append_open};
 use super::replay::{Replay, ReplayTask, Segment};
-use super::rows::{self, Chosen, Row};
+use super::rows::{self, ActiveSet, Row};
 use super::sample::{Inputs, Outputs, Shared};
 use crate::num::Real;
 use crate::num::simd::{unserved, vectorize};
@@ -144,19 +144,19 @@ impl<'a, T: Real> Sample<'a, T> {
     #[inline(always)]
     fn start_errors<S: Simd>(&mut self, network: &Network<'_, T>, inputs: &Inputs<'_, T>, t: usize) {
         let (n, Self { d, mu, .. }) = (network.neurons, self);
-        let mut jumps = network.synapses.iter().zip(d).map(|(synapse, d)| (T::of(synapse.jump), &**d));
-        match (inputs.charge, jumps.next()) {
+        let mut amplitudes = network.synapses.iter().zip(d).map(|(synapse, d)| (T::of(synapse.amplitude), &**d));
+        match (inputs.charge, amplitudes.next()) {
             (Some(d_charge), first) => {
                 mu[..n].copy_from_slice(&d_charge[t * n..(t + 1) * n]);
-                if let Some((jump, d)) = first {
-                    rows::add_scaled::<S, T>(mu, jump, d);
+                if let Some((amplitude, d)) = first {
+                    rows::add_scaled::<S, T>(mu, amplitude, d);
                 }
             }
-            (None, Some((jump, d))) => rows::scaled::<S, T>(mu, jump, d),
+            (None, Some((amplitude, d))) => rows::scaled::<S, T>(mu, amplitude, d),
             (None, None) => mu.fill(T::default()),
         }
-        for (jump, d) in jumps {
-            rows::add_scaled::<S, T>(mu, jump, d);
+        for (amplitude, d) in amplitudes {
+            rows::add_scaled::<S, T>(mu, amplitude, d);
         }
     }
 
@@ -175,11 +175,11 @@ impl<'a, T: Real> Sample<'a, T> {
         let mu = &mut self.mu;
         let active = segment.active.of(at, &network.everyone);
         for (k, plane) in network.recurrent() {
-            let jump = T::of(network.synapses[k].jump);
+            let amplitude = T::of(network.synapses[k].amplitude);
             let (weights, p) = (&network.weights[plane], segment.p[plane].row(at));
             match crowded {
-                true => weights.transposed().send::<S>(&network.everyone, p, jump, T::of(1.0), mu),
-                false => weights.rows.gather::<S>(active, p, jump, mu),
+                true => weights.transposed().send::<S>(&network.everyone, p, amplitude, T::of(1.0), mu),
+                false => weights.rows.gather::<S>(active, p, amplitude, mu),
             }
         }
     }
@@ -204,7 +204,7 @@ impl<'a, T: Real> Sample<'a, T> {
             rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
         }
         rows::costate::<S, T>(lambda, segment.q.row_mut(at), mu, (after, before), (dv, di));
-        if let Some((limit, keep)) = network.restraint {
+        if let Some((limit, keep)) = network.adjoint_limit {
             let left = T::of(keep * rows::share_within(&lambda[..n], limit));
             rows::scale::<S, T>(lambda, left);
             rows::scale::<S, T>(segment.q.row_mut(at), left);
@@ -239,15 +239,15 @@ impl<'a, T: Real> Sample<'a, T> {
         let everyone_always = segment.active.always_everyone();
         for (k, plane) in network.recurrent() {
             if let Some(gradient) = sums.weights.get_mut(plane) {
-                let jump = T::of(network.synapses[k].jump);
+                let amplitude = T::of(network.synapses[k].amplitude);
                 if everyone_always {
                     for at in 0..length {
-                        rows::scaled::<S, T>(segment.jumps.row_mut(at), jump, segment.charge.row(at));
+                        rows::scaled::<S, T>(segment.amplitudes.row_mut(at), amplitude, segment.charge.row(at));
                     }
-                    gradient.add_dense::<S>(length, Factors::of(&segment.jumps), &segment.p[plane]);
+                    gradient.add_dense::<S>(length, Factors::of(&segment.amplitudes), &segment.p[plane]);
                 } else {
                     let listed = |at| segment.active.of(at, &network.everyone);
-                    gradient.add_outer::<S>(length, listed, Factors::of(&segment.charge), jump, &segment.p[plane]);
+                    gradient.add_outer::<S>(length, listed, Factors::of(&segment.charge), amplitude, &segment.p[plane]);
                 }
             }
         }
@@ -260,12 +260,12 @@ impl<'a, T: Real> Sample<'a, T> {
                 open_channels.clear();
                 for input in input.chunks_exact(channels) {
                     append_open(open_channels.members(), input);
-                    open_channels.end(Chosen::Listed);
+                    open_channels.end(ActiveSet::Listed);
                 }
                 gradient.add_outer::<S>(length, |at| open_channels.of(at, &[]), factors, one, &segment.q);
             }
         }
-        if let Some(gradient) = &mut sums.tonic {
+        if let Some(gradient) = &mut sums.bias {
             gradient.add_dense::<S>(length, Factors::new(&[one], 0), &segment.q);
         }
         if let (Some(gradient), Some(d_output)) = (&mut sums.readout, inputs.readout) {
@@ -308,8 +308,8 @@ impl<'a, T: Real> Sample<'a, T> {
                     let s0 = Row::of(&inputs.s0[k * n..(k + 1) * n]);
                     let mut list = Vec::new();
                     let senders = match rows::nonzero::<S, T, 1>(&mut list, n, [&*s0]) {
-                        Chosen::Everyone => &network.everyone,
-                        Chosen::Listed => &list,
+                        ActiveSet::Everyone => &network.everyone,
+                        ActiveSet::Listed => &list,
                     };
                     segment.p[plane].row_mut(0).copy_from_slice(&p);
                     gradient.add_outer::<S>(1, |_| senders, Factors::new(&s0, n), T::of(1.0), &segment.p[plane]);
@@ -385,7 +385,7 @@ struct BackTask<'a, 'n, 's, T> {
     inputs: &'a [Inputs<'s, T>],
     samples: &'a mut [Sample<'s, T>],
     replays: &'a mut [Replay<T>],
-    together: &'a mut Together<T>,
+    together: &'a mut SampleBlock<T>,
     sums: &'a mut Sums<T>,
     /// The input channels that are not 0, where there are many.
     open_channels: &'a mut Lists,
@@ -444,13 +444,13 @@ impl<T: Real> BackTask<'_, '_, '_, T> {
             sample.start_errors::<S>(network, inputs, t);
         }
         for (k, plane) in network.recurrent() {
-            let jump = T::of(network.synapses[k].jump);
+            let amplitude = T::of(network.synapses[k].amplitude);
             for (r, (sample, replay)) in samples.iter().zip(replays.iter()).enumerate() {
-                rows::scaled::<S, T>(together.factors.row_mut(r), jump, replay.segment.p[plane].row(at));
+                rows::scaled::<S, T>(together.factors.row_mut(r), amplitude, replay.segment.p[plane].row(at));
                 together.sums.row_mut(r).copy_from_slice(&sample.mu);
             }
             let weights = network.weights[plane].transposed();
-            weights.send_together::<S>(count, &together.factors, &mut together.sums);
+            weights.send_block::<S>(count, &together.factors, &mut together.sums);
             for (r, sample) in samples.iter_mut().enumerate() {
                 sample.mu.copy_from_slice(together.sums.row(r));
             }
@@ -511,16 +511,16 @@ pub(super) fn run<'a, T: Real>(
     };
     let segment_at = |first: usize| first..(first + every).min(steps);
     let replays = || -> Vec<Replay<T>> { (0..count).map(|_| Replay::new(network, every)).collect() };
-    let replay = |replays: &mut [Replay<T>], together: &mut Together<T>, first: usize| {
+    let replay = |replays: &mut [Replay<T>], together: &mut SampleBlock<T>, first: usize| {
         vectorize(ReplayTask { network, dynamics, shared, inputs, replays, together, steps: segment_at(first) });
     };
     let open_channels = &mut Lists::new(0, every);
-    let mut together = Together::new(count, network.neurons);
+    let mut together = SampleBlock::new(count, network.neurons);
     let mut here = replays();
     let mut firsts = (0..steps).step_by(every).rev().peekable();
 
     if threads_to_spare && steps > every {
-        let (mut before, mut beside) = (replays(), Together::new(count, network.neurons));
+        let (mut before, mut beside) = (replays(), SampleBlock::new(count, network.neurons));
         replay(&mut here, &mut together, (steps - 1) / every * every);
         while let Some(first) = firsts.next() {
             let next = firsts.peek().copied();

@@ -1,16 +1,16 @@
 //! The adjoint kernel of a whole batch: [`adjoint`] for each tile of samples, groups of tiles in parallel.
 
 use super::adjoint;
-use super::dynamics::{Dynamics, Shared};
+use super::dynamics::{Dynamics, UniformDynamics};
 use super::gradients::{Sums, parameter_gradients};
 use super::parameters::Parameters;
-use super::room::{unwritten, written};
 use super::sample;
 use super::schedule::{LONG_SEGMENT, Segments, Sizes, group_count, shared_out, tile_count};
 use super::storage::{Storage, contiguous, part, slot_of};
+use super::unwritten::{unwritten, written};
 use crate::neuron::Flow;
 use crate::num::Real;
-use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Wanted, finite};
+use crate::scan::{GradientMask, InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, finite};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use rayon::prelude::*;
@@ -22,10 +22,10 @@ pub(super) fn adjoint_along<B: Storage, F: Flow>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
     by_dtype!(inputs.drive, |T| {
-        adjoint_with::<B, T, _>(Shared::of(flow, plan), inputs, tape, gradients, plan, wanted)
+        adjoint_with::<B, T, _>(UniformDynamics::of(flow, plan), inputs, tape, gradients, plan, wanted)
     })
 }
 
@@ -35,7 +35,7 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
     let sizes = Sizes::of(&inputs, plan);
     let Sizes { batch, steps, neurons, rows, channels, outputs, .. } = sizes;
@@ -58,7 +58,7 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         currents: part::<B, T>(&currents, b, row),
         states: part::<B, T>(&states, b, state_size).expect("the forward run kept its tape"),
         s0: &B::slice::<T>(&s0)[b * rows * neurons..(b + 1) * rows * neurons],
-        traces: plan.planes_read().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
+        traces: plan.readout_planes().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
         v: part::<B, T>(&d_v, b, row),
         charge: part::<B, T>(&d_charge, b, row),
         readout: part::<B, T>(&d_readout, b, steps * outputs),

@@ -1,6 +1,6 @@
-//! Rows of neurons with their gates: all of one kind and width, or each with a τ_v and a width of its own.
+//! Rows of neurons with their gates: all of one kind and width, or each with a τ_mem and a width of its own.
 
-use super::rows::{self, Chosen, Row, lanes, lanes_mut};
+use super::rows::{self, ActiveSet, Row, lanes, lanes_mut};
 use crate::gate::{Gate, Zone};
 use crate::neuron::eif::EifFlow;
 use crate::neuron::flow::{Flow, FlowOn, NeuronModel, slope_by_tau};
@@ -18,11 +18,11 @@ use macerator::Simd;
 /// What the kernel asks of neurons and gates, a padded row at a time. The form in which a row holds the potentials is theirs.
 pub(crate) trait Dynamics<T: Real>: Sync {
     /// Takes potentials in; `held` has them.
-    fn hold<S: Simd>(&self, held: &mut [T]);
-    /// v. The room is for those that hold something else.
-    fn potentials<'a, S: Simd>(&self, held: &'a [T], room: &'a mut [T]) -> &'a [T];
+    fn encode<S: Simd>(&self, held: &mut [T]);
+    /// v. The scratch is for those that encode something else.
+    fn potentials<'a, S: Simd>(&self, held: &'a [T], scratch: &'a mut [T]) -> &'a [T];
     /// A step with currents `i`. Appends the neurons below `n` that sent some charge.
-    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> Chosen;
+    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet;
     /// The same step, with (∂φ/∂v, ∂φ/∂I) and the gates (g(v_t), g(v_{t+1})), of which the second are written. Appends the active
     /// neurons.
     fn step_with_slopes<S: Simd>(
@@ -33,8 +33,8 @@ pub(crate) trait Dynamics<T: Real>: Sync {
         slopes: (&mut [T], &mut [T]),
         densities: (&[T], &mut [T]),
         active: &mut Vec<u32>,
-    ) -> Chosen;
-    /// ∂φ/∂τ_v from the potentials held after the step, I_t and ∂φ/∂I.
+    ) -> ActiveSet;
+    /// ∂φ/∂τ_mem from the potentials held after the step, I_t and ∂φ/∂I.
     fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
     /// G(v).
     fn charge<S: Simd>(&self, held: &[T], sent: &mut [T]);
@@ -49,7 +49,7 @@ pub(crate) struct Neurons<'a, T> {
     /// v, in the form of the dynamics.
     pub(super) held: &'a mut Row<T>,
     /// Where the new ones are made.
-    pub(super) room: &'a mut Row<T>,
+    pub(super) scratch: &'a mut Row<T>,
     /// G(v).
     pub(super) sent: &'a mut [T],
     /// ΔQ of the step.
@@ -68,9 +68,9 @@ pub(crate) trait ByPotential<T: Real>: Sync {
         slopes: (&mut [T], &mut [T]),
     );
     /// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
-    fn settle<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]);
+    fn update<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]);
     /// The same, and g(v_{t+1}).
-    fn settle_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]);
+    fn update_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]);
     /// [`Dynamics::slope_by_tau`].
     fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
     /// [`Dynamics::charge`].
@@ -81,12 +81,12 @@ pub(crate) trait ByPotential<T: Real>: Sync {
     fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]);
 }
 
-/// Dynamics whose rows hold v itself.
+/// Dynamics whose rows encode v itself.
 pub(crate) struct Potentials<D>(D);
 
 impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
     #[inline(always)]
-    fn hold<S: Simd>(&self, _held: &mut [T]) {}
+    fn encode<S: Simd>(&self, _held: &mut [T]) {}
 
     #[inline(always)]
     fn potentials<'a, S: Simd>(&self, held: &'a [T], _room: &'a mut [T]) -> &'a [T] {
@@ -94,11 +94,11 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
     }
 
     #[inline(always)]
-    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> Chosen {
-        let Neurons { held, room, sent, charge } = neurons;
-        self.0.phi::<S>((held, i), room);
-        std::mem::swap(held, room);
-        self.0.settle::<S>(held, sent, charge);
+    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet {
+        let Neurons { held, scratch, sent, charge } = neurons;
+        self.0.phi::<S>((held, i), scratch);
+        std::mem::swap(held, scratch);
+        self.0.update::<S>(held, sent, charge);
         rows::nonzero::<S, T, 1>(senders, n, [charge])
     }
 
@@ -111,11 +111,11 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
         slopes: (&mut [T], &mut [T]),
         (before, after): (&[T], &mut [T]),
         active: &mut Vec<u32>,
-    ) -> Chosen {
-        let Neurons { held, room, sent, charge } = neurons;
-        self.0.phi_and_slopes::<S>((held, i), room, slopes);
-        std::mem::swap(held, room);
-        self.0.settle_with_density::<S>((held, sent), charge, after);
+    ) -> ActiveSet {
+        let Neurons { held, scratch, sent, charge } = neurons;
+        self.0.phi_and_slopes::<S>((held, i), scratch, slopes);
+        std::mem::swap(held, scratch);
+        self.0.update_with_density::<S>((held, sent), charge, after);
         rows::nonzero::<S, T, 3>(active, n, [charge, before, after])
     }
 
@@ -141,14 +141,14 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
 }
 
 /// Neurons of one flow, with gates of one width.
-pub(crate) struct Shared<F> {
+pub(crate) struct UniformDynamics<F> {
     flow: F,
     gate: Gate,
-    /// (τ_v, dt).
+    /// (τ_mem, dt).
     constants: (Option<f64>, f64),
 }
 
-impl<F> Shared<F> {
+impl<F> UniformDynamics<F> {
     pub(super) fn of(flow: F, plan: &ScanPlan) -> Potentials<Self> {
         Potentials(Self { flow, gate: plan.gate, constants: (plan.neuron.tau(), plan.dt) })
     }
@@ -159,7 +159,7 @@ impl<F> Shared<F> {
     }
 }
 
-impl<T: Real, F: Flow> ByPotential<T> for Shared<F> {
+impl<T: Real, F: Flow> ByPotential<T> for UniformDynamics<F> {
     #[inline(always)]
     fn phi<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T]) {
         self.flow.phi_row((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
@@ -199,20 +199,20 @@ impl<T: Real, F: Flow> ByPotential<T> for Shared<F> {
     }
 
     #[inline(always)]
-    fn settle<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
+    fn update<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
         let zone = self.zone();
-        rows::settle::<S, T, f64>(&self.gate, |_| zone, v, sent, charge);
+        rows::update::<S, T, f64>(&self.gate, |_| zone, v, sent, charge);
     }
 
     #[inline(always)]
-    fn settle_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
+    fn update_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
         let zone = self.zone();
-        rows::settle_with_density::<S, T, f64>(&self.gate, |_| zone, state, charge, density);
+        rows::update_with_density::<S, T, f64>(&self.gate, |_| zone, state, charge, density);
     }
 }
 
-/// Neurons that each have a τ_v and a width of their own.
-pub(super) struct Various<T> {
+/// Neurons that each have a τ_mem and a width of their own.
+pub(super) struct PerNeuronDynamics<T> {
     kind: Kind,
     gate: Gate,
     dt: f64,
@@ -228,10 +228,10 @@ enum Kind {
     Eif(EifFlow),
 }
 
-impl<T: Real> Various<T> {
+impl<T: Real> PerNeuronDynamics<T> {
     /// Those of a plan; `None` where all neurons are alike, or of a model that is not built in.
     pub(super) fn of(plan: &ScanPlan) -> Option<Potentials<Self>> {
-        let each = plan.each.as_deref()?;
+        let each = plan.per_neuron.as_deref()?;
         let kind = match &plan.neuron {
             Neuron::Nif => Kind::Nif(Nif.over(plan.dt)),
             Neuron::Lif { .. } => Kind::Lif,
@@ -247,9 +247,16 @@ impl<T: Real> Various<T> {
     /// Flows of LIF neurons, vector by vector.
     #[inline(always)]
     fn lif<S: Simd>(&self) -> impl Fn(usize) -> LifFlow<Own<Lanes<S, T>>> {
-        let Membrane { tau, rate, left, gone } = &self.membrane;
-        let (tau, rate, left, gone) = (lanes::<S, T>(tau), lanes(rate), lanes(left), lanes(gone));
-        |n| LifFlow::of(Membrane { tau: Own(tau[n]), rate: Own(rate[n]), left: Own(left[n]), gone: Own(gone[n]) })
+        let Membrane { tau, rate, decay, complement } = &self.membrane;
+        let (tau, rate, decay, complement) = (lanes::<S, T>(tau), lanes(rate), lanes(decay), lanes(complement));
+        |n| {
+            LifFlow::of(Membrane {
+                tau: Own(tau[n]),
+                rate: Own(rate[n]),
+                decay: Own(decay[n]),
+                complement: Own(complement[n]),
+            })
+        }
     }
 
     /// Flows of QIF neurons, vector by vector.
@@ -277,11 +284,11 @@ fn slopes_by_tau<S: Simd, T: Real, F: FlowOn<Lanes<S, T>>>(
 ) {
     let rows = lanes::<S, T>(after).iter().zip(lanes(i)).zip(lanes(di)).zip(lanes_mut(out));
     for (n, ((((&after, &i), &di), out), &rate)) in rows.zip(lanes::<S, T>(rate)).enumerate() {
-        *out = (i * di - flow_at(n).field_on(after, i).times(dt)) * rate;
+        *out = (i * di - flow_at(n).dvdt_on(after, i).times(dt)) * rate;
     }
 }
 
-impl<T: Real> ByPotential<T> for Various<T> {
+impl<T: Real> ByPotential<T> for PerNeuronDynamics<T> {
     #[inline(always)]
     fn phi<S: Simd>(&self, (v, i): (&[T], &[T]), vpre: &mut [T]) {
         let (at, vpre) = ((lanes::<S, T>(v), lanes(i)), lanes_mut(vpre));
@@ -331,12 +338,12 @@ impl<T: Real> ByPotential<T> for Various<T> {
     }
 
     #[inline(always)]
-    fn settle<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
-        rows::settle::<S, T, _>(&self.gate, self.zone::<S>(), v, sent, charge);
+    fn update<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
+        rows::update::<S, T, _>(&self.gate, self.zone::<S>(), v, sent, charge);
     }
 
     #[inline(always)]
-    fn settle_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
-        rows::settle_with_density::<S, T, _>(&self.gate, self.zone::<S>(), state, charge, density);
+    fn update_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
+        rows::update_with_density::<S, T, _>(&self.gate, self.zone::<S>(), state, charge, density);
     }
 }

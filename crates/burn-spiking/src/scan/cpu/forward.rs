@@ -1,8 +1,8 @@
 //! The forward kernel: the run of one sample, or of a few side by side.
 
 use super::dynamics::{Dynamics, Neurons};
-use super::network::{Network, Sender, Space, State, Together};
-use super::rows::{self, Chosen, Row};
+use super::network::{Network, SampleBlock, Scratch, Sender, State};
+use super::rows::{self, ActiveSet, Row};
 use crate::num::Real;
 use crate::scan::mean_field::Blocks;
 use macerator::Simd;
@@ -47,7 +47,7 @@ struct Sample<'a, T> {
     inputs: Inputs<'a, T>,
     outputs: Outputs<'a, T>,
     state: State<T>,
-    space: Space<T>,
+    scratch_rows: Scratch<T>,
     /// ΔQ_t.
     charge: Row<T>,
     /// Σ_t s², neuron by neuron.
@@ -56,15 +56,15 @@ struct Sample<'a, T> {
     block: Vec<Row<T>>,
     /// The neurons that sent some charge in this step.
     senders: Vec<u32>,
-    chosen: Chosen,
+    chosen: ActiveSet,
 }
 
 impl<T: Real> Sender<T> for Sample<'_, T> {
     #[inline(always)]
     fn sent<'a>(&'a mut self, everyone: &'a [u32]) -> (&'a mut State<T>, &'a [u32], &'a [T]) {
         let senders = match self.chosen {
-            Chosen::Everyone => everyone,
-            Chosen::Listed => &self.senders,
+            ActiveSet::Everyone => everyone,
+            ActiveSet::Listed => &self.senders,
         };
         (&mut self.state, senders, &self.charge)
     }
@@ -81,12 +81,12 @@ impl<'a, T: Real> Sample<'a, T> {
         let n = network.neurons;
         Self {
             state: State::start::<S>(network, dynamics, inputs.v0, inputs.s0),
-            space: Space::new(n),
+            scratch_rows: Scratch::new(n),
             charge: Row::zeros(n),
             activity: Row::zeros(n),
             block: vec![Row::zeros(n); outputs.means.len()],
             senders: Vec::with_capacity(n),
-            chosen: Chosen::Listed,
+            chosen: ActiveSet::Listed,
             inputs,
             outputs,
         }
@@ -101,17 +101,17 @@ impl<'a, T: Real> Sample<'a, T> {
         steps: usize,
         every: usize,
     ) {
-        let Self { inputs, outputs, state, space, .. } = self;
+        let Self { inputs, outputs, state, scratch_rows, .. } = self;
         let (n, channels) = (network.neurons, inputs.drive.len() / steps);
         let state_size = network.state_rows(outputs.currents.is_some()) * n;
         if let (Some(states), 0) = (&mut outputs.states, t % every) {
             state.save(network, &mut states[t / every * state_size..][..state_size]);
         }
-        state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], space);
+        state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], scratch_rows);
         self.senders.clear();
         let charge = &mut self.charge;
-        let neurons = Neurons { held: &mut state.v, room: &mut space.room, sent: &mut state.sent, charge };
-        self.chosen = dynamics.step::<S>(n, neurons, &space.i, &mut self.senders);
+        let neurons = Neurons { held: &mut state.v, scratch: &mut scratch_rows.scratch, sent: &mut state.sent, charge };
+        self.chosen = dynamics.step::<S>(n, neurons, &scratch_rows.i, &mut self.senders);
         state.trace::<S>(network, &self.charge);
     }
 
@@ -124,7 +124,7 @@ impl<'a, T: Real> Sample<'a, T> {
         t: usize,
         steps: usize,
     ) {
-        let Self { outputs, state, space, .. } = self;
+        let Self { outputs, state, scratch_rows, .. } = self;
         let n = network.neurons;
         for ((sum, out), s) in self.block.iter_mut().zip(&mut outputs.means).zip(&state.s) {
             rows::add::<S, T>(sum, s);
@@ -136,18 +136,18 @@ impl<'a, T: Real> Sample<'a, T> {
             }
         }
         let here = t * n..(t + 1) * n;
-        let read = network.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.read);
+        let read = network.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.readout);
         for (out, (_, s)) in outputs.traces.iter_mut().zip(read) {
             rows::write::<S, T>(&mut out[here.clone()], s);
         }
         if let Some(out) = &mut outputs.v {
-            rows::write::<S, T>(&mut out[here.clone()], dynamics.potentials::<S>(&state.v, &mut space.room));
+            rows::write::<S, T>(&mut out[here.clone()], dynamics.potentials::<S>(&state.v, &mut scratch_rows.scratch));
         }
         if let Some(out) = &mut outputs.charge {
             rows::write::<S, T>(&mut out[here.clone()], &self.charge);
         }
         if let Some(out) = &mut outputs.currents {
-            rows::write::<S, T>(&mut out[here], &space.i);
+            rows::write::<S, T>(&mut out[here], &scratch_rows.i);
         }
         if let (Some((out, _)), Some((k, weights))) = (&mut outputs.readout, network.readout) {
             let width = out.len() / steps;
@@ -160,8 +160,8 @@ impl<'a, T: Real> Sample<'a, T> {
     /// Writes what is wanted of the end.
     #[inline(always)]
     fn finish<S: Simd>(self, n: usize, dynamics: &impl Dynamics<T>) {
-        let Self { outputs, state, mut space, activity, .. } = self;
-        outputs.last_v.copy_from_slice(&dynamics.potentials::<S>(&state.v, &mut space.room)[..n]);
+        let Self { outputs, state, mut scratch_rows, activity, .. } = self;
+        outputs.last_v.copy_from_slice(&dynamics.potentials::<S>(&state.v, &mut scratch_rows.scratch)[..n]);
         state.write_rows(n, outputs.last_s);
         if let Some((_, out)) = outputs.readout {
             *out = activity[..n].iter().fold(T::default(), |sum, &x| sum + x);
@@ -181,7 +181,7 @@ pub(super) fn run<S: Simd, T: Real>(
     for (inputs, outputs) in samples {
         running.push(Sample::new::<S>(network, dynamics, inputs, outputs));
     }
-    let mut together = Together::new(running.len(), network.neurons);
+    let mut together = SampleBlock::new(running.len(), network.neurons);
     for t in 0..steps {
         for sample in &mut running {
             sample.step::<S>((network, dynamics), t, steps, every);

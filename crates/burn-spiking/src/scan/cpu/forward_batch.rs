@@ -1,17 +1,17 @@
 //! The forward kernel of a whole batch: [`forward`] for each sample, tiles of samples side by side and in parallel.
 
-use super::dynamics::{Dynamics, Shared};
+use super::dynamics::{Dynamics, UniformDynamics};
 use super::forward;
 use super::network::Network;
 use super::parameters::Parameters;
-use super::room::{unwritten, written};
 use super::schedule::{Segments, Sizes, shared_out, tile_count};
 use super::storage::{Storage, contiguous, part};
+use super::unwritten::{unwritten, written};
 use crate::neuron::Flow;
 use crate::num::Real;
 use crate::num::simd::{unserved, vectorize};
 use crate::scan::mean_field::Blocks;
-use crate::scan::{ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, finite};
+use crate::scan::{OptionalTensor, ScanInputs, ScanOutput, ScanPlan, ScanTape, finite};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use macerator::{Simd, WithSimd};
@@ -25,7 +25,7 @@ pub(super) fn forward_along<B: Storage, F: Flow>(
     plan: &ScanPlan,
     keep_tape: bool,
 ) -> ScanOutput<B> {
-    by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(Shared::of(flow, plan), inputs, plan, keep_tape))
+    by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(UniformDynamics::of(flow, plan), inputs, plan, keep_tape))
 }
 
 /// Splits `[P, B, rest]` into P lists of B rows.
@@ -51,7 +51,7 @@ pub(super) fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
     let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(rows * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
 
-    let read = plan.traces_read();
+    let read = plan.readout_traces();
     let state_rows = network.state_rows(segments.currents);
     let state_size = segments.count * state_rows * neurons;
     let space = |wanted: bool, length: usize| unwritten::<T>(if wanted { batch * length } else { 0 });
@@ -98,26 +98,36 @@ pub(super) fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
             vectorize(ForwardTask { network, dynamics, steps, every, blocks, samples });
         });
     }
-    finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
-    finite::check(finite::TRACE, &last_s, batch, neurons, steps);
+    if plan.panic_if_not_finite {
+        finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
+        finite::check(finite::TRACE, &last_s, batch, neurons, steps);
+    }
     // Each sample's run wrote all its rows, and there is a run for each sample.
     let readout = unsafe { written(readout) };
-    if outputs > 0 {
-        finite::check(finite::READOUT, &readout, batch, outputs, steps);
+    if outputs > 0 && plan.panic_if_not_finite {
+        finite::check(finite::OUTPUT, &readout, batch, outputs, steps);
     }
 
     let tensor = |data: Vec<T>, shape: &[usize]| B::from_vec(data, shape);
     let slot = |data: Vec<MaybeUninit<T>>, shape: &[usize]| match data.is_empty() {
-        true => Slot::Empty,
+        true => OptionalTensor::Absent,
         // Each sample's run wrote all its rows, and there is a run for each sample.
-        false => Slot::Full(tensor(unsafe { written(data) }, shape)),
+        false => OptionalTensor::Present(tensor(unsafe { written(data) }, shape)),
     };
     ScanOutput {
         traces: slot(traces, &[read, batch, steps, neurons]),
         v: slot(v, &[batch, steps, neurons]),
         charge: slot(charge, &[batch, steps, neurons]),
-        readout: if outputs > 0 { Slot::Full(tensor(readout, &[batch, steps, outputs])) } else { Slot::Empty },
-        activity: if outputs > 0 { Slot::Full(tensor(activity, &[batch])) } else { Slot::Empty },
+        readout: if outputs > 0 {
+            OptionalTensor::Present(tensor(readout, &[batch, steps, outputs]))
+        } else {
+            OptionalTensor::Absent
+        },
+        activity: if outputs > 0 {
+            OptionalTensor::Present(tensor(activity, &[batch]))
+        } else {
+            OptionalTensor::Absent
+        },
         last_v: tensor(last_v, &[batch, neurons]),
         last_s: tensor(last_s, &[batch, rows, neurons]),
         tape: ScanTape {

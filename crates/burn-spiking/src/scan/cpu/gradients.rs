@@ -4,7 +4,7 @@ use super::matrix::Matrix;
 use super::schedule::Sizes;
 use super::storage::{Storage, slot_of};
 use crate::num::Real;
-use crate::scan::{InputGradients, ScanPlan, Slot, Wanted};
+use crate::scan::{GradientMask, InputGradients, OptionalTensor, ScanPlan};
 use rayon::prelude::*;
 
 /// Gradients that samples add to. Each is empty if not wanted.
@@ -14,21 +14,21 @@ pub(super) struct Sums<T> {
     /// ∂C/∂U, `[C, N]`.
     pub(super) projection: Option<Matrix<T>>,
     /// ∂C/∂I_o, `[1, N]`.
-    pub(super) tonic: Option<Matrix<T>>,
+    pub(super) bias: Option<Matrix<T>>,
     /// ∂C/∂O, transposed: `[O, N]`.
     pub(super) readout: Option<Matrix<T>>,
-    /// Each neuron's part of ∂C/∂(τ_v, w, α_1 … α_K), `[2 + K, N]`.
+    /// Each neuron's part of ∂C/∂(τ_mem, w, α_1 … α_K), `[2 + K, N]`.
     pub(super) constants: Option<Matrix<T>>,
 }
 
 impl<T: Real> Sums<T> {
     /// Of nothing yet, for those that are wanted and `planes` planes of weights.
-    pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: Wanted) -> Self {
+    pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: GradientMask) -> Self {
         let Sizes { neurons, synapses, channels, outputs, .. } = sizes;
         Self {
             weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
             projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
-            tonic: wanted.tonic.then(|| Matrix::zeros(1, neurons)),
+            bias: wanted.bias.then(|| Matrix::zeros(1, neurons)),
             readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
             constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
         }
@@ -48,25 +48,25 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
         Some(total_of(partial, rows, neurons, |sums, at| of(sums).expect("all groups sum the same").row(at)))
     };
     let projection = summed(|sums| sums.projection.as_ref());
-    let tonic = summed(|sums| sums.tonic.as_ref());
+    let bias = summed(|sums| sums.bias.as_ref());
     let readout = summed(|sums| sums.readout.as_ref()).map(|rows| {
         let columns = (0..neurons).flat_map(|j| (0..outputs).map(move |r| r * neurons + j));
         columns.map(|at| rows[at]).collect::<Vec<T>>()
     });
     let constants = summed(|sums| sums.constants.as_ref()).map(|rows| {
-        // A neuron's own are τ_v and w.
-        let own = if plan.each.is_some() { 2 * neurons } else { 0 };
+        // A neuron's own are τ_mem and w.
+        let own = if plan.per_neuron.is_some() { 2 * neurons } else { 0 };
         let total = |row: &[T]| T::of(row.iter().map(|x| x.to_f64()).sum::<f64>());
         let shared = rows[own..].chunks_exact(neurons).map(total);
         rows[..own].iter().copied().chain(shared).collect::<Vec<T>>()
     });
     InputGradients {
-        drive: Slot::Empty,
+        drive: OptionalTensor::Absent,
         projection: slot_of::<B, T>(projection, &[channels, neurons]),
-        tonic: slot_of::<B, T>(tonic, &[neurons]),
+        bias: slot_of::<B, T>(bias, &[neurons]),
         weights: slot_of::<B, T>((planes > 0).then_some(weights), &[planes, neurons, neurons]),
         v0: B::from_vec(vec![T::default(); sizes.batch * neurons], &[sizes.batch, neurons]),
-        s0: Slot::Empty,
+        s0: OptionalTensor::Absent,
         readout: slot_of::<B, T>(readout, &[neurons, outputs]),
         constants: slot_of::<B, T>(constants, &[plan.constants_len(neurons)]),
     }

@@ -156,7 +156,7 @@ impl<T: Real> Matrix<T> {
     #[inline(never)]
     pub(super) fn transposed(&self, columns: usize) -> Self {
         let mut transposed = Self::zeros(columns, self.rows);
-        // Tile by tile, so that neither side jumps from page to page.
+        // Tile by tile, so that neither side amplitudes from page to page.
         for i in (0..self.rows).step_by(BLOCK) {
             for j in (0..columns).step_by(BLOCK) {
                 for i in i..(i + BLOCK).min(self.rows) {
@@ -224,7 +224,7 @@ impl<T: Real> Matrix<T> {
     /// out_r += Σ_j x_rj row_j for the first `count` rows of `out`: what [`send`](Self::send) does, for samples side by side. A tile of
     /// weights serves all of them, and each sum has the order that it has alone.
     #[inline(always)]
-    pub(super) fn send_together<S: Simd>(&self, count: usize, x: &Matrix<T>, out: &mut Matrix<T>) {
+    pub(super) fn send_block<S: Simd>(&self, count: usize, x: &Matrix<T>, out: &mut Matrix<T>) {
         let mut first = 0;
         while first < count {
             first += match count - first {
@@ -237,7 +237,7 @@ impl<T: Real> Matrix<T> {
         }
     }
 
-    /// R rows in [`send_together`](Self::send_together): two vectors of each are in registers.
+    /// R rows in [`send_block`](Self::send_block): two vectors of each are in registers.
     #[inline(always)]
     fn send_rows<S: Simd, const R: usize>(&self, at: usize, x: &Matrix<T>, out: &mut Matrix<T>) -> usize {
         let vectors = self.vectors::<S>();

@@ -16,7 +16,7 @@ use crate::neuron::RateCurve;
 use crate::num::Real;
 use crate::num::simd::{unserved, vectorize};
 use crate::scan::mean_field::{Blocks, curve_of, factors};
-use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, Wanted, finite};
+use crate::scan::{GradientMask, InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, finite};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use macerator::{Simd, WithSimd};
@@ -124,14 +124,14 @@ impl<T: Real> Shared<'_, T> {
         // f′(I_n).
         let mut slope = Matrix::zeros(count, n);
         for at in 0..count {
-            let onto = network.projection.map_or(mean_input.row(at), |projection| &projection.tonic);
+            let onto = network.projection.map_or(mean_input.row(at), |projection| &projection.bias);
             rows::copy::<S, T>(slope.row_mut(at), onto);
         }
         if let Some(projection) = network.projection {
-            projection.weights.send_together::<S>(count, &mean_input, &mut slope);
+            projection.weights.send_block::<S>(count, &mean_input, &mut slope);
         }
         for (k, plane) in network.recurrent() {
-            network.weights[plane].rows.send_together::<S>(count, &before[k], &mut slope);
+            network.weights[plane].rows.send_block::<S>(count, &before[k], &mut slope);
         }
         for at in 0..count {
             for x in lanes_mut::<S, T>(slope.row_mut(at)) {
@@ -193,7 +193,7 @@ impl<T: Real> Shared<'_, T> {
         if let Some(gradient) = &mut sums.projection {
             gradient.add_dense::<S>(count, Factors::of(&mean_input), &q);
         }
-        if let Some(gradient) = &mut sums.tonic {
+        if let Some(gradient) = &mut sums.bias {
             gradient.add_dense::<S>(count, Factors::new(&[one], 0), &q);
         }
         if let (Some(gradient), Some(d_output), Some((k, _))) = (&mut sums.readout, &d_output, network.readout) {
@@ -252,7 +252,7 @@ pub(super) fn adjoint_on<B: Storage>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
     by_dtype!(inputs.drive, |T| adjoint_with::<B, T>(inputs, tape, gradients, plan, wanted))
 }
@@ -262,7 +262,7 @@ fn adjoint_with<B: Storage, T: Real>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
     let sizes = Sizes::of(&inputs, plan);
     let Sizes { batch, steps, neurons, synapses, channels, outputs, .. } = sizes;
@@ -284,7 +284,7 @@ fn adjoint_with<B: Storage, T: Real>(
         drive: &B::slice::<T>(&drive)[b * steps * channels..(b + 1) * steps * channels],
         s0: &B::slice::<T>(&s0)[b * synapses * neurons..(b + 1) * synapses * neurons],
         means: (0..synapses).map(|k| &B::slice::<T>(&means)[(k * batch + b) * of_blocks..][..of_blocks]).collect(),
-        traces: plan.planes_read().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
+        traces: plan.readout_planes().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
         charge: part::<B, T>(&d_charge, b, row),
         readout: part::<B, T>(&d_readout, b, steps * outputs),
         activity: part::<B, T>(&d_activity, b, 1).map(|activity| activity[0]),

@@ -22,29 +22,29 @@ macro_rules! by_dtype {
     };
 }
 
+mod active_set;
 mod adjoint;
 mod adjoint_batch;
 mod dynamics;
 mod forward;
 mod forward_batch;
 mod gradients;
-mod lists;
 mod matrix;
 mod mean_field;
 mod network;
 pub(crate) mod own;
 mod parameters;
 mod replay;
-mod room;
 mod rows;
 mod sample;
 mod schedule;
 mod storage;
+mod unwritten;
 mod voltage;
 
 use super::{
-    Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, SpikingBackend, Wanted,
-    fallback, tensor_ops_adjoint, tensor_ops_forward,
+    GradientMask, Implementation, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape,
+    SpikingBackend, fallback, tensor_ops_adjoint, tensor_ops_forward,
 };
 use crate::neuron::{Neuron, NeuronModel, with_model};
 use crate::num::Real;
@@ -52,15 +52,20 @@ use crate::num::simd::vectors_found;
 use adjoint_batch::{adjoint_along, adjoint_with};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
-use dynamics::{Potentials, Various};
+use dynamics::{PerNeuronDynamics, Potentials};
 use forward_batch::{forward_along, forward_with};
 use own::OwnKernels;
 use std::sync::Arc;
 use voltage::Voltages;
 
 fn forward_on<B: OwnKernels>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
-    if plan.each.is_some() {
-        return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(various::<T>(plan), inputs, plan, keep_tape));
+    if plan.per_neuron.is_some() {
+        return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(
+            per_neuron_dynamics::<T>(plan),
+            inputs,
+            plan,
+            keep_tape
+        ));
     }
     if let Some(voltages) = voltages(&inputs, plan) {
         return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(voltages, inputs, plan, keep_tape));
@@ -75,11 +80,11 @@ fn adjoint_on<B: OwnKernels>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
-    if plan.each.is_some() {
+    if plan.per_neuron.is_some() {
         return by_dtype!(inputs.drive, |T| {
-            adjoint_with::<B, T, _>(various::<T>(plan), inputs, tape, gradients, plan, wanted)
+            adjoint_with::<B, T, _>(per_neuron_dynamics::<T>(plan), inputs, tape, gradients, plan, wanted)
         });
     }
     if let Some(voltages) = voltages(&inputs, plan) {
@@ -94,8 +99,8 @@ fn adjoint_on<B: OwnKernels>(
     )
 }
 
-fn various<T: Real>(plan: &ScanPlan) -> Potentials<Various<T>> {
-    Various::of(plan).expect("own neurons with constants of their own run in tensor operations")
+fn per_neuron_dynamics<T: Real>(plan: &ScanPlan) -> Potentials<PerNeuronDynamics<T>> {
+    PerNeuronDynamics::of(plan).expect("own neurons with constants of their own run in tensor operations")
 }
 
 /// QIF neurons in their voltage form, where plan and start allow it.
@@ -105,19 +110,22 @@ fn voltages<B: OwnKernels>(inputs: &ScanInputs<B>, plan: &ScanPlan) -> Option<Vo
     by_dtype!(v0, |T| Voltages::can_start(B::slice::<T>(&v0))).then_some(voltages)
 }
 
-/// The program that runs a plan: the kernel wants a processor with vectors, and knows no own neurons with constants of their own.
-fn body_of(plan: &ScanPlan) -> Body {
+/// Whether the kernel runs a plan. It wants a processor with vectors, and knows no own neurons that have constants of their own.
+fn runs_kernel(plan: &ScanPlan) -> bool {
+    if plan.implementation != Implementation::Fused {
+        return false;
+    }
     let reason = match &plan.neuron {
         _ if !vectors_found() => {
             "the kernel is not compiled for this processor's vectors; on x86-64 it wants AVX2".to_string()
         }
-        Neuron::Own(_) if plan.each.is_some() => {
-            format!("the own neuron \"{}\" has a tau_v or a width of each neuron", plan.neuron)
+        Neuron::Own(_) if plan.per_neuron.is_some() => {
+            format!("the own neuron \"{}\" has a tau_mem or a width of each neuron", plan.neuron)
         }
-        _ => return plan.body,
+        _ => return true,
     };
     fallback::tell(plan, || reason);
-    Body::TensorOps
+    false
 }
 
 /// The op on a backend whose storage the kernel can reach.
@@ -125,9 +133,9 @@ macro_rules! on_cpu {
     ($backend:ty) => {
         impl SpikingBackend for $backend {
             fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, keep_tape: bool) -> ScanOutput<Self> {
-                match body_of(&plan) {
-                    Body::Kernel => forward_on::<Self>(inputs, &plan, keep_tape),
-                    Body::TensorOps => tensor_ops_forward::<Self>(inputs, &plan, keep_tape),
+                match runs_kernel(&plan) {
+                    true => forward_on::<Self>(inputs, &plan, keep_tape),
+                    false => tensor_ops_forward::<Self>(inputs, &plan, keep_tape),
                 }
             }
 
@@ -136,14 +144,14 @@ macro_rules! on_cpu {
                 tape: ScanTape<Self>,
                 gradients: OutputGradients<Self>,
                 plan: Arc<ScanPlan>,
-                wanted: Wanted,
+                wanted: GradientMask,
             ) -> InputGradients<Self> {
-                match body_of(&plan) {
-                    Body::Kernel if plan.rates.is_some() => {
+                match runs_kernel(&plan) {
+                    true if plan.rates.is_some() => {
                         mean_field::adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted)
                     }
-                    Body::Kernel => adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted),
-                    Body::TensorOps => tensor_ops_adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
+                    true => adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted),
+                    false => tensor_ops_adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
                 }
             }
         }

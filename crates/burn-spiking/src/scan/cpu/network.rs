@@ -22,8 +22,8 @@ pub(super) struct Network<'a, T> {
     pub(super) projection: Option<&'a Projection<T>>,
     /// The readout and the synapse type that it sees.
     pub(super) readout: Option<(usize, &'a Matrix<T>)>,
-    /// L and the share that is kept, where the adjoint is restrained.
-    pub(super) restraint: Option<(f64, f64)>,
+    /// L and the share that is kept, where the adjoint is limited.
+    pub(super) adjoint_limit: Option<(f64, f64)>,
     /// Whether the constants' gradients are wanted.
     pub(super) constants: bool,
     /// N.
@@ -58,7 +58,7 @@ pub(super) struct Projection<T> {
     /// U, `[C, N]`.
     pub(super) weights: Matrix<T>,
     /// I_o, `[N]`; zero if there is none.
-    pub(super) tonic: Row<T>,
+    pub(super) bias: Row<T>,
 }
 
 impl<T: Real> Network<'_, T> {
@@ -81,7 +81,7 @@ impl<T: Real> Network<'_, T> {
 
 /// The state between two steps.
 pub(super) struct State<T> {
-    /// v_t, in the form that the dynamics hold it in.
+    /// v_t, in the form that the dynamics encode it in.
     pub(super) v: Row<T>,
     /// G(v_t).
     pub(super) sent: Row<T>,
@@ -122,18 +122,18 @@ impl<T: Real> Queue<T> {
 }
 
 /// Rows that a step works in, of no meaning between steps.
-pub(super) struct Space<T> {
+pub(super) struct Scratch<T> {
     /// I_t.
     pub(super) i: Row<T>,
     /// Input channels that are not 0.
     pub(super) channels: Vec<u32>,
     /// Where potentials are made.
-    pub(super) room: Row<T>,
+    pub(super) scratch: Row<T>,
 }
 
-impl<T: Real> Space<T> {
+impl<T: Real> Scratch<T> {
     pub(super) fn new(n: usize) -> Self {
-        Self { i: Row::zeros(n), channels: Vec::new(), room: Row::zeros(n) }
+        Self { i: Row::zeros(n), channels: Vec::new(), scratch: Row::zeros(n) }
     }
 }
 
@@ -181,7 +181,7 @@ impl<T: Real> State<T> {
         let mut rows = s0.chunks_exact(n);
         let mut state = Self::zeros(network);
         state.v.copy_from_slice(&Row::of(v0));
-        dynamics.hold::<S>(&mut state.v);
+        dynamics.encode::<S>(&mut state.v);
         for s in &mut state.s {
             rows.next().into_iter().for_each(|row| s[..n].copy_from_slice(row));
         }
@@ -234,22 +234,22 @@ impl<T: Real> State<T> {
         }
     }
 
-    /// I_t into the space: the drive, or the projected input, and the recurrent currents that arrive. Those of now set out.
+    /// I_t into the scratch_rows: the drive, or the projected input, and the recurrent currents that arrive. Those of now set out.
     #[inline(always)]
-    pub(super) fn current<S: Simd>(&mut self, network: &Network<'_, T>, drive: &[T], space: &mut Space<T>) {
+    pub(super) fn current<S: Simd>(&mut self, network: &Network<'_, T>, drive: &[T], scratch_rows: &mut Scratch<T>) {
         let arriving = |k: usize| self.on_the_way[k].front().unwrap_or(&self.j[k]);
         let mut recurrent = network.recurrent().map(|(k, _)| arriving(k));
         let first = recurrent.next().unwrap_or(&network.silence);
         match network.projection {
             Some(projection) => {
-                channels_of(&mut space.channels, drive);
-                let onto = (&*projection.tonic, &**first);
-                projection.weights.send_onto::<S>(&space.channels, drive, onto, &mut space.i);
+                channels_of(&mut scratch_rows.channels, drive);
+                let onto = (&*projection.bias, &**first);
+                projection.weights.send_onto::<S>(&scratch_rows.channels, drive, onto, &mut scratch_rows.i);
             }
-            None => rows::sum_with_tensor::<S, T>(&mut space.i, first, drive),
+            None => rows::sum_with_tensor::<S, T>(&mut scratch_rows.i, first, drive),
         }
         for j in recurrent {
-            rows::add::<S, T>(&mut space.i, j);
+            rows::add::<S, T>(&mut scratch_rows.i, j);
         }
         for (queue, j) in self.on_the_way.iter_mut().zip(&self.j) {
             queue.turn(j);
@@ -260,7 +260,7 @@ impl<T: Real> State<T> {
     #[inline(always)]
     pub(super) fn trace<S: Simd>(&mut self, network: &Network<'_, T>, charge: &[T]) {
         for (synapse, s) in network.synapses.iter().zip(&mut self.s) {
-            rows::decay_add::<S, T>(s, T::of(synapse.decay), charge, T::of(synapse.jump));
+            rows::decay_add::<S, T>(s, T::of(synapse.decay), charge, T::of(synapse.amplitude));
         }
     }
 
@@ -268,8 +268,8 @@ impl<T: Real> State<T> {
     #[inline(always)]
     fn send<S: Simd>(&mut self, network: &Network<'_, T>, senders: &[u32], charge: &[T]) {
         for (k, plane) in network.recurrent() {
-            let (decay, jump) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].jump));
-            network.weights[plane].rows.send::<S>(senders, charge, jump, decay, &mut self.j[k]);
+            let (decay, amplitude) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].amplitude));
+            network.weights[plane].rows.send::<S>(senders, charge, amplitude, decay, &mut self.j[k]);
         }
     }
 }
@@ -281,14 +281,14 @@ pub(super) trait Sender<T> {
 }
 
 /// Rows that samples side by side bring to a product, and take from it.
-pub(super) struct Together<T> {
+pub(super) struct SampleBlock<T> {
     /// What is multiplied.
     pub(super) factors: Matrix<T>,
     /// What is added to.
     pub(super) sums: Matrix<T>,
 }
 
-impl<T: Real> Together<T> {
+impl<T: Real> SampleBlock<T> {
     pub(super) fn new(samples: usize, n: usize) -> Self {
         let rows = if samples > 1 { samples } else { 0 };
         Self { factors: Matrix::zeros(rows, n), sums: Matrix::zeros(rows, n) }
@@ -310,13 +310,13 @@ impl<T: Real> Together<T> {
             return;
         }
         for (k, plane) in network.recurrent() {
-            let (decay, jump) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].jump));
+            let (decay, amplitude) = (T::of(network.synapses[k].decay), T::of(network.synapses[k].amplitude));
             for (r, sample) in samples.iter_mut().enumerate() {
                 let (state, _, charge) = sample.sent(everyone);
-                rows::scaled::<S, T>(self.factors.row_mut(r), jump, charge);
+                rows::scaled::<S, T>(self.factors.row_mut(r), amplitude, charge);
                 rows::scaled::<S, T>(self.sums.row_mut(r), decay, &state.j[k]);
             }
-            network.weights[plane].rows.send_together::<S>(count, &self.factors, &mut self.sums);
+            network.weights[plane].rows.send_block::<S>(count, &self.factors, &mut self.sums);
             for (r, sample) in samples.iter_mut().enumerate() {
                 sample.sent(everyone).0.j[k].copy_from_slice(self.sums.row(r));
             }

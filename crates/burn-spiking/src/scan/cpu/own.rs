@@ -5,7 +5,7 @@ use super::adjoint_batch::adjoint_along;
 use super::forward_batch::forward_along;
 use super::storage::Storage;
 use crate::neuron::{NeuronModel, OwnNeuron};
-use crate::scan::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Wanted};
+use crate::scan::{GradientMask, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) trait Kernels<B: Storage>: Send + Sync {
         tape: ScanTape<B>,
         gradients: OutputGradients<B>,
         plan: &ScanPlan,
-        wanted: Wanted,
+        wanted: GradientMask,
     ) -> InputGradients<B>;
 }
 
@@ -34,7 +34,7 @@ impl<M: NeuronModel, B: Storage> Kernels<B> for M {
         tape: ScanTape<B>,
         gradients: OutputGradients<B>,
         plan: &ScanPlan,
-        wanted: Wanted,
+        wanted: GradientMask,
     ) -> InputGradients<B> {
         adjoint_along(self.over(plan.dt), inputs, tape, gradients, plan, wanted)
     }
@@ -76,7 +76,7 @@ pub(super) trait OwnKernels: Storage {
         tape: ScanTape<Self>,
         gradients: OutputGradients<Self>,
         plan: &ScanPlan,
-        wanted: Wanted,
+        wanted: GradientMask,
     ) -> InputGradients<Self> {
         Self::among(compiled_of(own)).adjoint(inputs, tape, gradients, plan, wanted)
     }

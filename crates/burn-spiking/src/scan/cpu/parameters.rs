@@ -6,7 +6,7 @@ use super::rows::Row;
 use super::schedule::Sizes;
 use super::storage::Storage;
 use crate::num::Real;
-use crate::scan::{ScanInputs, ScanPlan, Slot};
+use crate::scan::{OptionalTensor, ScanInputs, ScanPlan};
 
 /// The network's parameters as the kernel reads them.
 pub(super) struct Parameters<T> {
@@ -19,12 +19,12 @@ pub(super) struct Parameters<T> {
 impl<T: Real> Parameters<T> {
     pub(super) fn of<B: Storage>(inputs: &ScanInputs<B>, sizes: Sizes) -> Self {
         let Sizes { neurons, outputs, .. } = sizes;
-        let matrix = |slot: &Slot<B>, columns: usize| {
+        let matrix = |slot: &OptionalTensor<B>, columns: usize| {
             let tensor = B::contiguous(slot.as_option()?.clone());
             Some(Matrix::padded(B::slice::<T>(&tensor), columns))
         };
-        let tonic = |slot: &Slot<B>| match slot.as_option() {
-            Some(tonic) => Row::of(B::slice::<T>(&B::contiguous(tonic.clone()))),
+        let bias = |slot: &OptionalTensor<B>| match slot.as_option() {
+            Some(bias) => Row::of(B::slice::<T>(&B::contiguous(bias.clone()))),
             None => Row::zeros(neurons),
         };
         let planes = match inputs.weights.as_option() {
@@ -38,7 +38,7 @@ impl<T: Real> Parameters<T> {
         Self {
             weights: planes,
             projection: matrix(&inputs.projection, neurons)
-                .map(|weights| Projection { weights, tonic: tonic(&inputs.tonic) }),
+                .map(|weights| Projection { weights, bias: bias(&inputs.bias) }),
             readout: matrix(&inputs.readout, outputs).map(|readout| readout.transposed(outputs)),
         }
     }
@@ -50,7 +50,7 @@ impl<T: Real> Parameters<T> {
             weights: &self.weights,
             projection: self.projection.as_ref(),
             readout: plan.readout.zip(self.readout.as_ref()),
-            restraint: plan.adjoint.restraint(batch, steps),
+            adjoint_limit: plan.adjoint.adjoint_limit(batch, steps),
             constants: plan.constants,
             neurons,
             silence: Row::zeros(neurons),

@@ -1,10 +1,10 @@
 //! A segment's second run: forwards, from the state that was kept before it. It leaves the charges, slopes and gates of all its
 //! steps for the adjoint, which then goes back through them.
 
+use super::active_set::Lists;
 use super::dynamics::{Dynamics, Neurons};
-use super::lists::Lists;
 use super::matrix::Matrix;
-use super::network::{Network, Sender, Space, State, Together};
+use super::network::{Network, SampleBlock, Scratch, Sender, State};
 use super::rows;
 use super::sample::{Inputs, Shared};
 use crate::num::Real;
@@ -17,7 +17,7 @@ pub(super) struct Segment<T> {
     /// ΔQ_t.
     pub(super) charge: Matrix<T>,
     /// ΔQ_t/τ_k of one type at a time.
-    pub(super) jumps: Matrix<T>,
+    pub(super) amplitudes: Matrix<T>,
     /// ∂φ/∂v.
     pub(super) dv: Matrix<T>,
     /// ∂φ/∂I.
@@ -38,7 +38,7 @@ pub(super) struct Segment<T> {
 
 /// What the gradients of the network's constants want of all steps of a segment.
 pub(super) struct ConstantRows<T> {
-    /// ∂φ/∂τ_v.
+    /// ∂φ/∂τ_mem.
     pub(super) by_tau: Matrix<T>,
     /// ∂G/∂w(v_t), one more than steps.
     pub(super) by_width: Matrix<T>,
@@ -54,7 +54,7 @@ impl<T: Real> Segment<T> {
         let rows = |count: usize| Matrix::zeros(count, n);
         Self {
             charge: rows(every),
-            jumps: rows(if network.weights.is_empty() { 0 } else { every }),
+            amplitudes: rows(if network.weights.is_empty() { 0 } else { every }),
             dv: rows(every),
             di: rows(every),
             density: rows(every + 1),
@@ -75,7 +75,7 @@ impl<T: Real> Segment<T> {
 /// One sample's second run of a segment, and what it leaves.
 pub(super) struct Replay<T> {
     state: State<T>,
-    space: Space<T>,
+    scratch_rows: Scratch<T>,
     /// The step of the segment that ran last.
     at: usize,
     pub(super) segment: Segment<T>,
@@ -92,7 +92,7 @@ impl<T: Real> Replay<T> {
     pub(super) fn new(network: &Network<'_, T>, every: usize) -> Self {
         Self {
             state: State::zeros(network),
-            space: Space::new(network.neurons),
+            scratch_rows: Scratch::new(network.neurons),
             at: 0,
             segment: Segment::new(network, every),
         }
@@ -126,12 +126,12 @@ impl<T: Real> Replay<T> {
         at: usize,
         t: usize,
     ) {
-        let Self { state, space, segment, .. } = self;
+        let Self { state, scratch_rows, segment, .. } = self;
         let n = network.neurons;
         self.at = at;
         match inputs.currents {
-            Some(currents) => space.i[..n].copy_from_slice(&currents[t * n..(t + 1) * n]),
-            None => state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], space),
+            Some(currents) => scratch_rows.i[..n].copy_from_slice(&currents[t * n..(t + 1) * n]),
+            None => state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], scratch_rows),
         }
         if let Some(constants) = &mut segment.constants {
             for (rows, row) in constants.s.iter_mut().zip(&state.s).chain(constants.j.iter_mut().zip(&state.j)) {
@@ -141,14 +141,14 @@ impl<T: Real> Replay<T> {
         let slopes = (segment.dv.row_mut(at), segment.di.row_mut(at));
         let (before, after) = segment.density.row_and_next_mut(at);
         let charge = segment.charge.row_mut(at);
-        let neurons = Neurons { held: &mut state.v, room: &mut space.room, sent: &mut state.sent, charge };
+        let neurons = Neurons { held: &mut state.v, scratch: &mut scratch_rows.scratch, sent: &mut state.sent, charge };
         let active = segment.active.members();
-        let chosen = dynamics.step_with_slopes::<S>(n, neurons, &space.i, slopes, (before, after), active);
+        let chosen = dynamics.step_with_slopes::<S>(n, neurons, &scratch_rows.i, slopes, (before, after), active);
         let charge = segment.charge.row(at);
         segment.active.end(chosen);
         if let Some(constants) = &mut segment.constants {
             let (after, di) = (&*state.v, segment.di.row(at));
-            dynamics.slope_by_tau::<S>((after, &space.i, di), constants.by_tau.row_mut(at));
+            dynamics.slope_by_tau::<S>((after, &scratch_rows.i, di), constants.by_tau.row_mut(at));
             dynamics.charge_by_width::<S>(after, constants.by_width.row_mut(at + 1));
         }
         if network.readout.is_some() || segment.constants.is_some() {
@@ -167,7 +167,7 @@ pub(super) struct ReplayTask<'a, 'n, T, F> {
     pub(super) shared: &'a Shared,
     pub(super) inputs: &'a [Inputs<'a, T>],
     pub(super) replays: &'a mut [Replay<T>],
-    pub(super) together: &'a mut Together<T>,
+    pub(super) together: &'a mut SampleBlock<T>,
     /// The segment's steps.
     pub(super) steps: Range<usize>,
 }

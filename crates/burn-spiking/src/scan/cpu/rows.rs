@@ -283,7 +283,7 @@ pub(super) fn density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
 
 /// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
 #[inline(always)]
-pub(super) fn settle<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
+pub(super) fn update<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
     zone_at: impl Fn(usize) -> Zone<C>,
     v: &mut [T],
@@ -303,7 +303,7 @@ pub(super) fn settle<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
 
 /// The same, and g(v_{t+1}).
 #[inline(always)]
-pub(super) fn settle_with_density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
+pub(super) fn update_with_density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
     zone_at: impl Fn(usize) -> Zone<C>,
     (v, sent): (&mut [T], &mut [T]),
@@ -341,7 +341,7 @@ pub(super) fn charge_by_width<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
 
 /// Some neurons of a row, in order.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chosen {
+pub(super) enum ActiveSet {
     /// All of them; nothing was listed.
     Everyone,
     /// Those that were appended to the list.
@@ -373,7 +373,7 @@ const SET_BITS: [[u8; 8]; 256] = {
 
 /// Appends the neurons below `n` for which any of the rows is not 0, unless it is so for all.
 #[inline(always)]
-pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows: [&[T]; R]) -> Chosen {
+pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows: [&[T]; R]) -> ActiveSet {
     let mut of_row = [blocks(rows[0]); R];
     for r in 1..R {
         of_row[r] = blocks(rows[r]);
@@ -405,11 +405,11 @@ pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: 
         }
     }
     if count == n {
-        return Chosen::Everyone;
+        return ActiveSet::Everyone;
     }
     // So many have been written.
     unsafe { list.set_len(start + count) };
-    Chosen::Listed
+    ActiveSet::Listed
 }
 
 /// min(1, limit/|row|). A row that is not finite is left as it is, to be found out.

@@ -3,7 +3,7 @@
 
 use super::rows;
 use super::storage::Storage;
-use crate::scan::{Checkpoint, ScanInputs, ScanPlan};
+use crate::scan::{Checkpointing, ScanInputs, ScanPlan};
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 
@@ -100,12 +100,12 @@ impl Segments {
         // memory and back.
         let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 90.0;
         // A run without trajectories is one that should take little memory.
-        let trajectories = plan.traces_read() > 0 || plan.record_v || plan.record_charge;
-        let (every, currents) = match plan.checkpoint {
-            Checkpoint::Auto => (by_rule, costly && trajectories),
-            Checkpoint::Currents => (by_rule, true),
-            Checkpoint::States => (by_rule, false),
-            Checkpoint::Every(every) => (every.min(steps), false),
+        let trajectories = plan.readout_traces() > 0 || plan.record_v || plan.record_charge;
+        let (every, currents) = match plan.checkpointing {
+            Checkpointing::Auto => (by_rule, costly && trajectories),
+            Checkpointing::Currents => (by_rule, true),
+            Checkpointing::States => (by_rule, false),
+            Checkpointing::Every(every) => (every.min(steps), false),
         };
         // The constants' gradients want Jᵏ of each step, not their sum.
         Self { every, count: steps.div_ceil(every), currents: currents && !plan.constants }

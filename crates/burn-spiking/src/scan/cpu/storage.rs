@@ -1,7 +1,7 @@
 //! How the kernel reaches the CPU backends' memory.
 
 use crate::num::Real;
-use crate::scan::{Slot, SpikingBackend};
+use crate::scan::{OptionalTensor, SpikingBackend};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::TensorData;
 
@@ -16,7 +16,7 @@ pub(crate) trait Storage: SpikingBackend {
 }
 
 /// A slot's tensor with its elements in order.
-pub(super) fn contiguous<B: Storage>(slot: Slot<B>) -> Option<FloatTensor<B>> {
+pub(super) fn contiguous<B: Storage>(slot: OptionalTensor<B>) -> Option<FloatTensor<B>> {
     slot.into_option().map(B::contiguous)
 }
 
@@ -26,8 +26,8 @@ pub(super) fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usi
 }
 
 /// A slot that takes over a vector, if there is one.
-pub(super) fn slot_of<B: Storage, T: Real>(data: Option<Vec<T>>, shape: &[usize]) -> Slot<B> {
-    Slot::from(data.map(|data| B::from_vec(data, shape)))
+pub(super) fn slot_of<B: Storage, T: Real>(data: Option<Vec<T>>, shape: &[usize]) -> OptionalTensor<B> {
+    OptionalTensor::from(data.map(|data| B::from_vec(data, shape)))
 }
 
 #[cfg(feature = "flex")]

@@ -4,13 +4,13 @@
 //! after it, or that spiked. Where a current is too large for the voltage form, the row takes this step in the phase form.
 
 use super::dynamics::{Dynamics, Neurons};
-use super::rows::{self, Aligned, BLOCK, Chosen, lanes, lanes_mut};
+use super::rows::{self, ActiveSet, Aligned, BLOCK, lanes, lanes_mut};
 use crate::gate::{Gate, Zone};
 use crate::neuron::Neuron;
 use crate::neuron::flow::{Flow, NeuronModel, slope_by_tau};
 use crate::neuron::qif::voltage::{QifVoltageFlow, potential_of, voltage_of};
 use crate::neuron::qif::{Qif, QifFlow};
-use crate::num::series::{SLIGHT, slight_atan_pi};
+use crate::num::series::{SMALL_ANGLE, small_angle_atan_pi};
 use crate::num::simd::Lanes;
 use crate::num::{Float, Number, Real};
 use crate::scan::ScanPlan;
@@ -26,7 +26,7 @@ pub(super) struct Voltages {
     flow: QifVoltageFlow,
     gate: Gate,
     zone: VoltageZone,
-    /// (τ_v, dt).
+    /// (τ_mem, dt).
     constants: (Option<f64>, f64),
 }
 
@@ -43,7 +43,7 @@ struct VoltageZone {
 impl VoltageZone {
     fn of(width: f64) -> Self {
         let voltage = |v: f64| (PI * (v - 0.5)).tan();
-        let narrow = (PI * 0.5 * width).tan() < 0.999 * SLIGHT;
+        let narrow = (PI * 0.5 * width).tan() < 0.999 * SMALL_ANGLE;
         let middle = narrow.then(|| voltage(1.0 - 0.5 * width));
         Self { zone: Zone::of(width), edge: voltage(1.0 - width), middle }
     }
@@ -55,7 +55,7 @@ impl VoltageZone {
         let way = match self.middle {
             Some(middle) => {
                 let turn = u.plus(-middle) / u.times_add(zero.plus(middle), u.one());
-                slight_atan_pi(turn).times_add(zero.plus(self.zone.inverse), zero.plus(0.5))
+                small_angle_atan_pi(turn).times_add(zero.plus(self.zone.inverse), zero.plus(0.5))
             }
             None => self.zone.way(potential_of(u)),
         };
@@ -76,12 +76,12 @@ impl VoltageZone {
 impl Voltages {
     /// Those of a plan; `None` where another form is better.
     pub(super) fn of(plan: &ScanPlan) -> Option<Self> {
-        let (&Neuron::Qif { tau_v }, None) = (&plan.neuron, &plan.each) else { return None };
+        let (&Neuron::Qif { tau_mem }, None) = (&plan.neuron, &plan.per_neuron) else { return None };
         let width = plan.gate.width();
         if !plan.gate.is_differentiable() || width >= WIDE {
             return None;
         }
-        let phase = Qif { tau_v }.over(plan.dt);
+        let phase = Qif { tau_mem }.over(plan.dt);
         Some(Self {
             flow: QifVoltageFlow::of(&phase),
             phase,
@@ -97,18 +97,18 @@ impl Voltages {
         v0.iter().all(|v| (0.0..1.0).contains(&v.to_f64()))
     }
 
-    /// u after the step into `room`; and marks, 0 where no charge can be sent, else 1 more than there were spikes. The slopes are
+    /// u after the step into `scratch`; and marks, 0 where no charge can be sent, else 1 more than there were spikes. The slopes are
     /// written where they are wanted.
     #[inline(always)]
     fn flow<S: Simd, T: Real, const SLOPES: bool>(
         &self,
         (u, i): (&[T], &[T]),
-        room: &mut [T],
+        scratch: &mut [T],
         marks: &mut [T],
         (dv, di): (&mut [T], &mut [T]),
     ) {
         let (u, i) = (lanes::<S, T>(u), lanes::<S, T>(i));
-        let (after, marks) = (lanes_mut::<S, T>(room), lanes_mut::<S, T>(marks));
+        let (after, marks) = (lanes_mut::<S, T>(scratch), lanes_mut::<S, T>(marks));
         // Nothing may begin where no vector may.
         let (dv, di) = if SLOPES { (lanes_mut::<S, T>(dv), lanes_mut::<S, T>(di)) } else { (&mut [][..], &mut [][..]) };
         let count = u.len();
@@ -117,17 +117,17 @@ impl Voltages {
         let (zero, two) = (Lanes::of(0.0), Lanes::of(2.0));
         // Copied: what stands elsewhere might be changed by what is written here.
         let Self { phase, flow, zone, .. } = *self;
-        let mut near = zero.below(1.0);
+        let mut small = zero.below(1.0);
         for n in 0..count {
             let turned = flow.turn(u[n], i[n]);
-            near = Lanes::<S, T>::both(&near, &turned.is_near());
+            small = Lanes::<S, T>::both(&small, &turned.is_small());
             after[n] = turned.after();
             marks[n] = Lanes::select(&turned.spiked(), two, zone.mark(u[n], after[n]));
             if SLOPES {
                 (dv[n], di[n]) = flow.slopes(u[n], &turned);
             }
         }
-        if Lanes::<S, T>::all(&near) {
+        if Lanes::<S, T>::all(&small) {
             return;
         }
         for n in 0..count {
@@ -150,13 +150,13 @@ impl Voltages {
         sent: &mut [T],
         charge: &mut [T],
         density: &mut [T],
-    ) -> Chosen {
+    ) -> ActiveSet {
         let zone = self.zone;
         let start = list.len();
         let chosen = rows::nonzero::<S, T, 1>(list, n, [charge]);
         let listed = &list[start..];
         // Where many are open, all vectors are gone through as they are.
-        if chosen == Chosen::Everyone || 4 * listed.len() > n {
+        if chosen == ActiveSet::Everyone || 4 * listed.len() > n {
             rows::by_gate!(&self.gate, |shape| {
                 let rows = lanes::<S, T>(u).iter().zip(lanes_mut(sent)).zip(lanes_mut(charge)).enumerate();
                 for (n, ((&u, sent), charge)) in rows {
@@ -205,25 +205,25 @@ fn charge_of<X: Float>(mark: X, before: X, after: X) -> X {
 
 impl<T: Real> Dynamics<T> for Voltages {
     #[inline(always)]
-    fn hold<S: Simd>(&self, held: &mut [T]) {
+    fn encode<S: Simd>(&self, held: &mut [T]) {
         for x in lanes_mut::<S, T>(held) {
             *x = voltage_of(*x);
         }
     }
 
     #[inline(always)]
-    fn potentials<'a, S: Simd>(&self, held: &'a [T], room: &'a mut [T]) -> &'a [T] {
-        for (&u, v) in lanes::<S, T>(held).iter().zip(lanes_mut(room)) {
+    fn potentials<'a, S: Simd>(&self, held: &'a [T], scratch: &'a mut [T]) -> &'a [T] {
+        for (&u, v) in lanes::<S, T>(held).iter().zip(lanes_mut(scratch)) {
             *v = potential_of(u);
         }
-        room
+        scratch
     }
 
     #[inline(always)]
-    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> Chosen {
-        let Neurons { held, room, sent, charge } = neurons;
-        self.flow::<S, T, false>((held, i), room, charge, (&mut [], &mut []));
-        std::mem::swap(held, room);
+    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet {
+        let Neurons { held, scratch, sent, charge } = neurons;
+        self.flow::<S, T, false>((held, i), scratch, charge, (&mut [], &mut []));
+        std::mem::swap(held, scratch);
         self.send::<S, T, false>((n, senders), held, sent, charge, &mut [])
     }
 
@@ -236,10 +236,10 @@ impl<T: Real> Dynamics<T> for Voltages {
         slopes: (&mut [T], &mut [T]),
         (_, after): (&[T], &mut [T]),
         active: &mut Vec<u32>,
-    ) -> Chosen {
-        let Neurons { held, room, sent, charge } = neurons;
-        self.flow::<S, T, true>((held, i), room, charge, slopes);
-        std::mem::swap(held, room);
+    ) -> ActiveSet {
+        let Neurons { held, scratch, sent, charge } = neurons;
+        self.flow::<S, T, true>((held, i), scratch, charge, slopes);
+        std::mem::swap(held, scratch);
         self.send::<S, T, true>((n, active), held, sent, charge, after)
     }
 

@@ -48,7 +48,7 @@ pub(super) fn run<F: Float>(
     neurons: u32,
     limit: InputScalar,
     keep: InputScalar,
-    #[comptime] given: Given,
+    #[comptime] given: NumberConstants,
     #[comptime] layout: Layout,
     #[comptime] model: Model,
     #[define(F)] _dtype: ElemType,
@@ -75,7 +75,7 @@ pub(super) fn run<F: Float>(
     let mut mu = Array::<F>::new(per_unit);
     let mut d = Array::<F>::new(comptime!(per_unit * types));
     let mut p = Array::<F>::new(comptime!((per_unit * planes).max(1)));
-    // Of learned constants: Eᵏ, Fᵏ, and the sums over steps for τ_v, w and each α_k.
+    // Of learned constants: Eᵏ, Fᵏ, and the sums over steps for τ_mem, w and each α_k.
     let learned = comptime!(layout.learned);
     let mut e = Array::<F>::new(comptime!(if learned { per_unit * types } else { 1 }));
     let mut f = Array::<F>::new(comptime!(if learned { (per_unit * planes).max(1) } else { 1 }));
@@ -84,7 +84,7 @@ pub(super) fn run<F: Float>(
     let mut shared_mu = Shared::<[F]>::new_slice(comptime!(if recurrent { row } else { 1 }));
     let bits = Shared::<[Atomic<u32>]>::new_slice(comptime!(if recurrent { 2 * words } else { 1 }));
     let mut list = Shared::<[u32]>::new_slice(comptime!(if recurrent && layout.plane_sums { row } else { 1 }));
-    let mut squares = Shared::<[F]>::new_slice(comptime!(if given.restrained { units } else { 1 }));
+    let mut squares = Shared::<[F]>::new_slice(comptime!(if given.limited { units } else { 1 }));
 
     #[unroll(per_unit == 1)]
     for r in 0..per_unit {
@@ -155,8 +155,8 @@ pub(super) fn run<F: Float>(
                 for k in 0..types {
                     let kind = comptime!(layout.types[k]);
                     let mut error = decay::<F>(constants, k, comptime!(layout.clone())) * d[r * types + k];
-                    if comptime!(given.traces && kind.read.is_some()) {
-                        let plane = comptime!(kind.read.unwrap_or(0));
+                    if comptime!(given.traces && kind.readout.is_some()) {
+                        let plane = comptime!(kind.readout.unwrap_or(0));
                         error += d_traces[plane * batch * steps * n + place];
                     }
                     if comptime!(given.last) {
@@ -167,10 +167,11 @@ pub(super) fn run<F: Float>(
                     d[r * types + k] = error;
                     if comptime!(learned) {
                         let filtered = e[r * types + k];
-                        sums[r * comptime!(2 + types) + 2 + k] += constant::<F>(comptime!(kind.jump())) * dq * filtered;
+                        sums[r * comptime!(2 + types) + 2 + k] +=
+                            constant::<F>(comptime!(kind.amplitude())) * dq * filtered;
                         e[r * types + k] = error + decay::<F>(constants, k, comptime!(layout.clone())) * filtered;
                     }
-                    direct += constant::<F>(comptime!(kind.jump())) * error;
+                    direct += constant::<F>(comptime!(kind.amplitude())) * error;
                     if comptime!(kind.weights.is_some()) {
                         let m = comptime!(kind.weights.unwrap_or(0));
                         let next =
@@ -226,7 +227,7 @@ pub(super) fn run<F: Float>(
                             for post in 0..n {
                                 sum += transposed[(m * n + post) * n + at] * shared_p[m * row + post];
                             }
-                            mu[r] += constant::<F>(comptime!(kind.jump())) * sum;
+                            mu[r] += constant::<F>(comptime!(kind.amplitude())) * sum;
                         }
                     }
                 }
@@ -273,7 +274,7 @@ pub(super) fn run<F: Float>(
                     by_v * lambda_pre - density::<F>(before, constants, record, comptime!(model.clone())) * mu[r];
             }
         }
-        if comptime!(given.restrained) {
+        if comptime!(given.limited) {
             let mut sum = zero;
             #[unroll(per_unit == 1)]
             for r in 0..per_unit {
@@ -366,7 +367,7 @@ fn arriving<F: Float>(
     t: usize,
     steps: usize,
     #[comptime] kind: Type,
-    #[comptime] given: Given,
+    #[comptime] given: NumberConstants,
     #[comptime] last_rows: usize,
 ) -> F {
     let mut found = q;
@@ -416,7 +417,7 @@ fn rows_by_planes<F: Float>(
                     part += weights[(m * n + neuron) * n + post] * shared_p[m * row + post];
                     post += lanes;
                 }
-                sum += constant::<F>(comptime!(kind.jump())) * part;
+                sum += constant::<F>(comptime!(kind.amplitude())) * part;
             }
         }
         let sum = plane_sum(sum);
@@ -427,12 +428,12 @@ fn rows_by_planes<F: Float>(
     }
 }
 
-/// Which of the cost's direct gradients are given, and whether the adjoint is restrained.
+/// Which of the cost's direct gradients are given, and whether the adjoint is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Given {
+pub(super) struct NumberConstants {
     pub(super) traces: bool,
     pub(super) v: bool,
     pub(super) charge: bool,
     pub(super) last: bool,
-    pub(super) restrained: bool,
+    pub(super) limited: bool,
 }

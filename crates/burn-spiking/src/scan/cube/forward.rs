@@ -146,10 +146,10 @@ pub(super) fn run<F: Float>(
                 for k in 0..types {
                     let kind = comptime!(layout.types[k]);
                     let next = decay::<F>(constants, k, comptime!(layout.clone())) * s[r * types + k]
-                        + constant::<F>(comptime!(kind.jump())) * dq;
+                        + constant::<F>(comptime!(kind.amplitude())) * dq;
                     s[r * types + k] = next;
-                    if comptime!(kind.read.is_some()) {
-                        let plane = comptime!(kind.read.unwrap_or(0));
+                    if comptime!(kind.readout.is_some()) {
+                        let plane = comptime!(kind.readout.unwrap_or(0));
                         traces[plane * batch * steps * n + place] = next;
                     }
                 }
@@ -207,11 +207,11 @@ pub(super) fn run<F: Float>(
                                 for ahead in 0..AT_A_TIME {
                                     rows[ahead] = weights[(m * n + senders[ahead] as usize) * n + neuron];
                                 }
-                                let jump = constant::<F>(comptime!(kind.jump()));
+                                let amplitude = constant::<F>(comptime!(kind.amplitude()));
                                 let mut current = j[r * planes + m];
                                 #[unroll]
                                 for ahead in 0..AT_A_TIME {
-                                    current += jump * charges[ahead] * rows[ahead];
+                                    current += amplitude * charges[ahead] * rows[ahead];
                                 }
                                 j[r * planes + m] = current;
                             }

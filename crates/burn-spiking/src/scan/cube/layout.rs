@@ -8,11 +8,11 @@ use cubecl::prelude::*;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Type {
     decay: u64,
-    jump: u64,
+    amplitude: u64,
     /// Its plane of the weights.
     pub(super) weights: Option<usize>,
     /// Its plane of the traces.
-    pub(super) read: Option<usize>,
+    pub(super) readout: Option<usize>,
     /// Steps that a current is on its way.
     pub(super) delay: usize,
     /// The first row of a state for its currents on their way.
@@ -26,8 +26,8 @@ impl Type {
     }
 
     /// c.
-    pub(super) fn jump(&self) -> f64 {
-        f64::from_bits(self.jump)
+    pub(super) fn amplitude(&self) -> f64 {
+        f64::from_bits(self.amplitude)
     }
 }
 
@@ -102,14 +102,14 @@ impl Layout {
             types: plan
                 .synapses
                 .iter()
-                .zip(plan.planes_read())
+                .zip(plan.readout_planes())
                 .enumerate()
                 .map(|(k, (synapse, read))| Type {
                     // A learned one is not compiled in.
                     decay: if plan.constants { 0 } else { synapse.decay.to_bits() },
-                    jump: synapse.jump.to_bits(),
+                    amplitude: synapse.amplitude.to_bits(),
                     weights: synapse.weights,
-                    read,
+                    readout: read,
                     delay: synapse.delay,
                     first_row: plan.rows_on_the_way(k).start,
                 })
@@ -129,7 +129,7 @@ impl Layout {
     }
 
     /// What the adjoint leaves for each neuron at the start: λ_0, α_k Dᵏ_1, Pᵏ_0; of learned constants Eᵏ_{−1}, Fᵏ_{−1}, and the sums
-    /// for τ_v, w and each α_k.
+    /// for τ_mem, w and each α_k.
     pub(super) fn rows_at_start(&self) -> usize {
         let (types, planes) = (self.types.len(), self.planes);
         1 + types + planes + if self.learned { types + planes + 2 + types } else { 0 }

@@ -6,23 +6,24 @@
 //!
 //! A run whose rows would fill the memory is cut into segments, see [`segmented`].
 //!
-//! The tape is that of [`composed`], which takes over where the kernel does not serve: a network whose rows outgrow a cube's shared
-//! memory, a restrained adjoint without recurrence.
+//! The tape is that of [`tensor_ops`], which takes over where the kernel does not serve: a network whose rows outgrow a cube's shared
+//! memory, a limited adjoint without recurrence.
 
 mod active;
 #[allow(clippy::collapsible_if, reason = "an `if` of its own is decided when the kernel is compiled")]
 mod adjoint;
+mod expression;
 mod forward;
 mod layout;
 mod model;
-mod traced;
 
-use super::composed::{
-    self, Found, d_on_the_way, direct_errors, drive_of, field, kept, of_constant, output_and_activity,
+use super::tensor_number::TensorNumber;
+use super::tensor_ops::{
+    self, Found, d_on_the_way, direct_errors, drive_of, kept, of_constant, output_and_activity, tensor,
 };
-use super::field::Field;
 use super::{
-    Body, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape, Slot, SpikingBackend, Wanted,
+    GradientMask, Implementation, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan,
+    ScanTape, SpikingBackend,
 };
 use super::{fallback, mean_field, segmented};
 use crate::num::Number;
@@ -39,13 +40,13 @@ use layout::Layout;
 use model::Model;
 use std::sync::Arc;
 
-type Tensors = Field<CubeBackend>;
+type Tensors = TensorNumber<CubeBackend>;
 
 /// The plan that the kernel runs: it records the trace that is read out, too.
 fn recording(plan: &ScanPlan) -> ScanPlan {
     let mut plan = plan.clone();
     if let Some(k) = plan.readout {
-        plan.synapses[k].read = true;
+        plan.synapses[k].readout = true;
     }
     plan
 }
@@ -53,11 +54,11 @@ fn recording(plan: &ScanPlan) -> ScanPlan {
 /// The layout of a run; `None` where tensor operations run it.
 fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
     let neurons = v0.shape()[1];
-    if plan.body != Body::Kernel {
+    if plan.implementation != Implementation::Fused {
         return None;
     }
-    if plan.adjoint.restraint(1, 1).is_some() && plan.weight_planes() == 0 {
-        fallback::tell(plan, || "Adjoint::Restrained without recurrent weights has no kernel on a GPU".into());
+    if plan.adjoint.adjoint_limit(1, 1).is_some() && plan.weight_planes() == 0 {
+        fallback::tell(plan, || "Adjoint::Limited without recurrent weights has no kernel on a GPU".into());
         return None;
     }
     assert!(
@@ -89,8 +90,8 @@ fn table(like: &CubeTensor, plan: &ScanPlan, model: &Model) -> CubeTensor {
     CubeBackend::float_from_data(TensorData::from(&*table).convert_dtype(like.dtype), &like.device)
 }
 
-fn slot(wanted: bool, tensor: CubeTensor) -> Slot<CubeBackend> {
-    if wanted { Slot::Full(tensor) } else { Slot::Empty }
+fn slot(wanted: bool, tensor: CubeTensor) -> OptionalTensor<CubeBackend> {
+    if wanted { OptionalTensor::Present(tensor) } else { OptionalTensor::Absent }
 }
 
 impl SpikingBackend for CubeBackend {
@@ -109,7 +110,7 @@ impl SpikingBackend for CubeBackend {
         tape: ScanTape<Self>,
         gradients: OutputGradients<Self>,
         plan: Arc<ScanPlan>,
-        wanted: Wanted,
+        wanted: GradientMask,
     ) -> InputGradients<Self> {
         if plan.rates.is_some() {
             return mean_field::adjoint(inputs, tape, gradients, &plan, wanted);
@@ -130,7 +131,7 @@ fn every_of(inputs: &ScanInputs<CubeBackend>, plan: &ScanPlan) -> Option<usize> 
 fn forward_of(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<CubeBackend> {
     match layout_of(&recording(plan), &inputs.v0, keep_tape) {
         Some(layout) => run(inputs, plan, layout),
-        None => composed::forward::<CubeBackend>(inputs, plan, keep_tape),
+        None => tensor_ops::forward::<CubeBackend>(inputs, plan, keep_tape),
     }
 }
 
@@ -139,18 +140,18 @@ fn adjoint_of(
     tape: ScanTape<CubeBackend>,
     gradients: OutputGradients<CubeBackend>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<CubeBackend> {
     match layout_of(&recording(plan), &inputs.v0, true) {
         Some(layout) => run_back(inputs, tape, gradients, plan, wanted, layout),
-        None => composed::adjoint::<CubeBackend>(inputs, tape, gradients, plan, wanted),
+        None => tensor_ops::adjoint::<CubeBackend>(inputs, tape, gradients, plan, wanted),
     }
 }
 
 fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> ScanOutput<CubeBackend> {
     let drive = into_contiguous(drive_of(&inputs).0);
     let [batch, steps, neurons] = drive.shape().dims::<3>();
-    let read: Vec<usize> = layout.types.iter().filter_map(|kind| kind.read).collect();
+    let read: Vec<usize> = layout.types.iter().filter_map(|kind| kind.readout).collect();
     let like = &drive;
     let rows = [batch, steps, neurons];
     let (v, charge) = (space(like, plan.record_v, &rows), space(like, plan.record_charge, &rows));
@@ -160,7 +161,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         (space(like, true, &[batch, neurons]), space(like, true, &[batch, layout.state_rows, neurons]));
     let keep_tape = layout.tape;
     let model = Model::of(plan);
-    let readout_plane = plan.readout.and_then(|k| layout.types[k].read);
+    let readout_plane = plan.readout.and_then(|k| layout.types[k].readout);
     forward::run::launch(
         &drive.client,
         layout.cubes(batch, neurons),
@@ -184,21 +185,22 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         dtype_to_storage_type(drive.dtype),
     );
 
-    let last_s = in_order_of_arrival(Field(last_s), plan, steps).0;
-    let traces: Tensors = Field(traces);
+    let last_s = in_order_of_arrival(TensorNumber(last_s), plan, steps).0;
+    let traces: Tensors = TensorNumber(traces);
     let trace = readout_plane.map(|plane| traces.index(0, plane));
-    let (output, activity) = output_and_activity(field(&inputs.readout), trace.clone(), field(&inputs.activity_weight));
-    let optional = |tensor: Option<Tensors>| Slot::from(tensor.map(|Field(tensor)| tensor));
+    let (output, activity) =
+        output_and_activity(tensor(&inputs.readout), trace.clone(), tensor(&inputs.activity_weight));
+    let optional = |tensor: Option<Tensors>| OptionalTensor::from(tensor.map(|TensorNumber(tensor)| tensor));
     // The planes that were asked for; the kernel may have recorded one more.
-    let asked: Vec<_> = plan.planes_read().zip(&plan.synapses).filter(|(plane, _)| plane.is_some()).collect();
+    let asked: Vec<_> = plan.readout_planes().zip(&plan.synapses).filter(|(plane, _)| plane.is_some()).collect();
     let traces = match asked.len() {
-        0 => Slot::Empty,
-        all if all == read.len() => Slot::Full(traces.0),
+        0 => OptionalTensor::Absent,
+        all if all == read.len() => OptionalTensor::Present(traces.0),
         _ => {
             let recorded = recording(plan);
-            let planes = plan.planes_read().zip(recorded.planes_read());
+            let planes = plan.readout_planes().zip(recorded.readout_planes());
             let planes = planes.filter_map(|(asked, recorded)| asked.and(recorded));
-            Slot::Full(Field::stack(planes.map(|plane| traces.index(0, plane)).collect(), 0).0)
+            OptionalTensor::Present(TensorNumber::stack(planes.map(|plane| traces.index(0, plane)).collect(), 0).0)
         }
     };
     ScanOutput {
@@ -212,7 +214,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         tape: ScanTape {
             currents: slot(keep_tape, currents),
             potentials: slot(keep_tape, potentials),
-            trace: if keep_tape { optional(trace) } else { Slot::Empty },
+            trace: if keep_tape { optional(trace) } else { OptionalTensor::Absent },
             ..ScanTape::empty()
         },
     }
@@ -229,7 +231,7 @@ fn in_order_of_arrival(rows: Tensors, plan: &ScanPlan, steps: usize) -> Tensors 
         let delay = on_the_way.len();
         order.extend((0..delay).map(|i| on_the_way.start + (steps + i) % delay));
     }
-    Field::stack(order.into_iter().map(|row| rows.index(1, row)).collect(), 1)
+    TensorNumber::stack(order.into_iter().map(|row| rows.index(1, row)).collect(), 1)
 }
 
 fn run_back(
@@ -237,7 +239,7 @@ fn run_back(
     tape: ScanTape<CubeBackend>,
     gradients: OutputGradients<CubeBackend>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
     layout: Layout,
 ) -> InputGradients<CubeBackend> {
     let (currents, potentials) = (into_contiguous(kept(&tape.currents).0), into_contiguous(kept(&tape.potentials).0));
@@ -248,34 +250,34 @@ fn run_back(
 
     // s′ of the types that are read, in the planes that the kernel has for them.
     let errors = direct_errors(&inputs, &tape, &gradients, plan);
-    let zero = || Field(like.clone()).zeros(rows);
+    let zero = || TensorNumber(like.clone()).zeros(rows);
     let d_traces = errors.iter().any(Option::is_some).then(|| {
-        let read = errors.into_iter().zip(&layout.types).filter(|(_, kind)| kind.read.is_some());
+        let read = errors.into_iter().zip(&layout.types).filter(|(_, kind)| kind.readout.is_some());
         let mut read: Vec<Tensors> = read.map(|(error, _)| error.unwrap_or_else(zero)).collect();
-        if read.len() == 1 { read.remove(0).0 } else { Field::stack(read, 0).0 }
+        if read.len() == 1 { read.remove(0).0 } else { TensorNumber::stack(read, 0).0 }
     });
-    let (d_last_v, d_last_s) = (field(&gradients.last_v), field(&gradients.last_s));
+    let (d_last_v, d_last_s) = (tensor(&gradients.last_v), tensor(&gradients.last_s));
     let d_last = (d_last_v.is_some() || d_last_s.is_some()).then(|| {
-        let like: Tensors = Field(inputs.v0.clone());
+        let like: Tensors = TensorNumber(inputs.v0.clone());
         let v = d_last_v.unwrap_or_else(|| like.zeros([batch, neurons]));
         let mut all = vec![v];
         all.extend((0..layout.state_rows).map(|row| match &d_last_s {
             Some(s) => s.index(1, row),
             None => like.zeros([batch, neurons]),
         }));
-        Field::stack(all, 1).0
+        TensorNumber::stack(all, 1).0
     });
-    let restraint = plan.adjoint.restraint(batch, steps);
-    let given_now = adjoint::Given {
+    let adjoint_limit = plan.adjoint.adjoint_limit(batch, steps);
+    let given_now = adjoint::NumberConstants {
         traces: d_traces.is_some(),
         v: gradients.v.as_option().is_some(),
         charge: gradients.charge.as_option().is_some(),
         last: d_last.is_some(),
-        restrained: restraint.is_some(),
+        limited: adjoint_limit.is_some(),
     };
-    let (limit, keep) = restraint.unwrap_or((0.0, 1.0));
+    let (limit, keep) = adjoint_limit.unwrap_or((0.0, 1.0));
     let weights = inputs.weights.as_option().cloned();
-    let transposed = weights.clone().map(|weights| Field::<CubeBackend>(weights).transposed().0);
+    let transposed = weights.clone().map(|weights| TensorNumber::<CubeBackend>(weights).transposed().0);
 
     let model = Model::of(plan);
     let (q, charge) = (space(like, true, &rows), space(like, true, &rows));
@@ -314,9 +316,10 @@ fn run_back(
         element,
     );
 
-    let (charge, p, starts): (Tensors, Tensors, Tensors) = (Field(charge), Field(p), Field(starts));
-    let weights: Option<Tensors> = field(&inputs.weights);
-    let s0: Tensors = Field(inputs.s0.clone());
+    let (charge, p, starts): (Tensors, Tensors, Tensors) =
+        (TensorNumber(charge), TensorNumber(p), TensorNumber(starts));
+    let weights: Option<Tensors> = tensor(&inputs.weights);
+    let s0: Tensors = TensorNumber(inputs.s0.clone());
     let mut d_weights = Vec::new();
     let mut d_s0 = Vec::new();
     let sums = 1 + 2 * (types + planes);
@@ -337,19 +340,19 @@ fn run_back(
             }
             if wanted.weights {
                 let sent = charge.clone().rows().transposed().product(p.index(0, plane).rows());
-                d_weights.push((plane, sent.times(synapse.jump) + s0.index(1, k).transposed().product(p0)));
+                d_weights.push((plane, sent.times(synapse.amplitude) + s0.index(1, k).transposed().product(p0)));
             }
             if let Some(sum) = d_decay.take() {
                 let sent = charge.clone().rows().transposed().product(p.index(0, planes + plane).rows());
                 let f0 = starts.index(1, 1 + 2 * types + planes + plane);
-                let by_weights = sent.times(synapse.jump) + s0.index(1, k).transposed().product(f0);
+                let by_weights = sent.times(synapse.amplitude) + s0.index(1, k).transposed().product(f0);
                 d_decay = Some(sum + (by_weights * weights.index(0, plane)).summed());
             }
         }
         d_constants.extend(d_decay);
         d_s0.push(d_s);
     }
-    let (q, d_last_s): (Tensors, _) = (Field(q), field(&gradients.last_s));
+    let (q, d_last_s): (Tensors, _) = (TensorNumber(q), tensor(&gradients.last_s));
     let on_the_way = d_on_the_way(plan, steps, d_last_s.as_ref(), |t| q.index(1, t));
     d_s0.extend(on_the_way.map(|d| d.unwrap_or_else(|| q.zeros([batch, neurons]))));
     d_weights.sort_by_key(|(plane, _)| *plane);
@@ -358,7 +361,7 @@ fn run_back(
         weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
         v0: starts.index(1, 0),
         s0: d_s0,
-        constants: (!d_constants.is_empty()).then(|| Field::joined(d_constants)),
+        constants: (!d_constants.is_empty()).then(|| TensorNumber::joined(d_constants)),
     };
-    found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+    found.gradients(inputs, &tape, tensor(&gradients.readout), wanted)
 }

@@ -1,13 +1,14 @@
 //! Flow and gate as a kernel's code.
 
+use super::expression::{self, Traced};
 use super::layout::Layout;
-use super::traced::{self, Traced};
 use crate::gate::{Gate, Zone};
+use crate::neuron::flow::SmallCurrent;
 use crate::neuron::membrane::Membrane;
 use crate::neuron::{Flow, Neuron, NeuronModel, with_model};
 use crate::num::Own;
 use crate::scan::ScanPlan;
-use crate::scan::dynamics::{Dynamics, Each, Given};
+use crate::scan::dynamics::{DynamicsOn, NumberConstants, PerNeuronConstants};
 use cubecl::frontend::{IndexExpand, TensorExpand};
 use cubecl::ir::Scope;
 use cubecl::prelude::*;
@@ -23,7 +24,7 @@ pub(super) struct Model {
     constants: Constants,
 }
 
-/// Where a kernel has τ_v and the gate's width from.
+/// Where a kernel has τ_mem and the gate's width from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Constants {
     /// Compiled in.
@@ -31,18 +32,18 @@ enum Constants {
     /// Read from a table: first the synapses' α, as many as this, then a record for all neurons.
     Shared(usize),
     /// The same, and a record for each neuron.
-    Each(usize),
+    PerNeuron(usize),
 }
 
-/// Numbers in a record: τ_v, 1/τ_v, e^(−dt/τ_v) and 1 less that; w − 1 and 1/w.
+/// Numbers in a record: τ_mem, 1/τ_mem, e^(−dt/τ_mem) and 1 less that; w − 1 and 1/w.
 const RECORD: usize = 6;
 
 impl Model {
     /// The model of a plan.
     pub(super) fn of(plan: &ScanPlan) -> Self {
         let types = plan.synapses.len();
-        let constants = match (&plan.each, plan.constants) {
-            (Some(_), _) => Constants::Each(types),
+        let constants = match (&plan.per_neuron, plan.constants) {
+            (Some(_), _) => Constants::PerNeuron(types),
             (None, true) => Constants::Shared(types),
             (None, false) => Constants::Fixed,
         };
@@ -59,13 +60,15 @@ impl Model {
         if self.constants == Constants::Fixed {
             return Vec::new();
         }
-        let shared = || Each { tau_v: plan.neuron.tau().into_iter().collect(), width: vec![plan.gate.width()] };
-        let each = plan.each.as_deref().cloned().unwrap_or_else(shared);
+        let shared =
+            || PerNeuronConstants { tau_mem: plan.neuron.tau().into_iter().collect(), width: vec![plan.gate.width()] };
+        let each = plan.per_neuron.as_deref().cloned().unwrap_or_else(shared);
         let mut table: Vec<f64> = plan.synapses.iter().map(|synapse| synapse.decay).collect();
         for (at, &width) in each.width.iter().enumerate() {
-            let Membrane { tau, rate, left, gone } = Membrane::of(each.tau_v.get(at).copied().unwrap_or(1.0), plan.dt);
+            let Membrane { tau, rate, decay, complement } =
+                Membrane::of(each.tau_mem.get(at).copied().unwrap_or(1.0), plan.dt);
             let Zone { offset, inverse } = Zone::of(width);
-            table.extend([tau, rate, left, gone, offset, inverse]);
+            table.extend([tau, rate, decay, complement, offset, inverse]);
         }
         table
     }
@@ -77,10 +80,12 @@ impl Model {
     }
 
     /// The largest |I| that the neuron's cheaper flow holds for, where the kernel has that flow; infinite where it has only one.
-    fn near_limit(&self) -> f64 {
+    fn small_current_limit(&self) -> f64 {
         match self.constants {
-            Constants::Fixed => with_model!(&self.neuron, |model| model.over(self.dt).near().0, |_own| f64::INFINITY),
-            Constants::Shared(_) | Constants::Each(_) => f64::INFINITY,
+            Constants::Fixed => {
+                with_model!(&self.neuron, |model| model.over(self.dt).small_current().0, |_own| f64::INFINITY)
+            }
+            Constants::Shared(_) | Constants::PerNeuron(_) => f64::INFINITY,
         }
     }
 
@@ -90,21 +95,21 @@ impl Model {
         table: &TensorExpand<F>,
         record: NativeExpand<usize>,
         scope: &'s Scope,
-    ) -> Dynamics<Traced<'s, F>> {
+    ) -> DynamicsOn<Traced<'s, F>> {
         let read = |at: usize| {
             let index = usize::__expand_add(scope, record, at.into());
             let value: &NativeExpand<F> = table.__expand_index_method(scope, index);
             Own(Traced::of(scope, *value))
         };
         let given = (self.constants != Constants::Fixed).then(|| {
-            let membrane = || Membrane { tau: read(0), rate: read(1), left: read(2), gone: read(3) };
-            Given {
+            let membrane = || Membrane { tau: read(0), rate: read(1), decay: read(2), complement: read(3) };
+            NumberConstants {
                 membrane: self.neuron.learns_tau().then(membrane),
                 zone: Zone { offset: read(4), inverse: read(5) },
                 decays: Vec::new(),
             }
         });
-        Dynamics::new(&self.neuron, self.gate, self.dt, given)
+        DynamicsOn::new(&self.neuron, self.gate, self.dt, given)
     }
 }
 
@@ -125,7 +130,7 @@ impl Hash for Model {
 /// A constant.
 #[cube]
 pub(super) fn constant<F: Float>(#[comptime] c: f64) -> F {
-    intrinsic!(|scope| traced::constant(scope, c))
+    intrinsic!(|scope| expression::constant(scope, c))
 }
 
 /// α_k: compiled in, or, where constants are learned, from their table.
@@ -140,16 +145,16 @@ pub(super) fn record(neuron: usize, #[comptime] model: Model) -> usize {
     match comptime!(model.constants) {
         Constants::Fixed => 0usize,
         Constants::Shared(types) => comptime!(types).runtime(),
-        Constants::Each(types) => types + neuron * RECORD,
+        Constants::PerNeuron(types) => types + neuron * RECORD,
     }
 }
 
 #[cube]
-fn near_phi<F: Float>(v: F, i: F, #[comptime] model: Model) -> F {
+fn small_current_phi<F: Float>(v: F, i: F, #[comptime] model: Model) -> F {
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
         let Model { neuron, dt, .. } = &model;
-        with_model!(neuron, |model| model.over(*dt).near().1.phi(v, i), |_own| neuron.phi(v, i, *dt)).value()
+        with_model!(neuron, |model| model.over(*dt).small_current().1.phi(v, i), |_own| neuron.phi(v, i, *dt)).value()
     })
 }
 
@@ -164,22 +169,26 @@ fn any_phi<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime] m
 /// φ(v, I), unwrapped.
 #[cube]
 pub(super) fn phi<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> F {
-    let limit = comptime!(model.near_limit());
+    let limit = comptime!(model.small_current_limit());
     if comptime!(limit.is_infinite()) {
         any_phi::<F>(v, i, table, record, model)
     } else {
         let small = i.abs() < constant::<F>(limit);
-        if small { near_phi::<F>(v, i, comptime!(model.clone())) } else { any_phi::<F>(v, i, table, record, model) }
+        if small {
+            small_current_phi::<F>(v, i, comptime!(model.clone()))
+        } else {
+            any_phi::<F>(v, i, table, record, model)
+        }
     }
 }
 
 #[cube]
-fn near_slopes<F: Float>(v: F, i: F, #[comptime] model: Model) -> (F, F) {
+fn small_current_slopes<F: Float>(v: F, i: F, #[comptime] model: Model) -> (F, F) {
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
         let Model { neuron, dt, .. } = &model;
-        let (dv, di) =
-            with_model!(neuron, |model| model.over(*dt).near().1.slopes(v, i), |_own| neuron.slopes(v, i, *dt));
+        let (dv, di) = with_model!(neuron, |model| model.over(*dt).small_current().1.slopes(v, i), |_own| neuron
+            .slopes(v, i, *dt));
         (dv.value(), di.value())
     })
 }
@@ -196,12 +205,12 @@ fn any_slopes<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime
 /// ∂φ/∂v and ∂φ/∂I.
 #[cube]
 pub(super) fn slopes<F: Float>(v: F, i: F, table: &Tensor<F>, record: usize, #[comptime] model: Model) -> (F, F) {
-    let limit = comptime!(model.near_limit());
+    let limit = comptime!(model.small_current_limit());
     if comptime!(limit.is_infinite()) {
         any_slopes::<F>(v, i, table, record, model)
     } else {
         if i.abs() < constant::<F>(limit) {
-            near_slopes::<F>(v, i, comptime!(model.clone()))
+            small_current_slopes::<F>(v, i, comptime!(model.clone()))
         } else {
             any_slopes::<F>(v, i, table, record, model)
         }
@@ -226,7 +235,7 @@ pub(super) fn density<F: Float>(v: F, table: &Tensor<F>, record: usize, #[compti
     intrinsic!(|scope| model.dynamics(table, record, scope).density(Traced::of(scope, v)).value())
 }
 
-/// ∂φ/∂τ_v from v after the step, I and ∂φ/∂I.
+/// ∂φ/∂τ_mem from v after the step, I and ∂φ/∂I.
 #[cube]
 pub(super) fn by_tau<F: Float>(
     after: F,

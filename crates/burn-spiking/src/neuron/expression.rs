@@ -121,7 +121,7 @@ impl Number for Symbol {
 
 /// A recorded function of A arguments with R results.
 #[derive(Debug, Clone)]
-pub struct Program<const A: usize, const R: usize> {
+pub struct Expression<const A: usize, const R: usize> {
     operations: Vec<Operation>,
     results: [usize; R],
 }
@@ -132,7 +132,7 @@ enum Outcome<X: Number> {
     Mask(X::Mask),
 }
 
-impl<const A: usize, const R: usize> Program<A, R> {
+impl<const A: usize, const R: usize> Expression<A, R> {
     /// Records a function on symbols of a precision.
     pub(crate) fn of(double: bool, function: impl FnOnce([Symbol; A]) -> [Symbol; R]) -> Self {
         let list = Rc::new(RefCell::new((0..A).map(Operation::Input).collect::<Vec<_>>()));
@@ -187,13 +187,13 @@ impl<const A: usize, const R: usize> Program<A, R> {
 }
 
 /// φ of a flow, for numbers of a precision.
-pub fn phi_of(flow: &impl super::flow::Flow, double: bool) -> Program<2, 1> {
-    Program::of(double, |[v, i]| [flow.phi(v, i)])
+pub fn phi_of(flow: &impl super::flow::Flow, double: bool) -> Expression<2, 1> {
+    Expression::of(double, |[v, i]| [flow.phi(v, i)])
 }
 
 /// (∂φ/∂v, ∂φ/∂I) of a flow, for numbers of a precision.
-pub fn slopes_of(flow: &impl super::flow::Flow, double: bool) -> Program<2, 2> {
-    Program::of(double, |[v, i]| flow.slopes(v, i).into())
+pub fn slopes_of(flow: &impl super::flow::Flow, double: bool) -> Expression<2, 2> {
+    Expression::of(double, |[v, i]| flow.slopes(v, i).into())
 }
 
 #[cfg(test)]
@@ -216,7 +216,7 @@ mod tests {
                 }
             }
         }
-        check(Qif { tau_v: 25.0 }.over(1.0));
-        check(Lif { tau_v: 20.0 }.over(1.0));
+        check(Qif { tau_mem: 25.0 }.over(1.0));
+        check(Lif { tau_mem: 20.0 }.over(1.0));
     }
 }

@@ -3,9 +3,12 @@
 //! The equations are those of [`scan`](super). This body is dense: tensor operations cannot follow the active neurons. It
 //! keeps every step's current and potential, whatever the plan says of checkpoints.
 
-use super::dynamics::{Dynamics, Given};
-use super::field::Field;
-use super::{InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse, ScanTape, Slot, Wanted};
+use super::dynamics::{DynamicsOn, NumberConstants};
+use super::tensor_number::TensorNumber;
+use super::{
+    GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanSynapse,
+    ScanTape,
+};
 use crate::gate::Zone;
 use crate::neuron::membrane::Membrane;
 use crate::num::{Number, Own};
@@ -14,55 +17,60 @@ use burn::tensor::TensorData;
 use std::collections::VecDeque;
 
 /// Flow and gate of a plan, on tensors like `like`.
-pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &Field<B>) -> Dynamics<Field<B>> {
-    let given = plan.each.as_ref().map(|each| {
+pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
+    let given = plan.per_neuron.as_ref().map(|each| {
         let row = |numbers: Vec<f64>| {
             let shape = [1, numbers.len()];
             let data = TensorData::new(numbers, shape).convert_dtype(like.0.dtype());
-            Own(Field::<B>(B::float_from_data(data, &like.0.device())))
+            Own(TensorNumber::<B>(B::float_from_data(data, &like.0.device())))
         };
         let membrane = plan.neuron.learns_tau().then(|| each.membranes(plan.dt).map(row));
-        Given { membrane, zone: each.zones().map(row), decays: Vec::new() }
+        NumberConstants { membrane, zone: each.zones().map(row), decays: Vec::new() }
     });
-    Dynamics::new(&plan.neuron, plan.gate, plan.dt, given)
+    DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, given)
 }
 
-/// The same, to be differentiated by constants: τ_v, w, α_1 … α_K, `[2 M + K]`, M = 1 or N.
-pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &Field<B>) -> Dynamics<Field<B>> {
+/// The same, to be differentiated by constants: τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1 or N.
+pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
     let types = plan.synapses.len();
     let of = (constants.0.shape()[0] - types) / 2;
     let row = |first: usize, length: usize| constants.part(first..first + length).unsqueezed(1);
     let membrane = plan.neuron.learns_tau().then(|| Membrane::of(row(0, of), plan.dt).map(Own));
     let decays = (0..types).map(|k| row(2 * of + k, 1)).collect();
-    let given = Given { membrane, zone: Zone::of(row(of, of)).map(Own), decays };
-    Dynamics::new(&plan.neuron, plan.gate, plan.dt, Some(given))
+    let given = NumberConstants { membrane, zone: Zone::of(row(of, of)).map(Own), decays };
+    DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, Some(given))
 }
 
 /// One step's outcome.
 pub(crate) struct Step<B: Backend> {
     /// I_t.
-    pub(crate) current: Field<B>,
+    pub(crate) current: TensorNumber<B>,
     /// vpre_t.
-    pub(crate) vpre: Field<B>,
+    pub(crate) vpre: TensorNumber<B>,
     /// ΔQ_t.
-    pub(crate) charge: Field<B>,
+    pub(crate) charge: TensorNumber<B>,
 }
 
 /// The state between two steps.
 #[derive(Clone)]
 pub(crate) struct State<B: Backend> {
     /// v_t, `[B, N]`.
-    pub(crate) v: Field<B>,
+    pub(crate) v: TensorNumber<B>,
     /// G(v_t), `[B, N]`.
-    pub(crate) sent: Field<B>,
+    pub(crate) sent: TensorNumber<B>,
     /// sᵏ_t, `[B, N]` each.
-    pub(crate) s: Vec<Field<B>>,
+    pub(crate) s: Vec<TensorNumber<B>>,
     /// The currents of each type on their way, the first to arrive first.
-    on_the_way: Vec<VecDeque<Field<B>>>,
+    on_the_way: Vec<VecDeque<TensorNumber<B>>>,
 }
 
 impl<B: Backend> State<B> {
-    pub(crate) fn new(v0: Field<B>, s0: &Field<B>, plan: &ScanPlan, dynamics: &Dynamics<Field<B>>) -> Self {
+    pub(crate) fn new(
+        v0: TensorNumber<B>,
+        s0: &TensorNumber<B>,
+        plan: &ScanPlan,
+        dynamics: &DynamicsOn<TensorNumber<B>>,
+    ) -> Self {
         let types = 0..plan.synapses.len();
         let s = types.clone().map(|k| s0.index(1, k)).collect();
         let on_the_way = types.map(|k| plan.rows_on_the_way(k).map(|row| s0.index(1, row)).collect());
@@ -70,17 +78,17 @@ impl<B: Backend> State<B> {
     }
 
     /// All rows beside v, `[B, K + D, N]`.
-    pub(crate) fn rows(self) -> Field<B> {
-        Field::stack(self.s.into_iter().chain(self.on_the_way.into_iter().flatten()).collect(), 1)
+    pub(crate) fn rows(self) -> TensorNumber<B> {
+        TensorNumber::stack(self.s.into_iter().chain(self.on_the_way.into_iter().flatten()).collect(), 1)
     }
 
     /// Advances by one step under the drive x, `[B, N]`, with `phi` as the flow.
     pub(crate) fn advance(
         &mut self,
-        x: Field<B>,
-        weights: &[Field<B>],
-        (plan, dynamics): (&ScanPlan, &Dynamics<Field<B>>),
-        phi: impl FnOnce(Field<B>, Field<B>) -> Field<B>,
+        x: TensorNumber<B>,
+        weights: &[TensorNumber<B>],
+        (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
+        phi: impl FnOnce(TensorNumber<B>, TensorNumber<B>) -> TensorNumber<B>,
     ) -> Step<B> {
         let mut current = x;
         for ((synapse, s), on_the_way) in plan.synapses.iter().zip(&self.s).zip(&mut self.on_the_way) {
@@ -96,37 +104,38 @@ impl<B: Backend> State<B> {
         let charge = n + (sent.clone() - self.sent.clone());
         self.sent = sent;
         for (k, (synapse, s)) in plan.synapses.iter().zip(&mut self.s).enumerate() {
-            let jump = if synapse.jump == 1.0 { charge.clone() } else { charge.clone().times(synapse.jump) };
-            *s = decayed(dynamics.decay(k), synapse, s.clone()) + jump;
+            let amplitude =
+                if synapse.amplitude == 1.0 { charge.clone() } else { charge.clone().times(synapse.amplitude) };
+            *s = decayed(dynamics.decay(k), synapse, s.clone()) + amplitude;
         }
         Step { current, vpre, charge }
     }
 
-    /// Advances by one step of [`Scheme::Heun`](super::Scheme::Heun).
+    /// Advances by one step of [`Integrator::Heun`](super::Integrator::Heun).
     pub(crate) fn advance_by_heun(
         &mut self,
-        x: Field<B>,
-        weights: &[Field<B>],
-        (plan, dynamics): (&ScanPlan, &Dynamics<Field<B>>),
-        phi: impl Fn(Field<B>, Field<B>) -> Field<B>,
+        x: TensorNumber<B>,
+        weights: &[TensorNumber<B>],
+        (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
+        phi: impl Fn(TensorNumber<B>, TensorNumber<B>) -> TensorNumber<B>,
     ) -> Step<B> {
-        let recurrent = |s: &[Field<B>]| {
+        let recurrent = |s: &[TensorNumber<B>]| {
             let connected = plan.synapses.iter().zip(s).filter_map(|(synapse, s)| Some((synapse.weights?, s)));
             let currents = connected.map(|(plane, s)| s.clone().product(weights[plane].clone()));
             currents.reduce(|a, b| a + b)
         };
-        let traces = |charge: &Field<B>| -> Vec<Field<B>> {
-            let after = |(k, (synapse, s)): (usize, (&ScanSynapse, &Field<B>))| {
-                let jump = charge.clone().times(synapse.jump);
-                let jump = match dynamics.decay(k) {
-                    Some(decay) => jump * decay.sqrt(),
-                    None => jump.times(synapse.decay.sqrt()),
+        let traces = |charge: &TensorNumber<B>| -> Vec<TensorNumber<B>> {
+            let after = |(k, (synapse, s)): (usize, (&ScanSynapse, &TensorNumber<B>))| {
+                let amplitude = charge.clone().times(synapse.amplitude);
+                let amplitude = match dynamics.decay(k) {
+                    Some(decay) => amplitude * decay.sqrt(),
+                    None => amplitude.times(synapse.decay.sqrt()),
                 };
-                decayed(dynamics.decay(k), synapse, s.clone()) + jump
+                decayed(dynamics.decay(k), synapse, s.clone()) + amplitude
             };
             plan.synapses.iter().zip(&self.s).enumerate().map(after).collect()
         };
-        let settled = |current: Field<B>| {
+        let settled = |current: TensorNumber<B>| {
             let vpre = phi(self.v.clone(), current);
             let n = vpre.spikes();
             let v = vpre.clone() - n.clone();
@@ -151,7 +160,7 @@ impl<B: Backend> State<B> {
 }
 
 /// α_k s.
-fn decayed<B: Backend>(decay: Option<Field<B>>, synapse: &ScanSynapse, s: Field<B>) -> Field<B> {
+fn decayed<B: Backend>(decay: Option<TensorNumber<B>>, synapse: &ScanSynapse, s: TensorNumber<B>) -> TensorNumber<B> {
     match decay {
         Some(decay) => s * decay,
         None => s.times(synapse.decay),
@@ -160,25 +169,25 @@ fn decayed<B: Backend>(decay: Option<Field<B>>, synapse: &ScanSynapse, s: Field<
 
 /// Collects what a plan asks for, step by step.
 pub(crate) struct Recorder<B: Backend> {
-    traces: Vec<Vec<Field<B>>>,
-    v: Vec<Field<B>>,
-    charge: Vec<Field<B>>,
+    traces: Vec<Vec<TensorNumber<B>>>,
+    v: Vec<TensorNumber<B>>,
+    charge: Vec<TensorNumber<B>>,
 }
 
 /// What a plan asked for, `[B, T, N]` each.
 pub(crate) struct Recording<B: Backend> {
-    pub(crate) traces: Vec<Field<B>>,
-    pub(crate) v: Option<Field<B>>,
-    pub(crate) charge: Option<Field<B>>,
+    pub(crate) traces: Vec<TensorNumber<B>>,
+    pub(crate) v: Option<TensorNumber<B>>,
+    pub(crate) charge: Option<TensorNumber<B>>,
 }
 
 impl<B: Backend> Recorder<B> {
     pub(crate) fn new(plan: &ScanPlan) -> Self {
-        Self { traces: vec![Vec::new(); plan.traces_read()], v: Vec::new(), charge: Vec::new() }
+        Self { traces: vec![Vec::new(); plan.readout_traces()], v: Vec::new(), charge: Vec::new() }
     }
 
-    pub(crate) fn record(&mut self, state: &State<B>, charge: &Field<B>, plan: &ScanPlan) {
-        let read = plan.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.read);
+    pub(crate) fn record(&mut self, state: &State<B>, charge: &TensorNumber<B>, plan: &ScanPlan) {
+        let read = plan.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.readout);
         for (trace, (_, s)) in self.traces.iter_mut().zip(read) {
             trace.push(s.clone());
         }
@@ -192,34 +201,34 @@ impl<B: Backend> Recorder<B> {
 
     /// Joins the steps.
     pub(crate) fn finish(self) -> Recording<B> {
-        let joined = |steps: Vec<Field<B>>| (!steps.is_empty()).then(|| Field::stack(steps, 1));
-        let traces = self.traces.into_iter().map(|steps| Field::stack(steps, 1)).collect();
+        let joined = |steps: Vec<TensorNumber<B>>| (!steps.is_empty()).then(|| TensorNumber::stack(steps, 1));
+        let traces = self.traces.into_iter().map(|steps| TensorNumber::stack(steps, 1)).collect();
         Recording { traces, v: joined(self.v), charge: joined(self.charge) }
     }
 }
 
-fn planes<B: Backend>(weights: &Slot<B>, plan: &ScanPlan) -> Vec<Field<B>> {
-    let weights = weights.as_option().map(|w| Field::<B>(w.clone()));
+fn planes<B: Backend>(weights: &OptionalTensor<B>, plan: &ScanPlan) -> Vec<TensorNumber<B>> {
+    let weights = weights.as_option().map(|w| TensorNumber::<B>(w.clone()));
     (0..plan.weight_planes()).filter_map(|m| weights.as_ref().map(|w| w.index(0, m))).collect()
 }
 
 /// What the tape has.
-pub(super) fn kept<B: Backend>(slot: &Slot<B>) -> Field<B> {
-    field(slot).expect("the forward run kept its tape")
+pub(super) fn kept<B: Backend>(slot: &OptionalTensor<B>) -> TensorNumber<B> {
+    tensor(slot).expect("the forward run kept its tape")
 }
 
 /// A slot's tensor.
-pub(super) fn field<B: Backend>(slot: &Slot<B>) -> Option<Field<B>> {
-    slot.as_option().map(|tensor| Field(tensor.clone()))
+pub(super) fn tensor<B: Backend>(slot: &OptionalTensor<B>) -> Option<TensorNumber<B>> {
+    slot.as_option().map(|tensor| TensorNumber(tensor.clone()))
 }
 
 /// x, `[B, T, N]`.
-pub(super) fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> Field<B> {
-    let drive = Field::<B>(inputs.drive.clone());
-    let Some(projection) = field(&inputs.projection) else { return drive };
+pub(super) fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> TensorNumber<B> {
+    let drive = TensorNumber::<B>(inputs.drive.clone());
+    let Some(projection) = tensor(&inputs.projection) else { return drive };
     let projected = drive.product_last(projection);
-    match field(&inputs.tonic) {
-        Some(tonic) => projected + tonic.unsqueezed(2),
+    match tensor(&inputs.bias) {
+        Some(bias) => projected + bias.unsqueezed(2),
         None => projected,
     }
 }
@@ -230,7 +239,7 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     let ScanInputs { weights, v0, s0, readout, activity_weight, .. } = inputs;
     let (steps, weights) = (drive.0.shape()[1], planes(&weights, plan));
     let dynamics = dynamics_of(plan, &drive);
-    let mut state = State::new(Field(v0), &Field(s0), plan, &dynamics);
+    let mut state = State::new(TensorNumber(v0), &TensorNumber(s0), plan, &dynamics);
     let mut recorder = Recorder::new(plan);
     let (mut currents, mut potentials, mut trace) = (Vec::new(), Vec::new(), Vec::new());
     for t in 0..steps {
@@ -242,13 +251,18 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
             potentials.push(step.vpre);
         }
     }
-    let joined = |steps: Vec<Field<B>>| if steps.is_empty() { None } else { Some(Field::stack(steps, 1)) };
-    let slot = |field: Option<Field<B>>| Slot::from(field.map(|field| field.0));
+    let joined =
+        |steps: Vec<TensorNumber<B>>| if steps.is_empty() { None } else { Some(TensorNumber::stack(steps, 1)) };
+    let slot = |tensor: Option<TensorNumber<B>>| OptionalTensor::from(tensor.map(|tensor| tensor.0));
     let trace = joined(trace);
-    let (output, activity) = output_and_activity(field(&readout), trace.clone(), field(&activity_weight));
+    let (output, activity) = output_and_activity(tensor(&readout), trace.clone(), tensor(&activity_weight));
     let Recording { traces, v, charge } = recorder.finish();
     ScanOutput {
-        traces: if traces.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(traces, 0).0) },
+        traces: if traces.is_empty() {
+            OptionalTensor::Absent
+        } else {
+            OptionalTensor::Present(TensorNumber::stack(traces, 0).0)
+        },
         v: slot(v),
         charge: slot(charge),
         readout: slot(output),
@@ -258,7 +272,7 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
         tape: ScanTape {
             currents: slot(joined(currents)),
             potentials: slot(joined(potentials)),
-            trace: if keep_tape { slot(trace) } else { Slot::Empty },
+            trace: if keep_tape { slot(trace) } else { OptionalTensor::Absent },
             ..ScanTape::empty()
         },
     }
@@ -266,21 +280,21 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
 
 /// o, `[B, T, O]`, and A, `[B]`, from the trace that is read out and the weights of its steps.
 pub(super) fn output_and_activity<B: Backend>(
-    readout: Option<Field<B>>,
-    trace: Option<Field<B>>,
-    weight: Option<Field<B>>,
-) -> (Option<Field<B>>, Option<Field<B>>) {
+    readout: Option<TensorNumber<B>>,
+    trace: Option<TensorNumber<B>>,
+    weight: Option<TensorNumber<B>>,
+) -> (Option<TensorNumber<B>>, Option<TensorNumber<B>>) {
     let output = readout.zip(trace.clone()).map(|(readout, trace)| trace.product_last(readout));
     let squares = trace.map(|trace| trace.clone() * trace);
     let weighted = squares.map(|squares| match weight {
         Some(weight) => squares * weight.unsqueezed_after(1),
         None => squares,
     });
-    (output, weighted.map(Field::summed_but_first))
+    (output, weighted.map(TensorNumber::summed_but_first))
 }
 
 /// keep · min(1, L/|λ|) of each sample, `[B, 1]`.
-fn left_of<B: Backend>(lambda: &Field<B>, limit: f64, keep: f64) -> Field<B> {
+fn left_of<B: Backend>(lambda: &TensorNumber<B>, limit: f64, keep: f64) -> TensorNumber<B> {
     let norm = (lambda.clone() * lambda.clone()).summed_but_first().sqrt();
     let left = if limit.is_finite() { norm.one().times(limit) / norm.within(limit, f64::MAX) } else { norm.one() };
     left.times(keep).unsqueezed_after(1)
@@ -292,15 +306,15 @@ pub fn adjoint<B: Backend>(
     tape: ScanTape<B>,
     gradients: OutputGradients<B>,
     plan: &ScanPlan,
-    wanted: Wanted,
+    wanted: GradientMask,
 ) -> InputGradients<B> {
     let weights = planes(&inputs.weights, plan);
-    let (v0, s0) = (Field::<B>(inputs.v0.clone()), Field::<B>(inputs.s0.clone()));
+    let (v0, s0) = (TensorNumber::<B>(inputs.v0.clone()), TensorNumber::<B>(inputs.s0.clone()));
     let (currents, potentials) = (kept(&tape.currents), kept(&tape.potentials));
     let steps = currents.0.shape()[1];
     let zero = v0.zeros(v0.0.shape());
-    let (d_v, d_charge) = (field(&gradients.v), field(&gradients.charge));
-    let (d_last_v, d_last_s) = (field(&gradients.last_v), field(&gradients.last_s));
+    let (d_v, d_charge) = (tensor(&gradients.v), tensor(&gradients.charge));
+    let (d_last_v, d_last_s) = (tensor(&gradients.last_v), tensor(&gradients.last_s));
     let traces = direct_errors(&inputs, &tape, &gradients, plan);
 
     let dynamics = dynamics_of(plan, &v0);
@@ -311,10 +325,10 @@ pub fn adjoint<B: Backend>(
     let mut lambda = d_last_v.unwrap_or(zero.clone());
     let mut d = vec![zero.clone(); plan.synapses.len()];
     let mut p = vec![zero.clone(); plan.synapses.len()];
-    let restraint = plan.adjoint.restraint(v0.0.shape()[0], steps);
+    let adjoint_limit = plan.adjoint.adjoint_limit(v0.0.shape()[0], steps);
     let mut d_drive = Vec::with_capacity(steps);
-    let mut d_weights: Vec<Option<Field<B>>> = vec![None; weights.len()];
-    let mut add_weights = |plane: usize, pre: Field<B>, post: Field<B>| {
+    let mut d_weights: Vec<Option<TensorNumber<B>>> = vec![None; weights.len()];
+    let mut add_weights = |plane: usize, pre: TensorNumber<B>, post: TensorNumber<B>| {
         let outer = pre.transposed().product(post);
         d_weights[plane] = Some(match d_weights[plane].take() {
             Some(sum) => sum + outer,
@@ -323,7 +337,7 @@ pub fn adjoint<B: Backend>(
     };
 
     // The adjoint of a current of type k that sets out before step t, from those q found so far, the last first.
-    let arriving = |found: &[Field<B>], k: usize, t: usize| {
+    let arriving = |found: &[TensorNumber<B>], k: usize, t: usize| {
         let arrival = t + plan.synapses[k].delay;
         d_arriving(plan, k, (arrival, steps), d_last_s.as_ref(), |t| found[steps - 1 - t].clone())
     };
@@ -357,7 +371,7 @@ pub fn adjoint<B: Backend>(
                 p[k] = arriving(&d_drive, k, t + 1).unwrap_or(zero.clone()) + p[k].clone().times(synapse.decay);
                 error = error + p[k].clone().product(weights[plane].clone().transposed());
             }
-            mu = mu + error.times(synapse.jump);
+            mu = mu + error.times(synapse.amplitude);
             if let Some(s) = states.get(t) {
                 let s = s[k].clone();
                 let mut by_decay = d[k].clone() * s.clone();
@@ -377,7 +391,7 @@ pub fn adjoint<B: Backend>(
         }
         let mut q = di * lambda_pre.clone();
         lambda = dv * lambda_pre - dynamics.density(v) * mu;
-        if let Some((limit, keep)) = restraint {
+        if let Some((limit, keep)) = adjoint_limit {
             let left = left_of(&lambda, limit, keep);
             (lambda, q) = (lambda * left.clone(), q * left.clone());
             p.iter_mut().for_each(|p| *p = p.clone() * left.clone());
@@ -385,7 +399,7 @@ pub fn adjoint<B: Backend>(
         let recurrent = plan.synapses.iter().zip(&p).filter(|_| wanted.weights);
         for (synapse, p) in recurrent {
             if let Some(plane) = synapse.weights {
-                add_weights(plane, charge.clone().times(synapse.jump), p.clone());
+                add_weights(plane, charge.clone().times(synapse.amplitude), p.clone());
             }
         }
         d_drive.push(q.clone());
@@ -409,29 +423,29 @@ pub fn adjoint<B: Backend>(
     );
     d_drive.reverse();
     let sums = [d_tau, d_width].into_iter().map(|by| of_constant(by, plan));
-    let sums = sums.chain(d_decays.into_iter().map(Field::summed));
+    let sums = sums.chain(d_decays.into_iter().map(TensorNumber::summed));
     let found = Found {
-        q: Field::stack(d_drive, 1),
+        q: TensorNumber::stack(d_drive, 1),
         weights: d_weights.into_iter().flatten().collect(),
         v0: lambda,
         s0: d_s0,
-        constants: if wanted.constants { Some(Field::joined(sums.collect())) } else { None },
+        constants: if wanted.constants { Some(TensorNumber::joined(sums.collect())) } else { None },
     };
-    found.gradients(inputs, &tape, field(&gradients.readout), wanted)
+    found.gradients(inputs, &tape, tensor(&gradients.readout), wanted)
 }
 
-/// The gradient of τ_v or w, `[1]`, or where each neuron has its own `[N]`, from the neurons' parts of it, `[B, N]`.
-pub(super) fn of_constant<B: Backend>(parts: Field<B>, plan: &ScanPlan) -> Field<B> {
-    if plan.each.is_some() { parts.summed_rows() } else { parts.summed() }
+/// The gradient of τ_mem or w, `[1]`, or where each neuron has its own `[N]`, from the neurons' parts of it, `[B, N]`.
+pub(super) fn of_constant<B: Backend>(parts: TensorNumber<B>, plan: &ScanPlan) -> TensorNumber<B> {
+    if plan.per_neuron.is_some() { parts.summed_rows() } else { parts.summed() }
 }
 
 /// ∂C/∂(currents on their way at the start), row by row; `None` where zero. `q` gives q_t.
 pub(super) fn d_on_the_way<'a, B: Backend>(
     plan: &'a ScanPlan,
     steps: usize,
-    d_last_s: Option<&'a Field<B>>,
-    q: impl Fn(usize) -> Field<B> + 'a,
-) -> impl Iterator<Item = Option<Field<B>>> + 'a {
+    d_last_s: Option<&'a TensorNumber<B>>,
+    q: impl Fn(usize) -> TensorNumber<B> + 'a,
+) -> impl Iterator<Item = Option<TensorNumber<B>>> + 'a {
     let arrivals = (0..plan.synapses.len()).flat_map(|k| (0..plan.synapses[k].delay).map(move |arrival| (k, arrival)));
     arrivals.map(move |(k, arrival)| d_arriving(plan, k, (arrival, steps), d_last_s, &q))
 }
@@ -442,9 +456,9 @@ fn d_arriving<B: Backend>(
     plan: &ScanPlan,
     k: usize,
     (arrival, steps): (usize, usize),
-    d_last_s: Option<&Field<B>>,
-    q: impl Fn(usize) -> Field<B>,
-) -> Option<Field<B>> {
+    d_last_s: Option<&TensorNumber<B>>,
+    q: impl Fn(usize) -> TensorNumber<B>,
+) -> Option<TensorNumber<B>> {
     if arrival < steps {
         return Some(q(arrival));
     }
@@ -458,15 +472,15 @@ pub(super) fn direct_errors<B: Backend>(
     tape: &ScanTape<B>,
     gradients: &OutputGradients<B>,
     plan: &ScanPlan,
-) -> Vec<Option<Field<B>>> {
-    let d_traces = field(&gradients.traces);
-    let mut traces: Vec<Option<Field<B>>> =
-        plan.planes_read().map(|plane| Some(d_traces.as_ref()?.index(0, plane?))).collect();
-    if let (Some(k), Some(readout)) = (plan.readout, field(&inputs.readout)) {
-        let through_output = field(&gradients.readout).map(|d_output| d_output.product_last(readout.transposed()));
+) -> Vec<Option<TensorNumber<B>>> {
+    let d_traces = tensor(&gradients.traces);
+    let mut traces: Vec<Option<TensorNumber<B>>> =
+        plan.readout_planes().map(|plane| Some(d_traces.as_ref()?.index(0, plane?))).collect();
+    if let (Some(k), Some(readout)) = (plan.readout, tensor(&inputs.readout)) {
+        let through_output = tensor(&gradients.readout).map(|d_output| d_output.product_last(readout.transposed()));
         let through_activity =
-            field(&gradients.activity).map(|d_activity| kept(&tape.trace).times(2.0) * d_activity.unsqueezed_after(2));
-        let through_activity = through_activity.map(|error| match field(&inputs.activity_weight) {
+            tensor(&gradients.activity).map(|d_activity| kept(&tape.trace).times(2.0) * d_activity.unsqueezed_after(2));
+        let through_activity = through_activity.map(|error| match tensor(&inputs.activity_weight) {
             Some(weight) => error * weight.unsqueezed_after(1),
             None => error,
         });
@@ -483,15 +497,15 @@ pub(super) fn direct_errors<B: Backend>(
 /// What the way back found.
 pub(super) struct Found<B: Backend> {
     /// q_t = ∂C/∂x_t, `[B, T, N]`.
-    pub(super) q: Field<B>,
+    pub(super) q: TensorNumber<B>,
     /// ∂C/∂W of each plane, `[N, N]`; none if not wanted.
-    pub(super) weights: Vec<Field<B>>,
+    pub(super) weights: Vec<TensorNumber<B>>,
     /// ∂C/∂v_0.
-    pub(super) v0: Field<B>,
+    pub(super) v0: TensorNumber<B>,
     /// ∂C/∂s_0 row by row, `[B, N]` each.
-    pub(super) s0: Vec<Field<B>>,
+    pub(super) s0: Vec<TensorNumber<B>>,
     /// Those of the constants.
-    pub(super) constants: Option<Field<B>>,
+    pub(super) constants: Option<TensorNumber<B>>,
 }
 
 impl<B: Backend> Found<B> {
@@ -500,14 +514,14 @@ impl<B: Backend> Found<B> {
         self,
         inputs: ScanInputs<B>,
         tape: &ScanTape<B>,
-        d_output: Option<Field<B>>,
-        wanted: Wanted,
+        d_output: Option<TensorNumber<B>>,
+        wanted: GradientMask,
     ) -> InputGradients<B> {
         let Self { q: d_drive, weights: d_weights, v0, s0: d_s0, constants } = self;
-        let input = Field::<B>(inputs.drive);
-        let projection = field(&inputs.projection);
-        let asked = |wanted: bool, gradient: &dyn Fn() -> Option<Field<B>>| {
-            Slot::from(if wanted { gradient().map(|field| field.0) } else { None })
+        let input = TensorNumber::<B>(inputs.drive);
+        let projection = tensor(&inputs.projection);
+        let asked = |wanted: bool, gradient: &dyn Fn() -> Option<TensorNumber<B>>| {
+            OptionalTensor::from(if wanted { gradient().map(|tensor| tensor.0) } else { None })
         };
         InputGradients {
             drive: asked(wanted.drive, &|| {
@@ -519,13 +533,21 @@ impl<B: Backend> Found<B> {
             projection: asked(wanted.projection, &|| {
                 Some(input.clone().rows().transposed().product(d_drive.clone().rows()))
             }),
-            tonic: asked(wanted.tonic, &|| Some(d_drive.clone().rows().summed_rows())),
-            weights: if d_weights.is_empty() { Slot::Empty } else { Slot::Full(Field::stack(d_weights, 0).0) },
+            bias: asked(wanted.bias, &|| Some(d_drive.clone().rows().summed_rows())),
+            weights: if d_weights.is_empty() {
+                OptionalTensor::Absent
+            } else {
+                OptionalTensor::Present(TensorNumber::stack(d_weights, 0).0)
+            },
             v0: v0.0,
-            s0: if wanted.s0 { Slot::Full(Field::stack(d_s0, 1).0) } else { Slot::Empty },
+            s0: if wanted.s0 {
+                OptionalTensor::Present(TensorNumber::stack(d_s0, 1).0)
+            } else {
+                OptionalTensor::Absent
+            },
             readout: asked(wanted.readout, &|| {
                 let Some(d_output) = d_output.clone() else {
-                    return field(&inputs.readout).map(|readout| readout.zeros(readout.0.shape()));
+                    return tensor(&inputs.readout).map(|readout| readout.zeros(readout.0.shape()));
                 };
                 Some(kept(&tape.trace).rows().transposed().product(d_output.rows()))
             }),
@@ -536,12 +558,12 @@ impl<B: Backend> Found<B> {
 
 /// sᵏ_t of all steps, from the potentials that the tape has.
 fn states_of<B: Backend>(
-    potentials: &Field<B>,
-    v0: &Field<B>,
-    s0: &Field<B>,
-    (plan, dynamics): (&ScanPlan, &Dynamics<Field<B>>),
-) -> Vec<Vec<Field<B>>> {
-    let mut s: Vec<Field<B>> = (0..plan.synapses.len()).map(|k| s0.index(1, k)).collect();
+    potentials: &TensorNumber<B>,
+    v0: &TensorNumber<B>,
+    s0: &TensorNumber<B>,
+    (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
+) -> Vec<Vec<TensorNumber<B>>> {
+    let mut s: Vec<TensorNumber<B>> = (0..plan.synapses.len()).map(|k| s0.index(1, k)).collect();
     let mut sent = dynamics.charge(v0.clone());
     let steps = potentials.0.shape()[1];
     let mut states = Vec::with_capacity(steps);
@@ -553,7 +575,7 @@ fn states_of<B: Backend>(
         let charge = n + (after.clone() - sent);
         sent = after;
         for (synapse, s) in plan.synapses.iter().zip(&mut s) {
-            *s = s.clone().times(synapse.decay) + charge.clone().times(synapse.jump);
+            *s = s.clone().times(synapse.decay) + charge.clone().times(synapse.amplitude);
         }
     }
     states

@@ -9,11 +9,11 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A tensor of a backend: one number for each neuron of each sample.
 #[derive(Debug, Clone)]
-pub struct Field<B: Backend>(pub FloatTensor<B>);
+pub struct TensorNumber<B: Backend>(pub FloatTensor<B>);
 
 macro_rules! binary {
     ($trait:ident, $method:ident, $op:ident) => {
-        impl<B: Backend> $trait for Field<B> {
+        impl<B: Backend> $trait for TensorNumber<B> {
             type Output = Self;
             fn $method(self, other: Self) -> Self {
                 Self(B::$op(self.0, other.0))
@@ -27,14 +27,14 @@ binary!(Sub, sub, float_sub);
 binary!(Mul, mul, float_mul);
 binary!(Div, div, float_div);
 
-impl<B: Backend> Neg for Field<B> {
+impl<B: Backend> Neg for TensorNumber<B> {
     type Output = Self;
     fn neg(self) -> Self {
         Self(B::float_neg(self.0))
     }
 }
 
-impl<B: Backend> Number for Field<B> {
+impl<B: Backend> Number for TensorNumber<B> {
     type Mask = BoolTensor<B>;
 
     fn is_double(&self) -> bool {
@@ -84,7 +84,7 @@ impl<B: Backend> Number for Field<B> {
     }
 }
 
-impl<B: Backend> Field<B> {
+impl<B: Backend> TensorNumber<B> {
     /// Zeros of this dtype, on this device.
     pub(crate) fn zeros(&self, shape: impl Into<Shape>) -> Self {
         Self(B::float_zeros(shape.into(), &self.0.device(), self.0.dtype().into()))
@@ -102,7 +102,7 @@ impl<B: Backend> Field<B> {
 
     /// Joins fields along a new axis.
     pub(crate) fn stack(fields: Vec<Self>, axis: usize) -> Self {
-        let parts = fields.into_iter().map(|Field(part)| {
+        let parts = fields.into_iter().map(|TensorNumber(part)| {
             let shape = part.shape();
             let mut longer: Vec<usize> = (0..shape.num_dims()).map(|d| shape[d]).collect();
             longer.insert(axis, 1);
@@ -174,7 +174,7 @@ impl<B: Backend> Field<B> {
 
     /// Fields one after the other along their only axis.
     pub(crate) fn joined(fields: Vec<Self>) -> Self {
-        Self(B::float_cat(fields.into_iter().map(|Field(part)| part).collect(), 0))
+        Self(B::float_cat(fields.into_iter().map(|TensorNumber(part)| part).collect(), 0))
     }
 
     /// Some numbers of the only axis.

@@ -1,12 +1,12 @@
 //! Which neurons, or input channels, count in each step of a segment.
 
-use super::rows::Chosen;
+use super::rows::ActiveSet;
 
 /// A list for each step, one after another.
 pub(super) struct Lists {
     members: Vec<u32>,
     /// Where each step's list ends; nothing is listed where all are meant.
-    ends: Vec<(usize, Chosen)>,
+    ends: Vec<(usize, ActiveSet)>,
 }
 
 impl Lists {
@@ -28,7 +28,7 @@ impl Lists {
 
     /// Ends the list of a step.
     #[inline(always)]
-    pub(super) fn end(&mut self, chosen: Chosen) {
+    pub(super) fn end(&mut self, chosen: ActiveSet) {
         self.ends.push((self.members.len(), chosen));
     }
 
@@ -37,8 +37,8 @@ impl Lists {
     pub(super) fn of<'a>(&'a self, at: usize, everyone: &'a [u32]) -> &'a [u32] {
         let (end, chosen) = self.ends[at];
         match chosen {
-            Chosen::Everyone => everyone,
-            Chosen::Listed => &self.members[if at == 0 { 0 } else { self.ends[at - 1].0 }..end],
+            ActiveSet::Everyone => everyone,
+            ActiveSet::Listed => &self.members[if at == 0 { 0 } else { self.ends[at - 1].0 }..end],
         }
     }
 
@@ -47,7 +47,7 @@ impl Lists {
     pub(super) fn always_everyone(&self) -> bool {
         let mut always = true;
         for &(_, chosen) in &self.ends {
-            always &= chosen == Chosen::Everyone;
+            always &= chosen == ActiveSet::Everyone;
         }
         always
     }
