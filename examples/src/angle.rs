@@ -1,11 +1,11 @@
-//! How far two gradients point the same way.
+//! The angle between two gradients.
 
-/// The scalar product of two gradients, number by number.
+/// Returns the scalar product of two gradients.
 pub fn product(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The cosine of the angle between them.
+/// Returns the cosine of the angle between two gradients.
 pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
     product(a, b) / (product(a, a) * product(b, b)).sqrt()
 }

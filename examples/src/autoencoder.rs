@@ -1,12 +1,16 @@
-//! The predictive-coding network: NIF neurons, a readout trace, fast recurrent synapses, and slow ones where the system that it
-//! follows has a memory beyond the readout's.
+//! The predictive-coding network: NIF neurons with a linear readout of their synaptic trace.
+//!
+//! All networks have fast recurrent synapses. A network also has slow recurrent synapses if the
+//! target system has a memory other than that of the readout.
 //!
 //! ```text
-//! input i → U → 30 NIF neurons ⟲ W_f (τ_f = 1 ms) → readout o = O ŝ (τ = 10 ms), which should be i, low-pass filtered by τ
+//! input i → U → 30 NIF neurons ⟲ W_f (τ_f = 1 ms) → readout o = O ŝ (τ = 10 ms)
+//!
+//! target of o: i, low-pass filtered with τ
 //! ```
 //!
-//! Source: Huh & Sejnowski 2017, predictive coding. W_f starts at 0 and learns to cancel what the input current has achieved
-//! already: the trained W_f is close to −U O.
+//! Source: Huh & Sejnowski 2017, predictive coding. W_f starts at 0. It learns to cancel the part
+//! of the input current that the readout already represents: the trained W_f is close to −U O.
 
 use crate::network::{GrowingFloor, ReadoutNetwork, floats};
 use burn::grad_clipping::GradientClippingConfig;
@@ -24,40 +28,40 @@ use burn_spiking_tasks::score::correlation;
 use burn_spiking_tasks::{Coding, Tracking, TrialBatch};
 use serde::{Deserialize, Serialize};
 
-/// Time constant of the readout trace, ms.
+/// Time constant of the readout trace, in ms.
 pub const TAU: f64 = 10.0;
-/// Time constant of the fast recurrent synapses, ms.
+/// Time constant of the fast recurrent synapses, in ms.
 pub const TAU_FAST: f64 = 1.0;
 /// Width of the gate.
 pub const WIDTH: f64 = 0.5;
-/// Steps of the longest trials that are trained on.
+/// Number of time steps in the longest training trials.
 pub const LONGEST: usize = 400;
 
-/// Steps of the trials that are not trained on.
+/// Number of time steps in validation and test trials.
 pub const LONG: usize = 800;
 /// Number of neurons.
 pub const NEURONS: usize = 30;
-/// Trials in a batch.
+/// Number of trials in a batch.
 pub const BATCH: usize = 50;
-/// Trials by which the best epoch is chosen.
+/// Number of validation trials, which decide the best epoch.
 pub const VALIDATION_TRIALS: usize = 100;
-/// Fresh trials that a trained network is judged on.
+/// Number of test trials.
 pub const TEST_TRIALS: usize = 200;
-/// Number of channels, in and out.
+/// Number of input channels, which is also the number of outputs.
 pub const CHANNELS: usize = 2;
 
-/// A linear system that the input drives.
+/// The linear system that the readout learns to follow. The input drives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SystemName {
     /// The low-pass filtered input.
     AutoEncoding,
-    /// A damped oscillator, which takes slow recurrent synapses too.
+    /// A damped oscillator, which needs slow recurrent synapses too.
     Oscillator,
 }
 
 impl SystemName {
-    /// The task; neurons start below the gate.
+    /// Returns the task. All neurons start below the active zone of the gate.
     pub fn task(self) -> Coding {
         let task = match self {
             SystemName::AutoEncoding => Coding::auto_encoding(CHANNELS, TAU, NEURONS),
@@ -66,7 +70,7 @@ impl SystemName {
         Coding { v0_below: 1.0 - WIDTH, ..task }
     }
 
-    /// The synapses that it takes.
+    /// Returns the recurrent synapses that the network needs for this system.
     pub fn recurrence(self) -> Recurrence {
         match self {
             SystemName::AutoEncoding => Recurrence::Fast,
@@ -74,7 +78,7 @@ impl SystemName {
         }
     }
 
-    /// What it is called.
+    /// Returns the title for figures.
     pub fn title(self) -> &'static str {
         match self {
             SystemName::AutoEncoding => "Auto-encoding",
@@ -83,15 +87,16 @@ impl SystemName {
     }
 }
 
-/// The oscillator's decay and period, ms.
+/// The time constant of the oscillator's decay and its period, in ms.
 const OSCILLATOR_TAU: f64 = 30.0;
 const OSCILLATOR_PERIOD: f64 = 100.0;
-/// Each parameter's rate follows its natural size, and falls along a cosine to a twentieth.
+/// Returns the learning rates. The rate of each parameter suits the size of that parameter, and
+/// falls to a twentieth along a cosine.
 ///
-/// - `share`: of the usual rates.
+/// - `share`: a factor on the usual rates.
 ///
 /// # Errors
-/// If Burn refuses the rates.
+/// If Burn rejects the rates.
 pub fn rates(iterations: usize, share: f64) -> Result<ModuleLrScheduler, String> {
     let cosine =
         |rate: f64| CosineAnnealingLrSchedulerConfig::new(rate * share, iterations).with_min_lr(0.05 * rate * share);
@@ -101,30 +106,31 @@ pub fn rates(iterations: usize, share: f64) -> Result<ModuleLrScheduler, String>
         .init()
 }
 
-/// The optimizer at its start.
+/// Returns the optimizer in its initial state.
 pub fn optimizer() -> ModuleOptimizer {
     AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init()
 }
 
-/// The same directions, all of length 1. No neuron then hears so little that it never spikes and never learns. `[C, N]`.
+/// Scales the input weights `[C, N]` of each neuron to length 1, so that every neuron gets enough
+/// input to spike and learn.
 fn of_one_length(input: Tensor<2>) -> Tensor<2> {
     let length = input.clone().square().sum_dim(0).sqrt();
     input / length
 }
 
-/// Whether the network has slow recurrent synapses too, with the readout's time constant.
+/// The recurrent synapses of a network. Slow synapses have the time constant of the readout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recurrence {
-    /// Fast synapses alone.
+    /// Fast synapses only.
     Fast,
     /// Fast and slow synapses.
     FastAndSlow,
 }
 
-/// The network for a task, with parameters drawn from the device's random state.
+/// Builds the network for a task. Its parameters are drawn from the random state of the device.
 ///
 /// # Errors
-/// [`ConfigError`] if the task's sizes or step describe no network.
+/// [`ConfigError`] if the sizes or the time step of the task are invalid.
 pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
     let channels = task.channels();
     let readout_synapse = match recurrence {
@@ -146,7 +152,7 @@ pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Re
         .with_bias(false)
         .with_initializer(Initializer::Normal { mean: 0.0, std: 0.3 / TAU })
         .init(device);
-    // λ = 0.05 on the paper's s = ŝ/τ.
+    // This is λ = 0.05 for the trace s = ŝ/τ of the paper.
     let loss = TrackingLossConfig::new().with_lambda(0.05 / (TAU * TAU)).init()?;
     let floor = GrowingFloor { cost: PotentialFloor { floor: -0.5, weight: 0.1 }, steps_below: LONGEST };
     Ok(ReadoutNetwork {
@@ -158,19 +164,19 @@ pub fn autoencoder(task: &Coding, recurrence: Recurrence, device: &Device) -> Re
     })
 }
 
-/// The same network with its fast recurrent synapses deleted.
+/// Returns the network with its fast recurrent weights set to 0.
 pub fn without_fast(mut model: ReadoutNetwork) -> ReadoutNetwork {
     let fast = model.network.layer.recurrent_weights.pop().expect("the fast synapses are the last");
     model.network.layer.recurrent_weights.push(fast.map(|w| w.zeros_like()));
     model
 }
 
-/// W_f, `[N, N]`.
+/// Returns W_f, `[N, N]`.
 fn fast_weights(model: &ReadoutNetwork) -> Vec<f32> {
     floats(model.network.layer.recurrent_weights.last().expect("the fast synapses are the last").val())
 }
 
-/// How well the network does on trials, and how its neurons fire.
+/// Measures how well the network follows its targets on trials, and how its neurons fire.
 pub fn evaluate(model: &ReadoutNetwork, batches: impl IntoIterator<Item = TrialBatch>) -> Evaluation {
     let mut tracking = Tracking::new();
     let mut firing = Firing::default();
@@ -185,20 +191,21 @@ pub fn evaluate(model: &ReadoutNetwork, batches: impl IntoIterator<Item = TrialB
     Evaluation { tracking, firing, output, target }
 }
 
-/// What [`evaluate`] finds.
+/// The result of [`evaluate`].
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// How well the readout follows.
+    /// How well the readout follows its target.
     pub tracking: Tracking,
     /// How the neurons fire.
     pub firing: Firing,
-    /// The first trial's outputs, `[T, O]`.
+    /// The outputs in the first trial, `[T, O]`.
     pub output: Vec<f32>,
-    /// The first trial's targets, `[T, O]`.
+    /// The targets in the first trial, `[T, O]`.
     pub target: Vec<f32>,
 }
 
-/// The currents into one neuron during a trial, in units of 1/ms: from outside, and through the fast recurrent synapses.
+/// Returns two currents into one neuron during a trial, in 1/ms: the current from the input, and
+/// the current through the fast recurrent synapses.
 ///
 /// - `input`: `[T, C]`.
 /// - `charge`: ΔQ, `[T, N]`.
@@ -210,7 +217,7 @@ pub fn currents(model: &ReadoutNetwork, input: &[f32], charge: &[f32], neuron: u
     let external = input.chunks_exact(channels).map(|i| i.iter().zip(u.iter().skip(neuron).step_by(n)));
     let external = external.map(|pairs| pairs.map(|(i, u)| i * u).sum::<f32>() / time_unit).collect();
     let decay = (-config.dt / TAU_FAST).exp() as f32;
-    // A step's current comes from the charges before it.
+    // The recurrent current of a step comes from the charges of earlier steps.
     let mut current = 0.0;
     let recurrent = charge.chunks_exact(n).map(|charge| {
         let now = current;
@@ -221,20 +228,20 @@ pub fn currents(model: &ReadoutNetwork, input: &[f32], charge: &[f32], neuron: u
     [external, recurrent.collect()]
 }
 
-/// The fast weights and what the analysis predicts of them, −U O: pairs off the diagonal, and both as matrices `[N, N]`.
+/// The trained fast weights W_f and their predicted values −U O. Matrices are `[N, N]`.
 pub struct FastWeights {
     /// W_f.
     pub trained: Vec<f32>,
     /// −U O.
     pub predicted: Vec<f32>,
-    /// (−U O, W_f) without autapses.
+    /// Pairs (−U O, W_f), without autapses.
     pub pairs: Vec<(f32, f32)>,
-    /// (U, Oᵀ).
+    /// Pairs (Oᵀ, U).
     pub input_and_readout: Vec<(f32, f32)>,
 }
 
 impl FastWeights {
-    /// Of a network.
+    /// Reads the weights of a network.
     pub fn of(model: &ReadoutNetwork) -> Self {
         let u = floats(model.network.layer.input_weight.val());
         let o = floats(model.network.readout.weight.val());
@@ -251,7 +258,8 @@ impl FastWeights {
         Self { trained, predicted, pairs, input_and_readout }
     }
 
-    /// Correlations of W_f with −U O off the diagonal, and of U with the transpose of O.
+    /// Returns two correlations: that of W_f with −U O, without autapses, and that of U with the
+    /// transpose of O.
     pub fn correlations(&self) -> (f64, f64) {
         let of = |pairs: &[(f32, f32)]| {
             let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().map(|&(a, b)| (a as f64, b as f64)).unzip();

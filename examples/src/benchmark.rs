@@ -1,4 +1,5 @@
-//! The problem that the benchmarks measure: a spiking layer, a linear readout, the mean squared distance from a target.
+//! The benchmark problem: a spiking layer, a linear readout, and the mean squared distance between
+//! output and target as the cost.
 
 use crate::delayed_xor::BY_RATES;
 use crate::measured::{Measured, memory};
@@ -14,13 +15,13 @@ use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Sizes and constants of the network, which has steps of 1 ms.
+/// Sizes and constants of the network. A time step is 1 ms.
 #[derive(clap::Args, Debug, Clone)]
 pub struct System {
-    /// Trials in a batch
+    /// Number of trials in a batch
     #[arg(long, default_value_t = 50, value_parser = at_least_one)]
     pub batch: usize,
-    /// Time steps of 1 ms
+    /// Number of time steps of 1 ms
     #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     pub steps: usize,
     /// Number of neurons
@@ -29,25 +30,26 @@ pub struct System {
     /// Number of input channels
     #[arg(long, default_value_t = 3, value_parser = at_least_one)]
     pub channels: usize,
-    /// No recurrent weights: a linear layer and neurons
+    /// Leave out the recurrent weights: a linear layer and neurons
     #[arg(long, conflicts_with = "synapses")]
     pub feed_forward: bool,
     /// The neuron model
     #[arg(long, value_enum, default_value_t = NeuronName::Qif)]
     pub neuron: NeuronName,
-    /// Number of recurrent synapse types; the first has tau 20 ms and is read, each further one half the last one's tau
+    /// Number of recurrent synapse types; the first has tau 20 ms and feeds the readout, and each
+    /// further one has half the tau of the one before
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub synapses: usize,
     /// Width of the gate, in (0, 1]
     #[arg(long, default_value_t = 0.2)]
     pub width: f64,
-    /// Firing rate that the bias current alone would give, Hz
+    /// Firing rate under the bias current alone, Hz
     #[arg(long, default_value_t = 20.0)]
     pub rate: f64,
 }
 
 impl Default for System {
-    /// What the command line's options default to.
+    /// Returns the default values of the command-line options.
     fn default() -> Self {
         #[derive(clap::Parser)]
         struct Alone {
@@ -61,7 +63,7 @@ impl Default for System {
 /// Parses a count of at least 1.
 ///
 /// # Errors
-/// If it is not one.
+/// If the text is no such count.
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".into()),
@@ -73,7 +75,7 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 /// A neuron model with its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NeuronName {
-    /// Non-leaky, in units of 25 ms.
+    /// Non-leaky, with parameters in units of 1/(25 ms).
     Nif,
     /// Leaky, tau_mem 25 ms.
     Lif,
@@ -81,30 +83,30 @@ pub enum NeuronName {
     Qif,
 }
 
-/// What the command line calls a value.
+/// Returns the command-line name of a value.
 pub fn name(value: &impl ValueEnum) -> String {
     value.to_possible_value().expect("no value is hidden").get_name().to_string()
 }
 
-/// A way to the gradient.
+/// A way to compute the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Way {
-    /// The layer's op alone, forward and adjoint, given the trace's gradient.
+    /// The op of the layer alone: forward pass and adjoint, for a given gradient of the trace.
     Op,
-    /// The layer, and Burn's matrix product as the readout.
+    /// The layer, with a matrix product by Burn as the readout.
     Layer,
-    /// The layer with the readout fused.
+    /// The layer with a fused readout.
     Network,
-    /// The same with the mean-field adjoint, which is not exact.
+    /// The layer with a fused readout and the mean-field adjoint, which is not exact.
     MeanField,
-    /// The op's adjoint in tensor operations.
+    /// The same forward pass and adjoint in tensor operations.
     TensorOps,
     /// Burn's automatic differentiation of a loop of tensor operations.
     BurnBptt,
 }
 
 impl Way {
-    /// What tables call it.
+    /// Returns the title for tables.
     pub fn title(self) -> &'static str {
         match self {
             Way::Op => "op alone",
@@ -116,7 +118,7 @@ impl Way {
         }
     }
 
-    /// How often it runs where the fast ways run `repeat` times.
+    /// Returns the number of timed runs. Fast ways run `repeat` times, slow ones a quarter of that.
     pub fn runs(self, repeat: usize) -> usize {
         match self {
             Way::Op | Way::Layer | Way::Network | Way::MeanField => repeat,
@@ -127,30 +129,31 @@ impl Way {
 
 /// Number of outputs.
 pub const OUTPUTS: usize = 2;
-/// Time constant of the neurons, ms.
+/// Time constant of the neurons, in ms.
 pub const TAU_V: f64 = 25.0;
-/// Length of a step, ms.
+/// Length of a time step, in ms.
 pub const DT: f64 = 1.0;
 
-/// One network with its input and the target that its readout should follow.
+/// One network with its input and with the target of its readout.
 pub struct Problem {
-    /// Layer and readout.
+    /// The layer and the readout.
     pub network: SpikingNetwork,
     /// The cost.
     pub loss: TrackingLoss,
-    /// Where each trial starts.
+    /// The state in which each trial starts.
     pub start: SpikingState,
-    /// `[B, T, C]`.
+    /// The input, `[B, T, C]`.
     pub input: Tensor<3>,
-    /// `[B, T, O]`.
+    /// The target, `[B, T, O]`.
     pub target: Tensor<3>,
 }
 
 impl Problem {
-    /// The problem of a system, for as many steps, in a precision. The same system always gives the same problem.
+    /// Builds the problem of a system with `steps` time steps, in precision `dtype`. The same
+    /// system always gives the same problem.
     ///
     /// # Errors
-    /// [`ConfigError`] if the system's constants describe no network.
+    /// [`ConfigError`] if the constants of the system are invalid.
     pub fn new(system: &System, steps: usize, device: &Device, dtype: DType) -> Result<Self, ConfigError> {
         device.seed(0);
         let (neuron, time_unit) = match system.neuron {
@@ -179,7 +182,7 @@ impl Problem {
             Tensor::<3>::from_data(TensorData::new(wave(shape.iter().product(), pitch), shape), options)
         };
         Ok(Self {
-            // From potentials anywhere, so that gates are open from the first step on.
+            // Initial potentials are random, so that some gates are open from the first step on.
             start: network.layer.random_state(system.batch, 0.0, 1.0, 0),
             loss: TrackingLossConfig::new().init()?,
             input: tensor(system.channels, 0.711),
@@ -188,7 +191,7 @@ impl Problem {
         })
     }
 
-    /// C = mean over batch and time of Σ |o − o_d|²/2.
+    /// Computes the cost C = mean over batch and time of Σ |o − o_d|²/2.
     fn cost(&self, way: Way) -> Tensor<1> {
         let (input, start) = (self.input.clone(), Some(self.start.clone()));
         let layer = &self.network.layer;
@@ -214,7 +217,7 @@ impl Problem {
         self.loss.forward(output.reshape([batch, steps, OUTPUTS]), self.target.clone(), trace)
     }
 
-    /// All parameters by name.
+    /// Returns all parameters by name.
     pub fn parameters(&self) -> BTreeMap<String, TensorData> {
         let layer = &self.network.layer;
         let of = |parameter: &Param<Tensor<2>>| parameter.val().into_data();
@@ -228,10 +231,10 @@ impl Problem {
         all
     }
 
-    /// The cost and the gradients of all parameters.
+    /// Computes the cost and the gradients of all parameters.
     ///
     /// # Panics
-    /// If the way is the op alone, which has no cost.
+    /// If the way is [`Way::Op`], which has no cost.
     pub fn gradients(&self, way: Way) -> Found {
         let cost = self.cost(way);
         let gradients = cost.backward();
@@ -249,14 +252,15 @@ impl Problem {
         found
     }
 
-    /// A gradient of the trace for the op alone, `[B, T, N]`.
+    /// Returns a gradient of the trace for [`op_alone`](Self::op_alone), `[B, T, N]`.
     pub fn direct(&self) -> Tensor<3> {
         let [batch, steps, _] = self.input.dims();
         let neurons = self.network.layer.config().d_hidden;
         Tensor::full([batch, steps, neurons], 1e-5, (&self.input.device().inner(), self.input.dtype()))
     }
 
-    /// The op's forward run and its adjoint, given the trace's gradient, without a graph.
+    /// Runs the forward pass of the op and its adjoint for a given gradient of the trace, without a
+    /// graph.
     pub fn op_alone(&self, direct: &Tensor<3>) {
         let layer = self.network.layer.clone().valid();
         let start = SpikingState { v: self.start.v.clone().inner(), s: self.start.s.clone().inner() };
@@ -266,18 +270,18 @@ impl Problem {
         let gradients = OutputGradients { traces, ..OutputGradients::empty() };
         let wanted = GradientMask::parameters(&inputs);
         let found = Dispatch::spiking_scan_adjoint(inputs, output.tape, gradients, layer.plan().clone(), wanted);
-        // A GPU works behind the program's back, and only on what somebody will look at.
+        // A GPU works asynchronously, and computes only results that are read. So read one.
         Tensor::<2>::from_dispatch(found.v0).into_data();
     }
 
-    /// How the neurons fire.
+    /// Measures how the neurons fire.
     pub fn firing(&self) -> Firing {
         let layer = &self.network.layer;
         let (trajectory, _) = layer.forward_recording(self.input.clone(), Some(self.start.clone()));
         Firing::of(&trajectory)
     }
 
-    /// Times and memory of one way.
+    /// Measures times and memory of one way.
     pub fn measure(&self, way: Way, repeat: usize) -> Measured {
         let direct = self.direct();
         let once = || match way {

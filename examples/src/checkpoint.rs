@@ -1,9 +1,12 @@
-//! Checkpoints that a kill cannot spoil.
+//! Checkpoints that stay valid if the program is killed while it writes one.
 //!
-//! A checkpoint is three files: `model-N.bpk`, `optim-N.bpk` and `scheduler-N.bpk` for epoch N. Each is written under another
-//! name, brought to the disk, and renamed, so a file under its own name is whole; a checkpoint is complete when all three are
-//! there. Kept are the last two, the best, and what was best one epoch ago: should the program die while it writes checkpoint
-//! N, then N − 1 and all that belonged to it are still there.
+//! A checkpoint is three files: `model-N.bpk`, `optim-N.bpk` and `scheduler-N.bpk` for epoch N. The
+//! program writes each file under another name, flushes it to the disk, and then renames it. So a
+//! file with its final name is whole, and a checkpoint is complete if it has all three files.
+//!
+//! The folder keeps the checkpoints of the last two epochs, of the best epoch, and of the epoch
+//! that was the best one epoch ago. So if the program is killed while it writes checkpoint N, all
+//! files that a run needs after epoch N − 1 still exist.
 
 use crate::history::{Epoch, History, Judge};
 use burn::lr_scheduler::LrSchedulerRecord;
@@ -23,12 +26,12 @@ use std::sync::{Arc, Mutex};
 /// The parts of a checkpoint, in the order in which the learner writes them.
 pub const PARTS: [&str; 3] = ["model", "optim", "scheduler"];
 
-/// The folder of checkpoints in a run's folder.
+/// Returns the checkpoint folder in the folder of a run.
 pub fn folder(run: &Path) -> PathBuf {
     run.join("checkpoint")
 }
 
-/// A part's file.
+/// Returns the file of one part of a checkpoint.
 pub fn file(run: &Path, part: &str, epoch: usize) -> PathBuf {
     folder(run).join(format!("{part}-{epoch}.bpk"))
 }
@@ -40,10 +43,10 @@ pub struct WholeFiles {
 }
 
 impl WholeFiles {
-    /// In a run's folder.
+    /// Makes a writer in the folder of a run.
     ///
     /// # Errors
-    /// If the folder of checkpoints cannot be made.
+    /// If the checkpoint folder cannot be made.
     pub fn new(run: &Path, part: &'static str) -> Result<Self, String> {
         let folder = folder(run);
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -75,19 +78,20 @@ impl<R: Checkpoint> Checkpointer<R> for WholeFiles {
     }
 }
 
-/// Writes each epoch's metrics to the history, and keeps the checkpoints that may still be wanted.
+/// Writes the metrics of each epoch to the history, and keeps the checkpoints that the run may
+/// still need.
 pub struct KeepLastAndBest {
-    /// The run's folder.
+    /// The folder of the run.
     pub run: PathBuf,
-    /// The run's history.
+    /// The history of the run.
     pub history: Arc<Mutex<History>>,
-    /// What is best.
+    /// The criterion for the best epoch.
     pub judge: Judge,
-    /// Names of the metrics on training and validation data.
+    /// Names of the metrics on training data and on validation data.
     pub metrics: [Vec<String>; 2],
-    /// What follows the score, and is saved with the history.
+    /// The schedule that follows the score. Its state is saved with the history.
     pub schedule: Option<ScoreSchedule>,
-    /// To stop the run if the history cannot be written.
+    /// Stops the run if the history cannot be written.
     pub interrupter: Interrupter,
 }
 
@@ -114,12 +118,13 @@ impl CheckpointingStrategy for KeepLastAndBest {
         wanted.extend(history.best(&self.judge, epoch));
         wanted.extend(history.best(&self.judge, epoch - 1));
         let obsolete = saved(&self.run).into_iter().filter(|epoch| !wanted.contains(epoch));
-        // The deletions reach a part's writer only after all three have taken up this epoch, so none overtakes a save.
+        // The writer of a part gets the deletions only after all three writers have started to save
+        // this epoch. So no deletion comes before a save.
         std::iter::once(CheckpointingAction::Save).chain(obsolete.map(CheckpointingAction::Delete)).collect()
     }
 }
 
-/// Epochs of which any part is there.
+/// Returns the epochs for which at least one part exists.
 fn saved(run: &Path) -> BTreeSet<usize> {
     let files = std::fs::read_dir(folder(run)).into_iter().flatten().flatten();
     let epoch = |name: String| {
@@ -129,11 +134,11 @@ fn saved(run: &Path) -> BTreeSet<usize> {
     files.filter_map(|file| epoch(file.file_name().into_string().ok()?)).collect()
 }
 
-/// The newest complete checkpoint of at most epoch `last`, if the run has come that far. A checkpoint with a part missing, or
-/// one that cannot be read, is passed over with a word on standard error.
+/// Returns the epoch of the newest complete checkpoint up to epoch `last`, or `None` if there are
+/// no checkpoints. Skips incomplete and unreadable checkpoints, with a message on standard error.
 ///
 /// # Errors
-/// If there are checkpoints but none can be read, or if the newest belongs to another model.
+/// If there are checkpoints but none is usable, or if the newest one belongs to another model.
 pub fn newest<M: Module + Clone>(run: &Path, model: &M, last: usize) -> Result<Option<usize>, String> {
     let saved = saved(run);
     for &epoch in saved.iter().rev().filter(|&&epoch| epoch <= last) {
@@ -169,10 +174,10 @@ fn foreign(run: &Path, epoch: usize, reason: &str) -> String {
     )
 }
 
-/// The model of an epoch that was kept.
+/// Reads the model of an epoch whose checkpoint was kept.
 ///
 /// # Errors
-/// If it cannot be read or belongs to another model.
+/// If the file cannot be read or belongs to another model.
 pub fn model_of<M: Module + Clone>(run: &Path, model: &M, epoch: usize) -> Result<M, String> {
     let path = file(run, PARTS[0], epoch);
     let record = ModuleRecord::load(&path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -1,10 +1,10 @@
-//! Random networks and the ways to differentiate them, for the whole-system tests.
+//! Random networks, and several ways to compute their gradients, for the tests of the whole system.
 //!
-//! A [`Draw`] is a network with its inputs. Its cost touches every output: C = Σ (c + 0.3 y) y over traces, potentials,
-//! charges, the readout and its activity, and the final state, with random c. Each way of differentiating it gives the gradients
-//! of all its inputs.
+//! A [`Draw`] is a network with its inputs. Its cost depends on every output: C = Σ (c + 0.3 y) y
+//! over traces, potentials, charges, the readout and its activity, and the final state, with random
+//! c. Each way returns the gradients with respect to all inputs.
 
-// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
+// Burn 0.22 deprecates its NdArray backend, which users may still choose.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 mod mean_field;
@@ -26,7 +26,8 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
-/// A theta neuron by the midpoint rule, as users write their own: no slopes, no cheaper form, one step of the kernel.
+/// A theta neuron, written like a user-defined neuron: only `phi`, without its own slopes or a
+/// cheaper form. It takes one step of the midpoint rule in each time step.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnQif {
     /// Membrane time constant, ms.
@@ -99,7 +100,8 @@ pub fn gpu() -> Device {
     Device::wgpu(Default::default())
 }
 
-/// A network's inputs, or a cost's gradients with respect to them. Empty where the network has no such input.
+/// The inputs of a network, or the gradients of a cost with respect to them. A list is empty if the
+/// network has no such input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values {
     /// x, `[B, T, N]`, or i, `[B, T, C]`.
@@ -116,12 +118,12 @@ pub struct Values {
     pub s0: Vec<f64>,
     /// O, `[N, O]`.
     pub readout: Vec<f64>,
-    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where they differ from neuron to neuron, N.
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`. M is N if τ_mem and w are per neuron, otherwise 1.
     pub constants: Vec<f64>,
 }
 
 impl Values {
-    /// Each input in turn.
+    /// All inputs, in the order of the fields.
     pub fn all(&self) -> [&Vec<f64>; 8] {
         let Self { drive, projection, bias, weights, v0, s0, readout, constants } = self;
         [drive, projection, bias, weights, v0, s0, readout, constants]
@@ -132,7 +134,7 @@ impl Values {
         [drive, projection, bias, weights, v0, s0, readout, constants]
     }
 
-    /// The largest relative distance of one input's values, in their norms.
+    /// The largest of the inputs' relative distances ([`relative_distance`]).
     pub fn distance(&self, other: &Self) -> f64 {
         self.all().into_iter().zip(other.all()).map(|(a, b)| relative_distance(a, b)).fold(0.0, f64::max)
     }
@@ -149,20 +151,20 @@ pub struct Draw {
     pub steps: usize,
     /// N.
     pub neurons: usize,
-    /// C; `None` if the drive is given whole.
+    /// C; `None` if the drive is given without a projection.
     pub channels: Option<usize>,
     /// O; 0 without a readout.
     pub outputs: usize,
-    /// What it runs on.
+    /// The inputs of the network.
     pub inputs: Values,
-    /// Seed of the cost's coefficients.
+    /// Seed of the coefficients of the cost.
     pub seed: u64,
 }
 
 /// |a − b|/max(|a|, |b|); infinite where a number is not finite.
 pub fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    // Infinite, which no maximum forgets, as it does NaN.
+    // Infinity, because `f64::max` ignores NaN.
     if !a.iter().chain(b).all(|x| x.is_finite()) {
         return f64::INFINITY;
     }
@@ -172,15 +174,17 @@ pub fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     if scale == 0.0 { 0.0 } else { distance / scale }
 }
 
-/// Rounding, magnified by a few steps of a network: a bound for relative distances in double precision.
+/// A bound for relative distances in double precision: rounding errors, magnified by a few steps of
+/// a network.
 pub const NEAR_ROUNDING: f64 = 1e-10;
 
-/// Networks of every kind, the same in every run. `GRADIENT_DRAWS=n` gives n of them whatever `count`.
+/// Returns `count` random networks of every kind, the same in every run. `GRADIENT_DRAWS=n`
+/// overrides `count`.
 pub fn sample(count: usize) -> impl Iterator<Item = Draw> {
     sample_of(draws(), count)
 }
 
-/// The same of other networks.
+/// Returns `count` networks from `draws`, like [`sample`].
 pub fn sample_of(draws: impl Strategy<Value = Draw>, count: usize) -> impl Iterator<Item = Draw> {
     let count = std::env::var("GRADIENT_DRAWS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -193,7 +197,7 @@ fn gates(narrowest: f64) -> impl Strategy<Value = Gate> {
 }
 
 fn synapses(dt: f64) -> impl Strategy<Value = Vec<ScanSynapse>> {
-    // Shorter and longer than the runs.
+    // Delays shorter and longer than the runs, in steps.
     let delay = prop_oneof![3 => Just(0_usize), 2 => 1_usize..=3, 1 => Just(14_usize)];
     prop::collection::vec((1.0_f64..40.0, any::<[bool; 3]>(), delay), 1..=3).prop_map(move |types| {
         let mut plane = 0..;
@@ -219,19 +223,21 @@ fn checkpoints() -> impl Strategy<Value = Checkpointing> {
     ]
 }
 
-/// Networks of every kind that the library has, on short runs.
+/// Networks of every kind that the library has, with short runs.
 pub fn draws() -> impl Strategy<Value = Draw> {
-    // Sizes below, at and above the kernel's lanes, and ones.
+    // Sizes below, at and above the number of the kernel's lanes, and size 1.
     let neurons = prop_oneof![4 => 1_usize..=5, 1 => Just(16_usize), 1 => Just(19_usize)];
     draws_of(gates(0.1), 1_usize..=3, 1_usize..=12, neurons)
 }
 
-/// Networks so large, of gates so wide and in batches so large, that the kernel runs samples side by side.
+/// Networks that the kernel runs with samples side by side: large networks with wide gates, in
+/// large batches.
 pub fn crowds() -> impl Strategy<Value = Draw> {
     draws_of(gates(0.6), 9_usize..=21, 1_usize..=5, 32_usize..=50)
 }
 
-/// QIF networks so large and of gates so narrow that the kernel computes charges for those neurons alone that have some to send.
+/// QIF networks in which the kernel computes charges only for the neurons that send some: large
+/// networks with narrow gates.
 pub fn sparse_crowds() -> impl Strategy<Value = Draw> {
     let gates = gates(0.05).prop_map(|gate| gate.with_width(gate.width() * 0.3));
     draws_of(gates, 1_usize..=2, 2_usize..=8, 66_usize..=100).prop_filter("QIF neurons of one kind", |draw| {
@@ -270,7 +276,7 @@ fn draws_of(
                     checkpointing,
                     adjoint: Adjoint::Exact,
                     rates: None,
-                    // Filled in where the number of neurons is known.
+                    // Filled in below, when the number of neurons is known.
                     per_neuron: each.then(|| Arc::new(PerNeuronConstants { tau_mem: Vec::new(), width: Vec::new() })),
                     constants,
                     implementation: Implementation::Fused,
@@ -296,9 +302,10 @@ fn draws_of(
             let mut normals = |count: usize, mean: f64, spread: f64| -> Vec<f64> {
                 (0..count).map(|_| mean + spread * normal(&mut random)).collect()
             };
-            // An explicit rule under currents that turn it by whole spikes a step magnifies rounding by orders a step.
+            // Explicit rules get weaker currents: if currents cause whole spikes in one step, an
+            // explicit rule magnifies rounding errors by orders of magnitude per step.
             let calm = if matches!(plan.neuron, Neuron::Eif(_) | Neuron::Own(_)) { 0.2 } else { 1.0 };
-            // Charge per step around a fraction of a spike; now and then several spikes in a step.
+            // A step sends a fraction of a spike on average, and sometimes several spikes.
             let coupling = calm * pull * 0.3 / (plan.dt * (neurons as f64).sqrt());
             let mut drive = normals(batch * steps * channels.unwrap_or(neurons), 0.15, 0.35);
             let projection =
@@ -311,14 +318,14 @@ fn draws_of(
             let readout = normals(neurons * outputs, 0.0, 0.5);
             for x in &mut drive {
                 let burst = if random.random_bool(0.05) { 3.0 } else { 1.0 };
-                // A channel that is 0 is not sent.
+                // The kernel skips channels that are 0.
                 let open = if channels.is_some() && random.random_bool(0.3) { 0.0 } else { 1.0 };
                 *x *= burst * open * if channels.is_some() { 1.0 } else { calm / plan.dt };
             }
             let v0 = (0..batch * neurons).map(|_| random.random_range(0.0..0.999)).collect();
             let mut s0: Vec<f64> =
                 (0..batch * plan.state_rows() * neurons).map(|_| 0.3 * random.random::<f64>()).collect();
-            // Currents on their way are about as large as a trace makes them.
+            // Delayed currents in s_0 are about as large as the currents that a trace causes.
             let traces = plan.synapses.len() * neurons;
             s0.chunks_exact_mut(plan.state_rows() * neurons)
                 .flat_map(|rows| &mut rows[traces..])
@@ -342,13 +349,13 @@ fn draws_of(
     )
 }
 
-/// A standard normal number.
+/// Draws a standard normal number.
 pub fn normal(random: &mut impl Rng) -> f64 {
     let (a, b): (f64, f64) = (random.random(), random.random());
     (-2.0 * (1.0 - a).ln()).sqrt() * (2.0 * std::f64::consts::PI * b).cos()
 }
 
-/// The same tensors with their gradients asked for.
+/// Returns the same tensors, tracked for gradients.
 fn tracked(arguments: Arguments) -> Arguments {
     let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
     Arguments {
@@ -369,7 +376,7 @@ fn tracked(arguments: Arguments) -> Arguments {
     }
 }
 
-/// The drive of one step, `[B, N]`, in tensor operations.
+/// The drive of step t, `[B, N]`, in tensor operations.
 pub(crate) fn drive_at(drive: &Drive, t: usize) -> Tensor<2> {
     let at = |series: &Tensor<3>| series.clone().narrow(1, t, 1).squeeze_dim(1);
     match drive {
@@ -384,7 +391,7 @@ pub(crate) fn drive_at(drive: &Drive, t: usize) -> Tensor<2> {
     }
 }
 
-/// Some of a drive's steps.
+/// Returns `steps` steps of a drive, from step `first`.
 fn narrowed(drive: Drive, first: usize, steps: usize) -> Drive {
     match drive {
         Drive::Whole(drive) => Drive::Whole(drive.narrow(1, first, steps)),
@@ -394,7 +401,7 @@ fn narrowed(drive: Drive, first: usize, steps: usize) -> Drive {
     }
 }
 
-/// The output of a training step that no metric looks at.
+/// The output of a training step, if no metric reads it.
 pub struct Nothing;
 
 impl burn::train::ItemLazy for Nothing {
@@ -403,7 +410,7 @@ impl burn::train::ItemLazy for Nothing {
     }
 }
 
-/// A tensor's numbers, in order.
+/// The numbers of a tensor, in order.
 pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
@@ -435,7 +442,8 @@ impl Draw {
         }
     }
 
-    /// The weights of the steps in the activity of every second network with a readout, `[B, T]`.
+    /// The weights of the steps in the activity, `[B, T]`. Every second network with a readout has
+    /// such weights.
     pub(crate) fn activity_weight(&self) -> Option<Vec<f64>> {
         let given = self.plan.readout.is_some() && self.seed.is_multiple_of(2);
         let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xac71);
@@ -457,7 +465,7 @@ impl Draw {
         costs.reduce(|a, b| a + b).expect("a run has a final state")
     }
 
-    /// The op's run in f64, with potentials and charges.
+    /// Runs the op in f64 and records potentials and charges.
     pub fn run(&self, device: &Device) -> Run {
         let plan = ScanPlan { record_v: true, record_charge: true, ..self.plan.clone() };
         scan(self.arguments(device, DType::F64), &Arc::new(plan))
@@ -466,7 +474,7 @@ impl Draw {
     pub(crate) fn differentiate(&self, device: &Device, dtype: DType, run: impl FnOnce(Arguments) -> Run) -> Values {
         let arguments = tracked(self.arguments(&device.clone().autodiff(), dtype));
         let gradients = self.cost(&run(arguments.clone())).backward();
-        // What no output depends on has no gradient in the graph.
+        // An input without effect on any output has no gradient in the graph. Its gradient is 0.
         fn found<const D: usize>(of: Option<&Tensor<D>>, gradients: &burn::tensor::Gradients) -> Vec<f64> {
             of.map_or(Vec::new(), |of| numbers(of.grad(gradients).unwrap_or_else(|| of.clone().inner().zeros_like())))
         }
@@ -486,24 +494,25 @@ impl Draw {
         }
     }
 
-    /// By the op, run by `implementation`.
+    /// Returns the gradients of the op, run by `implementation`.
     pub fn by_op(&self, device: &Device, dtype: DType, implementation: Implementation) -> Values {
         let plan = Arc::new(ScanPlan { implementation, ..self.plan.clone() });
         self.differentiate(device, dtype, |arguments| scan(arguments, &plan))
     }
 
-    /// By the op, with `checkpointing`.
+    /// Returns the gradients of the op, run with `checkpointing`.
     pub fn by_op_keeping(&self, device: &Device, checkpointing: Checkpointing) -> Values {
         let plan = ScanPlan { checkpointing, ..self.plan.clone() };
         Self { plan, ..self.clone() }.by_op(device, DType::F64, Implementation::Fused)
     }
 
-    /// By Burn's automatic differentiation of the oracle.
+    /// Returns the gradients by Burn's automatic differentiation of the oracle.
     pub fn by_oracle(&self, device: &Device, dtype: DType) -> Values {
         self.by_op(device, dtype, Implementation::Autodiff)
     }
 
-    /// By the op in two calls, the second continuing from the first's final state. Needs two steps.
+    /// Returns the gradients of the op in two calls. The second call continues from the final state
+    /// of the first. Needs at least two steps.
     pub fn by_two_calls(&self, device: &Device) -> Values {
         let plan = Arc::new(self.plan.clone());
         let first = self.steps / 2;
@@ -530,12 +539,13 @@ impl Draw {
         })
     }
 
-    /// By the op's own adjoint, called without Burn's graph and with a plan that need not be the forward run's.
+    /// Returns the gradients by a direct call of the op's adjoint, without Burn's graph. The plan
+    /// of the adjoint may differ from the plan of the forward run.
     pub fn by_adjoint_of(&self, device: &Device, adjoint_plan: &ScanPlan) -> Values {
         let inputs: ScanInputs<Dispatch> = self.arguments(device, DType::F64).into();
         let out = Dispatch::spiking_scan(inputs.clone(), Arc::new(self.plan.clone()), true);
         let outer = device.clone().autodiff();
-        // The outputs become leaves of a graph of their own, which ends in the cost.
+        // The outputs become leaves of a separate graph, which ends in the cost.
         let leaf = |data: TensorData| {
             let values: Vec<f64> = data.iter::<f64>().collect();
             Tensor::<1>::from_data(TensorData::from(values.as_slice()), (&outer, DType::F64)).require_grad()
@@ -606,7 +616,7 @@ impl Draw {
         }
     }
 
-    /// The plan with the values that the constants have among the inputs.
+    /// Returns the plan, with the values of the constants from the inputs.
     fn plan_of_constants(&self) -> ScanPlan {
         let mut plan = self.plan.clone();
         if !plan.constants {
@@ -630,7 +640,7 @@ impl Draw {
         plan
     }
 
-    /// One sample of the batch.
+    /// Returns the draw with one sample of the batch.
     pub fn alone(&self, sample: usize) -> Self {
         let mut alone = Self { batch: 1, ..self.clone() };
         for values in [&mut alone.inputs.drive, &mut alone.inputs.v0, &mut alone.inputs.s0] {
@@ -640,7 +650,7 @@ impl Draw {
         alone
     }
 
-    /// The same draw with every input off by about `share` of itself.
+    /// Returns the same draw with a random relative error of about `share` in every input.
     pub fn jittered(&self, share: f64, seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut draw = self.clone();
@@ -650,9 +660,10 @@ impl Draw {
         draw
     }
 
-    /// By central differences of the op's forward run, at h and h/2, extrapolated to 0 (error of order h⁴). `None` where they
-    /// say nothing: a spike falls into another step at +h than at −h, or the two differ by more than 1e-4, because the network
-    /// magnifies h too much.
+    /// Returns the gradients by central differences of the op's forward run, at h and h/2,
+    /// extrapolated to 0 (error of order h⁴). Returns `None` if the differences have no meaning: a
+    /// change by h moves a spike to another step, or the differences at h and h/2 differ by more
+    /// than 1e-4 because the network magnifies h too much.
     pub fn by_differences(&self, device: &Device, h: f64) -> Option<Values> {
         let base = self.run(device);
         let spikes = |run: &Run| -> Vec<f64> { run.v.clone().expect("asked for").into_data().iter::<f64>().collect() };
@@ -660,7 +671,7 @@ impl Draw {
         let cost = |draw: &Draw| -> Option<f64> {
             let plan = Arc::new(ScanPlan { record_v: true, ..draw.plan_of_constants() });
             let mut run = scan(draw.arguments(device, DType::F64), &plan);
-            // A reset moves v by 1; nothing else does within h.
+            // A spike in another step changes v by 1. Otherwise, h changes v much less.
             if spikes(&run).iter().zip(&potentials).any(|(a, b)| (a - b).abs() > 0.5) {
                 return None;
             }

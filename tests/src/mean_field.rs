@@ -1,7 +1,9 @@
-//! The mean-field model written apart, for Burn's automatic differentiation: values of the spiking run, derivatives of rates.
+//! The mean-field model, implemented separately for Burn's automatic differentiation. It has the
+//! values of the spiking run and the derivatives of the rate model.
 //!
-//! Each quantity is (the spiking network's value) + (the rate model's − the same, detached): it counts as the first and is
-//! differentiated as the second.
+//! Each quantity is (the value of the spiking network) + (the value of the rate model − the same
+//! value, detached). So it has the value of the spiking network and the derivative of the rate
+//! model.
 
 use crate::{Draw, Values, drive_at};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -9,23 +11,24 @@ use burn_spiking::Neuron;
 use burn_spiking::scan::{Adjoint, Arguments, Run, ScanPlan, scan};
 use std::sync::Arc;
 
-/// `value`, differentiated as `model`.
+/// Returns `value` with the derivative of `model`.
 fn valued<const D: usize>(value: Tensor<D>, model: Tensor<D>) -> Tensor<D> {
     value.detach() + (model.clone() - model.detach())
 }
 
-/// f(I) of `[B, N]`, from the neuron's textbook formula where it has one.
+/// The rates f(I), `[B, N]`, from the neuron's textbook formula if it has one.
 fn rate(plan: &ScanPlan, i: Tensor<2>, softness: f64) -> Tensor<2> {
-    // Multiplied throughout: Burn differentiates a division by a number in single precision.
+    // Multiplies by reciprocals, because Burn computes the gradient of a division by a number in
+    // single precision.
     let soft = |excess: Tensor<2>| {
-        // Burn's softplus loses its digits far below 0.
+        // Burn's softplus loses precision far below 0.
         let u = excess * (1.0 / softness);
         (u.clone().clamp_min(0.0) + (-u.abs()).exp().log1p()) * softness
     };
     match plan.neuron {
         Neuron::Nif => soft(i),
         Neuron::Lif { tau_mem } => {
-            // A spike every τ_mem ln(V/(V − 1)), V = τ_mem I = 1 + τ_mem y.
+            // The interval between spikes is τ_mem ln(V/(V − 1)), with V = τ_mem I = 1 + τ_mem y.
             let excess = i - 1.0 / tau_mem;
             let y = soft(excess.clone());
             let foot = ((-excess * (1.0 / softness)).exp() + 1.0).recip();
@@ -33,7 +36,7 @@ fn rate(plan: &ScanPlan, i: Tensor<2>, softness: f64) -> Tensor<2> {
         }
         Neuron::Qif { tau_mem } => (soft(i) * (1.0 / tau_mem)).sqrt() * 2.0,
         _ => {
-            // A measured curve has no formula; its slopes are tested where it is made.
+            // A measured curve has no formula. Its own tests check its slopes.
             let curve = plan.rates.as_ref().expect("a mean-field plan");
             let slopes: Vec<f64> = i.to_data().iter::<f64>().map(|i| curve.slope(i, softness)).collect();
             let slopes = TensorData::new(slopes, i.dims());
@@ -43,8 +46,8 @@ fn rate(plan: &ScanPlan, i: Tensor<2>, softness: f64) -> Tensor<2> {
 }
 
 impl Draw {
-    /// A network that the mean-field adjoint serves: without delays and constants of its own, errors going back by rates over blocks of
-    /// `every` steps.
+    /// Makes the draw suitable for the mean-field adjoint: removes delays, learned constants and
+    /// constants per neuron, and sets the mean-field adjoint with blocks of `every` steps.
     pub fn by_rates(mut self, every: usize) -> Self {
         let rows = self.plan.state_rows() * self.neurons;
         let traces = self.plan.synapses.len() * self.neurons;
@@ -58,7 +61,8 @@ impl Draw {
         self
     }
 
-    /// By automatic differentiation of the rate model along the spiking network's run, in blocks of `every` steps.
+    /// Returns the gradients by automatic differentiation of the rate model along the run of the
+    /// spiking network, in blocks of `every` steps.
     pub fn by_rate_model(&self, device: &Device, every: usize) -> Values {
         let Adjoint::MeanField { softness, .. } = self.plan.adjoint else { panic!("a mean-field plan") };
         let mut recording = ScanPlan { record_v: true, record_charge: true, ..self.plan.clone() };
@@ -92,7 +96,7 @@ impl Draw {
             }
             let rate = rate(plan, current, softness);
             for (k, synapse) in plan.synapses.iter().enumerate() {
-                // Charge dt f in each step, one step after the other.
+                // Each step sends the charge dt f.
                 let mut model = s[k].clone();
                 for _ in block.clone() {
                     model = model * synapse.decay + rate.clone() * (synapse.amplitude * plan.dt);

@@ -1,4 +1,5 @@
-//! Every configuration comes back from its file, or from its JSON, as it was: at its defaults and at drawn values.
+//! Tests that every configuration is unchanged after it is written and read as a file or as JSON,
+//! with default values and with random values.
 
 use burn::config::Config;
 use burn::nn::Initializer;
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::path::Path;
 
-/// What the tests of this file draw, by themselves or as a part of another.
+/// The types that the tests of this file draw, alone or as a part of another type.
 const DRAWN: [&str; 24] = [
     "Adjoint",
     "Checkpointing",
@@ -28,7 +29,8 @@ const DRAWN: [&str; 24] = [
     "Gaps",
     "Gate",
     "GradientScale",
-    "Initial",
+    "InitialWeights",
+    "Integrator",
     "Learn",
     "Learned",
     "Neuron",
@@ -36,7 +38,6 @@ const DRAWN: [&str; 24] = [
     "PulseShape",
     "RateBoundsConfig",
     "ScheduleState",
-    "Integrator",
     "SpikingNetworkConfig",
     "SpikingRnnConfig",
     "SpikingStackConfig",
@@ -45,7 +46,7 @@ const DRAWN: [&str; 24] = [
     "Wiring",
 ];
 
-/// The public types of a folder's sources that are written to files.
+/// Collects the public types in the sources of a folder that are written to files.
 fn written(folder: &Path, names: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -71,7 +72,8 @@ fn written(folder: &Path, names: &mut Vec<String>) {
 
 #[test]
 fn no_type_that_is_written_to_files_is_left_out() {
-    // Of the run, not of the build: two clones may share their build folder.
+    // Reads the path at run time, not at build time, because two clones may share their build
+    // folder.
     let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
     let crates = Path::new(&package).join("../crates");
     let mut names = Vec::new();
@@ -82,7 +84,7 @@ fn no_type_that_is_written_to_files_is_left_out() {
     assert_eq!(names, DRAWN);
 }
 
-/// Positive numbers of many sizes; most of them have digits to the last.
+/// Positive numbers of many magnitudes. Most of them need all digits of an f64.
 fn size() -> impl Strategy<Value = f64> {
     (-6.0_f64..6.0).prop_map(f64::exp)
 }
@@ -132,9 +134,9 @@ fn learn() -> impl Strategy<Value = Learn> {
 }
 
 fn learned() -> impl Strategy<Value = Learned> {
-    (learn(), any::<bool>(), learn(), any::<bool>()).prop_map(|(tau_mem, tau_s, width, threshold)| Learned {
+    (learn(), any::<bool>(), learn(), any::<bool>()).prop_map(|(tau_mem, tau_syn, width, threshold)| Learned {
         tau_mem,
-        tau_s,
+        tau_syn,
         width,
         threshold,
     })
@@ -228,7 +230,7 @@ fn xor() -> impl Strategy<Value = DelayedXor> {
     )
 }
 
-/// Checks what Burn's `Config` writes to a file and reads from one.
+/// Checks that a configuration is unchanged after Burn's `Config` saves and loads it.
 fn through_file<C: Config + PartialEq + Debug>(config: &C) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");

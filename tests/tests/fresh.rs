@@ -1,4 +1,5 @@
-//! What a fresh layer starts from: the spread that was asked for, at every size, wiring and sign.
+//! Tests of the initial weights of fresh layers: they have the requested spread at every size,
+//! wiring and sign.
 
 use burn::tensor::Device;
 use burn_spiking::{InitialWeights, SpikingRnnConfig, Synapse, Wiring};
@@ -6,7 +7,8 @@ use burn_spiking_tests::{devices, numbers};
 
 const GAIN: f64 = 0.4;
 
-/// Mean and root of the mean square of the weights of connections that exist, over so many fresh layers, and each neuron's incoming ones.
+/// Returns the weights of the existing connections in `layers` fresh layers: one list for each
+/// neuron that has incoming connections.
 fn weights(config: &SpikingRnnConfig, layers: usize, device: &Device) -> Vec<Vec<f64>> {
     let n = config.d_hidden;
     let connected = config.wiring.connected(n, 0, config.autapses);
@@ -59,7 +61,7 @@ fn recurrent_weights_have_the_spread_that_is_asked_for() {
         let incoming = weights(&config, 20_000 / (n * n).min(10_000) + 1, device);
         let found = spread(&incoming);
         let count = incoming.iter().flatten().count() as f64;
-        // Five standard errors.
+        // The tolerance is five standard errors.
         assert!(
             (found / wanted - 1.0).abs() < 5.0 / (2.0 * count).sqrt(),
             "{name}: {found}, not {wanted} ({count} weights)"
@@ -67,7 +69,8 @@ fn recurrent_weights_have_the_spread_that_is_asked_for() {
         for senders in incoming {
             let [mean, size] = [senders.iter().sum::<f64>() / senders.len() as f64, wanted];
             match senders[..] {
-                // Where all fire alike, they leave each other alone.
+                // The incoming weights sum to 0: if all neurons fire alike, they have no net effect
+                // on each other.
                 [_, _, _, ..] => assert!(mean.abs() < 1e-5 * size, "{name}: {senders:?}"),
                 [a, b] => assert!(a != -b && a != 0.0, "{name}: {senders:?}"),
                 _ => assert!(senders[0] != 0.0, "{name}: {senders:?}"),

@@ -1,5 +1,5 @@
-//! Numbers that this code did not make: short runs calculated by hand, and networks run and differentiated by JAX
-//! (`tests/golden/golden.py` made the files beside it).
+//! Comparisons with numbers from outside this code: short runs calculated by hand, and networks run
+//! and differentiated by JAX (`tests/golden/golden.py` wrote the files in its folder).
 
 use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -8,7 +8,7 @@ use burn_spiking_tests::{devices, numbers};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// The largest difference, as a share of the largest number that is wanted.
+/// The largest difference, relative to the largest expected number.
 fn distance(found: &[f64], wanted: &[f64]) -> f64 {
     assert_eq!(found.len(), wanted.len());
     let largest = wanted.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
@@ -20,24 +20,25 @@ fn assert_close(name: &str, found: &[f64], wanted: &[f64]) {
     assert!(distance <= 1e-12, "{name}: {found:?}, but {wanted:?} by hand; they differ by {distance:e}");
 }
 
-/// One neuron without synapses onto itself, whose input is its current in 1/ms; from v0, under the same current in three steps.
+/// The results of one neuron over three steps under a constant current, from v0. The neuron has no
+/// synapse onto itself. Its input is its current in 1/ms.
 struct ByHand {
     v: Vec<f64>,
     charge: Vec<f64>,
     trace: Vec<f64>,
-    /// ∂s_3/∂v_0, and ∂s_3/∂I_t of the three steps.
+    /// ∂s_3/∂v_0, and ∂s_3/∂I_t for the three steps.
     of_trace: Vec<f64>,
-    /// ∂v_3/∂v_0, and ∂v_3/∂I_t of the three steps.
+    /// ∂v_3/∂v_0, and ∂v_3/∂I_t for the three steps.
     of_v: Vec<f64>,
 }
 
-fn three_steps(neuron: Neuron, dt: f64, tau_s: f64, width: f64, v0: f64, current: f64) -> Vec<ByHand> {
+fn three_steps(neuron: Neuron, dt: f64, tau_syn: f64, width: f64, v0: f64, current: f64) -> Vec<ByHand> {
     let run = |device: burn::tensor::Device| {
         let device = device.autodiff();
         let config = SpikingRnnConfig::new(1, 1)
             .with_neuron(neuron.clone())
             .with_gate(Gate::Quintic { width })
-            .with_synapses(vec![Synapse::new(tau_s)])
+            .with_synapses(vec![Synapse::new(tau_syn)])
             .with_dt(dt)
             .with_bias(false)
             .with_record_v(true)
@@ -45,7 +46,7 @@ fn three_steps(neuron: Neuron, dt: f64, tau_s: f64, width: f64, v0: f64, current
         let options = (&device, DType::F64);
         let mut layer = config.init(options).unwrap();
         layer.input_weight = Param::from_tensor(Tensor::full([1, 1], config.time_unit_ms(), options));
-        // A graph is differentiated once.
+        // A graph can be differentiated only once.
         let differentiated = |of_v: bool| {
             let input = Tensor::<3>::full([1, 3, 1], current, options).require_grad();
             let start = Tensor::<2>::full([1, 1], v0, options).require_grad();
@@ -67,7 +68,8 @@ fn three_steps(neuron: Neuron, dt: f64, tau_s: f64, width: f64, v0: f64, current
     devices().into_iter().map(run).collect()
 }
 
-/// NIF, dt 1 ms, I = 0.4/ms, gate of width 1/2, τ 10 ms, v_0 = 0.5. The potential rises by 0.4 a step.
+/// NIF, dt 1 ms, I = 0.4/ms, gate of width 1/2, τ 10 ms, v_0 = 0.5. The potential rises by 0.4 per
+/// step.
 ///
 /// ```text
 /// v         0.5      0.9              1.3 -> 0.3      0.7
@@ -95,16 +97,17 @@ fn nif_by_hand() {
     }
 }
 
-/// LIF, τ_mem 10 ms, dt 2 ms, τ_mem I = 2, v_0 = 1/2. Without a threshold v = 2 − 1.5 e^(−t/10): 0.772 after 2 ms, 0.9945 after 4 ms. The
-/// threshold is reached at t* = 10 ln 1.5 = 4.055 ms; from there v = 2 − 2 e^(−(t − t*)/10) = 2 − 2 · 1.5 e^(−t/10).
+/// LIF, τ_mem 10 ms, dt 2 ms, τ_mem I = 2, v_0 = 1/2. Without a threshold, v = 2 − 1.5 e^(−t/10):
+/// 0.772 after 2 ms, 0.9945 after 4 ms. The potential reaches the threshold at t* = 10 ln 1.5 =
+/// 4.055 ms. After that, v = 2 − 2 e^(−(t − t*)/10) = 2 − 2 · 1.5 e^(−t/10).
 ///
 /// ```text
 /// v_3 = 2 − 3 e^(−0.6)
-/// e^(t*/10) = 2 − v_0, so v_3 = 2 − 2 (2 − v_0) e^(−0.6) and ∂v_3/∂v_0 = 2 e^(−0.6): twice what it is without a reset
-/// the current of step 3 alone, I + δ: with y = 2 + 10 δ and v_2 = 2 − 1.5 e^(−0.4)
+/// e^(t*/10) = 2 − v_0, so v_3 = 2 − 2 (2 − v_0) e^(−0.6) and ∂v_3/∂v_0 = 2 e^(−0.6): twice the value without a reset
+/// if the current of step 3 alone is I + δ: with y = 2 + 10 δ and v_2 = 2 − 1.5 e^(−0.4)
 ///     v_3 = y − y e^(−(2 − t)/10), e^(t/10) = (y − v_2)/(y − 1), so v_3 = y − y e^(−0.2) (y − v_2)/(y − 1)
 ///     ∂v_3/∂y at y = 2: 1 − e^(−0.2) ((2 − v_2) + 2 − 2 (2 − v_2)) = 1 − e^(−0.2) (2 − (2 − v_2))
-/// the currents of steps 1 and 2: ∂v_1/∂I = 10 (1 − e^(−0.2)), then e^(−0.2) a step, then 2 e^(−0.2) in step 3
+/// the currents of steps 1 and 2: ∂v_1/∂I = 10 (1 − e^(−0.2)), then a factor e^(−0.2) per step, and 2 e^(−0.2) in step 3
 /// ```
 #[test]
 fn lif_by_hand() {
@@ -116,18 +119,20 @@ fn lif_by_hand() {
     for found in three_steps(Neuron::Lif { tau_mem: 10.0 }, 2.0, 10.0, 0.5, 0.5, 0.2) {
         assert_close("v", &found.v, &[2.0 - 1.5 * e(-0.2), 2.0 - 1.5 * e(-0.4), 2.0 - 3.0 * e(-0.6)]);
         assert_close("of v", &found.of_v, &[2.0 * e(-0.6), of_first, of_second, of_third]);
-        // The spike's charge is 1 in all, whatever the gate sent before it.
+        // The charges of the spike sum to 1, including the part that the gate sent before the
+        // spike.
         assert!((found.charge.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{:?}", found.charge);
     }
 }
 
-/// QIF, τ_mem 25 ms, dt 5 ms, I = 1/τ_mem, v_0 = 0.3. Then (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I = 2/τ_mem: the potential rises by 0.4 a step.
+/// QIF, τ_mem 25 ms, dt 5 ms, I = 1/τ_mem, v_0 = 0.3. Then (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I =
+/// 2/τ_mem: the potential rises by 0.4 per step.
 ///
 /// ```text
 /// v        0.3      0.7        1.1 -> 0.1     0.5
 /// G        0        0.31744    0              0           gate of width 1/2
 /// ΔQ                0.31744    0.68256        0
-/// ∂φ/∂v = 1, since f is the same along the way; ∂φ/∂I = ∫ (1 − cos 2πv) dt = 5 − (25/4π) (sin 2π(v + 0.4) − sin 2πv)
+/// ∂φ/∂v = 1, since f is constant along the path; ∂φ/∂I = ∫ (1 − cos 2πv) dt = 5 − (25/4π) (sin 2π(v + 0.4) − sin 2πv)
 /// ```
 #[test]
 fn qif_by_hand() {
@@ -140,14 +145,16 @@ fn qif_by_hand() {
     }
 }
 
-/// The last step of a gate's way, where a gradual charge is largest: u = 1/2 has G = 1/2 and g = 15/(8 w).
+/// The quintic gate at its middle, where its density is largest: u = 1/2 gives G = 1/2 and g =
+/// 15/(8 w).
 #[test]
 fn the_gate_is_the_quintic_one() {
     for width in [0.2, 0.5, 1.0] {
         let (gate, middle) = (Gate::Quintic { width }, 1.0 - 0.5 * width);
         assert!((gate.charge(middle) - 0.5_f64).abs() < 1e-15);
         assert!((gate.density(middle) - 1.875 / width).abs() < 1e-12);
-        // u = 1/4: 1/64 (10 − 15/4 + 6/16) = 0.103515625, and 30/16 · 9/16 = 1.0546875.
+        // u = 1/4 gives G = 1/64 (10 − 15/4 + 6/16) = 0.103515625 and g w = 30/16 · 9/16 =
+        // 1.0546875.
         let quarter = 1.0 - 0.75 * width;
         assert!((gate.charge(quarter) - 0.103_515_625_f64).abs() < 1e-15);
         assert!((gate.density(quarter) - 1.054_687_5 / width).abs() < 1e-12);
@@ -182,7 +189,7 @@ struct Frozen {
     gradients: BTreeMap<String, Shaped>,
 }
 
-/// Runs a frozen network; how far each of its numbers is from JAX's.
+/// Runs a frozen network and returns the name of each result with its distance from JAX's result.
 fn against_jax(text: &str, change: impl Fn(SpikingRnnConfig) -> SpikingRnnConfig) -> Vec<(String, f64)> {
     let frozen: Frozen = serde_json::from_str(text).unwrap();
     let case = &frozen.case;
@@ -264,7 +271,8 @@ fn runs_and_gradients_are_those_of_jax() {
     }
 }
 
-/// A planted error: a time constant that is off by a millionth is found in every network.
+/// Planted error: the comparison must detect synaptic time constants that are off by a millionth,
+/// in every network.
 #[test]
 fn a_slightly_wrong_constant_is_found() {
     for (case, text) in FROZEN {

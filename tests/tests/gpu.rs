@@ -1,4 +1,5 @@
-//! The GPU's kernels against the CPU in double precision. On a machine without a GPU, software Vulkan runs them.
+//! Tests of the GPU kernels against the CPU in double precision. On a machine without a GPU,
+//! software Vulkan runs the kernels.
 //!
 //! `GRADIENT_DRAWS=n` changes the number of random networks.
 
@@ -9,8 +10,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::{Adjoint, Gate, Implementation, InitialWeights, Neuron, SpikingRnn, SpikingRnnConfig};
 use burn_spiking_tests::{Draw, crowds, draws, gpu, relative_distance, sample_of};
 
-/// How far single precision may be off: a network magnifies rounding by its own sensitivity, which is measured on the CPU in
-/// double precision.
+/// The allowed error of single precision. A network magnifies rounding errors by its own
+/// sensitivity, which is measured on the CPU in double precision.
 fn allowed(draw: &Draw, exact: &burn_spiking_tests::Values) -> f64 {
     let off_by_rounding = (0..4)
         .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&Device::flex(), DType::F64, Implementation::Fused))
@@ -49,7 +50,7 @@ fn a_restrained_adjoint_is_the_cpus() {
     }
 }
 
-/// The forward run by the kernel, the way back in tensor operations.
+/// Runs the forward pass in the kernel and the backward pass in tensor operations.
 #[test]
 fn a_mean_field_adjoint_is_the_cpus() {
     for (at, draw) in sample_of(draws(), 8).enumerate() {
@@ -57,10 +58,10 @@ fn a_mean_field_adjoint_is_the_cpus() {
     }
 }
 
-/// A planted error is seen.
+/// Planted error: the comparison must detect a gate whose width is off by a thousandth.
 #[test]
 fn another_networks_gradient_does_not_pass() {
-    // A network that feels its gate: its neurons speak to each other, and what they say is read.
+    // A network in which the gate matters: its neurons are connected and its traces are read out.
     let felt = |draw: &Draw| {
         let told = draw.plan.weight_planes() > 0 && draw.plan.readout_traces() > 0;
         draw.steps >= 6 && told && draw.plan.per_neuron.is_none()
@@ -74,7 +75,8 @@ fn another_networks_gradient_does_not_pass() {
     assert!(distance > allowed, "{distance:e} is allowed by {allowed:e}, for {:?}", draw.plan);
 }
 
-/// A layer's loss, the gradients of its W and U, and its trace, on a device. Its input is strided.
+/// Returns a layer's loss, the gradients of its W and U, and its trace, computed on `device`. The
+/// input is strided.
 fn trained_once(layer: &SpikingRnn, device: &Device, [batch, steps]: [usize; 2]) -> [Vec<f64>; 4] {
     let device = device.clone().autodiff();
     let layer = layer.clone().fork(&device);
@@ -97,7 +99,8 @@ fn trained_once(layer: &SpikingRnn, device: &Device, [batch, steps]: [usize; 2])
 
 fn compare_layers(config: &SpikingRnnConfig, sizes: [usize; 2]) {
     let layer = config.init(&Device::flex().autodiff()).expect("a layer");
-    // Parameters are drawn when they are first looked at.
+    // Burn draws parameters on first access, so they must be drawn before the layer is copied to
+    // two devices.
     let _drawn = layer.clone().num_params();
     let here = trained_once(&layer, &Device::flex(), sizes);
     let there = trained_once(&layer, &gpu(), sizes);
@@ -107,7 +110,7 @@ fn compare_layers(config: &SpikingRnnConfig, sizes: [usize; 2]) {
     }
 }
 
-/// A layer that magnifies rounding little.
+/// A layer that magnifies rounding errors only a little.
 fn calm(neurons: usize) -> SpikingRnnConfig {
     let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&Neuron::Nif, 20.0) };
     SpikingRnnConfig::new(3, neurons).with_neuron(Neuron::Nif).with_initial(Some(initial))
@@ -115,7 +118,7 @@ fn calm(neurons: usize) -> SpikingRnnConfig {
 
 #[test]
 fn layers_of_odd_sizes_agree_with_the_cpu() {
-    // Below, at and above the largest cube; one sample; long runs.
+    // Sizes below, at and above the largest cube, single samples, and long runs.
     for (neurons, sizes) in [(1, [1, 7]), (33, [1, 400]), (512, [2, 20]), (700, [1, 20])] {
         for width in [0.1, 1.0] {
             compare_layers(&calm(neurons).with_gate(Gate::Quintic { width }), sizes);

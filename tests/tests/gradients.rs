@@ -1,4 +1,5 @@
-//! The op's gradient against central differences, against automatic differentiation, and against itself by other ways.
+//! Tests of the op's gradient against central differences, against automatic differentiation, and
+//! against other ways to run the op.
 //!
 //! `GRADIENT_DRAWS=n` changes the number of random networks of each test.
 
@@ -78,7 +79,7 @@ fn samples_side_by_side_are_what_they_are_alone() {
     assert!(crowded >= 10 && several >= 5, "{crowded}, {several} draws of 40");
 }
 
-/// QIF neurons behind narrow gates are run by their voltages.
+/// With narrow gates, the kernel runs QIF neurons in their voltage form.
 #[test]
 fn charges_of_a_few_neurons_are_what_they_are_among_all() {
     let device = &devices()[0];
@@ -98,7 +99,8 @@ fn charges_of_a_few_neurons_are_what_they_are_among_all() {
     assert!(few >= 10 && two_lists >= 5 && many >= 20, "steps: {few}, {two_lists}, {many}");
 }
 
-/// A potential below the reset has no voltage of its own; one at the threshold spikes at once.
+/// Initial potentials below the reset, which have no voltage of their own, and at the threshold,
+/// where the neuron spikes at once.
 #[test]
 fn neurons_may_start_anywhere() {
     let device = &devices()[0];
@@ -111,7 +113,7 @@ fn neurons_may_start_anywhere() {
         let distance =
             draw.by_op(device, DType::F64, Implementation::Fused).distance(&draw.by_oracle(device, DType::F64));
         assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
-        // The reset itself is where a voltage is infinite.
+        // At the reset itself, the voltage is infinite.
         draw.inputs.v0.fill(0.0);
         let distance =
             draw.by_op(device, DType::F64, Implementation::Fused).distance(&draw.by_oracle(device, DType::F64));
@@ -138,7 +140,8 @@ fn op_agrees_with_central_differences() {
     assert!(skipped * 10 <= checked, "{skipped} of {} draws skipped", checked + skipped);
 }
 
-/// Whether the kernel knows a draw's network: own neurons with constants of their own run in the backends' own tensor operations.
+/// Whether the kernel supports the network of a draw. User-defined neurons with constants per
+/// neuron run in the tensor operations of the backends.
 fn in_kernel(draw: &Draw) -> bool {
     draw.plan.per_neuron.is_none() || !matches!(draw.plan.neuron, Neuron::Own(_))
 }
@@ -154,7 +157,7 @@ fn kernel_and_tensor_operations_agree() {
             (known, all) = (known + in_kernel(&draw) as usize, all + 1);
         }
     }
-    // Otherwise tensor operations were compared with themselves.
+    // Otherwise, most draws would compare tensor operations with themselves.
     assert!(2 * known > all, "the kernel knows {known} of {all} draws");
     let without: Vec<_> = fallbacks().into_iter().filter(|reason| !reason.contains("the own neuron")).collect();
     assert_eq!(without, Vec::<String>::new());
@@ -176,14 +179,15 @@ fn a_run_without_its_kernel_is_told_once() {
 fn gradients_do_not_depend_on_what_is_kept() {
     let device = &devices()[0];
     for (at, draw) in sample(150).enumerate() {
-        // The step whose currents are kept takes them as they were, so nothing may differ.
+        // A second run of a segment starts from the stored currents, so these gradients must not
+        // differ at all.
         let kept = draw.by_op_keeping(device, Checkpointing::Currents);
         let ways = [Checkpointing::Auto, Checkpointing::States, Checkpointing::Every(2), Checkpointing::Every(1000)];
         for checkpoint in ways {
             let again = draw.by_op_keeping(device, checkpoint);
             assert_eq!(kept.drive, again.drive, "draw {at}, {checkpoint:?}");
             assert_eq!(kept.v0, again.v0, "draw {at}, {checkpoint:?}");
-            // Sums over steps end in other places.
+            // The sums over steps are divided at other steps, so they differ by rounding.
             assert!(kept.distance(&again) <= NEAR_ROUNDING, "draw {at}, {checkpoint:?}");
         }
     }
@@ -198,7 +202,8 @@ fn backends_agree_to_the_last_bit() {
         let [flex, ndarray] = found.as_slice() else { panic!("two devices") };
         assert_eq!(flex.drive, ndarray.drive);
         assert_eq!(flex.v0, ndarray.v0);
-        // The gradients of W and s_0 pass through the backends' own products and sums of the cost.
+        // For the gradients of W and s_0, each backend computes products and sums of the cost
+        // itself, so they may differ by rounding.
         assert!(flex.distance(ndarray) <= 1e-14);
     }
 }
@@ -210,7 +215,8 @@ fn single_precision_agrees_with_double_and_with_automatic_differentiation() {
             let double = draw.by_op(&device, DType::F64, Implementation::Fused);
             let single = draw.by_op(&device, DType::F32, Implementation::Fused);
             let distance = single.distance(&double).max(single.distance(&draw.by_oracle(&device, DType::F32)));
-            // A network magnifies rounding by its own sensitivity, which is measured here in double precision.
+            // A network magnifies rounding errors by its own sensitivity, which is measured here in
+            // double precision.
             let off_by_rounding = (0..16)
                 .map(|seed| draw.jittered(f32::EPSILON as f64, seed).by_op(&device, DType::F64, Implementation::Fused))
                 .map(|jittered| jittered.distance(&double))
@@ -232,8 +238,9 @@ fn two_calls_are_one() {
     }
 }
 
-/// No longer the gradient, so tensor operations are all that the kernel can be held against; but restraint that restrains
-/// nothing is exact, and a limit keeps every sample's gradient within it.
+/// A restrained adjoint is not the exact gradient, so the test compares the kernel only with tensor
+/// operations. It also checks that limits without effect leave the gradient exact, and that a limit
+/// bounds the gradient of every sample.
 #[test]
 fn restrained_adjoints_agree_with_tensor_operations() {
     let device = &devices()[0];
@@ -260,14 +267,16 @@ fn restrained_adjoints_agree_with_tensor_operations() {
     assert!(limited >= 100, "{limited} draws of 150");
 }
 
-/// Flows of one's own go through the same programs: the kernel, compiled with the flow, and tensor operations, which run its record.
+/// User-defined flows run in the same programs as built-in flows: in the kernel, which is compiled
+/// with the flow, and in tensor operations, which run a recording of the flow. So the draws must
+/// contain user-defined neurons.
 #[test]
 fn own_neurons_run_on_every_program() {
     let neurons: Vec<String> = sample(60).map(|draw| draw.plan.neuron.to_string()).collect();
     assert!(neurons.iter().filter(|name| name.starts_with("theta neuron")).count() >= 5, "{neurons:?}");
 }
 
-/// A flow whose slopes are wrong by a thousandth.
+/// A neuron whose slope ∂φ/∂I is wrong by a thousandth.
 #[derive(Debug, Clone, Copy)]
 struct Wrong(OwnQif);
 
@@ -312,12 +321,12 @@ fn gradient_check_passes_what_is_right_and_names_what_is_wrong() {
     assert!(central > 1e-4, "{central:e}");
 }
 
-/// The check itself: an adjoint of a slightly different system must be told from the right one.
+/// Tests the comparison itself: it must detect the adjoint of a slightly different system.
 #[test]
 fn planted_errors_are_caught() {
     let device = &devices()[0];
     let (mut wrong_gate, mut wrong_decay, mut wrong_step, mut draws) = (0, 0, 0, 0);
-    // Networks whose neurons pass their gates, not in whole spikes alone.
+    // Whether a network sends fractional charges, not only whole spikes, so that its gate matters.
     let felt = |draw: &Draw| {
         let charge: Vec<f64> = draw.run(device).charge.expect("asked for").into_data().iter::<f64>().collect();
         charge.iter().any(|q| q.fract() != 0.0)
@@ -338,7 +347,8 @@ fn planted_errors_are_caught() {
                 _ => Gate::Quintic { width: plan.gate.width() },
             }
         });
-        // Of all types: one that is neither read nor connected would be felt in the last state alone.
+        // Changes all types, because a type that is neither read out nor connected affects only the
+        // last state.
         wrong_decay += misses(&|plan| plan.synapses.iter_mut().for_each(|synapse| synapse.decay *= 0.9999));
         wrong_step += misses(&|plan| plan.dt *= 1.0001);
     }

@@ -1,12 +1,13 @@
-//! The library's files import each other one way: no circles, and each folder only what is below it.
+//! Tests of the imports among the library's files: no circles, and each folder imports only the
+//! folders below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// A module, as the names on the way to it from the crate's root.
+/// A module, as the list of names from the crate's root to it.
 type Module = Vec<String>;
 
-/// Folders and files at the root, each above all that it may import.
+/// The folders and files at the crate's root, each with all folders and files that it may import.
 const LAYERS: [(&str, &[&str]); 10] = [
     ("error", &[]),
     ("num", &[]),
@@ -16,11 +17,12 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("neuron", &["error", "num"]),
     ("scan", &["error", "num", "gate", "neuron"]),
     ("layer", &["error", "gate", "neuron", "scan", "synapse", "wiring"]),
-    ("gradcheck", &["layer"]),
+    ("gradcheck", &["layer", "scan"]),
     ("train", &["error", "layer"]),
 ];
 
-/// One file: what it defines, what it imports under which name for others, and all paths that it names.
+/// One file: the names that it defines, the names that it re-exports with their paths, and all
+/// paths that it uses.
 #[derive(Default)]
 struct Source {
     defined: BTreeSet<String>,
@@ -28,13 +30,13 @@ struct Source {
     named: Vec<Module>,
 }
 
-/// A file's code without comments and tests.
+/// Returns the code of a file, without comments and tests.
 fn code(text: &str) -> String {
     let lines = text.lines().take_while(|line| *line != "mod tests {");
     lines.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The paths of a `use` tree.
+/// Collects the paths of a `use` tree.
 fn paths(prefix: &[String], tree: &str, found: &mut Vec<Module>) {
     let tree = tree.trim();
     let Some(open) = tree.find('{') else {
@@ -63,7 +65,7 @@ fn paths(prefix: &[String], tree: &str, found: &mut Vec<Module>) {
     }
 }
 
-/// A path from the crate's root, if it is one of this crate.
+/// Returns a path from the crate's root, or `None` if the path belongs to another crate.
 fn from_root(path: &[String], module: &[String], modules: &BTreeSet<Module>) -> Option<Module> {
     let below = |up: usize, rest: &[String]| -> Module { [&module[..module.len() - up], rest].concat() };
     match path.first()?.as_str() {
@@ -79,7 +81,7 @@ fn from_root(path: &[String], module: &[String], modules: &BTreeSet<Module>) -> 
 
 impl Source {
     fn read(text: &str, module: &Module, modules: &BTreeSet<Module>) -> Self {
-        // Visibility is no import.
+        // A visibility such as `pub(in …)` is not an import.
         let text = format!("\n{}", code(text)).replace("pub(in super::super)", "pub(super)");
         let mut source = Self::default();
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -100,7 +102,7 @@ impl Source {
             rest.push_str(&statement[..at]);
             let exported = statement[..at].rsplit('\n').next().is_some_and(|before| before.contains("pub"));
             let mut found = Vec::new();
-            // In a module within the file, `super::*` is the file itself.
+            // In a module inside a file, `super::*` means the file itself.
             if statement[at..].starts_with(" use super::*") {
                 continue;
             }
@@ -120,7 +122,7 @@ impl Source {
     }
 }
 
-/// The module that defines what a path ends in, behind all re-exports.
+/// Returns the module that defines the item at the end of a path. Follows re-exports.
 fn home(path: &[String], sources: &BTreeMap<Module, Source>, depth: usize) -> Option<Module> {
     let length = (0..=path.len()).rev().find(|&length| sources.contains_key(&path[..length]))?;
     let (module, rest) = path.split_at(length);
@@ -148,7 +150,7 @@ fn collect(folder: &Path, module: &Module, texts: &mut BTreeMap<Module, String>)
     }
 }
 
-/// Which module imports which.
+/// Returns the modules that each module imports.
 fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
     let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
     let mut texts = BTreeMap::new();
@@ -167,7 +169,8 @@ fn imports_of(texts: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Mod
     sources.iter().map(of).collect()
 }
 
-/// A circle, if there is one: modules of which each imports the next, and the last the first.
+/// Returns a circle of imports, if there is one: each module imports the next, and the last module
+/// imports the first.
 fn circle(imports: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<String>> {
     fn visit(
         module: &Module,

@@ -152,7 +152,7 @@ fn what_has_no_mean_field_is_refused() {
     let told = |config: SpikingRnnConfig| config.init(&Device::flex()).unwrap_err().to_string();
     let delayed = Synapse::new(20.0).with_delay(3.0);
     assert!(told(config.clone().with_synapses(vec![delayed])).contains("delays"));
-    let learned = burn_spiking::Learned { tau_s: true, ..Default::default() };
+    let learned = burn_spiking::Learned { tau_syn: true, ..Default::default() };
     assert!(told(config.clone().with_learned(learned)).contains("learned"));
     let message = told(config.clone().with_neuron(Neuron::own(Own { measured: false })));
     assert!(message.contains("f-I curve") && message.contains("own, measured false"), "{message}");

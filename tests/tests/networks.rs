@@ -59,7 +59,7 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
             let sizes = (1_usize..=2, 2_usize..=10, any::<u64>(), prop::sample::select(vec![0.2, 0.5, 1.0]));
             (options, sizes).prop_map(move |((flags, heun, wiring, dale, pull), (batch, steps, seed, dt))| {
                 let [autapses, bias, learned_start, batch_first, rest @ ..] = flags;
-                let [tau_mem, tau_s, width, threshold, each_tau, each_width] = rest;
+                let [tau_mem, tau_syn, width, threshold, each_tau, each_width] = rest;
                 let learn = |learned: bool, each: bool| match (learned, each) {
                     (false, _) => Learn::No,
                     (true, false) => Learn::Shared,
@@ -68,7 +68,7 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                 let leaky = matches!(neuron, Neuron::Lif { .. });
                 let learned = Learned {
                     tau_mem: learn(tau_mem && (leaky || matches!(neuron, Neuron::Qif { .. })), each_tau),
-                    tau_s,
+                    tau_syn,
                     width: learn(width, each_width),
                     threshold: threshold && (leaky || neuron == Neuron::Nif),
                 };

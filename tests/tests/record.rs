@@ -110,7 +110,7 @@ fn every_constant_is_in_the_record() {
         ("dale none", config().with_dale(Some(0.8))),
         ("wiring full", config().with_wiring(groups)),
         ("wiring full", config().with_wiring(Wiring::Sparse { share: 0.5, seed: 1 })),
-        ("learned none", config().with_learned(Learned { tau_s: true, ..Learned::default() })),
+        ("learned none", config().with_learned(Learned { tau_syn: true, ..Learned::default() })),
     ];
     for (part, other) in others {
         let message = through_file(classifier(config()), classifier(other), folder.path()).unwrap_err();
@@ -227,7 +227,7 @@ fn networks_and_stacks_come_back_from_their_files_and_refuse_other_constants() {
     let folder = tempfile::tempdir().unwrap();
     let (of_network, of_stack) = (folder.path().join("network.bpk"), folder.path().join("stack.bpk"));
     let output = |network: &SpikingNetwork| {
-        let input = Tensor::<3>::full([3, 40, 2], 0.7, &device());
+        let input = Tensor::<3>::full([3, 40, network.layer.config().d_input], 0.7, &device());
         numbers(network.forward(input, None).0.output)
     };
     let saved = network(config());
@@ -238,7 +238,7 @@ fn networks_and_stacks_come_back_from_their_files_and_refuse_other_constants() {
     assert!(message.contains("tau_mem 10 ms") && message.contains("network.bpk"), "{message}");
 
     let trace = |stack: &SpikingStack| {
-        let input = Tensor::<3>::full([3, 40, 2], 0.7, &device());
+        let input = Tensor::<3>::full([3, 40, stack.layers[0].config().d_input], 0.7, &device());
         numbers(stack.forward(input, None).0.last().unwrap().trace())
     };
     let saved = stack(config());

@@ -1,4 +1,4 @@
-//! Trials that ask for an answer: pulses, go cue, target, readout.
+//! Figures of trials that ask for an answer: pulses, go cue, target and readout.
 
 use crate::PlotError;
 use crate::panels::{Line, Panel, panels};
@@ -8,7 +8,7 @@ use std::path::Path;
 /// One trial.
 #[derive(Debug, Clone)]
 pub struct AnsweredTrial {
-    /// Beside the panel.
+    /// The label beside the panel.
     pub label: String,
     /// Pulses and go cues, `[T, 2]`.
     pub input: Vec<f32>,
@@ -19,6 +19,8 @@ pub struct AnsweredTrial {
 }
 
 /// Draws one panel for each trial to a PNG or SVG file.
+///
+/// - `dt`: length of a time step, ms.
 ///
 /// # Errors
 /// [`PlotError`] if the file cannot be written.

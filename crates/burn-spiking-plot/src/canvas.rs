@@ -1,4 +1,4 @@
-//! Files that figures are drawn to: PNG or SVG, by the name's ending.
+//! The files that hold the figures: PNG or SVG, by the ending of the file name.
 
 use crate::PlotError;
 use crate::style::{FONT, INK, TITLE, with_font};
@@ -6,12 +6,12 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::path::Path;
 
-/// What a drawing on some kind of file may end with.
+/// The result of a drawing on any backend.
 pub(crate) type Drawn<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// A figure below its title.
 pub(crate) trait Drawing {
-    /// Width and height without the title.
+    /// Width and height without the title, in pixels.
     fn size(&self) -> (u32, u32);
 
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn
@@ -19,10 +19,11 @@ pub(crate) trait Drawing {
         DB::ErrorType: 'static;
 }
 
-/// Height of the title.
+/// Height of the title, in pixels.
 const TITLE_HEIGHT: u32 = 70;
 
-/// Draws a figure with its title: to an SVG file if the path ends in `.svg`, else to a PNG file.
+/// Draws a figure with its title: to an SVG file if the path ends in `.svg`, otherwise to a PNG
+/// file.
 pub(crate) fn write(path: &Path, title: &str, drawing: &impl Drawing) -> Result<(), PlotError> {
     with_font();
     let (width, height) = drawing.size();
@@ -39,7 +40,7 @@ where
     DB::ErrorType: 'static,
 {
     root.fill(&WHITE)?;
-    // Plotters puts a title at the very edge.
+    // Without a margin, plotters puts the title at the very edge.
     let below_edge = root.margin(10, 0, 0, 0);
     drawing.draw(&below_edge.titled(title, (FONT, TITLE).into_font().color(&INK))?)?;
     root.present()?;

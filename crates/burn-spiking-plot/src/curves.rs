@@ -1,4 +1,4 @@
-//! Curves: how something changes with something else, on linear or logarithmic axes.
+//! Curves of one quantity over another, on linear or logarithmic axes.
 
 use crate::PlotError;
 use crate::canvas::{Drawing, Drawn, write};
@@ -12,33 +12,34 @@ use std::path::Path;
 /// One curve.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    /// In the legend; empty for none.
+    /// The name in the legend. A curve with an empty name has no entry.
     pub name: String,
-    /// Points (x, y).
+    /// The points (x, y).
     pub points: Vec<(f64, f64)>,
-    /// What it is to the others.
+    /// The role among the other curves.
     pub role: Role,
 }
 
-/// What a curve is to the others of its panel, and thereby how it is drawn.
+/// The role of a curve among the others of its panel. It decides how the curve is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// One of a few, in a colour of its own.
+    /// One of a few curves, each in a different colour.
     Own,
-    /// What the others are measured against: grey.
+    /// The curve that the others are compared with, in grey.
     Reference,
-    /// One of many alike, of which none should stand out: thin and pale, all in the same colour.
+    /// One of many similar curves. All are thin and pale and have the same colour, so that none
+    /// stands out.
     OneOfMany,
-    /// The middle of many alike: in their colour, but full.
+    /// The middle of many similar curves, in the full shade of their colour.
     Middle,
 }
 
-/// How an axis is divided.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// Evenly.
+    /// Linear.
     Linear,
-    /// By factors; all coordinates are above 0.
+    /// Logarithmic; all coordinates must be above 0.
     Log,
 }
 
@@ -49,11 +50,11 @@ pub struct Curves {
     pub x: String,
     /// Label of the y axis, with its unit.
     pub y: String,
-    /// How the x axis is divided.
+    /// The scale of the x axis.
     pub x_scale: Scale,
-    /// How the y axis is divided; all panels whose y axes are labelled alike share their range.
+    /// The scale of the y axis. Panels with the same y label and the same y scale share one range.
     pub y_scale: Scale,
-    /// The curves; up to five of [`Role::Own`] differ in colour.
+    /// The curves. Up to five curves of [`Role::Own`] have different colours.
     pub lines: Vec<Curve>,
 }
 
@@ -68,7 +69,8 @@ pub fn curves(path: impl AsRef<Path>, title: &str, panels: &[Curves]) -> Result<
     write(path.as_ref(), title, &Panels(panels))
 }
 
-/// The range of numbers, with this share of it as room below and above.
+/// The range of the numbers. `below` and `above` are the room to add at each end, as shares of the
+/// range.
 fn range(scale: Scale, numbers: impl Iterator<Item = f64>, [below, above]: [f64; 2]) -> Range<f64> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for x in numbers {
@@ -87,8 +89,9 @@ fn range(scale: Scale, numbers: impl Iterator<Item = f64>, [below, above]: [f64;
         Scale::Log => {
             let ratio = if high > low { high / low } else { 2.0 };
             let (low, high) = (low * ratio.powf(-below), high * ratio.powf(above));
-            // The axis finds its ticks from a power of ten on; where there is none, the nearest comes in, and a little more against
-            // rounding.
+            // Plotters places the ticks of a logarithmic axis from a power of ten on. If the range
+            // contains no power of ten, it is extended to the nearest one, and by 1 % more to be
+            // safe from rounding.
             let (under, over) = (10_f64.powf(low.log10().floor()), 10_f64.powf(low.log10().ceil()));
             match over <= high {
                 true => low..high,
@@ -99,7 +102,8 @@ fn range(scale: Scale, numbers: impl Iterator<Item = f64>, [below, above]: [f64;
     }
 }
 
-/// A number at a tick of a logarithmic axis: 1, 2 and 5 of each decade, since more would overlap.
+/// The text at a tick of a logarithmic axis. Only the ticks at 1, 2 and 5 of each decade have one,
+/// since more would overlap.
 fn tick(x: &f64) -> String {
     let digit = (x / 10.0_f64.powf(x.log10().floor() + 1e-9)).round();
     if [1.0, 2.0, 5.0, 10.0].contains(&digit) { plain(x) } else { String::new() }
@@ -169,7 +173,7 @@ where
     Ok(())
 }
 
-/// Colour and width of each curve.
+/// The colour and the line width of each curve.
 fn looks(curves: &[Curve]) -> Vec<(RGBColor, u32)> {
     let mut own = CURVES.iter().cycle();
     let look = |curve: &Curve| match curve.role {
@@ -181,14 +185,15 @@ fn looks(curves: &[Curve]) -> Vec<(RGBColor, u32)> {
     curves.iter().map(look).collect()
 }
 
-/// [`OUTPUT`], pale.
+/// A pale shade of [`OUTPUT`].
 const PALE: RGBColor = RGBColor(140, 190, 220);
-/// Width of a line in the legend.
+/// Length of a line in the legend, in pixels.
 const SAMPLE: i32 = 26;
-/// Height of a row of the legend.
+/// Height of a row of the legend, in pixels.
 const ROW: i32 = TEXT as i32 + 7;
 
-/// Draws the legend in rows above a panel, where it hides no curve, and returns what is left below.
+/// Draws the legend in rows above a panel, where it hides no curve. Returns the area below the
+/// legend.
 fn legend<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     curves: &[Curve],

@@ -1,4 +1,5 @@
-//! Figures of spiking networks, as PNG or SVG files by the name's ending. No system font or library is needed.
+//! Figures of spiking networks, drawn to PNG or SVG files. The ending of the file name decides the
+//! format. No system font or library is needed.
 
 pub mod answers;
 mod canvas;
@@ -21,12 +22,12 @@ pub use traces::{Trace, Traces, traces};
 
 use thiserror::Error;
 
-/// A figure that could not be drawn.
+/// The error of a figure that could not be drawn.
 #[derive(Debug, Error)]
 #[error("the figure {path} could not be drawn: {reason}")]
 pub struct PlotError {
-    /// Where it should have gone.
+    /// The path of the figure's file.
     pub path: String,
-    /// What went wrong.
+    /// The reason.
     pub reason: String,
 }

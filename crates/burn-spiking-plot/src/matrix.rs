@@ -1,4 +1,4 @@
-//! Matrices of weights as shades, with their scale.
+//! Weight matrices drawn as shades, with their scale.
 
 use crate::PlotError;
 use crate::canvas::{Drawing, Drawn, write};
@@ -10,23 +10,23 @@ use std::path::Path;
 /// One matrix.
 #[derive(Debug, Clone, Copy)]
 pub struct Weights<'a> {
-    /// Its name, beside its rows.
+    /// The name of the matrix, beside its rows.
     pub name: &'a str,
     /// Values, `[rows, columns]`.
     pub values: &'a [f32],
     /// Number of columns.
     pub columns: usize,
-    /// What the columns are.
+    /// The label of the columns, below them.
     pub across: &'a str,
 }
 
-/// Draws matrices side by side, with one scale for all of them, to a PNG or SVG file.
+/// Draws matrices side by side to a PNG or SVG file. All matrices share one scale.
 ///
 /// # Errors
 /// [`PlotError`] if the file cannot be written.
 ///
 /// # Panics
-/// If a matrix does not have whole rows, or none.
+/// If a matrix is empty, or its values do not fill whole rows.
 pub fn weights(path: impl AsRef<Path>, title: &str, matrices: &[Weights<'_>]) -> Result<(), PlotError> {
     for matrix in matrices {
         let whole = matrix.columns > 0 && !matrix.values.is_empty() && matrix.values.len() % matrix.columns == 0;

@@ -1,4 +1,4 @@
-//! Lines over time in panels one below the other: what the figures of single trials are made of.
+//! Lines over time in panels, one below the other. The figures of single trials consist of them.
 
 use crate::PlotError;
 use crate::canvas::{Drawing, Drawn, write};
@@ -23,28 +23,28 @@ pub(crate) struct Panel<'a> {
     pub(crate) lines: Vec<Line<'a>>,
 }
 
-/// How panels find the range of their values.
+/// The choice of the panels' ranges on the y axis.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Heights {
-    /// All the same, as far below 0 as above.
+    /// All panels have the same range, which extends as far below 0 as above.
     Shared,
-    /// Each its own.
+    /// Each panel has its own range.
     Own,
 }
 
-/// Panels that share the axis of time.
+/// Panels that share the time axis.
 pub(crate) struct Panels<'a> {
     pub(crate) dt: f64,
     pub(crate) heights: Heights,
     pub(crate) panels: Vec<Panel<'a>>,
 }
 
-/// Draws panels to a file.
+/// Draws panels with one shared range to a file.
 pub(crate) fn panels(path: &Path, title: &str, dt: f64, panels: Vec<Panel<'_>>) -> Result<(), PlotError> {
     write(path, title, &Panels { dt, heights: Heights::Shared, panels })
 }
 
-/// The range of values with room above them for a legend of so many entries.
+/// The range of the values, with room above them for a legend of `entries` entries.
 fn range<'a>(heights: Heights, entries: usize, values: impl Iterator<Item = &'a f32>) -> Range<f64> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for &x in values.filter(|x| x.is_finite()) {

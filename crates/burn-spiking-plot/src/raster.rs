@@ -1,4 +1,4 @@
-//! Rasters: who spiked when.
+//! Spike rasters: the time of each neuron's spikes.
 
 use crate::PlotError;
 use crate::canvas::{Drawing, Drawn, write};
@@ -7,18 +7,18 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::path::Path;
 
-/// The spikes of a trial, below what went in and above what came out.
+/// The spikes of a trial, with the input above them and the output below them.
 #[derive(Debug, Clone, Copy)]
 pub struct Raster<'a> {
-    /// Above the figure.
+    /// The title above the figure.
     pub title: &'a str,
     /// Length of a time step, ms.
     pub dt: f64,
-    /// T.
+    /// Number of time steps, T.
     pub steps: usize,
-    /// N.
+    /// Number of neurons, N.
     pub neurons: usize,
-    /// (step, neuron) of each spike.
+    /// The pair (step, neuron) of each spike.
     pub spikes: &'a [(usize, usize)],
     /// Input channels, `[T]` each, drawn above the raster.
     pub input: &'a [&'a [f32]],
@@ -26,7 +26,7 @@ pub struct Raster<'a> {
     pub output: &'a [&'a [f32]],
 }
 
-/// Draws a raster, one row for each neuron, to a PNG or SVG file.
+/// Draws a raster with one row for each neuron to a PNG or SVG file.
 ///
 /// # Errors
 /// [`PlotError`] if the file cannot be written.
@@ -46,7 +46,7 @@ impl Raster<'_> {
     }
 }
 
-/// A chart whose axis of time lines up with those above and below it.
+/// A chart whose time axis is aligned with the time axes above and below it.
 fn builder<'a, 'b, DB: DrawingBackend>(area: &'a DrawingArea<DB, Shift>, bottom: u32) -> ChartBuilder<'a, 'b, DB> {
     let mut builder = ChartBuilder::on(area);
     builder.margin_top(6).margin_left(12).margin_right(36).y_label_area_size(70).x_label_area_size(bottom);

@@ -1,4 +1,4 @@
-//! The readout of a network against its target.
+//! Figures of a network's readout together with its target.
 
 use crate::PlotError;
 use crate::panels::{Line, Panel, panels};
@@ -8,7 +8,7 @@ use std::path::Path;
 /// Outputs and targets of one trial.
 #[derive(Debug, Clone, Copy)]
 pub struct Readout<'a> {
-    /// Above the figure.
+    /// The title above the figure.
     pub title: &'a str,
     /// Length of a time step, ms.
     pub dt: f64,
@@ -26,7 +26,7 @@ pub struct Readout<'a> {
 /// [`PlotError`] if the file cannot be written.
 ///
 /// # Panics
-/// If outputs and targets differ in length or are not whole rows of `width` values.
+/// If outputs and targets differ in length, or if they are not whole rows of `width` values.
 pub fn readout(path: impl AsRef<Path>, figure: &Readout<'_>) -> Result<(), PlotError> {
     let Readout { output, target, width, .. } = *figure;
     assert!(width > 0 && output.len() == target.len() && output.len() % width == 0, "whole rows of {width} outputs");

@@ -1,4 +1,4 @@
-//! One quantity against another, with their correlation.
+//! Scatter plots of one quantity against another, with their correlation.
 
 use crate::PlotError;
 use crate::canvas::{Drawing, Drawn, write};
@@ -19,7 +19,8 @@ pub struct Scatter<'a> {
     pub points: &'a [(f32, f32)],
 }
 
-/// Draws panels of points side by side, each with its regression line and correlation, to a PNG or SVG file.
+/// Draws panels of points side by side to a PNG or SVG file. Each panel shows its regression line
+/// and its correlation.
 ///
 /// # Errors
 /// [`PlotError`] if the file cannot be written.
@@ -31,7 +32,8 @@ struct Scatters<'a> {
     panels: &'a [Scatter<'a>],
 }
 
-/// Slope, intercept and correlation of y on x; zeros where x or y does not vary.
+/// Slope and intercept of the regression of y on x, and their correlation. If x or y does not vary,
+/// the slope and the correlation are 0, and the intercept is the mean of y.
 fn regression(points: &[(f32, f32)]) -> (f64, f64, f64) {
     let n = points.len() as f64;
     let mean = |of: fn(&(f32, f32)) -> f32| points.iter().map(|point| of(point) as f64).sum::<f64>() / n;

@@ -1,4 +1,5 @@
-//! What all figures share: one font, axes, legends, and colours that differ in grey and to the colour-blind (Okabe & Ito 2008).
+//! The style of all figures: one font, axes, legends and colours. The colours can be told apart in
+//! greyscale and by colour-blind readers (Okabe & Ito 2008).
 
 use crate::canvas::Drawn;
 use plotters::chart::ChartContext;
@@ -15,7 +16,7 @@ pub(crate) const OUTPUT: RGBColor = RGBColor(0, 114, 178);
 pub(crate) const PULSE: RGBColor = RGBColor(213, 94, 0);
 pub(crate) const CUE: RGBColor = RGBColor(0, 158, 115);
 
-/// Colours of curves in one panel.
+/// The colours of the curves in one panel.
 pub(crate) const CURVES: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -24,14 +25,14 @@ pub(crate) const CURVES: [RGBColor; 5] = [
     RGBColor(86, 180, 233),
 ];
 
-/// The name of the font, which an SVG file's reader looks up again.
+/// The name of the font. A program that shows an SVG file looks the font up by this name.
 pub(crate) const FONT: &str = "sans-serif";
-/// Height of titles.
+/// Font size of titles, in pixels.
 pub(crate) const TITLE: u32 = 24;
-/// Height of all other text.
+/// Font size of all other text, in pixels.
 pub(crate) const TEXT: u32 = 17;
 
-/// Makes [`FONT`] known to plotters.
+/// Registers [`FONT`] with plotters.
 pub(crate) fn with_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -40,8 +41,9 @@ pub(crate) fn with_font() {
     });
 }
 
-/// A colour map from 0 to 1 whose lightness rises evenly, so that it reads in grey: Nuñez, Anderton & Renslow 2018 (cividis), by eight
-/// of its colours.
+/// A colour map for shares from 0 to 1: cividis (Nuñez, Anderton & Renslow 2018), interpolated
+/// between eight of its colours. Its lightness rises evenly, so that a figure can be read in
+/// greyscale.
 pub(crate) fn shade(share: f64) -> RGBColor {
     const STOPS: [(u8, u8, u8); 8] = [
         (0, 34, 78),
@@ -60,13 +62,14 @@ pub(crate) fn shade(share: f64) -> RGBColor {
     RGBColor(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
 }
 
-/// Chart on two axes of real numbers.
+/// A chart with two axes of real numbers.
 pub(crate) type Chart<'a, DB, X, Y> = ChartContext<'a, DB, Cartesian2d<X, Y>>;
 
-/// How numbers at ticks are written.
+/// A function that formats the numbers at the ticks.
 pub(crate) type Ticks<'a> = &'a dyn Fn(&f64) -> String;
 
-/// A number at a tick, without the noise of its last digits or a zero's sign.
+/// The text of a number at a tick, without rounding noise in the last digits and without the sign
+/// of a zero.
 pub(crate) fn plain(x: &f64) -> String {
     format!("{}", (x * 1e9).round() / 1e9 + 0.0)
 }
@@ -93,7 +96,7 @@ where
         .y_desc(y)
         .x_label_formatter(x_ticks)
         .y_label_formatter(y_ticks)
-        // Numbers at the side should not touch each other in a low chart.
+        // The numbers beside the y axis must not touch each other in a low chart.
         .y_labels((height as usize / 24).clamp(2, 10))
         .draw()?;
     Ok(())
@@ -117,8 +120,9 @@ where
     Ok(())
 }
 
-/// Cuts a line of pixels where it turns sharply, and leaves out points on the same pixel: where a thick line turns, its outer edge would
-/// reach far beyond it.
+/// Cuts a line of pixels at sharp turns, and leaves out points on the same pixel. Returns the
+/// indices of each piece's points. At a sharp turn, the outer edge of a thick line would extend far
+/// beyond the line.
 fn pieces(pixels: &[(i32, i32)]) -> Vec<Vec<usize>> {
     let mut pieces: Vec<Vec<usize>> = Vec::new();
     let mut piece: Vec<usize> = Vec::new();
@@ -135,7 +139,7 @@ fn pieces(pixels: &[(i32, i32)]) -> Vec<Vec<usize>> {
         if let [.., before, last] = piece[..] {
             let previous = way(pixels[before], pixels[last]);
             let along = step.0 * previous.0 + step.1 * previous.1;
-            // 45 degrees.
+            // The line turns by more than 45 degrees.
             if along < 0.707 * step.0.hypot(step.1) * previous.0.hypot(previous.1) {
                 pieces.push(std::mem::replace(&mut piece, vec![last]));
             }
@@ -146,7 +150,8 @@ fn pieces(pixels: &[(i32, i32)]) -> Vec<Vec<usize>> {
     pieces
 }
 
-/// Draws a line and its entry in the legend, and a mark of this size at each point.
+/// Draws a line and a mark of size `mark` at each point, and adds the line to the legend. A `mark`
+/// of 0 draws no marks, and an empty name makes no legend entry.
 pub(crate) fn line<'a, DB: DrawingBackend + 'a, X, Y>(
     chart: &mut Chart<'a, DB, X, Y>,
     name: &str,

@@ -1,4 +1,5 @@
-//! What happens inside a network over time: potentials, currents, anything with a value for each step.
+//! Figures of a network's variables over time: potentials, currents, and anything else with a value
+//! for each step.
 
 use crate::PlotError;
 use crate::canvas::write;
@@ -9,21 +10,21 @@ use std::path::Path;
 /// One line.
 #[derive(Debug, Clone, Copy)]
 pub struct Trace<'a> {
-    /// In the legend; empty for none.
+    /// The name in the legend. A line with an empty name has no entry.
     pub name: &'a str,
     /// A value for each step.
     pub values: &'a [f32],
-    /// Whether this is what the others are compared with, drawn thick and grey.
+    /// Whether the other lines are compared with this line. It is then thick and grey.
     pub reference: bool,
 }
 
 impl<'a> Trace<'a> {
-    /// A line in a colour of its own.
+    /// A line in its own colour.
     pub fn new(name: &'a str, values: &'a [f32]) -> Self {
         Self { name, values, reference: false }
     }
 
-    /// A line to compare with.
+    /// A line that the others are compared with.
     pub fn reference(name: &'a str, values: &'a [f32]) -> Self {
         Self { name, values, reference: true }
     }
@@ -34,11 +35,11 @@ impl<'a> Trace<'a> {
 pub struct Traces<'a> {
     /// Label of the y axis, with its unit.
     pub label: &'a str,
-    /// The lines; up to five have colours of their own.
+    /// The lines. Up to five lines have different colours; reference lines are all grey.
     pub lines: Vec<Trace<'a>>,
 }
 
-/// Draws panels of lines over time, each with a range of its own, to a PNG or SVG file.
+/// Draws panels of lines over time to a PNG or SVG file. Each panel has its own range.
 ///
 /// - `dt`: length of a time step, ms.
 ///

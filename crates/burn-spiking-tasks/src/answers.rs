@@ -1,13 +1,14 @@
-//! Rounds of a trial that ask for an answer, and the score of the answers given.
+//! Rounds, which are the parts of a trial that ask for an answer, and the score of the answers.
 //!
 //! ```text
-//! answer = + if mean o > 1/2,  − if mean o < −1/2,  none otherwise        mean over the last part of the answer window
+//! answer = + if mean o > 1/2,  − if mean o < −1/2,  none otherwise
+//!          mean over the last part of the answer window
 //! leak   = mean |o| outside all answer windows
 //! ```
 
 use std::ops::Range;
 
-/// An answer: the sign of an output, or its absence.
+/// An answer: the sign of an output, or no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// +1.
@@ -22,7 +23,7 @@ impl Answer {
     /// All answers, in the order of [`Answers::accuracy_by_answer`].
     pub const ALL: [Answer; 3] = [Answer::Plus, Answer::Minus, Answer::None];
 
-    /// The output that gives this answer.
+    /// Returns the output that stands for this answer.
     pub fn value(self) -> f32 {
         match self {
             Answer::Plus => 1.0,
@@ -31,7 +32,7 @@ impl Answer {
         }
     }
 
-    /// The answer that a mean output gives.
+    /// Returns the answer for a mean output: + above 1/2, − below −1/2, none otherwise.
     pub fn of(mean: f64) -> Self {
         match mean {
             mean if mean > 0.5 => Answer::Plus,
@@ -41,28 +42,30 @@ impl Answer {
     }
 }
 
-/// One question of a trial: what is to be answered, and when. Times in steps.
+/// One question of a trial: the right answer and its times, in steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Round {
     /// The right answer.
     pub answer: Answer,
-    /// When the output should give it.
+    /// The steps in which the output should give the answer.
     pub window: Range<usize>,
-    /// The part of the window over which it is read.
+    /// The part of the window over which the answer is read.
     pub decoded: Range<usize>,
-    /// Time between the first pulse's end and the go cue's onset, for accuracy against delay.
+    /// The number of steps from the end of the first pulse to the onset of the go cue, to relate
+    /// accuracy to delay.
     pub delay: usize,
 }
 
 impl Round {
-    /// The same round in a part of its trial, from step `first` to `end`, within which it is read.
+    /// Returns the round in the steps of a part of its trial, from step `first` to `end`. The
+    /// answer must be read within this part.
     #[cfg(feature = "train")]
     pub(crate) fn within(&self, first: usize, end: usize) -> Self {
         let clamped = |range: &Range<usize>| range.start.max(first) - first..range.end.min(end) - first;
         Self { window: clamped(&self.window), decoded: clamped(&self.decoded), ..self.clone() }
     }
 
-    /// The same round where each step is this many.
+    /// Returns the same round after each step is divided into `parts` steps.
     pub(crate) fn in_finer_steps(&self, parts: usize) -> Self {
         let finer = |range: &Range<usize>| range.start * parts..range.end * parts;
         Self {
@@ -74,19 +77,20 @@ impl Round {
     }
 }
 
-/// Counts answers, right and wrong.
+/// Counts of right and wrong answers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answers {
     /// `[right answer][given answer]`, in the order of [`Answer::ALL`].
     counts: [[u64; 3]; 3],
-    /// Of the first round of each trial, of the second, …: how many, and how many rightly answered.
+    /// For the first round of each trial, the second, …: the number of rounds, and the number
+    /// answered correctly.
     by_round: Vec<[u64; 2]>,
     leak: f64,
     leak_steps: u64,
 }
 
 impl Answers {
-    /// Of nothing yet.
+    /// Creates empty counts.
     pub fn new() -> Self {
         Self::default()
     }
@@ -111,7 +115,7 @@ impl Answers {
         }
     }
 
-    /// Adds other trials' counts.
+    /// Adds the counts of other trials.
     pub fn merge(&mut self, other: &Self) {
         let pairs = self.counts.iter_mut().flatten().zip(other.counts.iter().flatten());
         pairs.for_each(|(own, other)| *own += other);
@@ -123,18 +127,19 @@ impl Answers {
         self.leak_steps += other.leak_steps;
     }
 
-    /// Number of rounds.
+    /// The number of rounds.
     pub fn rounds(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }
 
-    /// Share of rounds answered rightly; NaN of none.
+    /// The share of rounds answered correctly; NaN if there are no rounds.
     pub fn accuracy(&self) -> f64 {
         let right: u64 = (0..3).map(|answer| self.counts[answer][answer]).sum();
         right as f64 / self.rounds() as f64
     }
 
-    /// The same for the rounds whose right answer is +, − and none; NaN where there was no such round.
+    /// The accuracy of the rounds whose right answer is +, − and none; NaN for an answer without
+    /// rounds.
     pub fn accuracy_by_answer(&self) -> [f64; 3] {
         [0, 1, 2].map(|answer| {
             let of: u64 = self.counts[answer].iter().sum();
@@ -142,12 +147,12 @@ impl Answers {
         })
     }
 
-    /// The same for the first round of each trial, the second, and so on.
+    /// The accuracy of the first round of each trial, of the second round, and so on.
     pub fn accuracy_by_round(&self) -> Vec<f64> {
         self.by_round.iter().map(|&[all, right]| right as f64 / all as f64).collect()
     }
 
-    /// Mean |o| outside the answer windows; NaN if there is no outside.
+    /// The mean |o| outside the answer windows; NaN if no step lies outside.
     pub fn leak(&self) -> f64 {
         self.leak / self.leak_steps as f64
     }
@@ -165,7 +170,7 @@ mod tests {
     fn answers_are_read_from_the_end_of_the_window() {
         let rounds = [round(Answer::Plus, 2), round(Answer::None, 8), round(Answer::Minus, 12)];
         let mut output = vec![0.0; 20];
-        // Wrong at first, right at the end.
+        // Each output is wrong at the start of its window and right at the end.
         output[2..6].copy_from_slice(&[-1.0, -1.0, 0.4, 0.7]);
         output[8..12].copy_from_slice(&[1.0, 1.0, 0.9, -0.1]);
         output[12..16].copy_from_slice(&[0.0, 0.0, -0.5, -0.6]);

@@ -1,14 +1,17 @@
-//! Predictive coding: the readout follows a linear system that the input drives.
+//! Predictive coding: the readout follows a linear system driven by the input.
 //!
 //! ```text
 //! x′ = A x + g i        target = x        x(0) = 0
 //! ```
 //!
-//! Auto-encoding is A = −1/τ, g = 1/τ: the target is the low-pass filtered input. Each input channel is white noise through
-//! two low-pass filters, of unit variance. Both systems are stepped exactly, with the input held during a step; row t of the
-//! target is x after step t, as row t of a network's trajectory is its state after step t.
+//! In auto-encoding, A is −1/τ times the identity matrix and g = 1/τ, so the target is the low-pass
+//! filtered input. Each input channel is white noise that passed two low-pass filters; its variance
+//! is 1. The system is integrated exactly for an input that is constant during each step. Row t of
+//! the target is x after step t, like row t of a network's trajectory, which is the state after
+//! step t.
 //!
-//! Source: Huh & Sejnowski 2017, first task (predictive coding); the network it is known from is Boerlin, Machens & Denève 2013.
+//! Source: Huh & Sejnowski 2017, first task (predictive coding). The task is known from the network
+//! of Boerlin, Machens & Denève 2013.
 
 use crate::error::{TaskError, require};
 use crate::trial::Trial;
@@ -24,22 +27,23 @@ use serde::{Deserialize, Serialize};
 pub struct Coding {
     /// Length of a time step, ms.
     pub dt: f64,
-    /// Time steps in a trial.
+    /// Number of time steps in a trial.
     pub steps: usize,
-    /// A, row by row, 1/ms; its size is the number of channels.
+    /// The matrix A, row by row, 1/ms; its size is the number of channels.
     pub system: Vec<Vec<f64>>,
-    /// g, 1/ms.
+    /// The input gain g, 1/ms.
     pub gain: f64,
     /// Time constant of each of the two filters that shape the input, ms.
     pub input_tau: f64,
-    /// Number of neurons, which start at potentials drawn evenly from [0, `v0_below`).
+    /// Number of neurons. Their initial potentials are drawn uniformly from [0, `v0_below`).
     pub neurons: usize,
-    /// See `neurons`; in (0, 1].
+    /// Upper limit of the initial potentials, in (0, 1].
     pub v0_below: f64,
 }
 
 impl Coding {
-    /// Auto-encoding of `channels` channels with time constant `tau` (ms), for a network of `neurons`.
+    /// Auto-encoding of `channels` channels with time constant `tau` (ms), for a network of
+    /// `neurons` neurons.
     pub fn auto_encoding(channels: usize, tau: f64, neurons: usize) -> Self {
         let row = |c: usize| (0..channels).map(|d| if c == d { -1.0 / tau } else { 0.0 }).collect();
         Self {
@@ -53,21 +57,22 @@ impl Coding {
         }
     }
 
-    /// A damped oscillator of two channels, x′ = A x + g i with eigenvalues −1/`tau` ± i 2π/`period` (ms).
+    /// A damped oscillator of two channels, x′ = A x + g i, in which A has the eigenvalues −1/`tau`
+    /// ± i 2π/`period` (`tau` and `period` in ms).
     pub fn oscillator(tau: f64, period: f64, neurons: usize) -> Self {
         let (decay, turn) = (-1.0 / tau, 2.0 * std::f64::consts::PI / period);
         Self { system: vec![vec![decay, -turn], vec![turn, decay]], ..Self::auto_encoding(2, tau, neurons) }
     }
 
-    /// Number of input channels, which is the number of outputs.
+    /// Number of input channels, which equals the number of outputs.
     pub fn channels(&self) -> usize {
         self.system.len()
     }
 
-    /// Refuses parameters that describe no task.
+    /// Checks the parameters.
     ///
     /// # Errors
-    /// [`TaskError`] names the value, its limit and the remedy.
+    /// [`TaskError`] if a value is invalid. It names the value, its limit and the remedy.
     pub fn check(&self) -> Result<(), TaskError> {
         let positive = |name: &str, value: f64, remedy: &str| {
             require(value.is_finite() && value > 0.0, name, value, "above 0 and finite", remedy)
@@ -95,17 +100,17 @@ impl Coding {
         Ok(())
     }
 
-    /// The data set of `len` trials drawn from a seed.
+    /// Returns a data set of `len` trials drawn from `seed`.
     ///
     /// # Errors
-    /// [`TaskError`], as [`check`](Self::check).
+    /// [`TaskError`] in the same cases as [`check`](Self::check).
     pub fn dataset(&self, seed: u64, len: usize) -> Result<CodingDataset, TaskError> {
         self.check()?;
         Ok(CodingDataset { step: ExactStep::of(self), noise: Noise::of(self), task: self.clone(), seed, len })
     }
 }
 
-/// Trials of [`Coding`], drawn when asked for.
+/// Trials of [`Coding`], drawn on request.
 #[derive(Debug, Clone)]
 pub struct CodingDataset {
     task: Coding,
@@ -146,13 +151,13 @@ impl CodingDataset {
     }
 }
 
-/// White noise through two low-pass filters, stationary and of unit variance:
-/// a′ = α a + σ ξ, b′ = α b + (1 − α) a′, output b.
+/// White noise after two low-pass filters, stationary and with unit variance: a′ = α a + σ ξ, b′ =
+/// α b + (1 − α) a′. The output is b.
 #[derive(Debug, Clone)]
 struct Noise {
     decay: f64,
     sigma: f64,
-    /// Var a, Cov(a, b) of the stationary state; Var b = 1.
+    /// Var a and Cov(a, b) of the stationary state; Var b = 1.
     var_a: f64,
     cov: f64,
 }
@@ -161,7 +166,7 @@ impl Noise {
     fn of(task: &Coding) -> Self {
         let decay = (-task.dt / task.input_tau).exp();
         let (rest, share) = (1.0 - decay * decay, 1.0 - decay);
-        // For σ = 1.
+        // The moments for σ = 1.
         let var_a = 1.0 / rest;
         let cov = share * var_a / rest;
         let var_b = (share * share * var_a + 2.0 * decay * decay * share * cov) / rest;
@@ -183,7 +188,7 @@ impl Noise {
     }
 }
 
-/// x(t + dt) = e^{A dt} x + (∫ e^{A s} ds) g i, the integral from 0 to dt.
+/// The exact step x(t + dt) = e^{A dt} x + (∫ e^{A s} ds) g i, with the integral from 0 to dt.
 #[derive(Debug, Clone)]
 struct ExactStep {
     state: Vec<Vec<f64>>,
@@ -192,7 +197,8 @@ struct ExactStep {
 
 impl ExactStep {
     fn of(task: &Coding) -> Self {
-        // By halving: over h, e^{Ah} and its integral by their series; over 2h, E₂ = E E and F₂ = F + E F.
+        // Scaling and squaring: power series give E = e^{Ah} and its integral F over a short time
+        // h. Each doubling of h then uses E₂ = E E and F₂ = F + E F.
         let n = task.channels();
         let largest = task.system.iter().map(|row| row.iter().map(|a| a.abs()).sum::<f64>()).fold(0.0, f64::max);
         let halvings = (largest * task.dt).log2().ceil().max(0.0) as i32 + 1;
@@ -271,7 +277,7 @@ mod tests {
 
     #[test]
     fn oscillator_turns_at_its_period() {
-        // Without input the system turns by one period and decays by e^(−period/τ).
+        // Without input, the state turns once per period and decays by e^(−period/τ).
         let task = Coding { dt: 0.7, ..Coding::oscillator(30.0, 35.0, 1) };
         let step = ExactStep::of(&task);
         let mut x = vec![1.0, 0.0];

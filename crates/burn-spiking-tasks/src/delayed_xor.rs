@@ -1,15 +1,18 @@
-//! Delayed-memory exclusive or: is the second of two pulses, long ago, of the other sign than the first?
+//! Delayed-memory exclusive or: after a long delay, the network tells whether two pulses had
+//! different signs.
 //!
 //! ```text
 //! channel 0   ....[±]....gap....[±]....gap..................
 //! channel 1   .................................[go].........
-//! target      ...................................[answer]...       + for unequal signs, − for equal
+//! target      ...................................[answer]...     + for unequal signs, − for equal
 //! ```
 //!
-//! A round may also have one pulse or none; the answer is then 0. A trial has any number of rounds, one after the other, and
-//! outside the answer windows the output should be 0. Gaps are drawn for each round; all trials of a data set are equally long.
+//! A round may also have one pulse or none; its answer is then 0. A trial has any number of rounds,
+//! one after the other. Outside the answer windows, the output should be 0. The gaps are drawn for
+//! each round. All trials of a data set have the same length.
 //!
-//! Source: Huh & Sejnowski 2017, second task. [`DelayedXor::graz`] is the variant of the Graz group (Bellec et al.).
+//! Source: Huh & Sejnowski 2017, second task. [`DelayedXor::graz`] is the variant of the Graz group
+//! (Bellec et al.).
 
 use crate::answers::{Answer, Round};
 use crate::error::{TaskError, require};
@@ -20,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Course of a pulse or cue; its largest value is 1.
+/// Shape of a pulse or cue over time; its largest value is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PulseShape {
@@ -31,7 +34,7 @@ pub enum PulseShape {
 }
 
 impl PulseShape {
-    /// The value at a share of the pulse's length, in [0, 1].
+    /// Returns the value at `share` of the pulse's length, for a `share` in [0, 1].
     fn at(self, share: f64) -> f64 {
         /// The normal distribution's 99 % quantile.
         const QUANTILE: f64 = 2.326_347_874_040_841;
@@ -42,22 +45,24 @@ impl PulseShape {
     }
 }
 
-/// How the two gaps of a round are drawn: between the pulses, and between the second pulse and the go cue.
+/// Distribution of the two gaps of a round: the gap between the pulses, and the gap between the
+/// second pulse and the go cue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Gaps {
-    /// Each evenly from a range.
+    /// Draws each gap uniformly from a range.
     Even {
-        /// Shortest, ms.
+        /// Shortest gap, ms.
         min_ms: f64,
-        /// Longest, ms.
+        /// Longest gap, ms.
         max_ms: f64,
     },
-    /// Both the same: `step_ms` times a geometric number (1, 2, ...) of mean `max_ms`/`step_ms`, at most `max_ms`.
+    /// Draws one gap for both: `step_ms` times a geometrically distributed number (1, 2, ...) with
+    /// mean `max_ms`/`step_ms`, limited to `max_ms`.
     Geometric {
         /// Unit, ms.
         step_ms: f64,
-        /// Longest, ms.
+        /// Longest gap, ms.
         max_ms: f64,
     },
 }
@@ -70,7 +75,7 @@ impl Gaps {
         }
     }
 
-    /// Two gaps, ms. Takes two numbers from the random stream, whatever they are.
+    /// Draws two gaps, ms. Always takes two numbers from the random stream.
     fn draw(&self, random: &mut ChaCha8Rng) -> [f64; 2] {
         let drawn: [f64; 2] = [random.random(), random.random()];
         match *self {
@@ -91,39 +96,40 @@ impl Gaps {
 pub struct DelayedXor {
     /// Length of a time step, ms.
     pub dt: f64,
-    /// Length of a trial, ms; [`longest_ms`](Self::longest_ms) is just enough.
+    /// Length of a trial, ms; at least [`longest_ms`](Self::longest_ms).
     pub trial_ms: f64,
-    /// Rounds in a trial.
+    /// Number of rounds in a trial.
     pub rounds: usize,
     /// Silence before each round, ms.
     pub lead_ms: f64,
-    /// Course of pulses and cues.
+    /// Shape of pulses and cues.
     pub shape: PulseShape,
-    /// Their length, ms.
+    /// Length of pulses and cues, ms.
     pub pulse_ms: f64,
-    /// The gaps.
+    /// Distribution of the gaps.
     pub gaps: Gaps,
-    /// From the go cue's onset to the answer window, ms.
+    /// Time from the onset of the go cue to the answer window, ms.
     pub wait_ms: f64,
     /// Length of the answer window, ms.
     pub window_ms: f64,
-    /// The last part of it, over which the answer is read, ms.
+    /// Length of the last part of the answer window, over which the answer is read, ms.
     pub decoded_ms: f64,
     /// Silence after each answer window, ms.
     pub rest_ms: f64,
-    /// Shares of rounds with two pulses, one and none; they add up to 1.
+    /// Shares of the rounds with two pulses, one pulse and no pulse; they add up to 1.
     pub shares: [f64; 3],
     /// Share of the cost's weight that lies outside the answer windows, in [0, 1).
     pub outside: f64,
-    /// Number of neurons, which start at potentials drawn evenly from [0, `v0_below`).
+    /// Number of neurons. Their initial potentials are drawn uniformly from [0, `v0_below`).
     pub neurons: usize,
-    /// See `neurons`; in (0, 1].
+    /// Upper limit of the initial potentials, in (0, 1].
     pub v0_below: f64,
 }
 
 impl DelayedXor {
-    /// The task with `rounds` in a trial and gaps from 30 ms to `max_gap_ms`, for a network of `neurons`: answers are + and −
-    /// in a third of the rounds each, none in a third (a quarter with one pulse, a twelfth with none).
+    /// The task with `rounds` rounds in a trial and gaps from 30 ms to `max_gap_ms`, for a network
+    /// of `neurons` neurons. A third of the rounds has the answer +, a third −, and a third none.
+    /// Of all rounds, a quarter has one pulse and a twelfth has no pulse.
     pub fn new(rounds: usize, max_gap_ms: f64, neurons: usize) -> Self {
         let task = Self {
             dt: 1.0,
@@ -145,9 +151,13 @@ impl DelayedXor {
         Self { trial_ms: task.longest_ms(), ..task }
     }
 
-    /// The variant of the Graz group: Gaussian pulses of 30 ms, geometric gaps of at most 100 ms, a fifth of the trials without
-    /// pulses, 60 ms to answer from the go cue on, no cost outside. The source leaves open whether the pulses' area or peak is
-    /// normalised and whether one gap is drawn or two; here the peak is 1, and the two gaps of a round are equal.
+    /// The variant of the Graz group: Gaussian pulses of 30 ms, geometric gaps of at most 100 ms, a
+    /// fifth of the trials without pulses, an answer window of 60 ms from the onset of the go cue,
+    /// and no cost outside the window.
+    ///
+    /// The source does not say whether the area or the peak of the pulses is normalised, or whether
+    /// a round has one drawn gap or two. Here, the peak is 1, and the two gaps of a round are
+    /// equal.
     pub fn graz(neurons: usize) -> Self {
         let task = Self {
             shape: PulseShape::Gaussian,
@@ -163,7 +173,8 @@ impl DelayedXor {
         Self { trial_ms: task.longest_ms(), ..task }
     }
 
-    /// The same task with other longest gaps, in trials just long enough: for gaps that grow during training.
+    /// Returns the same task with another longest gap, and with trials just long enough for it. Use
+    /// it for gaps that grow during training.
     pub fn with_max_gap(&self, max_ms: f64) -> Self {
         let gaps = match self.gaps {
             Gaps::Even { min_ms, .. } => Gaps::Even { min_ms: min_ms.min(max_ms), max_ms },
@@ -173,7 +184,7 @@ impl DelayedXor {
         Self { trial_ms: task.longest_ms(), ..task }
     }
 
-    /// What a trial with the longest gaps takes, ms.
+    /// Length of a trial in which all gaps have the greatest length, ms.
     pub fn longest_ms(&self) -> f64 {
         let answer = self.wait_ms + self.window_ms;
         let round =
@@ -181,7 +192,7 @@ impl DelayedXor {
         self.rounds as f64 * round
     }
 
-    /// Time steps in a trial.
+    /// Number of time steps in a trial.
     pub fn steps(&self) -> usize {
         self.step(self.trial_ms)
     }
@@ -190,10 +201,10 @@ impl DelayedXor {
         (ms / self.dt).round() as usize
     }
 
-    /// Refuses parameters that describe no task.
+    /// Checks the parameters.
     ///
     /// # Errors
-    /// [`TaskError`] names the value, its limit and the remedy.
+    /// [`TaskError`] if a value is invalid. It names the value, its limit and the remedy.
     pub fn check(&self) -> Result<(), TaskError> {
         for (name, value) in [("dt", self.dt), ("pulse_ms", self.pulse_ms), ("window_ms", self.window_ms)] {
             let holds = value.is_finite() && value > 0.0;
@@ -239,17 +250,17 @@ impl DelayedXor {
         )
     }
 
-    /// The data set of `len` trials drawn from a seed.
+    /// Returns a data set of `len` trials drawn from `seed`.
     ///
     /// # Errors
-    /// [`TaskError`], as [`check`](Self::check).
+    /// [`TaskError`] in the same cases as [`check`](Self::check).
     pub fn dataset(&self, seed: u64, len: usize) -> Result<DelayedXorDataset, TaskError> {
         self.check()?;
         Ok(DelayedXorDataset { task: self.clone(), seed, len })
     }
 }
 
-/// Trials of [`DelayedXor`], drawn when asked for.
+/// Trials of [`DelayedXor`], drawn on request.
 #[derive(Debug, Clone)]
 pub struct DelayedXorDataset {
     task: DelayedXor,
@@ -270,7 +281,7 @@ impl Dataset<Trial> for DelayedXorDataset {
     }
 }
 
-/// Number of input channels: pulses, go cues.
+/// Number of input channels: one for the pulses, one for the go cues.
 pub const CHANNELS: usize = 2;
 
 impl DelayedXor {
@@ -312,7 +323,8 @@ impl DelayedXor {
         Trial { steps, input, target, weight: self.weight(&rounds), v0, rounds }
     }
 
-    /// Signs of the two pulses, 0 where there is none. Takes four numbers from the random stream, whatever they are.
+    /// Draws the signs of the two pulses; 0 means no pulse. Always takes four numbers from the
+    /// random stream.
     fn pulses(&self, random: &mut ChaCha8Rng) -> [f32; 2] {
         let kind: f64 = random.random();
         let signs = [0, 1].map(|_| if random.random::<bool>() { 1.0 } else { -1.0 });
@@ -333,7 +345,8 @@ impl DelayedXor {
         }
     }
 
-    /// Weights of the steps: `outside` of their sum outside the answer windows, the rest within.
+    /// The weight of each step. The steps outside the answer windows share `outside` of the sum of
+    /// all weights; the steps within the windows share the rest.
     fn weight(&self, rounds: &[Round]) -> Vec<f32> {
         let steps = self.steps();
         let within: usize = rounds.iter().map(|round| round.window.len()).sum();
@@ -356,12 +369,13 @@ mod tests {
         (0..len).map(|index| data.get(index).unwrap()).collect()
     }
 
-    /// What a reader of the input alone answers at each go cue.
+    /// Returns the answers that follow from the input alone, one for each go cue.
     fn answers_by_reading(trial: &Trial) -> Vec<Answer> {
         let mut given = Vec::new();
         let (mut since, mut before) = (Vec::new(), [0.0; 2]);
         for now in trial.input.chunks_exact(2) {
-            // Onsets; square pulses never touch, as gaps are longer than a step.
+            // A nonzero input after 0 is an onset: square pulses never touch, because gaps are
+            // longer than a step.
             if now[0] != 0.0 && before[0] == 0.0 {
                 since.push(now[0]);
             }
@@ -401,7 +415,7 @@ mod tests {
             silent.add(&vec![0.0; trial.steps], &trial.rounds);
         }
         assert_eq!((right.accuracy(), right.leak()), (1.0, 0.0));
-        // A third of the rounds want no answer.
+        // A third of the rounds has the answer none.
         assert!((silent.accuracy() - 1.0 / 3.0).abs() < 0.05, "{}", silent.accuracy());
     }
 
@@ -451,7 +465,7 @@ mod tests {
         let task = DelayedXor::new(2, 150.0, 4);
         assert_eq!(trials(&task, 3, 4)[3], trials(&task, 3, 9)[3]);
         assert_ne!(trials(&task, 3, 4)[3], trials(&task, 4, 4)[3]);
-        // A finer step shows the same trial.
+        // A shorter time step gives the same trial.
         let fine = &trials(&DelayedXor { dt: 0.5, ..task.clone() }, 3, 4)[3];
         let coarse = &trials(&task, 3, 4)[3];
         assert_eq!(fine.v0, coarse.v0);

@@ -1,22 +1,22 @@
-//! What a user is told when a task cannot be.
+//! The error of invalid tasks.
 
 use thiserror::Error;
 
-/// Parameters that describe no task. The text names the value, its limit and the remedy.
+/// An invalid parameter of a task. The message names the value, its limit and the remedy.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{name} is {value}, but must be {limit}; {remedy}")]
 pub struct TaskError {
-    /// What the parameter is called.
+    /// Name of the parameter.
     pub name: String,
     /// Its value.
     pub value: String,
-    /// The range it must lie in.
+    /// The allowed range of the value.
     pub limit: String,
-    /// What to do about it.
+    /// How to correct the value.
     pub remedy: String,
 }
 
-/// Refuses a value unless `holds`.
+/// Returns a [`TaskError`] unless `holds`.
 pub(crate) fn require(
     holds: bool,
     name: &str,

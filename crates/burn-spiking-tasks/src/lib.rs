@@ -1,13 +1,15 @@
-//! Tasks for spiking networks, as Burn data sets with the score that says whether the task is solved.
+//! Tasks for spiking networks as Burn data sets, with scores that measure whether a task is solved.
 //!
-//! Every item is drawn from (seed, index), so a data set is lazy, costs no memory and does not depend on the order in which it
-//! is read. Nothing is downloaded.
+//! Every item is drawn at random from (seed, index). So a data set is lazy, costs no memory, and
+//! does not depend on the order of reading. Nothing is downloaded.
 //!
-//! - [`coding`]: predictive coding. A readout follows its filtered input, or a linear system that the input drives.
-//! - [`delayed_xor`]: delayed-memory exclusive or. Two pulses, long gaps, a go cue, an answer.
+//! - [`coding`]: predictive coding. A readout follows its filtered input, or a linear system driven
+//!   by the input.
+//! - [`delayed_xor`]: delayed-memory exclusive or. A round has two pulses, long gaps, a go cue and
+//!   an answer.
 //! - [`loader`]: a data loader whose data may change from epoch to epoch.
-//! - `stream` (feature `train`): endless tasks, trials one after the other, cut into chunks.
-//! - [`score`]: normalised error; [`answers`]: rounds answered rightly.
+//! - `stream` (feature `train`): endless tasks. Trials follow each other and are cut into chunks.
+//! - [`score`]: the normalised error; [`answers`]: the share of rounds answered correctly.
 //! - `metric` (feature `train`): the scores as metrics of Burn's learner.
 
 pub mod answers;

@@ -1,4 +1,5 @@
-//! A data loader whose data may change from epoch to epoch: fresh trials, or trials that grow.
+//! A data loader whose data may change from epoch to epoch, for example new trials in each epoch,
+//! or trials that become longer.
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
@@ -8,25 +9,27 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The data of an epoch; the first is epoch 1.
+/// Returns the data of an epoch; the first is epoch 1.
 pub type DatasetOfEpoch<I> = Arc<dyn Fn(usize) -> Arc<dyn Dataset<I>> + Send + Sync>;
 
-/// A loader that asks for a new data set each time it is iterated over, which Burn's learner does once an epoch.
+/// A loader that requests a new data set for each iteration. Burn's learner iterates once per
+/// epoch.
 ///
-/// Items come in order: a data set whose items are drawn from (seed, index) is shuffled already. So an epoch's data depend on
-/// the epoch's number alone, and a run resumed after epoch n (`start_at(n + 1)`) sees what an uninterrupted one would have seen.
+/// The loader does not shuffle: items drawn from (seed, index) are already in random order. So the
+/// data of an epoch depend only on its number. A run resumed after epoch n (`start_at(n + 1)`) sees
+/// the same data as an uninterrupted run.
 pub struct EpochLoader<I, O> {
     data: DatasetOfEpoch<I>,
     batcher: Arc<dyn Batcher<I, O>>,
     batch_size: usize,
     device: Device,
-    /// Which items of an epoch; all if `None`.
+    /// The items of an epoch that this loader returns; all if `None`.
     part: Option<Range<usize>>,
     next_epoch: AtomicUsize,
 }
 
 impl<I: Send + Sync + Clone + 'static, O: Send + 'static> EpochLoader<I, O> {
-    /// From the data of each epoch.
+    /// Creates a loader from a function that returns the data of each epoch.
     ///
     /// # Panics
     /// If the batch size is 0.
@@ -47,7 +50,7 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> EpochLoader<I, O> {
         }
     }
 
-    /// The same data in every epoch, as for validation.
+    /// Creates a loader with the same data in every epoch, for example for validation.
     pub fn constant(
         data: impl Dataset<I> + 'static,
         batcher: impl Batcher<I, O> + 'static,
@@ -58,23 +61,25 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> EpochLoader<I, O> {
         Self::new(move |_| data.clone(), batcher, batch_size, device)
     }
 
-    /// The epoch that the next iteration gives.
+    /// Sets the epoch of the next iteration.
     ///
     /// # Panics
-    /// If it is 0: epochs count from 1.
+    /// If `epoch` is 0: epochs count from 1.
     pub fn start_at(self, epoch: usize) -> Self {
         assert!(epoch > 0, "epochs count from 1, but epoch 0 was asked for");
         self.next_epoch.store(epoch, Ordering::SeqCst);
         self
     }
 
-    /// The items of a data set that this loader gives: what there is of its part.
+    /// The indices in `data` of the items that this loader returns: its part, cut off at the end of
+    /// `data`.
     fn range(&self, data: &dyn Dataset<I>) -> Range<usize> {
         let Range { start, end } = self.part.clone().unwrap_or(0..data.len());
         start.min(data.len())..end.min(data.len())
     }
 
-    /// Loaders of one epoch's data are iterated over side by side, so each counts its own epochs.
+    /// Returns a copy for a device and a part. Several copies may be iterated at the same time, so
+    /// each counts its own epochs.
     fn with(&self, device: Device, part: Option<Range<usize>>) -> Arc<Self> {
         Arc::new(Self {
             data: self.data.clone(),
@@ -102,7 +107,8 @@ impl<I: Send + Sync + Clone + 'static, O: Send + 'static> DataLoader<O> for Epoc
         self.with(device.clone(), self.part.clone())
     }
 
-    /// Items `start` to `end`, this one not included, of those that this loader gives, in every epoch: of data that grow, the same items.
+    /// Returns a loader for the items `start..end` of this loader, in every epoch. If the data
+    /// grow, the part keeps the same items.
     ///
     /// # Panics
     /// If `start` is above `end`.
@@ -184,7 +190,7 @@ mod tests {
         assert_eq!((progress.items_processed, progress.items_total), (2, 3));
     }
 
-    /// Ours and Burn's own loader of the same items, in batches of 3.
+    /// This crate's loader and Burn's own loader of the same items, in batches of 3.
     fn two(items: usize) -> [Arc<dyn DataLoader<Vec<usize>>>; 2] {
         use burn::data::dataloader::DataLoaderBuilder;
         let data = || InMemDataset::new((0..items).collect());

@@ -1,4 +1,5 @@
-//! The scores as metrics of Burn's learner. A model's output gives them by `Adaptor<Tracking>` or `Adaptor<Answers>`.
+//! The scores as metrics of Burn's learner. A model's output provides them through
+//! `Adaptor<Tracking>` or `Adaptor<Answers>`.
 
 use crate::answers::Answers;
 use crate::score::Tracking;
@@ -16,12 +17,12 @@ impl Accumulate for Answers {
     }
 }
 
-/// Normalised error over all trials of an epoch; lower is better.
+/// The normalised error over all trials of an epoch; lower is better.
 pub fn nmse() -> ScoreMetric<Tracking> {
     ScoreMetric::lower_is_better("Nmse", Tracking::nmse)
 }
 
-/// Share of an epoch's rounds that are answered rightly; higher is better.
+/// The share of an epoch's rounds that are answered correctly; higher is better.
 pub fn answer_accuracy() -> ScoreMetric<Answers> {
     ScoreMetric::higher_is_better("Accuracy", Answers::accuracy)
 }

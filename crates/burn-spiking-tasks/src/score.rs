@@ -1,10 +1,11 @@
-//! Scores.
+//! Scores of outputs: the normalised error and the correlation.
 //!
 //! ```text
 //! nmse = Σ |o − o_d|² / Σ |o_d − mean o_d|²        over all trials, times and outputs
 //! ```
 
-/// Accumulates the normalised error of outputs that should follow targets. 0 is perfect, 1 is the targets' mean.
+/// Accumulates the normalised error of outputs that should follow targets. A perfect output scores
+/// 0; the mean of the targets scores 1.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tracking {
     error: f64,
@@ -14,15 +15,15 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// Of nothing yet.
+    /// Creates a score without trials.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds trials: outputs and targets, each `[.., O]` flattened, with `width` = O.
+    /// Adds trials. `output` and `target` are flattened `[.., O]` series, and `width` is O.
     ///
     /// # Panics
-    /// If the lengths differ or are no multiple of `width`.
+    /// If the lengths differ or are not a multiple of `width`.
     pub fn add(&mut self, output: &[f32], target: &[f32], width: usize) {
         assert_eq!(output.len(), target.len(), "an output for each target");
         assert_eq!(target.len() % width, 0, "whole rows of {width} outputs");
@@ -38,7 +39,7 @@ impl Tracking {
         }
     }
 
-    /// Adds other trials' sums.
+    /// Adds the sums of other trials.
     ///
     /// # Panics
     /// If the numbers of outputs differ.
@@ -53,14 +54,14 @@ impl Tracking {
         self.sum_of_squares += other.sum_of_squares;
     }
 
-    /// The normalised error; infinite if the targets never vary.
+    /// The normalised error; if the targets never vary, infinite, or NaN for a perfect output.
     pub fn nmse(&self) -> f64 {
         let of_means: f64 = self.sum.iter().map(|sum| sum * sum / self.count).sum();
         self.error / (self.sum_of_squares - of_means).max(0.0)
     }
 }
 
-/// Pearson's correlation of two equally long lists; NaN if one of them never varies.
+/// Pearson's correlation of two lists of the same length; NaN if one of them never varies.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -85,7 +86,7 @@ mod tests {
         perfect.add(&target, &target, 2);
         assert_eq!(perfect.nmse(), 0.0);
         let mut mean = Tracking::new();
-        // In two parts, as batches come.
+        // In two parts, like two batches.
         mean.add(&[2.0, 3.0], &target[..2], 2);
         mean.add(&[2.0, 3.0, 2.0, 3.0], &target[2..], 2);
         assert!((mean.nmse() - 1.0).abs() < 1e-12);

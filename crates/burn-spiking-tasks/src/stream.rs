@@ -1,12 +1,16 @@
-//! Endless tasks: trials one after the other in B streams, cut into chunks, as a data loader for `burn_spiking::Streamed`.
+//! Endless tasks: B streams of consecutive trials, cut into chunks, as a data loader for
+//! `burn_spiking::Streamed`.
 //!
 //! ```text
-//! stream b:  [trial 0, chunk 0][trial 0, chunk 1] … [trial 1, chunk 0] …      each chunk starts where the last one ended,
-//!                                                                              or, now and then, a trial starts anew
+//! stream b:  [trial 0, chunk 0][trial 0, chunk 1] … [trial 1, chunk 0] …
+//!            each chunk starts from the state at the end of the previous chunk,
+//!            or, at random, a trial starts from its own initial state
 //! ```
 //!
-//! Any data set of trials makes a stream: trial n of all streams is drawn when its turn comes, from a data set that may depend on n and on
-//! whatever a schedule says then. All random numbers hang on (seed, n), so a run that is resumed sees what it would have seen.
+//! Any data set of trials can make a stream. The loader draws trial n of all streams when it
+//! reaches that trial. The data set of a trial may depend on n and on the current value of a
+//! schedule. All random numbers depend only on (seed, n), so a resumed run sees the same data as an
+//! uninterrupted run.
 
 use crate::error::{TaskError, require};
 use crate::trial::{TrialBatch, TrialBatcher};
@@ -20,17 +24,18 @@ use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A batch that can be cut along time.
+/// A batch that can be cut into parts along time.
 pub trait Cut: Send + Sized {
-    /// Part `at` of `parts`, of about the same length.
+    /// Returns part `at` (from 0) of `parts` parts of about the same length.
     ///
     /// # Panics
-    /// If there is no such part, or there are more parts than steps.
+    /// If part `at` does not exist, or there are more parts than steps.
     fn cut(&self, at: usize, parts: usize) -> Self;
 }
 
 impl Cut for TrialBatch {
-    /// Rounds belong to the part in which they are read; one that is read across a cut belongs to none.
+    /// Assigns each round to the part in which its answer is read. If a cut divides the steps over
+    /// which an answer is read, the round belongs to no part.
     fn cut(&self, at: usize, parts: usize) -> Self {
         if parts == 1 {
             return self.clone();
@@ -54,22 +59,23 @@ impl Cut for TrialBatch {
     }
 }
 
-/// Sizes of a stream's loader.
+/// The sizes of a [`StreamLoader`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StreamSizes {
-    /// B.
+    /// Number of streams, B.
     pub streams: usize,
-    /// Chunks that each trial is cut into.
+    /// Number of chunks in a trial.
     pub chunks_per_trial: usize,
-    /// Chunks in an epoch; a multiple of `chunks_per_trial`, so that an epoch begins with a trial.
+    /// Number of chunks in an epoch; a multiple of `chunks_per_trial`, so that an epoch starts with
+    /// a new trial.
     pub chunks_per_epoch: usize,
 }
 
 impl StreamSizes {
-    /// Refuses sizes that make no epoch.
+    /// Checks the sizes.
     ///
     /// # Errors
-    /// [`TaskError`] names the value, its limit and the remedy.
+    /// [`TaskError`] if a value is invalid. It names the value, its limit and the remedy.
     pub fn check(&self) -> Result<(), TaskError> {
         let Self { streams, chunks_per_trial, chunks_per_epoch } = *self;
         require(streams > 0, "streams", streams, "at least 1", "give the number of streams")?;
@@ -84,7 +90,7 @@ impl StreamSizes {
     }
 }
 
-/// The data set of trial n, of which items 0 to B−1 are taken.
+/// Returns the data set of trial n; the streams take its items 0 to B−1.
 type DatasetOfTrial<I> = Arc<dyn Fn(usize) -> Arc<dyn Dataset<I>> + Send + Sync>;
 
 /// A loader of chunks. Each iteration over it is an epoch.
@@ -92,7 +98,7 @@ pub struct StreamLoader<I, O> {
     trials: DatasetOfTrial<I>,
     batcher: Arc<dyn Batcher<I, O>>,
     sizes: StreamSizes,
-    /// The chance that a trial of a stream starts anew.
+    /// The probability that a stream starts a trial from the trial's own initial state.
     fresh: Arc<dyn Fn() -> f64 + Send + Sync>,
     seed: u64,
     device: Device,
@@ -103,15 +109,18 @@ impl<I: Send + Sync + Clone + 'static> StreamLoader<I, TrialBatch>
 where
     TrialBatcher: Batcher<I, TrialBatch>,
 {
-    /// A loader of trials.
+    /// Creates a loader of trials.
     ///
-    /// - `trials`: the data set of trial n, counted from 0, of at least B items; reading a smaller one fails. It is asked when the trial's
-    ///   turn has come, so what it draws may follow a schedule.
-    /// - `fresh`: the chance, asked likewise, that a stream's trial starts from the trial's own v_0; the first trial always does.
-    /// - `seed`: of these chances.
+    /// - `trials`: the data set of trial n, counted from 0, with at least B items; reading a
+    ///   smaller one fails. The loader calls it when it reaches the trial, so the data may follow a
+    ///   schedule.
+    /// - `fresh`: the probability that a stream starts a trial from the trial's own v_0. The loader
+    ///   calls it once per trial, also when it reaches the trial. The first trial always starts
+    ///   from its own v_0.
+    /// - `seed`: the seed of these random starts.
     ///
     /// # Errors
-    /// [`TaskError`], as [`StreamSizes::check`].
+    /// [`TaskError`] in the same cases as [`StreamSizes::check`].
     pub fn new(
         trials: impl Fn(usize) -> Arc<dyn Dataset<I>> + Send + Sync + 'static,
         sizes: StreamSizes,
@@ -124,10 +133,10 @@ where
 }
 
 impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> StreamLoader<I, O> {
-    /// As [`new`](StreamLoader::new), for batches of one's own.
+    /// Creates a loader like [`new`](StreamLoader::new), for user-defined batches.
     ///
     /// # Errors
-    /// As [`StreamSizes::check`].
+    /// [`TaskError`] in the same cases as [`StreamSizes::check`].
     pub fn with_batcher(
         trials: impl Fn(usize) -> Arc<dyn Dataset<I>> + Send + Sync + 'static,
         batcher: impl Batcher<I, O> + 'static,
@@ -148,17 +157,18 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> StreamLoader<I, O> {
         })
     }
 
-    /// The epoch that the next iteration gives.
+    /// Sets the epoch of the next iteration.
     ///
     /// # Panics
-    /// If it is 0: epochs count from 1.
+    /// If `epoch` is 0: epochs count from 1.
     pub fn start_at(self, epoch: usize) -> Self {
         assert!(epoch > 0, "epochs count from 1, but epoch 0 was asked for");
         self.next_epoch.store(epoch, Ordering::SeqCst);
         self
     }
 
-    /// Trial n of all streams, and which of them start it anew.
+    /// Returns trial n of all streams, and for each stream whether it starts from the trial's own
+    /// v_0.
     fn trial(&self, n: usize) -> Result<(O, Vec<bool>), DatasetError> {
         let data = (self.trials)(n);
         let items: Result<Vec<I>, _> = (0..self.sizes.streams).map(|b| data.get(b)).collect();
@@ -188,13 +198,14 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> DataLoader<Chunk<O>> fo
             fresh: self.fresh.clone(),
             seed: self.seed,
             device: device.clone(),
-            // Loaders on several devices each count their own epochs.
+            // Each device's loader counts its own epochs.
             next_epoch: AtomicUsize::new(self.next_epoch.load(Ordering::SeqCst)),
         })
     }
 
     /// # Panics
-    /// Always: a stream's state is in one model, so its chunks cannot be dealt out to several devices.
+    /// Always: one model holds the state of a stream, so its chunks cannot be distributed to
+    /// several devices.
     fn slice(&self, _: usize, _: usize) -> Arc<dyn DataLoader<Chunk<O>>> {
         panic!("streams go on from their own state and cannot be dealt out to several devices; train on one")
     }
@@ -202,7 +213,7 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> DataLoader<Chunk<O>> fo
 
 struct Chunks<'a, I, O> {
     loader: &'a StreamLoader<I, O>,
-    /// The epoch's first chunk, counted from the run's beginning.
+    /// The first chunk of the epoch, counted from the start of the run.
     first: usize,
     done: usize,
     trial: Option<(O, Vec<bool>)>,
@@ -222,7 +233,7 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> Iterator for Chunks<'_,
             match self.loader.trial(chunk / parts) {
                 Ok(trial) => self.trial = Some(trial),
                 Err(error) => {
-                    // The epoch ends here.
+                    // An error ends the epoch.
                     self.done = chunks_per_epoch;
                     return Some(Err(error));
                 }
@@ -268,7 +279,8 @@ mod tests {
         let (whole, cut) = (epoch(&loader(1, 0.0)), epoch(&loader(2, 0.0)));
         let joined = burn::tensor::Tensor::cat(vec![cut[0].input.input.clone(), cut[1].input.input.clone()], 1);
         assert_eq!(joined.into_data().iter::<f32>().collect::<Vec<_>>(), input(&whole[0].input));
-        // A part that does not begin a trial may begin within a round, where nothing says that the network should rest.
+        // A later part of a trial may begin within a round, so nothing says that the network should
+        // rest there.
         assert!(cut[0].input.begins_at_rest && !cut[1].input.begins_at_rest);
         let early: Vec<f32> = cut[1].input.rest(0).into_data().iter::<f32>().collect();
         let width = early.len() / 5;
@@ -276,7 +288,7 @@ mod tests {
             let first = cut[1].input.rounds[b].first().expect("the second half has a round");
             assert!(rest[..first.window.end].iter().all(|&r| r == 0.0), "stream {b}");
         }
-        // A round in each half, at the same place of the whole.
+        // The two halves have both rounds, at the same steps as the whole trial.
         let steps = cut[0].input.input.dims()[1];
         for b in 0..5 {
             let [first, second] = [&cut[0], &cut[1]].map(|chunk| &chunk.input.rounds[b]);

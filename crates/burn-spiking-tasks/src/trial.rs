@@ -1,10 +1,10 @@
-//! One trial of a task in which outputs should follow targets, and the batch of several.
+//! Trials of tasks in which outputs should follow targets, and batches of trials.
 
 use crate::answers::Round;
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// One trial: what goes in, what should come out, and where the network starts.
+/// One trial: the inputs, the targets, and the initial state of the network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// Number of time steps, T.
@@ -17,12 +17,13 @@ pub struct Trial {
     pub weight: Vec<f32>,
     /// Initial membrane potentials, `[N]`.
     pub v0: Vec<f32>,
-    /// The questions in the trial, in order of time; none where the output should follow its target throughout.
+    /// The questions in the trial, in order of time; empty if the output should follow its target
+    /// in all steps.
     pub rounds: Vec<Round>,
 }
 
 impl Trial {
-    /// The same trial where each step is this many.
+    /// Divides each step into `parts` steps with the same values.
     pub fn in_finer_steps(self, parts: usize) -> Self {
         let finer = |series: &[f32]| -> Vec<f32> {
             let width = series.len() / self.steps;
@@ -42,23 +43,25 @@ impl Trial {
 /// A batch of trials of the same length.
 #[derive(Debug, Clone)]
 pub struct TrialBatch {
-    /// `[B, T, C]`.
+    /// Inputs, `[B, T, C]`.
     pub input: Tensor<3>,
-    /// `[B, T, O]`.
+    /// Targets, `[B, T, O]`.
     pub target: Tensor<3>,
-    /// `[B, T]`.
+    /// Weight of each step in the cost, `[B, T]`.
     pub weight: Tensor<2>,
-    /// `[B, N]`.
+    /// Initial membrane potentials, `[B, N]`.
     pub v0: Tensor<2>,
-    /// Each trial's rounds.
+    /// The rounds of each trial.
     pub rounds: Vec<Vec<Round>>,
-    /// Whether the network is at rest before the first step, as at a trial's beginning: not in a later part of a trial.
+    /// Whether the network is at rest before the first step: true at the start of a trial, false in
+    /// a later part of a trial.
     pub begins_at_rest: bool,
 }
 
 impl TrialBatch {
-    /// Where the network should be at rest, `[B, T]`: 1 from `grace` steps after an answer window, or after the trial's beginning, until
-    /// the next input; else 0.
+    /// Marks the steps in which the network should be at rest, `[B, T]`. A value is 1 from `grace`
+    /// steps after an answer window, or after the start of the trial, until the next input;
+    /// otherwise it is 0.
     pub fn rest(&self, grace: usize) -> Tensor<2> {
         let [trials, steps, channels] = self.input.dims();
         let input: Vec<f32> = self.input.to_data().iter::<f32>().collect();
@@ -76,10 +79,10 @@ impl TrialBatch {
         Tensor::from_data(TensorData::new(rest, [trials, steps]), &self.input.device())
     }
 
-    /// One of its trials, as a batch of one.
+    /// Returns trial `at` as a batch of one.
     ///
     /// # Panics
-    /// If it has no such trial.
+    /// If the batch does not have this trial.
     pub fn trial(&self, at: usize) -> Self {
         Self {
             input: self.input.clone().narrow(0, at, 1),
@@ -92,7 +95,7 @@ impl TrialBatch {
     }
 }
 
-/// Makes a [`TrialBatch`] of trials.
+/// Joins trials into a [`TrialBatch`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TrialBatcher;
 

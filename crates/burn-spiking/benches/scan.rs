@@ -1,9 +1,11 @@
-//! The op by shape: forward alone, forward and adjoint, with the input projected inside and with a whole drive, beside the time that
-//! reading its tensors and writing its results takes.
+//! Times the scan at several shapes: the forward pass alone, and the forward pass with the adjoint.
+//! Each is measured with an input that the scan projects, and with a whole drive. For comparison,
+//! `stream` measures the time to read the tensors of the op and to write its results.
 //!
-//! `cargo bench --workspace --bench scan` (a filter may follow: `-- B50_T1000_N80_w0.1`)
+//! Run it with `cargo bench --workspace --bench scan`.
+//! A filter may follow: `-- B50_T1000_N80_w0.1`.
 
-// Criterion's macros make public items.
+// Criterion's macros create public items without docs.
 #![allow(missing_docs)]
 
 use burn::backend::Dispatch;
@@ -34,12 +36,12 @@ const SHAPES: [Shape; 6] = [
     Shape { batch: 1, steps: 1000, neurons: 80, width: 0.1 },
 ];
 
-/// What the op runs on, QIF neurons at about 20 Hz.
+/// The inputs and the plan of the op: QIF neurons that fire at about 20 Hz.
 struct Problem {
     projected: ScanInputs<Dispatch>,
     whole: ScanInputs<Dispatch>,
     plan: Arc<ScanPlan>,
-    /// The trace's gradient, `[1, B, T, N]`.
+    /// The gradient of the trace, `[1, B, T, N]`.
     direct: Tensor<4>,
 }
 
@@ -79,8 +81,9 @@ impl Problem {
     }
 }
 
-/// Reads two trajectories and writes two, by all threads: what the op on a whole drive must do at least (the drive and the trace's
-/// gradient, the trace and the drive's gradient).
+/// Reads two trajectories and writes two, on all threads. The op on a whole drive must do at least
+/// this: it reads the drive and the gradient of the trace, and it writes the trace and the gradient
+/// of the drive.
 fn stream(from: &[Vec<f32>; 2], to: &mut [Vec<f32>; 2]) {
     let part = from[0].len().div_ceil(rayon::current_num_threads());
     for (from, to) in from.iter().zip(to) {

@@ -1,33 +1,36 @@
-//! What a user is told when a configuration or a record cannot be.
+//! The errors that a user gets: an invalid configuration, a run that fails, a record that does not
+//! fit.
 
 use thiserror::Error;
 
-/// A configuration that describes no network. The text names the value, its limit and the remedy.
+/// An invalid configuration. The message names the value, its limit and the remedy.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A constant outside its range.
     #[error("{name} is {value}, but must be {limit}; {remedy}")]
     OutOfRange {
-        /// What the constant is called.
+        /// The constant's name.
         name: String,
         /// Its value.
         value: f64,
-        /// The range it must lie in.
+        /// The range that the value must lie in.
         limit: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
-    /// Parts that do not fit each other.
+    /// Parts of a configuration that do not fit each other.
     #[error("{0}")]
     Mismatch(String),
 }
 
-/// A run that was refused before it began, or that broke down. See [`SpikingRnn::try_forward`](crate::SpikingRnn::try_forward).
+/// A run that the layer refuses before the first step, or whose values become infinite or NaN. See
+/// [`SpikingRnn::try_forward`](crate::SpikingRnn::try_forward).
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ForwardError {
-    /// The input or the state does not fit the layer: shape, dtype, device, or a gradient that the gate does not have.
+    /// The input or the state does not fit the layer: its shape, dtype or device differs, or it
+    /// needs a gradient that the gate does not have.
     #[error("{0}")]
     Mismatch(String),
     /// A potential, a trace or an output became infinite or NaN.
@@ -35,11 +38,11 @@ pub enum ForwardError {
     NotFinite(String),
 }
 
-/// A record that could not be written, read or used.
+/// A record that the layer cannot write, read or use.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The file's constants are not the layer's.
+    /// The record's constants differ from the layer's.
     #[error(
         "the record in {path} was saved with {saved}, but this layer has {own}; initialise the layer from the record's own configuration"
     )]
@@ -56,12 +59,12 @@ pub enum RecordError {
     File {
         /// The path.
         path: String,
-        /// What the system or Burn said.
+        /// The message of the operating system or of Burn.
         reason: String,
     },
 }
 
-/// Refuses a value that is not finite and above zero.
+/// Refuses a value unless it is finite and above 0.
 pub(crate) fn positive(name: &str, value: f64, remedy: &str) -> Result<(), ConfigError> {
     if value.is_finite() && value > 0.0 {
         return Ok(());

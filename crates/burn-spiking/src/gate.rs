@@ -4,8 +4,8 @@
 //! τ ds/dt = −s + g(v) dv/dt        g ≥ 0, ∫ g dv = 1, g = 0 outside the active zone
 //! ```
 //!
-//! The active zone is the last `width` of the membrane potential before the threshold v = 1. With
-//! u = (v − (1 − width))/width, cut to [0, 1], and G the integral of g:
+//! The active zone is the range of membrane potentials from 1 − `width` to the threshold v = 1.
+//! Let u = (v − (1 − width))/width, clamped to [0, 1], and let G be the integral of g. Then:
 //!
 //! ```text
 //! quintic        G = u³ (10 − 15 u + 6 u²)      g = 30 u² (1 − u)² / width
@@ -13,12 +13,17 @@
 //! threshold      G = 0 below `at`, else 1       g = 0
 //! ```
 //!
-//! A threshold at v = 1 is the ordinary spike. Narrow a gate about the middle of its zone instead, and its limit is a threshold there:
-//! [`Gate::threshold_triggered`]. It sends when the gate had sent half, on the average neither earlier nor later.
+//! A threshold at v = 1 is the ordinary spike. If a gate narrows around the middle of its active
+//! zone, its limit is a threshold in that middle: [`Gate::threshold_triggered`]. This threshold
+//! sends its charge when the gate has sent half of its own, so on average neither of the two
+//! charges is earlier.
 //!
-//! The width is a constant that can be learned: with u′ = ∂u/∂width = (1 − v)/width² inside the zone, ∂G/∂width = G′(u) u′.
+//! The width can be learned. Inside the zone u′ = ∂u/∂width = (1 − v)/width², so
+//! ∂G/∂width = G′(u) u′.
 //!
-//! A step sends the charge ΔQ = G(after) − G(before), a reset counting 1, so a full crossing transmits 1 at any speed.
+//! In a time step a neuron sends the charge ΔQ = G(v after) − G(v before), plus 1 for each reset.
+//! So a neuron that crosses the whole zone sends a charge of 1 at any speed.
+//!
 //! Source: Huh & Sejnowski 2017, the gated synapse.
 
 use crate::error::{ConfigError, positive_at_most};
@@ -26,29 +31,32 @@ use crate::num::{Constant, Number};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// Shape and width of the gate.
+/// The shape and the width of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Gate {
-    /// Polynomial of degree five: g has a continuous derivative.
+    /// A polynomial G of degree five. Its g has a continuous derivative.
     Quintic {
-        /// Width of the active zone, in (0, 1], in units of the membrane potential from reset (0) to threshold (1).
+        /// The width of the active zone, in (0, 1]. The unit is the membrane potential from reset
+        /// (0) to threshold (1).
         width: f64,
     },
-    /// One period of a raised cosine: every derivative of g but at the two ends is smooth.
+    /// One period of a raised cosine. g is smooth except at the two ends of the active zone.
     RaisedCosine {
-        /// Width of the active zone, in (0, 1].
+        /// The width of the active zone, in (0, 1].
         width: f64,
     },
-    /// Zero width: the threshold-triggered synapse. All charge is sent as the potential passes `at`, and taken back where it falls below
-    /// again without a spike. It runs forward only; it has no gradient.
+    /// The threshold-triggered synapse, with an active zone of width 0. The neuron sends the whole
+    /// charge when its potential passes `at`, and takes it back if the potential falls below `at`
+    /// again without a spike. This gate has no gradient, so it runs in the forward pass only.
     Threshold {
-        /// The potential at which it is sent, in (0, 1]: 1 at the spike, as in most simulators.
+        /// The potential at which the neuron sends the charge, in (0, 1]. At 1 the neuron sends it
+        /// with the spike, as in most simulators.
         at: f64,
     },
 }
 
 impl Gate {
-    /// Width of the active zone; 0 for the threshold.
+    /// The width of the active zone; 0 for [`Gate::Threshold`].
     pub fn width(&self) -> f64 {
         match *self {
             Gate::Quintic { width } | Gate::RaisedCosine { width } => width,
@@ -56,7 +64,8 @@ impl Gate {
         }
     }
 
-    /// A gate of the same shape and another width; the threshold has none.
+    /// A gate of the same shape with another width. [`Gate::Threshold`] has no width and stays the
+    /// same.
     pub fn with_width(&self, width: f64) -> Self {
         match self {
             Gate::Quintic { .. } => Gate::Quintic { width },
@@ -65,8 +74,10 @@ impl Gate {
         }
     }
 
-    /// The threshold-triggered synapse that a gate becomes if it is narrowed about the middle of its active zone. A neuron that passes
-    /// the whole zone sends the same charge through both, and with a threshold at the spike half the zone's time later.
+    /// The limit of this gate if it narrows around the middle of its active zone: a threshold in
+    /// that middle. A neuron that crosses the whole zone sends the same charge through both, at the
+    /// same time on average. A threshold at the spike (`at: 1.0`) sends it later, by half the time
+    /// that the neuron spends in the zone.
     ///
     /// ```
     /// # use burn_spiking::Gate;
@@ -80,7 +91,7 @@ impl Gate {
         }
     }
 
-    /// Whether a network with this gate can be differentiated.
+    /// Whether a network with this gate has a gradient.
     pub fn is_differentiable(&self) -> bool {
         !matches!(self, Gate::Threshold { .. })
     }
@@ -95,7 +106,8 @@ impl Gate {
         }
     }
 
-    /// The charge G(v) that has been sent on the way to v, for v < 1: 0 below the zone, 1 at the threshold.
+    /// The charge G(v) that a neuron has sent when its potential has risen to v, for v < 1. It is 0
+    /// below the active zone and rises to 1 at the threshold.
     #[inline(always)]
     pub fn charge<X: Number>(&self, v: X) -> X {
         self.on(&Zone::of(self.width())).charge(v)
@@ -109,13 +121,13 @@ impl Gate {
 }
 
 impl Gate {
-    /// ∂G/∂width, for v < 1: what a wider zone would have sent more.
+    /// The derivative ∂G/∂width of the charge, for v < 1.
     #[inline(always)]
     pub fn charge_by_width<X: Number>(&self, v: X) -> X {
         self.on(&Zone::of(self.width())).charge_by_width(v)
     }
 
-    /// A gate of this shape on a zone, whatever its own width is.
+    /// The shape of this gate on another active zone; the gate's own width has no effect.
     #[inline(always)]
     pub(crate) fn on<'a, C>(&self, zone: &'a Zone<C>) -> GateOn<'a, C> {
         match self {
@@ -126,7 +138,7 @@ impl Gate {
     }
 }
 
-/// A gate's shape on a zone.
+/// The shape of a gate on a given active zone.
 pub(crate) enum GateOn<'a, C> {
     Quintic(&'a Zone<C>),
     RaisedCosine(&'a Zone<C>),
@@ -160,7 +172,8 @@ impl<C> GateOn<'_, C> {
         }
     }
 
-    /// G and g from u, the way through the active zone; of gates that have one.
+    /// G and g as functions of u, the position in the active zone from 0 to 1. Both are 0 for
+    /// [`Gate::Threshold`], which has no zone.
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     #[inline(always)]
     pub(crate) fn on_the_way<X: Number>(&self, u: X) -> (X, X)
@@ -181,7 +194,7 @@ impl<C> GateOn<'_, C> {
         C: Constant<X>,
     {
         match self {
-            // g = G′(u)/width, and 1 − v is what is left to the threshold.
+            // ∂G/∂width = G′(u) (1 − v)/width², and g = G′(u)/width.
             GateOn::Quintic(zone) | GateOn::RaisedCosine(zone) => {
                 self.density(v.clone()) * zone.inverse.multiply((-v).plus(1.0))
             }
@@ -191,7 +204,7 @@ impl<C> GateOn<'_, C> {
 }
 
 impl Default for Gate {
-    /// Quintic, width 0.5.
+    /// The quintic gate of width 0.5.
     fn default() -> Self {
         Gate::Quintic { width: 0.5 }
     }
@@ -207,7 +220,8 @@ impl std::fmt::Display for Gate {
     }
 }
 
-/// Where an active zone is, in what its shapes are computed from: numbers, or such as each neuron has of its own.
+/// An active zone, as the two constants that the shapes of gates are computed from. They are
+/// uniform or per neuron.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Zone<C> {
     /// width − 1.
@@ -217,7 +231,8 @@ pub(crate) struct Zone<C> {
 }
 
 impl<X: Number> Zone<X> {
-    /// Of a width above 0; of any, where the gate is the threshold.
+    /// The active zone of a width above 0. For [`Gate::Threshold`] the width may be any number,
+    /// since that gate does not use its zone.
     #[inline(always)]
     pub(crate) fn of(width: X) -> Self {
         Self { inverse: width.one() / width.clone(), offset: width.plus(-1.0) }
@@ -225,13 +240,13 @@ impl<X: Number> Zone<X> {
 }
 
 impl<C> Zone<C> {
-    /// The same of other numbers.
+    /// Applies a function to both constants.
     #[inline(always)]
     pub(crate) fn map<D>(self, mut f: impl FnMut(C) -> D) -> Zone<D> {
         Zone { offset: f(self.offset), inverse: f(self.inverse) }
     }
 
-    /// The way through the active zone, from 0 to 1.
+    /// u, the position of v in the active zone, from 0 to 1.
     #[inline(always)]
     pub(crate) fn way<X: Number>(&self, v: X) -> X
     where

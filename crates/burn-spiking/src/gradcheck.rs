@@ -1,8 +1,11 @@
-//! A check of a layer's gradient: against Burn's automatic differentiation of the same system, and against central differences.
+//! A check of a layer's gradient against Burn's automatic differentiation of the same system, and
+//! against central differences.
 //!
-//! It is meant for neurons of one's own, and for doubts. The cost touches every output, C = Σ (c + 0.3 y) y over traces,
-//! potentials, charges and the final state, with random c, so that no error can hide. Strongly coupled networks magnify
-//! rounding from step to step: check short runs (some ten steps) of a few neurons.
+//! Use it for a user-defined neuron, or if you doubt a gradient. The cost depends on every output
+//! y: C = Σ (c + 0.3 y) y over traces, potentials, charges and the final state, with random
+//! coefficients c. So an error in the gradient of any output changes the result. Strongly coupled
+//! networks magnify rounding errors from step to step. Therefore check short runs (about ten steps)
+//! of a few neurons.
 
 use crate::layer::constants::Constants;
 use crate::layer::rnn::SpikingRnn;
@@ -15,58 +18,64 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-/// How far one gradient is from the others, in norms: |a − b|/max(|a|, |b|). From automatic differentiation, a gradient counts as no
-/// less than 1e-7 of all together: what is less may be all rounding, of terms that cancel.
+/// The relative differences |a − b|/max(|a|, |b|) of one gradient a from its two references b. |·|
+/// is the Euclidean norm.
+///
+/// For automatic differentiation the denominator is at least 1e-7 of the norm of all gradients
+/// together. A smaller gradient may consist of rounding errors only, from terms that cancel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Of what: "U", "I_o", "W_0", "input", "v_0", "s_0"; "start v" and "start s" where the layer learns its start; "log tau_mem",
-    /// "log tau_s", "logit width" and "log threshold" where it learns constants.
+    /// The parameter or input of this gradient: "U", "I_o", "W_0", "input", "v_0", "s_0". If the
+    /// run starts from the layer's learned start, "start v" and "start s" replace "v_0" and "s_0".
+    /// For learned constants: "log tau_mem", "log tau_syn", "logit width" and "log threshold".
     pub name: String,
-    /// The gradient's own norm.
+    /// The norm of the layer's gradient.
     pub norm: f64,
-    /// From automatic differentiation of the same system.
+    /// The difference from automatic differentiation of the same system.
     pub automatic: f64,
-    /// From central differences; `None` where they say nothing: a change of h moves a spike to another step or is magnified
-    /// so much that they do not settle, or the gradient is so small that they drown in rounding.
+    /// The difference from central differences. `None` if central differences are unreliable: a
+    /// change of h moves a spike to another step, the network magnifies the change so much that the
+    /// differences do not converge, or the gradient is so small that rounding dominates them.
     pub central: Option<f64>,
 }
 
-/// What a check found.
+/// The result of [`gradcheck`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradientReport {
-    /// One for each parameter and input.
+    /// One entry for each parameter and each input.
     pub differences: Vec<Difference>,
 }
 
-/// A gradient that is not one.
+/// A gradient that differs from a reference by more than the tolerance.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error(
     "the gradient of {name} differs by {difference:e} from {from}, but may by {tolerance:e}; look at the slopes of the neuron's flow"
 )]
 pub struct GradientError {
-    /// Of what.
+    /// The name of the parameter or input, as in [`Difference::name`].
     pub name: String,
-    /// By how much.
+    /// The relative difference.
     pub difference: f64,
-    /// From what.
+    /// The reference: automatic differentiation or central differences.
     pub from: &'static str,
-    /// What was allowed.
+    /// The largest difference allowed.
     pub tolerance: f64,
 }
 
 impl GradientReport {
-    /// The largest difference from automatic differentiation, and from central differences where these say something.
+    /// The largest difference from automatic differentiation, and the largest from central
+    /// differences. The second is `None` if central differences are unreliable for all gradients.
     pub fn worst(&self) -> (f64, Option<f64>) {
         let automatic = self.differences.iter().map(|found| found.automatic).fold(0.0, f64::max);
         let central = self.differences.iter().filter_map(|found| found.central).reduce(f64::max);
         (automatic, central)
     }
 
-    /// Refuses differences above a tolerance from automatic differentiation (1e-9 is a good one) or from central differences
-    /// (1e-6).
+    /// Checks that no gradient differs by more than `automatic` from automatic differentiation
+    /// (1e-9 is a good tolerance), or by more than `central` from central differences (1e-6).
     ///
     /// # Errors
-    /// [`GradientError`] for the first.
+    /// [`GradientError`] for the first gradient that does.
     pub fn check(&self, automatic: f64, central: f64) -> Result<(), GradientError> {
         for found in &self.differences {
             let pairs = [
@@ -85,16 +94,18 @@ impl GradientReport {
     }
 }
 
-/// Step of the central differences, in units of the membrane potential; they are taken at h, h/2 and h/4, and extrapolated to 0 from
-/// each two.
+/// The step h of the central differences, in units of the membrane potential. Differences with
+/// steps h and h/2 are extrapolated to step 0, and so are those with steps h/2 and h/4.
 const H: f64 = 2e-5;
-/// How far the two may be apart. Those that are farther say little: rounding, or a kink between.
+/// The largest relative difference of the two extrapolations. If they differ more, they are
+/// unreliable because of rounding or a kink.
 const SETTLED: f64 = 2e-7;
 
-/// What a gradient counts as at least, as a share of all together. A rounding of 1e-16 of them is then as far as 1e-9 of it.
+/// The lower bound of a gradient's norm in relative differences, as a share of the norm of all
+/// gradients. A rounding error of 1e-16 of that norm then counts as a relative difference of 1e-9.
 const LEAST: f64 = 1e-7;
 
-/// A layer's numbers and those of its inputs.
+/// The values at which the gradient is checked: a layer's parameters and its inputs.
 #[derive(Clone)]
 struct Point<'a> {
     layer: &'a SpikingRnn,
@@ -111,18 +122,18 @@ fn constants_of(layer: &SpikingRnn) -> Vec<(&'static str, &Param<Tensor<1>>)> {
     };
     let all = [
         ("log tau_mem", log_tau_mem),
-        ("log tau_s", log_tau_syn),
+        ("log tau_syn", log_tau_syn),
         ("logit width", logit_width),
         ("log threshold", log_threshold),
     ];
     all.into_iter().filter_map(|(name, param)| Some((name, param.as_ref()?))).collect()
 }
 
-/// Tensors to differentiate by, in the order of the names.
+/// The tensors with gradients, in the order of the names.
 struct Leaves {
     layer: SpikingRnn,
     input: Tensor<3>,
-    /// `None` where the layer has its own.
+    /// `None` if the run starts from the layer's learned start.
     state: Option<SpikingState>,
 }
 
@@ -130,7 +141,7 @@ fn norm(x: &mut dyn Iterator<Item = f64>) -> f64 {
     x.map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// |a − b|/max(|a|, |b|, least); infinite where a number is not finite.
+/// |a − b|/max(|a|, |b|, least), or infinity if any number is not finite.
 fn distance(a: &[f64], b: &[f64], least: f64) -> f64 {
     if !a.iter().chain(b).all(|x| x.is_finite()) {
         return f64::INFINITY;
@@ -172,7 +183,7 @@ impl<'a> Point<'a> {
         point
     }
 
-    /// The tensors on a device, with gradients if it has them.
+    /// The tensors on a device, with gradients if `track` is set.
     fn leaves(&self, device: &Device, track: bool) -> Leaves {
         let mut at = 0..;
         let mut next = || at.next().expect("endless");
@@ -207,7 +218,7 @@ impl<'a> Point<'a> {
         Leaves { layer, input, state }
     }
 
-    /// C, and all potentials.
+    /// The cost C and all potentials.
     fn cost(&self, leaves: &Leaves, reference: bool) -> (Tensor<1>, Tensor<3>) {
         let (input, state) = (leaves.input.clone(), leaves.state.clone());
         let (trajectory, last) = match reference {
@@ -227,7 +238,8 @@ impl<'a> Point<'a> {
         (costs.reduce(|a, b| a + b).expect("there are outputs"), v)
     }
 
-    /// All gradients, by the op or by automatic differentiation.
+    /// All gradients, from the scan's adjoint or, if `reference` is set, from automatic
+    /// differentiation.
     fn gradients(&self, reference: bool) -> Vec<Vec<f64>> {
         let device = self.layer.device().inner().autodiff();
         let leaves = self.leaves(&device, true);
@@ -251,7 +263,7 @@ impl<'a> Point<'a> {
         found
     }
 
-    /// The gradient of one of the inputs by central differences.
+    /// One of the gradients by central differences; `None` if they are unreliable.
     fn central(&self, which: usize) -> Option<Vec<f64>> {
         let device = self.layer.device().inner();
         let run = |point: &Point| {
@@ -259,7 +271,7 @@ impl<'a> Point<'a> {
             (cost.into_scalar::<f64>(), numbers(v))
         };
         let (cost, potentials) = run(self);
-        // A parameter of 1 moves the potential by dt/τ_u in a step.
+        // A weight or bias current of 1 moves the potential by dt/τ_u in a step.
         let config = self.layer.config();
         let of_parameter = matches!(self.names[which].as_str(), "U" | "I_o") || self.names[which].starts_with("W_");
         let h = if of_parameter { H * config.time_unit_ms() / config.dt } else { H };
@@ -269,7 +281,7 @@ impl<'a> Point<'a> {
             let mut cost_at = |x: f64| {
                 point.values[which][at] = x;
                 let (cost, v) = run(&point);
-                // A reset moves v by 1; nothing else does within h.
+                // A change of h can move v by about 1 only through a reset.
                 v.iter().zip(&potentials).all(|(a, b)| (a - b).abs() < 0.5).then_some(cost)
             };
             let slope = cost_at(x + h).zip(cost_at(x - h)).map(|(above, below)| (above - below) / (2.0 * h));
@@ -283,7 +295,7 @@ impl<'a> Point<'a> {
         };
         let pairs: Option<Vec<(f64, f64)>> = (0..self.values[which].len()).map(&mut both).collect();
         let (coarse, fine): (Vec<f64>, Vec<f64>) = pairs?.into_iter().unzip();
-        // A gradient that drowns in the cost's rounding may seem settled by chance.
+        // If rounding of the cost dominates a gradient, the two extrapolations may agree by chance.
         let rounding = 4.0 * f64::EPSILON * cost.abs().max(1.0) / (0.25 * h) * (fine.len() as f64).sqrt();
         let heard = rounding < SETTLED * fine.iter().map(|x| x * x).sum::<f64>().sqrt();
         (heard && distance(&coarse, &fine, 0.0) < SETTLED).then_some(fine)
@@ -293,11 +305,12 @@ impl<'a> Point<'a> {
 /// Checks a layer's gradient on one input.
 ///
 /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layer is not `batch_first`.
-/// - `state`: the state to start from; if `None`, that of a layer which learns its start, otherwise drawn from `seed` in [0, 1).
-/// - `seed`: of the cost's coefficients.
+/// - `state`: the initial state. If it is `None`, the run starts from the layer's learned start, or
+///   else from potentials in [0, 1) that are drawn from `seed`.
+/// - `seed`: the seed of the cost's coefficients.
 ///
 /// # Panics
-/// If the layer is not in double precision; otherwise as [`SpikingRnn::forward`].
+/// If the layer is not in double precision, and in the cases of [`SpikingRnn::forward`].
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {

@@ -1,49 +1,54 @@
-//! Synapses: how a spike's charge becomes a current that fades.
+//! Synapse types: how the charge of a spike becomes a current that decays.
 //!
 //! ```text
-//! τ_k dsᵏ/dt = −sᵏ + (charge per ms)        one spike adds a amplitude to sᵏ, which then decays by α_k = e^(−dt/τ_k) a step
+//! τ_k dsᵏ/dt = −sᵏ + (charge per ms)
 //! ```
 //!
-//! In the paper's units the amplitude is 1/τ_k; the layer uses ŝ = τ_k s, whose amplitude is 1.
+//! One spike adds the amplitude to the trace sᵏ. Each time step multiplies sᵏ by α_k = e^(−dt/τ_k).
+//! In the paper's units the amplitude is 1/τ_k. The layer uses the trace ŝᵏ = τ_k sᵏ, whose
+//! amplitude is 1.
 
 use crate::error::{ConfigError, positive};
 use serde::{Deserialize, Serialize};
 
-/// Steps of the longest delay: each is a row of the state.
+/// The longest delay, in steps. Each step of delay is a row of the state.
 const MOST_STEPS: f64 = 10_000.0;
 
 /// One type of synapse of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Synapse {
-    /// Time constant τ_k, ms.
+    /// The time constant τ_k, in ms.
     pub tau: f64,
-    /// Whether the layer's neurons are connected to each other by this type (whether it has a W_k).
+    /// Whether this type connects the layer's neurons to each other, that is, whether it has
+    /// recurrent weights W_k.
     pub recurrent: bool,
-    /// Whether the trajectory gives this type's trace.
+    /// Whether the trajectory contains this type's synaptic trace.
     pub readout: bool,
-    /// How long a charge is on its way to the neurons that this type connects, ms: whole steps. 0 unless given.
+    /// The transmission delay of the recurrent current, in ms: a whole number of time steps.
+    /// Default: 0.
     #[serde(default)]
     pub delay: f64,
 }
 
 impl Synapse {
-    /// Recurrent and read: the only type of a simple network.
+    /// A type that is recurrent and read. A simple network needs only this one.
     pub fn new(tau: f64) -> Self {
         Self { tau, recurrent: true, readout: true, delay: 0.0 }
     }
 
-    /// Recurrent, not part of the trajectory.
+    /// A type that is recurrent, but whose trace is not part of the trajectory.
     pub fn recurrent_only(tau: f64) -> Self {
         Self { tau, recurrent: true, readout: false, delay: 0.0 }
     }
 
-    /// Read, without recurrent weights: a readout's filter.
+    /// A type that is read, but has no recurrent weights. It is the filter of a readout.
     pub fn readout_only(tau: f64) -> Self {
         Self { tau, recurrent: false, readout: true, delay: 0.0 }
     }
 
-    /// The same type with a transmission delay: the current that a charge causes in another neuron, not the trace that is read, sets
-    /// in `delay` ms later. A layer takes delays of whole steps.
+    /// The same type with a transmission delay, in ms. The recurrent current that a charge causes
+    /// starts `delay` ms later; the trace that is read has no delay. A layer accepts only delays of
+    /// whole time steps.
     pub fn with_delay(self, delay: f64) -> Self {
         Self { delay, ..self }
     }
@@ -71,7 +76,7 @@ impl Synapse {
         (self.delay / dt).round() as usize
     }
 
-    /// α = e^(−dt/τ).
+    /// α = e^(−dt/τ), the share of the trace that is left after a step.
     pub(crate) fn decay(&self, dt: f64) -> f64 {
         (-dt / self.tau).exp()
     }

@@ -1,57 +1,60 @@
-//! Wiring: which neurons are connected, and with which signs.
+//! Wiring: which neurons are connected, and the signs of their weights.
 //!
 //! ```text
 //! W_k = σ_pre |w_k|  where neurons are connected, 0 elsewhere        with Dale's law, σ = ±1
 //! W_k = w_k          where neurons are connected, 0 elsewhere        without
 //! ```
 //!
-//! w_k is the parameter that is trained. What is not connected has no effect and no gradient; what Dale's law gives a sign keeps it
-//! through any training, and its gradient is exact with respect to w_k. Masked weights are stored as zeros, not left out: a sparse
-//! network takes the memory and about the time of a full one.
+//! w_k is the trained parameter. If two neurons are not connected, their weight has no effect and
+//! no gradient. A weight under Dale's law keeps its sign through any training, and its gradient
+//! with respect to w_k is exact. Masked weights are stored as zeros, so a sparse network takes as
+//! much memory as a full one, and about as much time.
 //!
-//! Source of the law's form, σ|w| with signs by sending neuron: Song, Yang & Wang, "Training Excitatory-Inhibitory Recurrent Neural
-//! Networks for Cognitive Tasks", PLoS Comput. Biol. 2016.
+//! Source of the form σ|w|, with one sign for each sending neuron: Song, Yang & Wang, "Training
+//! Excitatory-Inhibitory Recurrent Neural Networks for Cognitive Tasks", PLoS Comput. Biol. 2016.
 
 use crate::error::{ConfigError, at_least_one, positive_at_most};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Which neurons are connected to which. Whether a neuron is connected to itself is for
-/// [`autapses`](crate::SpikingRnnConfig::autapses) to say.
+/// The pairs of connected neurons. [`autapses`](crate::SpikingRnnConfig::autapses) decides whether
+/// a neuron may be connected to itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub enum Wiring {
-    /// All to all.
+    /// All-to-all connections.
     #[default]
     Full,
-    /// Each connection exists with a probability of `share`, drawn from `seed` for each synapse type anew.
+    /// Each connection exists with probability `share`. Each synapse type has its own draw from
+    /// `seed`.
     Sparse {
-        /// Probability of a connection, in (0, 1].
+        /// The probability of a connection, in (0, 1].
         share: f64,
-        /// Seed of the draw.
+        /// The seed of the draw.
         seed: u64,
     },
-    /// Groups of neurons, in order of their indices. All neurons of a group have the same partners.
+    /// Groups of neurons, in the order of the neurons' indices. All neurons of a group have the
+    /// same partners.
     Groups {
-        /// Number of neurons of each group; they add up to the layer's.
+        /// The number of neurons in each group. Their sum is the number of neurons in the layer.
         sizes: Vec<usize>,
-        /// (a, b) where group a sends to group b, counted from 0.
+        /// The connections (a, b): group a sends to group b. Groups are counted from 0.
         connections: Vec<(usize, usize)>,
-        /// The groups that the input reaches.
+        /// The groups that receive the input.
         inputs: Vec<usize>,
     },
 }
 
 impl Wiring {
-    /// A feed-forward network as one layer: the input reaches the first group, and each group sends to the next. W is
-    /// triangular. A spike takes one step from group to group.
+    /// A feed-forward network as one layer. The first group receives the input, and each group
+    /// sends to the next. W is triangular. A spike takes one time step from group to group.
     pub fn chain(sizes: impl Into<Vec<usize>>) -> Self {
         let sizes = sizes.into();
         let connections = (1..sizes.len()).map(|group| (group - 1, group)).collect();
         Wiring::Groups { sizes, connections, inputs: vec![0] }
     }
 
-    /// Refuses what does not fit a layer of so many neurons.
+    /// Refuses a wiring that does not fit a layer of `neurons` neurons.
     pub(crate) fn check(&self, neurons: usize) -> Result<(), ConfigError> {
         match self {
             Wiring::Full => Ok(()),
@@ -83,7 +86,7 @@ impl Wiring {
         sizes.iter().enumerate().flat_map(|(group, &size)| std::iter::repeat_n(group, size)).collect()
     }
 
-    /// Whether each connection of a synapse type exists, `[pre, post]`.
+    /// Whether each connection of synapse type `synapse` exists, `[pre, post]`.
     pub fn connected(&self, neurons: usize, synapse: usize, autapses: bool) -> Vec<bool> {
         let mut connected = match self {
             Wiring::Full => vec![true; neurons * neurons],
@@ -106,7 +109,7 @@ impl Wiring {
         connected
     }
 
-    /// Whether the input reaches each neuron; `None` if it reaches all.
+    /// Whether each neuron receives the input; `None` if all do.
     pub fn reached(&self) -> Option<Vec<bool>> {
         match self {
             Wiring::Groups { sizes, inputs, .. } => {
@@ -129,7 +132,8 @@ impl std::fmt::Display for Wiring {
     }
 }
 
-/// The sign of each sending neuron under Dale's law: the first share of them excites, the rest inhibits.
+/// The sign of each sending neuron under Dale's law. The first neurons, a share `excitatory` of
+/// all, are excitatory; the rest are inhibitory.
 pub(crate) fn signs(neurons: usize, excitatory: f64) -> Vec<f64> {
     let exciting = (excitatory * neurons as f64).round() as usize;
     (0..neurons).map(|j| if j < exciting { 1.0 } else { -1.0 }).collect()

@@ -4,9 +4,10 @@
 //! dv/dt = f(v, I) = (v⁴ − v/2)/τ_mem + I        spike at v = 1, reset to 0
 //! ```
 //!
-//! A step is one of the midpoint rule, φ = v + dt f(v + dt/2 f(v, I), I); what exceeds 1 is kept through the reset. Its slopes are
-//! left to dual numbers. Source of the form: Touboul, "Bifurcation analysis of a general class of nonlinear integrate-and-fire neurons",
-//! SIAM J. Appl. Math. 2008.
+//! A time step is one step of the midpoint rule, φ = v + dt f(v + dt/2 f(v, I), I). The reset keeps
+//! the part of φ above 1. Dual numbers give the derivatives of φ. Source of the form: Touboul,
+//! "Bifurcation analysis of a general class of nonlinear integrate-and-fire neurons", SIAM J. Appl.
+//! Math. 2008.
 
 use burn_spiking::NeuronModel;
 use burn_spiking::neuron::Flow;
@@ -15,11 +16,11 @@ use burn_spiking::number::Number;
 /// Quartic integrate-and-fire neuron.
 #[derive(Debug, Clone, Copy)]
 pub struct Quartic {
-    /// Membrane time constant τ_mem, ms.
+    /// The membrane time constant τ_mem, in ms.
     pub tau_mem: f64,
 }
 
-/// [`Quartic`] over one step.
+/// The flow of [`Quartic`] over one time step.
 #[derive(Debug, Clone, Copy)]
 pub struct QuarticFlow {
     rate: f64,
@@ -41,7 +42,8 @@ impl NeuronModel for Quartic {
         Some(self.tau_mem)
     }
 
-    // A current above the slowest drift, 0.1875 below 0 at v = 1/2; then about one spike for each unit.
+    // The drift is lowest at v = 1/2, where it is −0.1875. So a current above 0.1875 makes the
+    // neuron spike. Each spike in τ_mem takes about 0.6 more.
     fn steady_current(&self, spikes: f64) -> f64 {
         0.19 + 0.6 * spikes
     }

@@ -1,4 +1,5 @@
-//! Checks the quartic neuron's gradient, and times it on the kernel beside a built-in neuron and beside tensor operations.
+//! Checks the gradient of the quartic neuron. Then compares the times of kernel and tensor
+//! operations, for this neuron and for a built-in one.
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::gradcheck::gradcheck;
@@ -6,7 +7,7 @@ use burn_spiking::{ConfigError, Gate, Implementation, Neuron, SpikingRnn, Spikin
 use own_neuron::Quartic;
 use std::time::Instant;
 
-/// The median time of a forward and a backward run, ms.
+/// Returns the median time of `runs` forward and backward passes, in ms.
 fn time(layer: &SpikingRnn, input: &Tensor<3>, runs: usize) -> f64 {
     let mut times: Vec<f64> = (0..runs)
         .map(|_| {

@@ -1,4 +1,5 @@
-//! The quartic neuron's gradient is exact, and its kernel computes what tensor operations do.
+//! Tests that the gradient of the quartic neuron is exact, and that kernel and tensor operations
+//! compute the same traces.
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::gradcheck::gradcheck;

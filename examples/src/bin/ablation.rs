@@ -1,4 +1,5 @@
-//! Which parts of the recipe for the delayed exclusive or are needed? Each is taken away or changed, one at a time, on several seeds.
+//! Measures which parts of the recipe for the delayed exclusive or are necessary. Each variant
+//! removes or changes one part, and runs with several seeds.
 
 use burn_spiking_examples::delayed_xor::{COLUMNS, GradientName, Options, ScaleName, StartName, run};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
@@ -11,21 +12,21 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Trains the delayed exclusive or (four rounds, gaps up to 500 ms) with one part of the recipe changed at a time, and prints a table.
-/// Given again, the command goes on where it was left.
+/// Trains the delayed exclusive or (four rounds, gaps up to 500 ms) with one part of the recipe
+/// changed at a time, and prints a table. The same command, given again, continues unfinished runs.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
     /// Folder for all runs [default: runs/ablation]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Seeds of each variant, from --seed on; at least 2
+    /// Number of seeds of each variant, from --seed on; at least 2
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..))]
     seeds: u64,
-    /// Only variants whose name contains this
+    /// Run only variants whose name contains this
     #[arg(long)]
     only: Option<String>,
-    /// The recipe that is changed; what a variant changes goes first
+    /// The recipe to change; the change of a variant overrides these options
     #[command(flatten)]
     options: Options,
 }
@@ -53,7 +54,10 @@ const VARIANTS: [Variant; 14] = [
     Variant { name: "exact gradient, not limited", change: |o| exact(o, 0.0) },
 ];
 
-/// The exact gradient in as many iterations, with the exact recipe's own rates.
+/// Changes to the exact gradient, with the learning rates of the recipe for exact gradients. The
+/// number of epochs stays the same.
+///
+/// - `limit`: the limit of the exact adjoint; 0 for none.
 fn exact(options: &mut Options, limit: f64) {
     let usual = options.recipe();
     options.gradient = Some(GradientName::Exact);
@@ -61,17 +65,17 @@ fn exact(options: &mut Options, limit: f64) {
     options.epochs = options.epochs.or(Some(usual.epochs));
 }
 
-/// A variant's figures over all its seeds.
+/// The results of a variant over all its seeds.
 #[derive(Serialize)]
 struct Row {
     variant: &'static str,
-    /// Of each seed.
+    /// One value for each seed.
     accuracy: Vec<f64>,
     lowest: f64,
     mean: f64,
     leak: f64,
     rest_hz: f64,
-    /// Seeds with an accuracy of at least 0.99.
+    /// Number of seeds with an accuracy of at least 0.99.
     solved: usize,
 }
 
@@ -91,7 +95,7 @@ impl Row {
         }
     }
 
-    /// A row of a Markdown table.
+    /// Formats the row for the Markdown table.
     fn line(&self) -> String {
         let Self { variant, lowest, mean, leak, rest_hz, solved, accuracy } = self;
         format!("| {variant} | {solved} of {} | {mean:.3} | {lowest:.3} | {leak:.3} | {rest_hz:.1} |", accuracy.len())

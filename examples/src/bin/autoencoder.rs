@@ -25,9 +25,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Trains 30 spiking neurons so that a linear readout of their spikes follows the filtered input, and writes a report, the
-/// trained model and pictures of what it learned. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes
-/// on to the same end.
+/// Trains 30 spiking neurons so that a linear readout of their spikes follows the filtered input,
+/// and writes a report, the trained model and figures. Ctrl-C (in the dashboard: q) stops the
+/// training safely, and --resume continues it to the same result.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -39,20 +39,20 @@ struct Args {
     options: Options,
 }
 
-/// What fixes the course of a run.
+/// The options that determine the result of a run.
 #[derive(clap::Args, Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
     /// Seed of the initial parameters and of all trials
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What the readout should follow
+    /// Linear system that the readout should follow
     #[arg(long, value_enum, default_value_t = SystemName::AutoEncoding)]
     system: SystemName,
-    /// Epochs of 50 iterations; trials grow during the first half of them
+    /// Number of epochs of 50 iterations; the trials get longer during the first half of them
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
     /// Print a line for each epoch, even in a terminal
@@ -60,7 +60,7 @@ struct Options {
     plain: bool,
 }
 
-/// Iterations over which parameters are averaged: c = 0.99.
+/// Decay c of the running mean of the parameters, per iteration.
 const AVERAGE: f64 = 0.99;
 const ITERATIONS_PER_EPOCH: usize = 50;
 
@@ -77,7 +77,7 @@ struct Report {
     corr_u_o: f64,
     rate_hz: f64,
     silent: usize,
-    /// `None` of a run that was resumed, whose time is not one stretch.
+    /// `None` if the run was resumed, because its time is then interrupted.
     train_seconds: Option<f64>,
 }
 
@@ -89,7 +89,8 @@ fn main() -> ExitCode {
     exit_code(seeds.run("autoencoder", &place, options.seed, with, program, &columns, ("Nmse", Scale::Log)))
 }
 
-/// Trials grow: a neuron that drifts away in a long trial before it has learned to fire never gets a gradient again.
+/// Returns the number of time steps of the trials in an epoch. Trials are short at first: a neuron
+/// that drifts away in a long trial before it has learned to spike never gets a gradient again.
 fn steps_in(epoch: usize, epochs: usize) -> usize {
     match 8 * (epoch - 1) / epochs {
         0 => 50,
@@ -99,7 +100,7 @@ fn steps_in(epoch: usize, epochs: usize) -> usize {
     }
 }
 
-/// A loader of long trials that are not trained on.
+/// Makes a loader of long trials for validation or test.
 fn unseen(task: &Coding, seed: u64, trials: usize, device: &Device) -> Result<EpochLoader<Trial, TrialBatch>, String> {
     let data = Coding { steps: LONG, ..task.clone() }.dataset(seed, trials).map_err(|error| error.to_string())?;
     Ok(EpochLoader::constant(data, TrialBatcher, BATCH, device))
@@ -177,7 +178,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     draw(folder, options.system.title(), &model, &found, &test[0])?;
     let title = format!("{}: training", options.system.title());
     figures::training(&folder.file("training.png"), &title, &trained.history, ("Nmse", Scale::Log))?;
-    // The last of all files: with it the run is done.
+    // This file comes last: its presence marks the run as finished.
     folder.write_json("report.json", &report)?;
 
     println!("normalised error on {TEST_TRIALS} fresh trials  {:.4}", report.nmse);
@@ -193,7 +194,7 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Draws one trial from within, and the weights.
+/// Draws the activity of the network in one trial, and the weights.
 fn draw(
     folder: &Folder,
     title: &str,
@@ -205,12 +206,13 @@ fn draw(
     let inside = Inside::of(model, batch, 0);
     inside.raster(&folder.file("raster.png"), &format!("{title}: input, spikes, readout"), model)?;
 
-    // The neuron that spikes most has the most to balance.
+    // Show the neuron that spikes most: its currents have the most to balance.
     let sent = |j: usize| Inside::column(&inside.charge, NEURONS, j).iter().sum::<f32>();
     let shown = (0..NEURONS).max_by(|&a, &b| sent(a).total_cmp(&sent(b))).unwrap_or(0);
     let dt = model.network.layer.config().dt;
     let [external, fast] = currents(model, &inside.input, &inside.charge, shown);
-    // Single spikes' currents last a step or two; their mean over the synapse's time constants shows what they cancel.
+    // The current of a single spike lasts one or two steps. The mean over TAU shows what such
+    // currents cancel.
     let smooth = |current: &[f32]| -> Vec<f32> {
         let keep = (-dt / TAU).exp() as f32;
         let mean = current.iter().scan(0.0, |mean, x| {

@@ -1,5 +1,6 @@
-//! Measures the op, and the network with its readout fused, against their body in tensor operations, Burn's automatic backprop
-//! through time, and the same system in JAX and PyTorch.
+//! Compares the times of the op and of the network with a fused readout with those of four others:
+//! the same computation in tensor operations, backpropagation through time by Burn's automatic
+//! differentiation, and the same system in JAX and in PyTorch.
 
 use burn::tensor::DType;
 use burn_spiking_examples::benchmark::{DT, Found, Problem, System, TAU_V, Way, at_least_one, name};
@@ -13,28 +14,32 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// Times one network's gradient, forward and backward together: a spiking layer, a linear readout of 2 outputs, the mean squared
-/// distance from a target. By the op (hand-written adjoint), by the network with its readout fused, by the same adjoint in tensor
-/// operations, by Burn's automatic differentiation of the same system, and with --peers in JAX and PyTorch. Each runs in a process of
-/// its own, which also gives its peak memory.
+/// Times the gradient of one network, forward and backward pass together: a spiking layer, a linear
+/// readout of 2 outputs, and the mean squared distance from a target. Compares the op (hand-written
+/// adjoint), the layer with a readout by Burn, the network with its readout fused, the same with
+/// the mean-field adjoint, the same adjoint in tensor operations, Burn's automatic differentiation
+/// of the same system, and with --peers JAX and PyTorch. Each runs in its own process, which also
+/// gives its peak memory.
 #[derive(Parser, Debug, Clone)]
 #[command(version)]
 struct Args {
     #[command(flatten)]
     system: System,
-    /// Precision of what is timed
+    /// Precision of the timed runs
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     dtype: Precision,
-    /// Runs of the op; the slower ways get a quarter of them
+    /// Number of timed runs; the slow ways (tensor operations, automatic differentiation, peers)
+    /// get a quarter of them
     #[arg(long, default_value_t = 20, value_parser = at_least_one)]
     repeat: usize,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
-    /// Measure the op, the layer and the network alone
+    /// Leave out tensor operations and Burn's automatic differentiation
     #[arg(long)]
     fast_only: bool,
-    /// Also measure JAX and PyTorch, by this Python interpreter (`just peers` makes its environment)
+    /// Also measure JAX and PyTorch, with this Python interpreter (`just peers` makes its
+    /// environment)
     #[arg(long, value_name = "PYTHON")]
     peers: Option<PathBuf>,
     /// Folder for the report
@@ -86,20 +91,25 @@ struct Report {
     jax: Option<Measured>,
     torch: Option<Measured>,
     torch_compiled: Option<Measured>,
-    /// Where the op, its tensor operations and Burn's automatic BPTT ran.
+    /// Device of the op, its tensor operations and Burn's automatic BPTT.
     device: String,
-    /// Largest relative difference of a parameter's gradient between op and automatic BPTT, at a length where rounding does not
-    /// grow; in f64, but on wgpu in f32.
+    /// Largest relative difference between the layer and automatic BPTT, over the cost and the
+    /// gradients of all parameters. Taken at a number of steps where rounding does not grow; in
+    /// f64, except on wgpu in f32.
     gradient_difference: f64,
-    /// The same of each other way, and of its cost.
+    /// The same difference from the layer for each other way.
     gradient_differences: BTreeMap<String, f64>,
     gradient_steps: usize,
 }
 
-/// Steps after which chaos has not yet magnified rounding.
+/// Number of steps within which chaos does not yet magnify rounding.
 const SAFE_STEPS: usize = 30;
 
-/// The largest relative difference of cost and gradients, each in its norm.
+/// Returns the largest relative difference between two results, |a − b|/|b| in the Euclidean norm,
+/// over the cost and all gradients.
+///
+/// # Errors
+/// If `b` lacks a gradient that `a` has.
 fn difference(a: &Found, b: &Found) -> Result<f64, String> {
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let mut worst = 0.0;
@@ -107,7 +117,8 @@ fn difference(a: &Found, b: &Found) -> Result<f64, String> {
         let b = b.get(name).ok_or_else(|| format!("the gradient of {name} is missing"))?;
         let (a, b): (Vec<f64>, Vec<f64>) = (a.iter::<f64>().collect(), b.iter::<f64>().collect());
         let next = norm(&mut a.iter().zip(&b).map(|(a, b)| a - b)) / norm(&mut b.iter().copied());
-        // A gradient of nothing compares as NaN, which must not pass for agreement.
+        // If all numbers of a gradient are 0, the difference is NaN. Keep it: it must not count as
+        // agreement.
         worst = if f64::is_nan(worst) || next <= worst { worst } else { next };
     }
     Ok(worst)
@@ -117,7 +128,7 @@ fn problem(args: &Args, steps: usize, dtype: DType) -> Result<Problem, String> {
     Problem::new(&args.system, steps, &args.device.device()?, dtype).map_err(|error| error.to_string())
 }
 
-/// Measures one way in a process of its own.
+/// Measures one way in its own process.
 fn measured(args: &Args, way: Way) -> Result<Measured, String> {
     eprintln!("measuring {} ...", way.title());
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -140,7 +151,7 @@ fn measured(args: &Args, way: Way) -> Result<Measured, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
-/// What the Python peers are given of a problem.
+/// Describes a problem for the Python peers.
 fn described(args: &Args, problem: &Problem, dtype: DType) -> Description {
     let layer = &problem.network.layer;
     let config = layer.config();
@@ -170,7 +181,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         println!("{}", serde_json::to_string(&measured).map_err(|error| error.to_string())?);
         return Ok(());
     }
-    // What cannot be measured is told before a folder is made.
+    // Invalid options give their error before a folder is made.
     problem(args, 1, DType::F32)?;
     let folder = Folder::make(&args.out)?;
     let firing = problem(args, args.system.steps, args.dtype.dtype())?.firing();
@@ -183,7 +194,8 @@ fn run(args: &Args) -> Result<(), Stop> {
     let mut gradient_differences =
         BTreeMap::from([("network".to_string(), difference(&short.gradients(Way::Network), &of_op)?)]);
 
-    // Three processes each, apart in time: how the system places two threads can slow a whole process down.
+    // Each fast way gets three processes, spread over time: an unlucky placement of two threads by
+    // the operating system can slow down a whole process.
     let mut fast = [Way::Op, Way::Layer, Way::Network, Way::MeanField].map(|way| (way, Vec::new()));
     let mut slow = [Way::TensorOps, Way::BurnBptt].map(|way| (way, None));
     for round in 0..3 {

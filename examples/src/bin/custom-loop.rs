@@ -1,6 +1,6 @@
-//! Training by hand: Burn's optimizer, an own loop, a spiking layer.
+//! Trains a spiking layer in a user-written loop with Burn's optimizer.
 //!
-//! Ten QIF neurons learn to let a linear readout draw one period of a sine when a cue comes.
+//! Ten QIF neurons and a linear readout learn to draw one period of a sine after a cue.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -10,7 +10,7 @@ use burn_spiking::{ConfigError, SpikingRnn, SpikingRnnConfig, Synapse, TrackingL
 use burn_spiking_examples::device::DeviceName;
 use clap::Parser;
 
-/// Trains ten spiking neurons to draw a sine after a cue, in a loop written by hand.
+/// Trains ten spiking neurons to draw a sine after a cue, in a user-written loop.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -20,7 +20,7 @@ struct Args {
     /// Learning rate
     #[arg(long, default_value_t = 0.02)]
     lr: f64,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
 }
@@ -44,7 +44,7 @@ impl Model {
         })
     }
 
-    /// The readout and its cost. `input`, `target`: `[B, T, 1]`.
+    /// Computes the output of the readout and its cost. `input`, `target`, output: `[B, T, 1]`.
     fn forward(&self, input: Tensor<3>, target: Tensor<3>) -> (Tensor<3>, Tensor<1>) {
         let (trajectory, _state) = self.network.forward(input, None);
         let trace = trajectory.trace();
@@ -53,7 +53,7 @@ impl Model {
     }
 }
 
-/// One trial, `[1, T, 1]`, of a value for each step.
+/// Makes a trial, `[1, T, 1]`, from a function that gives the value of each step.
 fn trial(value: impl Fn(usize) -> f32, device: &Device) -> Tensor<3> {
     let values: Vec<f32> = (0..STEPS).map(value).collect();
     Tensor::<1>::from_floats(values.as_slice(), device).reshape([1, STEPS, 1])

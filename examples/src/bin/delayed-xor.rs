@@ -8,11 +8,13 @@ use burn_spiking_plot::Scale;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Trains spiking neurons to answer, at each go cue, whether the two pulses since the last one had unequal signs; writes a
-/// report, pictures and the trained model. Ctrl-C (in the dashboard: q) stops in good order, and --resume goes on to the same end.
+/// Trains spiking neurons to answer, at each go cue, whether the two pulses since the last go cue
+/// had unequal signs; writes a report, figures and the trained model. Ctrl-C (in the dashboard: q)
+/// stops the training safely, and --resume continues it to the same result.
 ///
-/// By default four rounds in a trial with gaps up to 500 ms, learned with spikes forward and rates backward (mean-field); the
-/// older task of one round by exact gradients: --rounds 1 --max-gap 300.
+/// By default a trial has four rounds with gaps up to 500 ms, and the mean-field adjoint trains the
+/// network (spikes in the forward pass, rates in the backward pass). For the older task of one
+/// round and exact gradients, use --rounds 1 --max-gap 300.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {

@@ -1,5 +1,6 @@
-//! Shows what the gate does: the charge that one neuron sends while its potential stays below the active zone, dips into it, or
-//! crosses the threshold, slowly and fast, beside the charge of an ordinary threshold-triggered synapse.
+//! Shows the effect of the gate: the charge that one neuron sends while its potential stays below
+//! the active zone, enters it, or crosses the threshold. Each excursion is shown slow and fast, and
+//! next to the charge of an ordinary threshold-triggered synapse.
 //!
 //! Source: Huh & Sejnowski 2017, figure 1.
 
@@ -15,7 +16,8 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Draws the charge that a gated synapse sends as the potential moves, and tabulates it for crossings of any speed.
+/// Draws the charge that a gated synapse sends while the membrane potential changes, and prints a
+/// table of it for several speeds.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -25,33 +27,35 @@ struct Args {
     /// Length of a time step, ms
     #[arg(long, default_value_t = 0.1)]
     dt: f64,
-    /// Folder for report and figures
+    /// Folder for the report and the figures
     #[arg(long, default_value = "runs/gate-demo")]
     out: PathBuf,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
 }
 
-/// Time constant of the synapse in the figure, ms.
+/// Time constant of the synapse in the figure, in ms.
 const TAU: f64 = 5.0;
 
-/// One excursion of the potential: up at an even speed, and back down unless it crosses the threshold.
+/// One excursion of the potential: up at a constant speed, and back down from the part above the
+/// last reset.
 #[derive(Clone, Copy)]
 struct Excursion {
-    /// How far, in units of the way from reset (0) to threshold (1).
+    /// Height of the excursion, in units of the distance from reset (0) to threshold (1).
     height: f64,
-    /// Time of the way from 0 to 1 at its speed, ms.
+    /// Time that the potential takes from 0 to 1, in ms.
     crossing_ms: f64,
 }
 
 impl Excursion {
-    /// The current of each step, 1/ms: a NIF neuron's potential changes by dt times it.
+    /// Returns the current of each step, in 1/ms. A step changes the potential of a NIF neuron by
+    /// dt times the current.
     fn currents(self, dt: f64) -> Vec<f64> {
         let steps = |way: f64| ((way * self.crossing_ms / dt).round() as usize).max(1);
         let move_by = |way: f64| vec![way / (steps(way.abs()) as f64 * dt); steps(way.abs())];
         let mut currents = move_by(self.height);
-        // What is left over a reset comes down again.
+        // After the spikes, the potential comes down from its part above the last reset.
         let back = self.height.fract();
         if back > 0.0 {
             currents.extend(move_by(-back));
@@ -60,7 +64,7 @@ impl Excursion {
     }
 }
 
-/// A neuron that integrates its input in 1/ms, and its synapse.
+/// Makes a neuron that integrates its input, in 1/ms, and its synapse.
 fn neuron(gate: Gate, dt: f64, device: &Device) -> Result<SpikingRnn, String> {
     let config = SpikingRnnConfig::new(1, 1)
         .with_neuron(Neuron::Nif)
@@ -69,12 +73,12 @@ fn neuron(gate: Gate, dt: f64, device: &Device) -> Result<SpikingRnn, String> {
         .with_bias(false)
         .with_dt(dt);
     let mut layer = config.init(device).map_err(|error| error.to_string())?;
-    // U counts in units of 1/time_unit.
+    // U is in units of 1/time_unit.
     layer.input_weight = Param::from_tensor(Tensor::full([1, 1], config.time_unit_ms(), device));
     Ok(layer)
 }
 
-/// Potential and charges of a neuron under the currents of each step.
+/// Records potential and charge of a neuron under the given current of each step.
 fn run(layer: &SpikingRnn, currents: &[f64], device: &Device) -> Trajectory {
     let currents: Vec<f32> = currents.iter().map(|&i| i as f32).collect();
     let steps = currents.len();
@@ -154,7 +158,7 @@ fn demonstrate(args: &Args) -> Result<(), Stop> {
     );
     for row in &rows {
         let Row { excursion, height, crossing_ms, gated_on_the_way_up, gated, triggered } = row;
-        // Without the sign of a rounded zero.
+        // Adding 0 removes the sign of a rounded −0.
         let [up, all] = [gated_on_the_way_up, gated].map(|q| (q * 1e6).round() / 1e6 + 0.0);
         println!("{excursion:<24} {height:>7.2} {crossing_ms:>14} {up:>14.6} {all:>14.6} {triggered:>10.6}");
     }

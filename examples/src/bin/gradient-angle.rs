@@ -1,4 +1,6 @@
-//! How far is the mean-field gradient from the exact one? The cosine of the two, against what should bring them together.
+//! Measures the angle between the mean-field gradient and the exact gradient. Draws its cosine
+//! against firing rate, synaptic time constant and number of neurons, which should bring the two
+//! together.
 
 use burn::tensor::{Distribution, Tensor, TensorData};
 use burn_spiking::{
@@ -15,21 +17,22 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Draws the cosine of the mean-field gradient and the exact one of random networks of QIF neurons with slow input, against firing rate,
-/// synaptic time constant and number of neurons.
+/// Draws the cosine of the angle between the mean-field gradient and the exact gradient against
+/// firing rate, synaptic time constant and number of neurons. The networks are random networks of
+/// QIF neurons with slow input.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
     /// Folder for the figure and the numbers
     #[arg(long, default_value = "runs/gradient-angle")]
     out: PathBuf,
-    /// Random networks for each point
+    /// Number of random networks for each point
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
     networks: u64,
-    /// Trials that each gradient is the mean of
+    /// Number of trials that each gradient is averaged over
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
 }
@@ -37,21 +40,21 @@ struct Args {
 /// One kind of network.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Kind {
-    /// Rate that the bias current alone would give, Hz.
+    /// Firing rate under the bias current alone, in Hz.
     rate_hz: f64,
-    /// τ of the synapses, ms.
+    /// Time constant τ of the synapses, in ms.
     tau: f64,
-    /// N.
+    /// Number of neurons N.
     neurons: usize,
 }
 
-/// What is held where something else is changed.
+/// The values that stay fixed while one of them varies.
 const USUAL: Kind = Kind { rate_hz: 40.0, tau: 50.0, neurons: 100 };
 
-/// Steps of 1 ms.
+/// Number of time steps of 1 ms.
 const STEPS: usize = 1000;
 
-/// Cosines over the networks of a kind.
+/// The cosines of one kind of network.
 #[derive(Debug, Clone, Serialize)]
 struct Point {
     kind: Kind,
@@ -120,7 +123,7 @@ fn point(args: &Args, kind: Kind) -> Result<Point, String> {
     Ok(Point { kind, cosines: sums.map(|sum| sum / args.networks as f64) })
 }
 
-/// The cosines of the two gradients of U, W and I_o in one random network.
+/// Computes the cosines between the two gradients of U, W and I_o in one random network.
 fn cosines(args: &Args, kind: Kind, seed: u64) -> Result<[f64; 3], String> {
     const TAU_V: f64 = 25.0;
     let Kind { rate_hz, tau, neurons } = kind;
@@ -128,7 +131,7 @@ fn cosines(args: &Args, kind: Kind, seed: u64) -> Result<[f64; 3], String> {
     device.seed(seed);
     let neuron = Neuron::Qif { tau_mem: TAU_V };
     let bias = neuron.steady_current(1e-3 * rate_hz * TAU_V);
-    // The input moves the current by up to a half of itself, recurrence by less.
+    // The input changes the current by up to half of its value, the recurrent weights by less.
     let layer = SpikingRnnConfig::new(1, neurons)
         .with_neuron(neuron)
         .with_gate(Gate::Quintic { width: 1.0 })
@@ -137,7 +140,7 @@ fn cosines(args: &Args, kind: Kind, seed: u64) -> Result<[f64; 3], String> {
     let told = |error: burn_spiking::ConfigError| error.to_string();
     let network = SpikingNetworkConfig::new(layer, 1).init(&device).map_err(told)?;
     let batch = args.batch as usize;
-    // One slow wave in each trial, of a phase of its own, and the same wave a little later as the target.
+    // Each trial has one slow wave with a random phase. The target is the same wave, 100 ms later.
     let phases: Vec<f32> = Tensor::<1>::random([batch], Distribution::Uniform(0.0, std::f64::consts::TAU), &device)
         .into_data()
         .iter()

@@ -1,5 +1,6 @@
-//! How much of a gradient is the same from batch to batch, and does a step down it help? For a trained network of `delayed-xor`, against the
-//! longest gap of its trials.
+//! Measures how much of a gradient is the same from batch to batch, and whether a step along it
+//! lowers the cost. Takes a trained network of `delayed-xor`, and varies the longest gap of its
+//! trials.
 
 use burn::tensor::Tensor;
 use burn::train::TrainOutput;
@@ -19,9 +20,11 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Takes the gradient of W of a trained network on two batches of fresh trials by several adjoints: its norm, and the cosine of the two.
-/// A cosine near 1 says that the gradient has a direction, near 0 that it is the noise of single trials. Then it takes a small step down the
-/// first batch's gradient, and says what became of the cost of the second. Draws all three against the longest gap of the trials.
+/// Computes the gradient of W of a trained network on two batches of fresh trials, with several
+/// adjoints: its norm, and the cosine between the two batches. A cosine near 1 means that the
+/// gradient has a clear direction; a cosine near 0 means that it is the noise of single trials.
+/// Then takes a small step down the gradient of the first batch, and measures how the cost of the
+/// second batch changes. Draws all three against the longest gap of the trials.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -33,27 +36,28 @@ struct Args {
     /// Longest gaps, ms
     #[arg(long, value_delimiter = ',', default_values_t = [30.0, 60.0, 120.0, 250.0, 500.0])]
     gaps: Vec<f64>,
-    /// Trials in each of the two batches
+    /// Number of trials in each of the two batches
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     /// Norm of the step down the gradient, in units of W; 0.01 is about a thousandth of W
     #[arg(long, default_value_t = 0.01)]
     step: f64,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
 }
 
-/// What one adjoint gives at one gap.
+/// The results of one adjoint at one gap.
 #[derive(Debug, Clone, Serialize)]
 struct Point {
     adjoint: &'static str,
     gap_ms: f64,
-    /// Norm of the first batch's gradient.
+    /// Norm of the gradient of the first batch.
     norm: f64,
-    /// Of the two batches' gradients.
+    /// Cosine between the gradients of the two batches.
     cosine: f64,
-    /// Cost of the second batch after a step down the first one's gradient, as a share of the cost before.
+    /// Cost of the second batch after a step down the gradient of the first batch, as a share of
+    /// the cost before the step.
     after_step: f64,
 }
 
@@ -125,7 +129,8 @@ fn run(args: &Args) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The cost of a batch that starts anew, with all costs of the run's recipe, and its gradient by W.
+/// Computes the cost of a batch that starts from its own initial potentials, with all costs of the
+/// run's recipe, and the gradient of W.
 fn cost_and_gradient(model: &ReadoutNetwork, batch: &TrialBatch) -> (f64, Tensor<2>) {
     let state = model.fresh_state(batch);
     let TrainOutput { grads, item } = model.stream_step(batch.clone(), state).train;
@@ -134,13 +139,13 @@ fn cost_and_gradient(model: &ReadoutNetwork, batch: &TrialBatch) -> (f64, Tensor
     (item.cost.into_scalar(), of_w)
 }
 
-/// The same cost alone.
+/// Computes the same cost without a gradient.
 fn cost(model: &ReadoutNetwork, batch: &TrialBatch) -> f64 {
     let (outcome, _) = model.forward_learning(batch.clone(), model.fresh_state(batch));
     outcome.cost.into_scalar()
 }
 
-/// The network after a step of a given norm down a gradient by W.
+/// Returns the network after a step of a given norm down a gradient of W.
 fn stepped(model: &ReadoutNetwork, gradient: &Tensor<2>, norm: f64) -> ReadoutNetwork {
     let mut model = model.clone();
     let of_norm_1 = gradient.clone() / gradient.clone().square().sum().sqrt().into_scalar::<f64>();

@@ -1,7 +1,8 @@
-//! A spiking layer where a Burn user would put an `Lstm`: classify sequences.
+//! Classifies sequences with a spiking layer in the place of an `Lstm`.
 //!
-//! Burn's `Lstm` gives a hidden state at each step; `SpikingRnn` gives a synaptic trace. What follows is the same: a linear
-//! layer on the last part of it, cross-entropy, Burn's learner with its own accuracy metric.
+//! Burn's `Lstm` gives a hidden state at each step; `SpikingRnn` gives a synaptic trace. The rest
+//! of the program stays the same: a linear layer on the last part of the trace, cross-entropy, and
+//! Burn's learner with its accuracy metric.
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
@@ -33,20 +34,20 @@ struct Args {
     /// Seed of the initial parameters and of all sequences
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Epochs of 2000 sequences
+    /// Number of epochs of 2000 sequences
     #[arg(long, default_value_t = 10)]
     epochs: usize,
-    /// Folder for the learner's logs
+    /// Folder for the logs of the learner
     #[arg(long, default_value = "runs/pulse-order")]
     out: PathBuf,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
 }
 
 const CLASSES: usize = 3;
 const BATCH: usize = 50;
-/// In an epoch.
+/// Number of sequences in an epoch.
 const SEQUENCES: usize = 2000;
 const CHANNELS: usize = 2;
 const STEPS: usize = 200;
@@ -93,8 +94,8 @@ impl InferenceStep for Classifier {
     }
 }
 
-/// Sequences `[T, C]` of a class: the first channel's pulse comes first, the second's does, or both come at once. Each is
-/// drawn from (seed, index).
+/// Sequences `[T, C]` of three classes: the pulse of the first channel comes first, that of the
+/// second channel comes first, or both come together. Seed and index determine a sequence.
 struct PulseOrder {
     seed: u64,
     len: usize,
@@ -142,7 +143,8 @@ fn run(args: &Args) -> Result<(), Stop> {
         };
         Arc::new(EpochLoader::new(data, SequenceBatcher, BATCH, &device))
     };
-    // Some trials' gradients are larger than others' by orders of magnitude; cut, they leave the rest a say.
+    // The gradients of some batches are larger than the others by orders of magnitude. Clipping
+    // limits their influence.
     let clipping = GradientClippingConfig::Norm(0.1);
     let optimizer = AdamConfig::new().with_grad_clipping(Some(clipping)).with_epsilon(1e-8).init();
     let rate = CosineAnnealingLrSchedulerConfig::new(0.002, args.epochs * SEQUENCES / BATCH).init()?;

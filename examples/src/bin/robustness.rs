@@ -1,4 +1,5 @@
-//! How trained networks fare when something about them is changed, and after training on with a gate that narrows.
+//! Measures how well trained networks perform after a change, such as shorter steps or a narrower
+//! gate, and after further training while the gate narrows.
 
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::learned::{Change, Learned};
@@ -9,50 +10,58 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Judges the networks of finished runs of autoencoder and delayed-xor in finer steps, with narrower gates down to threshold-triggered
-/// spikes, in double precision, and with noise in their initial potentials; then trains them on while the gate narrows, and judges
-/// them with threshold-triggered spikes again. Writes robustness.json and robustness.png into each run's folder. Ctrl-C stops in good
-/// order, and the same command goes on. A synapse is threshold-triggered in the middle of its gate's active zone, which is what the
-/// gate becomes if it is narrowed about it, or by the spike, at the zone's end, half the zone's time later.
+/// Judges the networks of finished runs of autoencoder and delayed-xor in finer steps, with
+/// narrower gates down to threshold-triggered spikes, in double precision, and with noise in their
+/// initial potentials. Then trains them further while the gate narrows, and judges them with
+/// threshold-triggered spikes again. Writes robustness.json and robustness.png into the folder of
+/// each run. Ctrl-C stops the training safely, and the same command continues it. A
+/// threshold-triggered synapse sends its charge in the middle of the gate's active zone (the limit
+/// of a gate that narrows about its middle), or at the spike, which is the end of the zone and
+/// comes later by half the time that the neuron takes through the zone.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
     /// Folders of the runs
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// Iterations of one training at a width
+    /// Number of iterations of one training at a width
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     iterations: u32,
-    /// Trainings at a width, at most; fewer if the first width's score is reached again, to within a hundredth of an accuracy
-    /// or a fifth of an error
+    /// Largest number of trainings at a width; fewer if the network reaches the score that it had
+    /// at the first width, to within 0.01 of an accuracy or a fifth of an error
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     tries: u32,
-    /// Each width is this share of the one before
+    /// Ratio of each width to the one before
     #[arg(long, default_value_t = 0.8, value_parser = share)]
     narrower: f64,
-    /// The last width trained at, as a share of the first
+    /// Width at which training ends, as a share of the first
     #[arg(long, default_value_t = 0.1, value_parser = share)]
     last: f64,
-    /// Train with narrow gates in so many steps for one of the run's, in proportion more the narrower the gate, and judge in them what was
-    /// trained so: in a long step a neuron passes a narrow gate unseen. 1 keeps the run's steps
+    /// Number of time steps that replace one step of the run if the gate is narrow, in training and
+    /// in judging; the narrower the gate, the more steps, because a neuron can cross a narrow gate
+    /// unseen within one long step; 1 keeps the steps of the run
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     finer: u16,
-    /// The width below which a gate is narrow for --finer, as a share of the first; at it there are --finer steps
+    /// Width below which --finer counts a gate as narrow, as a share of the first; just below it,
+    /// --finer steps replace one
     #[arg(long, default_value_t = 0.25, value_parser = share)]
     finer_below: f64,
-    /// Share of the usual learning rates
+    /// Factor on the usual learning rates
     #[arg(long, default_value_t = 0.3)]
     rate: f64,
-    /// Only judge; train nothing
+    /// Judge the networks without further training
     #[arg(long)]
     no_training: bool,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
 }
 
 impl Args {
-    /// Steps for one of the run's at a width, a share of the first. A neuron then passes every narrow gate in about as many.
+    /// Returns the number of time steps that replace one step of the run. A neuron then crosses all
+    /// narrow gates in about the same number of steps.
+    ///
+    /// - `share`: the width of the gate, as a share of the first.
     fn parts(&self, share: f64) -> usize {
         match (self.finer, share / self.finer_below) {
             (finer, narrow) if finer > 1 && narrow < 1.0 => (f64::from(finer) / narrow).ceil() as usize,
@@ -69,27 +78,27 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The widths that are also looked at without training, as shares of the trained one.
+/// The widths that are judged without training, as shares of the trained width.
 const SHARES: [f64; 5] = [0.7, 0.5, 0.25, 0.1, 0.05];
 
 #[derive(Serialize)]
 struct Report {
     score: &'static str,
-    /// What was changed, and the score.
+    /// Each change with its score.
     changes: Vec<(String, f64)>,
-    /// After training on.
+    /// The scores after further training with narrower gates.
     narrowed: Vec<Narrowed>,
 }
 
-/// A network trained on with a narrower gate.
+/// The scores of a network after further training with a narrower gate.
 #[derive(Serialize)]
 struct Narrowed {
     width: f64,
-    /// Steps for one of the run's.
+    /// Number of time steps that replace one step of the run.
     steps_in_one: usize,
     /// The score with that gate.
     gate: f64,
-    /// The score with synapses that are triggered in the middle of its active zone.
+    /// The score with synapses that are triggered in the middle of the gate's active zone.
     middle: f64,
     /// The score with synapses that are triggered by the spike.
     spike: f64,
@@ -102,7 +111,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Stop> {
     let device = args.device.device()?;
-    // All folders before any work.
+    // Open all folders first, so that errors come before any work.
     let learned: Result<Vec<_>, _> = args.runs.iter().map(|run| Learned::open(run, &device)).collect();
     let mut reports = Vec::new();
     for (run, learned) in args.runs.iter().zip(learned?) {
@@ -173,7 +182,7 @@ fn judge(args: &Args, run: &Path, learned: Learned) -> Result<Report, Stop> {
     Ok(report)
 }
 
-/// Score against width: without training, and trained on.
+/// Draws the score against the width of the gate after further training.
 fn draw(run: &Path, report: &Report) -> Result<(), String> {
     if report.narrowed.is_empty() {
         return Ok(());
@@ -195,7 +204,7 @@ fn draw(run: &Path, report: &Report) -> Result<(), String> {
     curves(run.join("robustness.png"), title, &[panel]).map_err(|error| error.to_string())
 }
 
-/// A row for each change, a column for each run.
+/// Prints a table with a row for each change and a column for each run.
 fn print_table(args: &Args, reports: &[Report]) {
     println!();
     let Some(first) = reports.first() else { return };

@@ -1,4 +1,5 @@
-//! Measures how the op's time grows with neurons, steps, trials, firing rate and gate width, and draws it.
+//! Measures how the time of the op grows with neurons, steps, trials, firing rate and gate width,
+//! and draws it.
 
 use burn::tensor::DType;
 use burn_spiking_examples::benchmark::{Problem, System, Way, at_least_one};
@@ -11,21 +12,22 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Times the op alone (forward and adjoint, QIF neurons, single precision) per neuron and step, while one of its sizes varies, and
-/// draws it beside the time that streaming its trace and the trace's gradient takes at this machine's memory bandwidth.
+/// Times the op alone (forward pass and adjoint, QIF neurons, single precision) per neuron and
+/// step, while one of its sizes varies, and draws the time. For comparison, the figure has the time
+/// that this machine's memory bandwidth needs to stream the trace and the gradient of the trace.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
-    /// Runs of each size, of which the median counts
+    /// Number of runs of each size; the median counts
     #[arg(long, default_value_t = 9, value_parser = at_least_one)]
     repeat: usize,
     /// Leave out the larger sizes
     #[arg(long)]
     quick: bool,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     device: DeviceName,
-    /// Folder for report and figure
+    /// Folder for the report and the figure
     #[arg(long, default_value = "runs/scaling")]
     out: PathBuf,
 }
@@ -46,7 +48,7 @@ struct Point {
 struct Report {
     stream: Stream,
     stream_ns_per_neuron_step: f64,
-    /// What varies, and the points of each width of the gate.
+    /// The points for each varied size and each gate width.
     series: Vec<Series>,
 }
 
@@ -75,7 +77,7 @@ fn point(system: &System, args: &Args) -> Result<Point, String> {
     })
 }
 
-/// Systems in which one size varies.
+/// Returns systems in which one size varies.
 fn varied(what: &str, width: f64, quick: bool) -> Vec<System> {
     let base = System { width, ..System::default() };
     let upto = |sizes: &[usize], most: usize| -> Vec<usize> {
@@ -110,7 +112,8 @@ fn run(args: &Args) -> Result<(), Stop> {
     let folder = Folder::make(&args.out)?;
     let stream = Stream::measure();
     println!("memory: {:.1} GB/s read, {:.1} GB/s written, by all threads", stream.read_gb_s, stream.write_gb_s);
-    // Four bytes of the trace written, four of its gradient read.
+    // For each neuron and step, the op writes four bytes of the trace and reads four of its
+    // gradient.
     let stream_ns = 4.0 / stream.write_gb_s + 4.0 / stream.read_gb_s;
 
     let studies: [(&'static str, &str, &[f64]); 5] = [

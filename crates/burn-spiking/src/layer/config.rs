@@ -1,4 +1,5 @@
-//! The layer's configuration: what describes a network, and the parameters that it starts with.
+//! The configuration of a layer: the description of the network, and the sizes of its initial
+//! parameters.
 
 use crate::error::{ConfigError, at_least_one, positive, share};
 use crate::gate::Gate;
@@ -11,25 +12,28 @@ use burn::config::Config;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Sizes of the parameters that a layer starts with, in the layer's dimensionless units.
+/// Sizes of a layer's initial parameters, in the layer's dimensionless units.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct InitialWeights {
-    /// U ~ N(0, `input`/√C).
+    /// Input weights: U ~ N(0, `input`/√C), with the standard deviation as the second number.
     pub input: f64,
-    /// W_k ~ N(0, `recurrent`/√(N p)), where p of all connections exist. Of neurons with three senders and more each incoming weight is less
-    /// their mean, and scaled to the same spread: where all fire alike, they leave each other alone. Under Dale's law inhibition is
-    /// scaled so that it cancels excitation in the mean instead.
+    /// Recurrent weights: W_k ~ N(0, `recurrent`/√(N p)), where p is the fraction of connections
+    /// that exist. If a neuron has three or more senders, the mean of its incoming weights is
+    /// subtracted from them, and they are scaled back to the same spread. So senders that all fire
+    /// alike have no effect in total. Under Dale's law, the inhibitory weights are scaled instead,
+    /// so that inhibition cancels excitation on average.
     pub recurrent: f64,
-    /// I_o, the same for every neuron.
+    /// The bias current I_o, the same for every neuron.
     pub bias: f64,
 }
 
 impl InitialWeights {
-    /// A start from which every neuron fires at about 20 Hz without input, and input of unit variance moves its spikes:
-    /// no neuron is dead, and none is driven by its bias current alone.
+    /// Returns sizes with which every neuron fires at about 20 Hz without input, and an input of
+    /// unit variance shifts its spikes. So no neuron is silent, and no neuron is driven by its bias
+    /// current alone. `time_unit` is τ_u, in ms.
     pub fn of(neuron: &Neuron, time_unit: f64) -> Self {
         let input = if *neuron == Neuron::Nif { 0.3 } else { 0.5 };
-        // Spikes per τ_u at 20 Hz.
+        // 20 Hz is 0.02 spikes per ms.
         Self { input, recurrent: 0.1, bias: neuron.steady_current(0.02 * time_unit) }
     }
 }
@@ -47,69 +51,75 @@ pub struct SpikingRnnConfig {
     /// The gate. Default: quintic, width 0.5.
     #[config(default = "Gate::Quintic { width: 0.5 }")]
     pub gate: Gate,
-    /// The synapse types, K of them. Default: one with τ = 20 ms, recurrent and read.
+    /// The K synapse types. Default: one type with τ = 20 ms, with recurrent weights, and with its
+    /// trace in the trajectory.
     #[config(default = "vec![Synapse::new(20.0)]")]
     pub synapses: Vec<Synapse>,
-    /// Length of a time step, ms. Default: 1.
+    /// Length of a time step, in ms. Default: 1.
     #[config(default = 1.0)]
     pub dt: f64,
-    /// τ_u of a NIF layer, ms; the first synapse's τ if not given. A neuron with a τ_mem has that for its τ_u, so it takes none.
+    /// The time unit τ_u of a layer whose neurons have no τ_mem (NIF), in ms. Default: τ of the
+    /// first synapse type. For neurons with a τ_mem, τ_u is τ_mem, and this must be `None`.
     pub time_unit: Option<f64>,
     /// Whether each neuron has a bias current I_o. Default: yes.
     #[config(default = true)]
     pub bias: bool,
-    /// Whether neurons may be connected to themselves. Default: no; the diagonals of W_k count as 0.
+    /// Whether neurons may be connected to themselves. Default: no, so the diagonals of W_k count
+    /// as 0.
     #[config(default = false)]
     pub autapses: bool,
     /// Which neurons are connected. Default: all to all.
     #[config(default = "Wiring::Full")]
     pub wiring: Wiring,
-    /// Dale's law: this share of the neurons, the first ones, only excites, and the others only inhibit; in [0, 1]. Default: each
-    /// neuron may do both.
+    /// Dale's law: the share of excitatory neurons, in [0, 1]. These are the first neurons; the
+    /// others are inhibitory. Default: no such law, so each neuron may both excite and inhibit.
     pub dale: Option<f64>,
-    /// Whether the state that a run starts from, when none is given, is learned: a potential and traces for each neuron. Default:
-    /// no, runs start at rest.
+    /// Whether the layer learns the initial state of runs that are given no state: a membrane
+    /// potential and traces for each neuron. Default: no, such runs start at rest.
     #[config(default = false)]
     pub learned_start: bool,
-    /// Which constants are learned; they start from the values that the configuration gives. Default: none.
+    /// The constants that are learned. They start from the configured values. Default: none.
     #[config(default = "Learned::default()")]
     pub learned: Learned,
     /// How a step treats the recurrent current. Default: [`Integrator::Flow`].
     #[config(default = "Integrator::Flow")]
     pub integrator: Integrator,
-    /// Whether inputs and trajectories are `[batch, time, ·]`; `[time, batch, ·]` if not. Default: yes.
+    /// Whether inputs and trajectories are `[batch, time, ·]`. If not, they are `[time, batch, ·]`.
+    /// Default: yes.
     #[config(default = true)]
     pub batch_first: bool,
-    /// Whether trajectories give the membrane potential. Default: no.
+    /// Whether trajectories contain the membrane potential. Default: no.
     #[config(default = false)]
     pub record_v: bool,
-    /// Whether trajectories give the charge sent in each step. Default: no.
+    /// Whether trajectories contain the charge sent in each step. Default: no.
     #[config(default = false)]
     pub record_charge: bool,
-    /// Whether each run and its gradient are searched for infinite values and NaN on every backend, which waits for the device. The CPU
-    /// kernel looks anyway, at no cost. Default: no.
+    /// Whether each run and its gradient are checked for infinite values and NaN on every backend.
+    /// The check waits for the device. The CPU kernel always checks, at no cost. Default: no.
     #[config(default = false)]
     pub check_finite: bool,
-    /// What a backward pass does when the gradient is infinite or NaN, as a strongly coupled network's may be in single precision. The CPU
-    /// kernel finds out, at no cost; other backends check only if `check_finite` is set. Default: [`NonFiniteGradient::Panic`].
+    /// How a backward pass reacts to a gradient that is infinite or NaN, which may happen in a
+    /// strongly coupled network in single precision. The CPU kernel always checks for this, at no
+    /// cost. Other backends check only if `check_finite` is set. Default:
+    /// [`NonFiniteGradient::Panic`].
     #[config(default = "NonFiniteGradient::Panic")]
     pub non_finite_gradient: NonFiniteGradient,
-    /// What is kept of a run for its gradient, on the CPU backends. It changes memory and time, not the gradient. Default:
-    /// [`Checkpointing::Auto`].
+    /// The values of a run that the CPU and GPU kernels keep for its gradient. The choice changes
+    /// memory and time, not the gradient. Default: [`Checkpointing::Auto`].
     #[config(default = "Checkpointing::Auto")]
     pub checkpointing: Checkpointing,
-    /// How errors go back through the network. Default: [`Adjoint::Exact`].
+    /// How the backward pass sends errors through the network. Default: [`Adjoint::Exact`].
     #[config(default = "Adjoint::Exact")]
     pub adjoint: Adjoint,
-    /// The parameters to start with; [`InitialWeights::of`] the neuron if not given.
+    /// The sizes of the initial parameters. Default: [`InitialWeights::of`] the neuron.
     pub initial: Option<InitialWeights>,
 }
 
 impl SpikingRnnConfig {
-    /// Refuses a configuration that describes no network.
+    /// Checks that the configuration describes a network.
     ///
     /// # Errors
-    /// [`ConfigError`] names the value, its limit and the remedy.
+    /// A [`ConfigError`] that names the value, its limit and the remedy.
     pub fn check(&self) -> Result<(), ConfigError> {
         at_least_one("d_input", self.d_input, "a layer without input still needs one channel, which may be 0")?;
         at_least_one("d_hidden", self.d_hidden, "give the number of neurons")?;
@@ -168,17 +178,17 @@ impl SpikingRnnConfig {
         Ok(())
     }
 
-    /// A series `[B, T, ·]` from one as the configuration has it, or the other way round.
+    /// Converts a series from the configured layout to `[B, T, ·]`, or back.
     pub(crate) fn in_layout(&self, series: Tensor<3>) -> Tensor<3> {
         if self.batch_first { series } else { series.swap_dims(0, 1) }
     }
 
-    /// The time constant τ_u of the parameters' units, ms.
+    /// Returns τ_u, the time unit of the layer's parameters, in ms.
     pub fn time_unit_ms(&self) -> f64 {
         self.neuron.tau().or(self.time_unit).unwrap_or_else(|| self.synapses.first().map_or(1.0, |synapse| synapse.tau))
     }
 
-    /// The plan of a configuration that was checked.
+    /// Returns the scan's plan for a configuration that was checked.
     pub(super) fn plan(&self) -> ScanPlan {
         self.plan_with_adjoint().expect("the configuration was checked")
     }
@@ -218,7 +228,7 @@ impl SpikingRnnConfig {
 }
 
 impl SpikingRnnConfig {
-    /// Name and value of every constant that gives the parameters their meaning.
+    /// Returns the name and value of every constant on which the meaning of the parameters depends.
     pub(super) fn constants(&self) -> [(&'static str, String); 14] {
         let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
         [

@@ -1,16 +1,19 @@
-//! Constants that are learned: time constants, the gate's width, thresholds.
+//! Learned constants: time constants, gate widths and thresholds.
 //!
 //! ```text
 //! τ_mem = e^a        τ_k = e^{b_k}        w = 1/(1 + e^−c)        θ_j = e^{d_j}
 //! ```
 //!
-//! a, b, c and d are the parameters: of one natural size, and nothing that an optimizer does to them makes a constant negative. τ_mem and w
-//! are one for all neurons, or each neuron's own ([`Learn`]); τ_k is shared, since a neuron's current decays as a whole, whoever sent
-//! it: that is what keeps a step at O(N · active neurons). Their gradients are part of the scan's adjoint, at O(N) a step. With τ_mem
-//! its unit changes too: a neuron's currents are divided by the τ_mem that is learned.
+//! The parameters are a, b, c and d. They are all of about the same size, and no step of an
+//! optimizer can make a constant negative. Either all neurons share τ_mem and w, or each neuron has
+//! its own ([`Learn`]). All neurons share τ_k: the current of a neuron decays as a whole,
+//! regardless of its senders, which keeps a step at O(N · active neurons). The gradients of τ_mem,
+//! w and τ_k are part of the scan's adjoint, at O(N) a step. A learned τ_mem is also the time unit
+//! of the parameters: the currents of a neuron are divided by the learned τ_mem.
 //!
-//! θ_j is each neuron's own. Scaling a neuron's potential by its threshold is scaling all its currents, so NIF and LIF neurons have
-//! I_j/θ_j for the threshold θ_j, exactly. The threshold of a QIF neuron is a phase, and cannot be moved.
+//! Each neuron j has its own θ_j. Scaling the potential of a neuron by its threshold is the same as
+//! scaling all its currents. So a NIF or LIF neuron with the threshold θ_j receives the current
+//! I_j/θ_j instead, which is exact. The threshold of a QIF neuron is a phase, which is fixed.
 
 use crate::error::ConfigError;
 use crate::gate::Gate;
@@ -23,46 +26,46 @@ use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Whether a constant is learned, and whose it is.
+/// Whether a constant is learned, and whether all neurons share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Learn {
-    /// It stays as configured, the same for all neurons.
+    /// The constant keeps its configured value, the same for all neurons.
     #[default]
     No,
-    /// One for all neurons.
+    /// One learned value for all neurons.
     Shared,
-    /// One for each neuron; all start from the configured value.
+    /// One learned value for each neuron. All start from the configured value.
     PerNeuron,
 }
 
-/// Which constants of a layer are learned. None, unless asked for.
+/// The constants of a layer that are learned. Default: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Learned {
-    /// τ_mem; LIF and QIF.
+    /// The membrane time constant τ_mem; for LIF and QIF neurons.
     pub tau_mem: Learn,
-    /// τ_k of each synapse type.
-    pub tau_s: bool,
-    /// The gate's width; one of 1 starts at [`WIDEST`].
+    /// The time constant τ_k of each synapse type.
+    pub tau_syn: bool,
+    /// The gate's width w. A configured width above [`WIDEST`] starts at [`WIDEST`].
     pub width: Learn,
-    /// Each neuron's threshold; NIF and LIF.
+    /// The threshold θ_j of each neuron; for NIF and LIF neurons.
     pub threshold: bool,
 }
 
-/// The width that a gate which learns it may start from at most: no parameter stands for 1.
+/// The largest initial value of a learned gate width. A width of 1 has no finite parameter.
 pub const WIDEST: f64 = 0.98;
 
 impl Learned {
-    /// Whether the scan's constants are among them.
+    /// Returns whether τ_mem, w or τ_k is learned, so that the scan must compute their gradients.
     pub(crate) fn of_scan(&self) -> bool {
-        self.tau_mem != Learn::No || self.tau_s || self.width != Learn::No
+        self.tau_mem != Learn::No || self.tau_syn || self.width != Learn::No
     }
 
-    /// Whether neurons have constants of the scan of their own.
+    /// Returns whether each neuron has its own τ_mem or its own w.
     pub(crate) fn each(&self) -> bool {
         self.tau_mem == Learn::PerNeuron || self.width == Learn::PerNeuron
     }
 
-    /// Refuses constants that a layer does not have.
+    /// Returns an error if a learned constant does not exist for this neuron or gate.
     pub(crate) fn check(&self, neuron: &Neuron, gate: &Gate) -> Result<(), ConfigError> {
         let refused = |what: &str, why: &str| Err(ConfigError::Mismatch(format!("{what} cannot be learned: {why}")));
         if self.tau_mem != Learn::No && !neuron.learns_tau() {
@@ -94,7 +97,7 @@ impl std::fmt::Display for Learned {
         let flag = |learned: bool, name: &str| learned.then(|| name.to_string());
         let names = [
             of(self.tau_mem, "tau_mem"),
-            flag(self.tau_s, "tau_s"),
+            flag(self.tau_syn, "tau_syn"),
             of(self.width, "width"),
             flag(self.threshold, "threshold"),
         ];
@@ -103,16 +106,16 @@ impl std::fmt::Display for Learned {
     }
 }
 
-/// The parameters that stand for constants; each `None` unless it is learned.
+/// The parameters of the learned constants. Each is `None` if its constant is not learned.
 #[derive(Module, Debug)]
 pub struct Constants {
-    /// ln τ_mem, `[1]`, or `[N]` where each neuron has its own, τ_mem in ms.
+    /// ln τ_mem, with τ_mem in ms: `[1]`, or `[N]` if each neuron has its own.
     pub log_tau_mem: Option<Param<Tensor<1>>>,
-    /// ln τ_k, `[K]`, τ_k in ms.
+    /// ln τ_k, with τ_k in ms: `[K]`.
     pub log_tau_syn: Option<Param<Tensor<1>>>,
-    /// The logit of w, `[1]` or `[N]` likewise.
+    /// The logit of w: `[1]`, or `[N]` if each neuron has its own.
     pub logit_width: Option<Param<Tensor<1>>>,
-    /// ln θ, `[N]`.
+    /// ln θ_j: `[N]`.
     pub log_threshold: Option<Param<Tensor<1>>>,
 }
 
@@ -121,9 +124,9 @@ fn mean(numbers: &[f64]) -> f64 {
 }
 
 impl Constants {
-    /// The plan with the values that these have now. Waits for the device.
+    /// Returns the plan with the present values of the learned constants. Waits for the device.
     ///
-    /// - `each`: N, where neurons have constants of their own.
+    /// - `each`: N if neurons have their own constants, otherwise `None`.
     pub(crate) fn plan(&self, plan: &ScanPlan, each: Option<usize>) -> ScanPlan {
         let mut plan = plan.clone();
         let taus =
@@ -153,16 +156,17 @@ impl Constants {
         plan
     }
 
-    /// τ_mem, w, α_1 … α_K, `[2 M + K]`; `plan` gives those that are not learned.
+    /// Returns τ_mem, w and α_1 … α_K as one tensor, `[2 M + K]`. Constants that are not learned
+    /// come from `plan`.
     ///
-    /// - `each`: M = N, where neurons have constants of their own.
+    /// - `each`: N if neurons have their own constants (M = N), otherwise `None` (M = 1).
     pub(crate) fn tensor(&self, plan: &ScanPlan, each: Option<usize>, options: &TensorCreationOptions) -> Tensor<1> {
         let fixed = |values: Vec<f64>| {
             let length = values.len();
             Tensor::<1>::from_data(TensorData::new(values, [length]), options.clone())
         };
         let of = each.unwrap_or(1);
-        // One that all neurons share gets their parts of its gradient added up.
+        // The backward pass of `expand` adds up the gradients of the neurons that share a constant.
         let of_all = |values: Tensor<1>| values.expand([of]);
         let tau = match &self.log_tau_mem {
             Some(log) => log.val().exp(),
@@ -179,9 +183,9 @@ impl Constants {
         Tensor::cat(vec![of_all(tau), of_all(width), decays], 0)
     }
 
-    /// Parameters times 1/(τ_u θ), for their last axis.
+    /// Multiplies parameters by 1/(τ_u θ) along their last axis.
     ///
-    /// - `unit`: 1/τ_u, if τ_mem is not learned.
+    /// - `unit`: 1/τ_u; used if τ_mem is not learned.
     pub(crate) fn scaled<const D: usize>(&self, parameters: Tensor<D>, unit: f64) -> Tensor<D> {
         let along = |factor: Tensor<1>| {
             let mut shape = [1; D];

@@ -1,4 +1,5 @@
-//! Layers, networks and stacks in files of their own: the record, and the configuration in a second file.
+//! Files of layers, networks and stacks: the record in one file, and the configuration in a second
+//! file.
 //!
 //! ```text
 //! PATH          the parameters and every constant that gives them their meaning (burnpack)
@@ -23,7 +24,7 @@ fn failed(path: &Path, reason: impl ToString) -> RecordError {
     RecordError::File { path: path.display().to_string(), reason: reason.to_string() }
 }
 
-/// The file of a record's configuration: the record's name and `.json`.
+/// Returns the path of a record's configuration: the path of the record with `.json` appended.
 fn config_path(record: &Path) -> PathBuf {
     let mut name = record.as_os_str().to_owned();
     name.push(".json");
@@ -46,14 +47,16 @@ fn read_record(path: &Path) -> Result<ModuleRecord, RecordError> {
 
 fn load_module<M: Module>(module: M, record: ModuleRecord, path: &Path) -> Result<M, RecordError> {
     let loaded = module.try_load_record(record).map_err(|error| failed(path, error))?;
-    // Burn reads numbers when they are first used, and by then the file may be another.
+    // Burn reads a parameter at its first use. By then the file may have changed.
     loaded.visit(&mut ReadNow);
     Ok(loaded)
 }
 
-/// Refuses a record whose constants are not the layer's. One without constants is refused when it is loaded.
+/// Returns an error if the constants of a record differ from the layer's. A record without
+/// constants passes here; the loading that follows refuses it.
 ///
-/// - `modules`: names of the modules that the layer is in, from the record's own on.
+/// - `modules`: the path of the layer in the record, as names of modules from the outermost to the
+///   innermost. It is empty for the layer's own record.
 fn same_constants(record: &ModuleRecord, modules: &[&str], layer: &Described, path: &Path) -> Result<(), RecordError> {
     let Some(saved) = layer.lines_in(record, modules) else { return Ok(()) };
     match differences(&saved, &layer.lines()).into_iter().next() {
@@ -64,7 +67,7 @@ fn same_constants(record: &ModuleRecord, modules: &[&str], layer: &Described, pa
     }
 }
 
-/// Reads every parameter that waits to be read.
+/// A visitor that makes Burn read every parameter now.
 struct ReadNow;
 
 impl ModuleVisitor for ReadNow {
@@ -74,18 +77,20 @@ impl ModuleVisitor for ReadNow {
 }
 
 impl SpikingRnnConfig {
-    /// Reads the configuration of a record that [`SpikingRnn::save`] wrote.
+    /// Reads the configuration of a record that [`SpikingRnn::save`] wrote. `record` is the path of
+    /// the record.
     ///
     /// # Errors
-    /// [`RecordError::File`] if it cannot be read.
+    /// [`RecordError::File`] if the configuration's file cannot be read.
     pub fn load_for_record(record: impl AsRef<Path>) -> Result<Self, RecordError> {
         load_config(record.as_ref())
     }
 }
 
 impl SpikingRnn {
-    /// Writes the parameters to `path` (burnpack), with every physical constant and connections given by hand, and the configuration to
-    /// a second file, whose name is that of `path` and `.json`.
+    /// Writes the layer to two files. The file `path` (burnpack) has the parameters, every physical
+    /// constant and the connections given by hand. The file `path` with `.json` appended has the
+    /// configuration.
     ///
     /// # Errors
     /// [`RecordError::File`] if a file cannot be written.
@@ -93,11 +98,12 @@ impl SpikingRnn {
         save_module(self, self.config(), path.as_ref())
     }
 
-    /// Reads parameters that [`save`](Self::save) wrote, and connections given by hand. The layer keeps its dtype.
+    /// Reads the parameters and the connections given by hand that [`save`](Self::save) wrote. The
+    /// layer keeps its dtype.
     ///
     /// # Errors
-    /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants, [`RecordError::File`] if a file
-    /// cannot be read.
+    /// [`RecordError::OtherConstants`] if the record belongs to a layer with other constants;
+    /// [`RecordError::File`] if a file cannot be read.
     pub fn load(self, path: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = path.as_ref();
         let record = read_record(path)?;
@@ -107,17 +113,19 @@ impl SpikingRnn {
 }
 
 impl SpikingNetworkConfig {
-    /// Reads the configuration of a record that [`SpikingNetwork::save`] wrote.
+    /// Reads the configuration of a record that [`SpikingNetwork::save`] wrote. `record` is the
+    /// path of the record.
     ///
     /// # Errors
-    /// [`RecordError::File`] if it cannot be read.
+    /// [`RecordError::File`] if the configuration's file cannot be read.
     pub fn load_for_record(record: impl AsRef<Path>) -> Result<Self, RecordError> {
         load_config(record.as_ref())
     }
 }
 
 impl SpikingNetwork {
-    /// Writes layer and readout to `path` (burnpack), and the configuration to a second file, whose name is that of `path` and `.json`.
+    /// Writes the network to two files. The file `path` (burnpack) has the layer and the readout.
+    /// The file `path` with `.json` appended has the configuration.
     ///
     /// # Errors
     /// [`RecordError::File`] if a file cannot be written.
@@ -125,7 +133,8 @@ impl SpikingNetwork {
         save_module(self, &self.config(), path.as_ref())
     }
 
-    /// Reads what [`save`](Self::save) wrote. The network keeps its dtype.
+    /// Reads the layer and the readout that [`save`](Self::save) wrote. The network keeps its
+    /// dtype.
     ///
     /// # Errors
     /// As [`SpikingRnn::load`].
@@ -138,17 +147,19 @@ impl SpikingNetwork {
 }
 
 impl SpikingStackConfig {
-    /// Reads the configuration of a record that [`SpikingStack::save`] wrote.
+    /// Reads the configuration of a record that [`SpikingStack::save`] wrote. `record` is the path
+    /// of the record.
     ///
     /// # Errors
-    /// [`RecordError::File`] if it cannot be read.
+    /// [`RecordError::File`] if the configuration's file cannot be read.
     pub fn load_for_record(record: impl AsRef<Path>) -> Result<Self, RecordError> {
         load_config(record.as_ref())
     }
 }
 
 impl SpikingStack {
-    /// Writes all layers to `path` (burnpack), and the configuration to a second file, whose name is that of `path` and `.json`.
+    /// Writes the stack to two files. The file `path` (burnpack) has all layers. The file `path`
+    /// with `.json` appended has the configuration.
     ///
     /// # Errors
     /// [`RecordError::File`] if a file cannot be written.
@@ -156,7 +167,7 @@ impl SpikingStack {
         save_module(self, &self.config(), path.as_ref())
     }
 
-    /// Reads what [`save`](Self::save) wrote. The layers keep their dtype.
+    /// Reads the layers that [`save`](Self::save) wrote. They keep their dtype.
     ///
     /// # Errors
     /// As [`SpikingRnn::load`].

@@ -1,4 +1,5 @@
-//! A layer's runs: over series, over lengths, step by step, in the reference; with a readout taken along or not.
+//! Runs of a layer: over whole series, over samples of different lengths, or step by step. A run
+//! uses the scan or its oracle, with or without a readout inside.
 
 use super::rnn::SpikingRnn;
 use super::sequence::{Timing, run_lengths};
@@ -10,15 +11,15 @@ use crate::scan::{self, Arguments, Drive, Implementation, Integrator, Run, ScanP
 use burn::tensor::Tensor;
 use std::sync::Arc;
 
-/// Inputs of up to this many channels are projected inside the scan, step by step, so that no drive `[B, T, N]` exists; beyond,
-/// one matrix product over all steps is faster.
+/// The largest number of input channels that the scan itself projects, step by step, so that no
+/// drive `[B, T, N]` is stored. For more channels, one matrix product over all steps is faster.
 const PROJECTED_CHANNELS: usize = 64;
 
-/// What a run that takes a readout along has beside the layer's own tensors.
+/// The tensors of a run's readout, in addition to the layer's own tensors.
 pub(crate) struct ReadoutTensors {
-    /// O, `[N, O]`.
+    /// The readout weights O, `[N, O]`; `None` without a readout.
     pub(crate) weights: Option<Tensor<2>>,
-    /// m, the weights of the steps in the activity, `[B, T]`; 1 if `None`.
+    /// The weights m of the steps in the activity, `[B, T]`; all 1 if `None`.
     pub(crate) activity_weight: Option<Tensor<2>>,
 }
 
@@ -28,32 +29,45 @@ impl ReadoutTensors {
     }
 }
 
+/// The error message if a run ended with a value that is infinite or NaN. Waits for the device.
+fn not_finite(run: &Run, steps: usize) -> Option<String> {
+    use finite::{OUTPUT, POTENTIAL, TRACE, find_in_tensor};
+    find_in_tensor(POTENTIAL, &run.last_v, steps)
+        .or_else(|| find_in_tensor(TRACE, &run.last_s, steps))
+        .or_else(|| run.output.as_ref().and_then(|output| find_in_tensor(OUTPUT, output, steps)))
+}
+
 impl SpikingRnn {
     /// Runs the layer over an input.
     ///
     /// - `input`: `[B, T, C]`, or `[T, B, C]` if the configuration is not `batch_first`.
-    /// - `state`: the state to start from; at rest if `None`.
+    /// - `state`: the initial state. If `None`, it is [`resting_state`](Self::resting_state).
     ///
-    /// Returns the trajectory, whose row t is the state after step t, and the final state. Fed to the next call, that state
-    /// continues the run as if it had been one, gradients included. A run that nobody differentiates keeps no adjoint state.
+    /// Returns the trajectory and the final state. Row t of the trajectory is the state after step
+    /// t. A call that starts from the final state of an earlier call continues that run. Values and
+    /// gradients are then the same as in one long run. A run without a gradient keeps nothing for
+    /// the adjoint.
     ///
     /// # Panics
-    /// If the input's channels or the state's shape do not fit the layer, if dtypes or devices differ, if a gradient would be
-    /// asked of [`Gate::Threshold`](crate::Gate::Threshold), and if a value becomes infinite or NaN (in the CPU kernel; elsewhere if the configuration
-    /// has `check_finite`).
+    /// If the input's channels or the state's shape do not fit the layer, if dtypes or devices
+    /// differ, if a gradient through [`Gate::Threshold`](crate::Gate::Threshold) is required, or if
+    /// a value becomes infinite or NaN. The CPU kernel always checks for such values. Other
+    /// implementations check only if the configuration has `check_finite`.
     pub fn forward(&self, input: Tensor<3>, state: Option<SpikingState>) -> (Trajectory, SpikingState) {
         self.run_planned(input, state, self.plan.clone())
     }
 
-    /// As [`forward`](Self::forward), for callers that cannot panic: an input or a state that does not fit, and a run whose end is
-    /// infinite or NaN, is an error. Waits for the device.
+    /// Runs the layer like [`forward`](Self::forward), with errors instead of panics. An input or a
+    /// state that does not fit is an error, and so are values at the end of the run that are
+    /// infinite or NaN. Waits for the device.
     ///
     /// # Errors
-    /// [`ForwardError`] names what was found, what must be, and the remedy.
+    /// A [`ForwardError`] that names the value found, the value required and the remedy.
     ///
     /// # Panics
-    /// If a gradient is asked of [`Gate::Threshold`](crate::Gate::Threshold) by the input or the state alone, while all parameters are
-    /// frozen.
+    /// If all parameters are frozen, and a gradient through
+    /// [`Gate::Threshold`](crate::Gate::Threshold) is required only by the state, or by tensors
+    /// from which the input was computed.
     pub fn try_forward(
         &self,
         input: Tensor<3>,
@@ -65,7 +79,8 @@ impl SpikingRnn {
         Ok(self.output_of(run, start_v, None))
     }
 
-    /// Runs a plan that is told to find infinite values and NaN nowhere, and looks for them at the end. Returns v_0 and the run.
+    /// Runs a plan without its own checks for infinite values and NaN, and checks the end of the
+    /// run instead. Returns v_0 and the run.
     pub(crate) fn try_run(
         &self,
         input: Tensor<3>,
@@ -80,13 +95,13 @@ impl SpikingRnn {
         let (start_v, [_, steps, _]) = (state.v.clone(), input.dims());
         let plan = ScanPlan { check_finite: false, panic_if_not_finite: false, ..plan };
         let run = run(input, state, Arc::new(plan));
-        match finite::find_in_run(&run, steps) {
+        match not_finite(&run, steps) {
             Some(found) => Err(ForwardError::NotFinite(found)),
             None => Ok((start_v, run)),
         }
     }
 
-    /// Refuses a gate without a gradient where one would be asked of it.
+    /// Returns an error if a gradient is required through a gate that has none.
     pub(crate) fn has_a_gradient(&self, input: &Tensor<3>) -> Result<(), ForwardError> {
         let mut parameters = self.recurrent_weights.iter().map(|weights| weights.is_require_grad());
         let bias = self.bias.as_ref().is_some_and(|bias| bias.is_require_grad());
@@ -99,16 +114,21 @@ impl SpikingRnn {
         }
     }
 
-    /// As [`forward`](Self::forward), for samples that end at different steps. Nothing is computed after a sample's end: its
-    /// trajectory is 0 there, and its final state is that after its last step. The gradients are those of each sample run alone.
+    /// Runs the layer like [`forward`](Self::forward), for samples that end at different steps.
+    /// Nothing is computed after the end of a sample. Its trajectory is 0 there, and its final
+    /// state is the state after its last step. The gradients are the same as if each sample ran
+    /// alone.
     ///
-    /// - `input`: `[B, T, C]`; what stands after a sample's end does not count.
+    /// - `input`: `[B, T, C]`, or `[T, B, C]` if the configuration is not `batch_first`. Values
+    ///   after the end of a sample are ignored.
     /// - `lengths`: number of steps of each sample.
-    /// - `state`: the state to start from; at rest if `None`.
+    /// - `state`: the initial state. If `None`, it is [`resting_state`](Self::resting_state).
     ///
     /// # Panics
-    /// If there are not as many lengths as samples, or one is not in 1 ..= T; otherwise as [`forward`](Self::forward). A panic over a value
-    /// that is not finite counts the samples from the longest on, and the steps since another sample's end.
+    /// If the number of lengths is not the number of samples, or a length is not in 1 ..= T;
+    /// otherwise as [`forward`](Self::forward). If a value is not finite, the message numbers the
+    /// samples from the longest to the shortest, and counts the steps from the last end of another
+    /// sample.
     pub fn forward_lengths(
         &self,
         input: Tensor<3>,
@@ -118,8 +138,8 @@ impl SpikingRnn {
         self.run_lengths(input, lengths, state, self.plan.clone())
     }
 
-    /// As [`forward_lengths`](Self::forward_lengths), with membrane potentials and charges in the trajectory whatever the configuration
-    /// says.
+    /// Runs the layer like [`forward_lengths`](Self::forward_lengths). The trajectory contains
+    /// membrane potentials and charges, regardless of the configuration.
     ///
     /// # Panics
     /// As [`forward_lengths`](Self::forward_lengths).
@@ -132,10 +152,11 @@ impl SpikingRnn {
         self.run_lengths(input, lengths, state, self.recording())
     }
 
-    /// One time step, for use online: the same as [`forward`](Self::forward) over one step.
+    /// Runs one time step, for online use. The result is that of [`forward`](Self::forward) over
+    /// one step.
     ///
     /// - `input`: `[B, C]`.
-    /// - `state`: the state to start from; at rest if `None`.
+    /// - `state`: the initial state. If `None`, it is [`resting_state`](Self::resting_state).
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -145,7 +166,8 @@ impl SpikingRnn {
         (StepOutput::of(run), state)
     }
 
-    /// As [`forward`](Self::forward), with membrane potentials and charges in the trajectory whatever the configuration says.
+    /// Runs the layer like [`forward`](Self::forward). The trajectory contains membrane potentials
+    /// and charges, regardless of the configuration.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -153,18 +175,18 @@ impl SpikingRnn {
         self.run_planned(input, state, self.recording())
     }
 
-    /// The layer's plan with potentials and charges in the trajectory.
+    /// Returns the layer's plan with membrane potentials and charges in the trajectory.
     fn recording(&self) -> Arc<ScanPlan> {
         Arc::new(ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() })
     }
 
-    /// The same layer, all of whose trajectories have potentials and charges.
+    /// Makes the layer record membrane potentials and charges in all trajectories.
     pub(crate) fn recording_all(mut self) -> Self {
         self.plan = self.recording();
         self
     }
 
-    /// Runs a plan of this layer over an input as the configuration has it.
+    /// Runs a plan of this layer over an input in the configured layout.
     fn run_planned(
         &self,
         input: Tensor<3>,
@@ -177,7 +199,7 @@ impl SpikingRnn {
         self.output_of(self.run(input, Some(state), ReadoutTensors::none(), plan), start_v, None)
     }
 
-    /// The same for samples that end at different steps.
+    /// Runs a plan like `run_planned`, for samples that end at different steps.
     fn run_lengths(
         &self,
         input: Tensor<3>,
@@ -195,14 +217,14 @@ impl SpikingRnn {
         self.output_of(run, start_v, Some(lengths))
     }
 
-    /// How the series of a run lie in time.
+    /// Returns the time step, the layout and the lengths of a run's series.
     pub(crate) fn timing(&self, lengths: Option<&[usize]>) -> Timing {
         Timing { dt: self.config.dt, batch_first: self.config.batch_first, lengths: lengths.map(Arc::from) }
     }
 
-    /// A run's parts as the layer gives them.
+    /// Converts a run to a trajectory and a final state.
     ///
-    /// - `start_v`: the potentials that it started from, `[B, N]`.
+    /// - `start_v`: the initial membrane potentials, `[B, N]`.
     pub(crate) fn output_of(
         &self,
         run: Run,
@@ -242,23 +264,24 @@ impl SpikingRnn {
         }
     }
 
-    /// Whether Burn differentiates the run, step by step.
+    /// Returns whether Burn differentiates the run automatically, step by step.
     fn is_differentiated_by_burn(&self) -> bool {
         self.config.integrator == Integrator::Heun || self.plan.implementation == Implementation::Autodiff
     }
 
-    /// N, where neurons have constants of their own.
+    /// Returns N if neurons have their own constants, otherwise `None`.
     fn each(&self) -> Option<usize> {
         self.config.learned.each().then_some(self.config.d_hidden)
     }
 
-    /// What the layer lets [`scan`] run on: its parameters in units of 1/ms.
+    /// Returns the arguments of the layer's [`scan`]. The parameters are in units of 1/ms.
     ///
     /// - `input`: `[B, T, C]`.
-    /// - `state`: the state to start from; at rest if `None`.
+    /// - `state`: the initial state. If `None`, it is [`resting_state`](Self::resting_state).
     ///
     /// # Panics
-    /// If the input's channels or the state's shape do not fit the layer, or if dtypes or devices differ.
+    /// If the input's channels or the state's shape do not fit the layer, or if dtypes or devices
+    /// differ.
     pub fn arguments(&self, input: Tensor<3>, state: Option<SpikingState>) -> Arguments {
         let [channels, neurons] = self.input_weight.dims();
         let [batch, steps, _] = input.dims();
@@ -289,17 +312,17 @@ impl SpikingRnn {
         }
     }
 
-    /// τ_mem, w, α_1 … α_K, where one of them is learned.
+    /// Returns τ_mem, w and α_1 … α_K as one tensor, if at least one of them is learned.
     fn constants_to_differentiate_by(&self) -> Option<Tensor<1>> {
         let constants = self.constants.as_ref().filter(|_| self.plan.constants)?;
         Some(constants.tensor(&self.plan, self.each(), &self.options()))
     }
 
-    /// The state to start from, at rest if `None`; with nothing on its way if it has the traces alone.
+    /// Completes the initial state. `None` becomes the resting state. A state of the traces alone
+    /// gets rows of zeros, so that no delayed current is still to arrive.
     pub(crate) fn complete_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
         let state = state.unwrap_or_else(|| self.resting_state(batch));
         let [_, rows, _] = state.s.dims();
-        // The traces alone say that nothing is on its way.
         if rows == self.plan.synapses.len() { state.with_rows(self.plan.state_rows()) } else { state }
     }
 
@@ -310,7 +333,7 @@ impl SpikingRnn {
         }
     }
 
-    /// Refuses an input `[B, T, C]` or a state that does not fit the layer.
+    /// Returns an error if an input `[B, T, C]` or a state does not fit the layer.
     pub(crate) fn fits(&self, input: &Tensor<3>, state: &SpikingState) -> Result<(), ForwardError> {
         let mismatch = |message: String| Err(ForwardError::Mismatch(message));
         let [channels, neurons] = self.input_weight.dims();
@@ -343,7 +366,7 @@ impl SpikingRnn {
         self.fits_kind(&state.s, "state's s")
     }
 
-    /// Refuses a tensor of another dtype or on another device than the parameters.
+    /// Returns an error if the dtype or device of a tensor is not that of the parameters.
     fn fits_kind<const D: usize>(&self, tensor: &Tensor<D>, name: &str) -> Result<(), ForwardError> {
         let own = self.input_weight.val();
         let (dtype, device) = (tensor.dtype(), tensor.device().inner());
@@ -361,9 +384,10 @@ impl SpikingRnn {
         Ok(())
     }
 
-    /// Parameters in units of 1/ms: times 1/τ_u, and for their last axis by 1/θ where thresholds are learned.
+    /// Scales parameters to units of 1/ms. Multiplies them by 1/τ_u and, if thresholds are learned,
+    /// by 1/θ along their last axis.
     fn scaled<const D: usize>(&self, parameters: Tensor<D>) -> Tensor<D> {
-        // To be multiplied by: Burn differentiates a division by a number in single precision.
+        // A factor, not a divisor: Burn differentiates a division by a number in single precision.
         let unit = 1.0 / self.config.time_unit_ms();
         match &self.constants {
             Some(constants) => constants.scaled(parameters, unit),
@@ -371,7 +395,7 @@ impl SpikingRnn {
         }
     }
 
-    /// U/τ_u and I_o/τ_u.
+    /// Returns U/τ_u and I_o/τ_u.
     fn scaled_projection(&self) -> (Tensor<2>, Option<Tensor<1>>) {
         let input = match &self.unreached {
             Some(unreached) => unreached.erase(self.input_weight.val()),
@@ -380,7 +404,7 @@ impl SpikingRnn {
         (self.scaled(input), self.bias.as_ref().map(|bias| self.scaled(bias.val())))
     }
 
-    /// W/τ_u, `[M, N, N]`.
+    /// Returns W/τ_u, `[M, N, N]`, one plane for each of the M recurrent synapse types.
     fn scaled_weights(&self) -> Option<Tensor<3>> {
         let scaled = |k: usize| self.scaled(self.connected_weights(k));
         match self.recurrent_weights.len() {

@@ -1,4 +1,4 @@
-//! What a layer starts from: the parameters of a configuration, drawn by its [`InitialWeights`] sizes.
+//! Initialisation of a layer: draws the parameters with the sizes of [`InitialWeights`].
 
 use super::config::{InitialWeights, SpikingRnnConfig};
 use super::constants::{Constants, Learn, Learned, WIDEST};
@@ -12,10 +12,11 @@ use burn::tensor::{DType, Distribution, Tensor, TensorCreationOptions, TensorDat
 use std::sync::Arc;
 
 impl SpikingRnnConfig {
-    /// Initialises a layer on a device: `init(&device)`, or `init((&device, DType::F64))` for double precision.
+    /// Initialises a layer on a device: `init(&device)`, or `init((&device, DType::F64))` for
+    /// double precision.
     ///
     /// # Errors
-    /// [`ConfigError`], as [`check`](Self::check).
+    /// [`ConfigError`] as in [`check`](Self::check), or if the dtype is neither `F32` nor `F64`.
     pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingRnn, ConfigError> {
         self.check()?;
         let options = options.into();
@@ -37,7 +38,7 @@ impl SpikingRnnConfig {
             let reached = std::iter::repeat_n(reached, self.d_input).flatten().collect::<Vec<_>>();
             Missing::of(&reached, [self.d_input, n], &device)
         });
-        // The sigmoid never gets to the resting potential 0.
+        // A sigmoid is always above 0, the resting potential of some neurons.
         let resting = self.neuron.resting_potential().max(0.02);
         let start = self.learned_start.then(|| {
             let v = Tensor::<1>::full([n], (resting / (1.0 - resting)).ln(), options.clone());
@@ -61,7 +62,7 @@ impl SpikingRnnConfig {
         })
     }
 
-    /// What the weights of the k-th recurrent synapse type start from.
+    /// Draws the initial weights of the k-th recurrent synapse type.
     fn initial_weights(&self, k: usize, gain: f64, options: &TensorCreationOptions) -> Tensor<2> {
         let n = self.d_hidden;
         let connected = self.wiring.connected(n, k, true);
@@ -82,7 +83,8 @@ impl SpikingRnnConfig {
         };
         let senders = |post: usize| (0..n).filter(|pre| connected[pre * n + post]).count();
         let senders: Vec<usize> = (0..n).map(senders).collect();
-        // One or two senders have nothing to balance: their weights would be 0, or one the other's negative.
+        // The mean of one or two weights is not subtracted: one weight would become 0, and two
+        // would become each other's negative.
         let where_balanced = |of: fn(f64) -> f64, elsewhere: f64| {
             let value = |&senders: &usize| if senders < 3 { elsewhere } else { of(senders as f64) };
             let values: Vec<f64> = senders.iter().map(value).collect();
@@ -95,7 +97,8 @@ impl SpikingRnnConfig {
 }
 
 impl Constants {
-    /// Those that a configuration asks for, at its own values.
+    /// Makes the parameters of the constants that a configuration learns, with its configured
+    /// values.
     pub(crate) fn new(config: &SpikingRnnConfig, options: &TensorCreationOptions) -> Self {
         let param = |values: Vec<f64>| {
             let length = values.len();
@@ -110,7 +113,9 @@ impl Constants {
         let width = config.gate.width().min(WIDEST);
         Self {
             log_tau_mem: of(learned.tau_mem, config.time_unit_ms().ln()),
-            log_tau_syn: learned.tau_s.then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
+            log_tau_syn: learned
+                .tau_syn
+                .then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
             logit_width: of(learned.width, (width / (1.0 - width)).ln()),
             log_threshold: learned.threshold.then(|| param(vec![0.0; config.d_hidden])),
         }

@@ -1,17 +1,19 @@
-//! Which pairs of neurons, or of channels and neurons, are connected.
+//! Masks of connections: pairs of neurons, or of input channels and neurons, that are not
+//! connected.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Pairs that are not connected.
+/// The pairs that are not connected.
 #[derive(Module, Debug)]
 pub struct Missing {
-    /// 1 where there is a connection, else 0, `[pre, post]`. Numbers, since Burn 0.22 cannot move booleans from a CPU to a GPU.
+    /// 1 for a connection, 0 for none, `[pre, post]`. The mask consists of numbers because Burn
+    /// 0.22 fails to move booleans from a CPU to a GPU.
     pub(super) there: Tensor<2>,
 }
 
 impl Missing {
-    /// `None` if nothing is missing.
+    /// Makes the mask of a shape, `None` if all pairs are connected.
     pub(super) fn of(connected: &[bool], shape: [usize; 2], device: &Device) -> Option<Self> {
         let there: Vec<f32> = connected.iter().map(|&there| there as u8 as f32).collect();
         connected.contains(&false).then(|| Self { there: Tensor::from_data(TensorData::new(there, shape), device) })

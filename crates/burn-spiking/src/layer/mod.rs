@@ -1,4 +1,5 @@
-//! The layer as a module of Burn: configuration, module, state, trajectory and record; networks and stacks of it.
+//! The spiking layer as a Burn module: configuration, state, trajectory and record. Also networks
+//! and stacks of layers.
 
 pub mod config;
 pub mod constants;

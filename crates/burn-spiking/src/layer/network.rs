@@ -1,14 +1,15 @@
-//! The network: a spiking layer and a linear readout of its trace in one operation.
+//! The network: a spiking layer and a linear readout of its trace, in one operation.
 //!
 //! ```text
 //! o = O ŝ + b        A = Σ_t |ŝ|²
 //! ```
 //!
-//! [`SpikingNetworkConfig`] → [`SpikingNetwork`]. It computes what a [`SpikingRnn`] followed by Burn's `Linear` does, but on the
-//! CPU backends the readout is taken step by step inside the scan, and its error is sent back there: no trajectory
-//! `[B, T, N]` exists (with up to 64 channels no drive either), and memory does not grow with T but for input, output and the
-//! states between segments of √T steps, shorter ones where N is large. A cost on activity is
-//! taken along as A.
+//! [`SpikingNetworkConfig`] → [`SpikingNetwork`]. A network computes the same as a [`SpikingRnn`]
+//! followed by Burn's `Linear`. But on the CPU backends the scan computes the readout step by step,
+//! and its adjoint receives the error of the readout step by step. So no trajectory `[B, T, N]` is
+//! stored, and with up to 64 channels no drive either. Only the input, the output and the states
+//! between segments take memory that grows with T. A segment has √T steps, or fewer if N is large.
+//! The same pass computes A, for a cost on activity.
 
 use crate::error::{ConfigError, ForwardError, at_least_one};
 use crate::gate::Gate;
@@ -28,23 +29,25 @@ use std::sync::Arc;
 /// Configuration of a [`SpikingNetwork`].
 #[derive(Config, Debug, PartialEq)]
 pub struct SpikingNetworkConfig {
-    /// The spiking layer, of which one synapse type is read.
+    /// The spiking layer. Exactly one of its synapse types must be read.
     pub layer: SpikingRnnConfig,
     /// Number of outputs, O.
     pub d_output: usize,
-    /// Whether outputs have a constant b. Default: no.
+    /// Whether the readout has a bias b. Default: no.
     #[config(default = false)]
     pub bias: bool,
-    /// What O and b start from. Default: as Burn's `Linear`, U(−k, k) with k = 1/√N.
+    /// The initialiser of O and b. Default: that of Burn's `Linear`, U(−k, k) with k = 1/√N.
     #[config(default = "Initializer::KaimingUniform{gain:1.0/f64::sqrt(3.0), fan_out_only:false}")]
     pub initializer: Initializer,
 }
 
 impl SpikingNetworkConfig {
-    /// Initialises a network on a device: `init(&device)`, or `init((&device, DType::F64))` for double precision.
+    /// Initialises a network on a device: `init(&device)`, or `init((&device, DType::F64))` for
+    /// double precision.
     ///
     /// # Errors
-    /// [`ConfigError`], as [`SpikingRnnConfig::check`]; and if there are no outputs, or not one synapse type is read.
+    /// [`ConfigError`] as in [`SpikingRnnConfig::init`], if there are no outputs, or if the number
+    /// of synapse types that are read is not 1.
     pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingNetwork, ConfigError> {
         at_least_one("d_output", self.d_output, "give the number of outputs")?;
         let options = options.into();
@@ -66,37 +69,40 @@ impl SpikingNetworkConfig {
     }
 }
 
-/// A spiking layer with a linear readout. Should be created with [`SpikingNetworkConfig`], or from its parts.
+/// A spiking layer with a linear readout. Should be created with [`SpikingNetworkConfig`], or from
+/// its parts.
 ///
 /// Differentiable once, with respect to the parameters, the input and the initial state.
 #[derive(Module, Debug)]
 pub struct SpikingNetwork {
-    /// The neurons.
+    /// The spiking layer.
     pub layer: SpikingRnn,
-    /// O, `[N, O]`, and b, `[O]`.
+    /// The readout weights O, `[N, O]`, and the bias b, `[O]`.
     pub readout: Linear,
 }
 
-/// What a network gives.
+/// The output of a network's run.
 #[derive(Debug, Clone)]
 pub struct NetworkOutput {
-    /// o, `[B, T, O]`, or `[T, B, O]` if the layer is not `batch_first`; row t is the readout after step t. After a sample's end it is 0.
+    /// The readout o, `[B, T, O]`, or `[T, B, O]` if the layer is not `batch_first`. Row t is the
+    /// readout after step t. After the end of a sample it is 0.
     pub output: Tensor<3>,
-    /// A = Σ_t |ŝ|² of the trace that is read, `[B]`: over each sample's own steps and all neurons.
+    /// The activity A = Σ_t |ŝ|² of the trace that is read, `[B]`. The sum is over the steps of
+    /// each sample and over all neurons.
     pub activity: Tensor<1>,
-    /// What the neurons did, if it was recorded: the trace that is read out, and of [`SpikingNetwork::forward_recording`] also
-    /// potentials and charges.
+    /// The trajectory of the neurons, if it was recorded. It has the trace that is read, and after
+    /// [`SpikingNetwork::forward_recording`] also membrane potentials and charges.
     trajectory: Option<Trajectory>,
     timing: Timing,
 }
 
 impl NetworkOutput {
-    /// What the neurons did.
+    /// Returns the trajectory of the neurons.
     ///
     /// # Panics
-    /// If the run recorded nothing: it is one of [`SpikingNetwork::forward_recording`],
-    /// [`forward_with_trace`](SpikingNetwork::forward_with_trace) or [`forward_lengths_recording`](SpikingNetwork::forward_lengths_recording)
-    /// that does.
+    /// If the run recorded no trajectory. Only [`SpikingNetwork::forward_recording`],
+    /// [`forward_with_trace`](SpikingNetwork::forward_with_trace) and
+    /// [`forward_lengths_recording`](SpikingNetwork::forward_lengths_recording) record one.
     pub fn trajectory(&self) -> &Trajectory {
         match &self.trajectory {
             Some(trajectory) => trajectory,
@@ -106,17 +112,18 @@ impl NetworkOutput {
         }
     }
 
-    /// Time step, layout and lengths.
+    /// Returns the time step, the layout and the lengths of the run.
     pub fn timing(&self) -> &Timing {
         &self.timing
     }
 }
 
 impl SpikingNetwork {
-    /// From its parts.
+    /// Makes a network from its parts.
     ///
     /// # Errors
-    /// If not one synapse type of the layer is read, or the readout has another number of inputs than the layer has neurons.
+    /// [`ConfigError`] if the number of synapse types that the layer reads is not 1, or if the
+    /// number of the readout's inputs is not the number of neurons.
     pub fn new(layer: SpikingRnn, readout: Linear) -> Result<Self, ConfigError> {
         let read = layer.config().synapses.iter().filter(|synapse| synapse.readout).count();
         if read != 1 {
@@ -134,12 +141,12 @@ impl SpikingNetwork {
         Ok(Self { layer, readout })
     }
 
-    /// The same network, run by another implementation.
+    /// Returns the network with another implementation of its scan.
     pub fn with_implementation(self, implementation: Implementation) -> Self {
         Self { layer: self.layer.with_implementation(implementation), ..self }
     }
 
-    /// The same network with another adjoint; see [`SpikingRnn::with_adjoint`].
+    /// Returns the network with another adjoint; see [`SpikingRnn::with_adjoint`].
     ///
     /// # Errors
     /// As [`SpikingRnn::with_adjoint`].
@@ -147,7 +154,7 @@ impl SpikingNetwork {
         Ok(Self { layer: self.layer.with_adjoint(adjoint)?, ..self })
     }
 
-    /// The same network with another gate; see [`SpikingRnn::with_gate`].
+    /// Returns the network with another gate; see [`SpikingRnn::with_gate`].
     ///
     /// # Errors
     /// As [`SpikingRnn::with_gate`].
@@ -155,7 +162,7 @@ impl SpikingNetwork {
         Ok(Self { layer: self.layer.with_gate(gate)?, ..self })
     }
 
-    /// The same network in steps of `dt` ms; see [`SpikingRnn::with_dt`].
+    /// Returns the network with time steps of `dt` ms; see [`SpikingRnn::with_dt`].
     ///
     /// # Errors
     /// As [`SpikingRnn::with_dt`].
@@ -163,7 +170,7 @@ impl SpikingNetwork {
         Ok(Self { layer: self.layer.with_dt(dt)?, ..self })
     }
 
-    /// The configuration that [`SpikingNetworkConfig::init`] makes such a network from.
+    /// Returns the configuration from which [`SpikingNetworkConfig::init`] makes such a network.
     pub fn config(&self) -> SpikingNetworkConfig {
         let [_, d_output] = self.readout.weight.dims();
         SpikingNetworkConfig::new(self.layer.config().clone(), d_output).with_bias(self.readout.bias.is_some())
@@ -171,10 +178,11 @@ impl SpikingNetwork {
 
     /// Runs the network over an input.
     ///
-    /// - `input`: `[B, T, C]`.
-    /// - `state`: the state to start from; at rest if `None`.
+    /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layer is not `batch_first`.
+    /// - `state`: the initial state. If `None`, it is [`SpikingRnn::resting_state`].
     ///
-    /// Returns the output and the final state, with which the next call continues the run.
+    /// Returns the output and the final state. A call that starts from this state continues the
+    /// run.
     ///
     /// # Panics
     /// As [`SpikingRnn::forward`].
@@ -182,10 +190,11 @@ impl SpikingNetwork {
         self.run(input, state, None, self.plan())
     }
 
-    /// As [`forward`](Self::forward), for callers that cannot panic; see [`SpikingRnn::try_forward`].
+    /// Runs the network like [`forward`](Self::forward), with errors instead of panics; see
+    /// [`SpikingRnn::try_forward`].
     ///
     /// # Errors
-    /// As [`SpikingRnn::try_forward`]; an output that is infinite or NaN is found, too.
+    /// As [`SpikingRnn::try_forward`], and also if the output is infinite or NaN.
     pub fn try_forward(
         &self,
         input: Tensor<3>,
@@ -197,13 +206,14 @@ impl SpikingNetwork {
         Ok(self.output_of(run, start_v, None))
     }
 
-    /// As [`forward`](Self::forward), with an activity in which steps count differently, A = Σ_t m_t |ŝ|²: for costs on activity at
-    /// certain times, such as [`RestCost`](crate::RestCost), which then take no trajectory.
+    /// Runs the network like [`forward`](Self::forward), with a weight for each step in the
+    /// activity, A = Σ_t m_t |ŝ|². This serves costs on activity at certain times, such as
+    /// [`RestCost`](crate::RestCost), which then need no trajectory.
     ///
-    /// - `weight`: m, `[B, T]`, like the input's first axes; it has no gradient.
+    /// - `weight`: m, `[B, T]`, or `[T, B]` if the layer is not `batch_first`. It has no gradient.
     ///
     /// # Panics
-    /// As [`forward`](Self::forward), and if the weights' shape is another.
+    /// As [`forward`](Self::forward), and if the shape of `weight` does not match the input.
     pub fn forward_weighted(
         &self,
         input: Tensor<3>,
@@ -214,8 +224,8 @@ impl SpikingNetwork {
         self.run(input, state, Some(weight.detach()), self.plan())
     }
 
-    /// As [`forward`](Self::forward), with a trajectory of the trace ŝ that is read out: for costs on it, such as
-    /// [`RestCost`](crate::RestCost).
+    /// Runs the network like [`forward`](Self::forward), with a trajectory of the trace ŝ that is
+    /// read. This serves costs on the trace, such as [`RestCost`](crate::RestCost).
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -225,7 +235,8 @@ impl SpikingNetwork {
         self.run(input, state, None, plan)
     }
 
-    /// As [`forward`](Self::forward), with the trace, the membrane potentials and the charges of all neurons.
+    /// Runs the network like [`forward`](Self::forward), with the trace, the membrane potentials
+    /// and the charges of all neurons in the trajectory.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -233,13 +244,13 @@ impl SpikingNetwork {
         self.run(input, state, None, self.recording())
     }
 
-    /// As [`forward`](Self::forward), for samples that end at different steps; see
-    /// [`SpikingRnn::forward_lengths`]. After a sample's end its output is 0, also of a network whose outputs have a constant b; its
-    /// activity is that up to its end.
+    /// Runs the network like [`forward`](Self::forward), for samples that end at different steps;
+    /// see [`SpikingRnn::forward_lengths`]. After the end of a sample its output is 0, even if the
+    /// readout has a bias b. Its activity is the sum up to its end.
     ///
-    /// - `input`: `[B, T, C]`.
+    /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layer is not `batch_first`.
     /// - `lengths`: number of steps of each sample.
-    /// - `state`: the state to start from; at rest if `None`.
+    /// - `state`: the initial state. If `None`, it is [`SpikingRnn::resting_state`].
     ///
     /// # Panics
     /// As [`SpikingRnn::forward_lengths`].
@@ -252,7 +263,8 @@ impl SpikingNetwork {
         self.run_lengths(input, lengths, state, self.plan())
     }
 
-    /// As [`forward_lengths`](Self::forward_lengths), with the trace, the membrane potentials and the charges of all neurons.
+    /// Runs the network like [`forward_lengths`](Self::forward_lengths), with the trace, the
+    /// membrane potentials and the charges of all neurons in the trajectory.
     ///
     /// # Panics
     /// As [`SpikingRnn::forward_lengths`].
@@ -265,7 +277,8 @@ impl SpikingNetwork {
         self.run_lengths(input, lengths, state, self.recording())
     }
 
-    /// One time step, for use online: output `[B, O]` of input `[B, C]`, and the state after it.
+    /// Runs one time step, for online use. Returns the output `[B, O]` for the input `[B, C]`, and
+    /// the state after the step.
     ///
     /// # Panics
     /// As [`SpikingRnn::forward`].
@@ -275,7 +288,7 @@ impl SpikingNetwork {
         (self.layer.config().in_layout(run.output).squeeze_dim(1), state)
     }
 
-    /// The layer's plan with a readout and without a trajectory.
+    /// Returns the layer's plan with a readout and without a trajectory.
     fn plan(&self) -> ScanPlan {
         let mut plan = ScanPlan::clone(self.layer.plan());
         plan.readout = plan.synapses.iter().position(|synapse| synapse.readout);
@@ -284,7 +297,7 @@ impl SpikingNetwork {
         plan
     }
 
-    /// The layer's plan with a readout and with all that can be recorded.
+    /// Returns the layer's plan with a readout and with the full trajectory.
     fn recording(&self) -> ScanPlan {
         let mut plan = self.plan();
         plan.synapses
@@ -308,7 +321,7 @@ impl SpikingNetwork {
         self.output_of(self.run_plan(input, Some(state), activity_weight, Arc::new(plan)), start_v, None)
     }
 
-    /// The same for samples that end at different steps.
+    /// Runs a plan like `run`, for samples that end at different steps.
     fn run_lengths(
         &self,
         input: Tensor<3>,
@@ -325,7 +338,7 @@ impl SpikingNetwork {
         self.output_of(run, start_v, Some(lengths))
     }
 
-    /// Runs a plan of this network; its output is o + b.
+    /// Runs a plan of this network, and adds b to the output.
     fn run_plan(
         &self,
         input: Tensor<3>,
@@ -341,7 +354,8 @@ impl SpikingNetwork {
         run
     }
 
-    /// A run's parts as the network gives them; with a trajectory where something was recorded.
+    /// Converts a run to the network's output and final state. The output has a trajectory if
+    /// something was recorded.
     fn output_of(&self, mut run: Run, start_v: Tensor<2>, lengths: Option<&[usize]>) -> (NetworkOutput, SpikingState) {
         let output = run.output.take().expect("a plan with a readout gives its output");
         let activity = run.activity.take().expect("a plan with a readout gives its activity");

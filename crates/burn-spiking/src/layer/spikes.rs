@@ -1,14 +1,16 @@
-//! Spikes from charges.
+//! Spikes, computed from charges.
 
 use crate::gate::Gate;
 
-/// The spikes of one trial: (step, neuron) of each reset, in order; a neuron that is reset twice in a step is there twice.
+/// Returns the spikes of one trial: (step, neuron) of each reset, in order. A neuron that is reset
+/// twice in a step appears twice.
 ///
-/// A step's charge is ΔQ = n + G(v after) − G(v before) for n resets, which gives n.
+/// The charge of a step with n resets is ΔQ = n + G(v after) − G(v before), which gives n.
 ///
-/// - `gate`: each neuron's.
-/// - `v0`: `[N]`.
-/// - `v`, `charge`: `[T, N]`.
+/// - `gate`: the gate of each neuron.
+/// - `v0`: the initial membrane potentials, `[N]`.
+/// - `v`, `charge`: the membrane potentials after each step, and the charges of each step,
+///   `[T, N]`.
 pub(crate) fn spikes(gate: impl Fn(usize) -> Gate, v0: &[f64], v: &[f64], charge: &[f64]) -> Vec<(usize, usize)> {
     let n = v0.len();
     let mut spikes = Vec::new();
@@ -31,7 +33,8 @@ mod tests {
     fn spikes_are_resets() {
         let gate = Gate::Quintic { width: 0.5 };
         let charge = |resets: f64, before: f64, after: f64| resets + gate.charge(after) - gate.charge(before);
-        // Neuron 0 is reset in step 1, neuron 1 twice in step 2; neuron 2 dips into the zone.
+        // Neuron 0 is reset in step 1, neuron 1 twice in step 2. Neuron 2 enters and leaves the
+        // gate's zone without a reset.
         let v0 = [0.8, 0.2, 0.3];
         let v = [0.9, 0.6, 0.7, 0.1, 0.6, 0.9, 0.2, 0.7, 0.4];
         let resets = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0];

@@ -7,48 +7,55 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 pub struct SpikingState {
     /// Membrane potentials, `[B, N]`, in [0, 1) (NIF and LIF also below 0).
     pub v: Tensor<2>,
-    /// Synaptic traces ŝ, `[B, K, N]`, of all synapse types; of a layer with delays `[B, K + D, N]`, D the steps of delay of all types:
-    /// then come the recurrent currents on their way, 1/ms, type by type, the first to arrive first. A layer's own states all have these
-    /// rows; it also takes the K traces alone, as a state in which nothing is on its way.
+    /// Synaptic traces ŝ of all synapse types, `[B, K, N]`. In a layer with delays s is
+    /// `[B, K + D, N]`, with D the sum of the delays of all types, in steps. The D rows after the
+    /// traces are the recurrent currents that have not arrived yet, in 1/ms: type by type, and in
+    /// order of arrival within a type. The states that a layer returns always have these rows. A
+    /// layer also accepts a state of the K traces alone, which means that no current is still to
+    /// arrive.
     pub s: Tensor<3>,
 }
 
 impl SpikingState {
-    /// A state of given membrane potentials `[B, N]` in which no synapse is active. See
-    /// [`SpikingRnn::state_from_potential`](crate::SpikingRnn::state_from_potential) for a layer's own.
+    /// Makes a state with given membrane potentials, `[B, N]`, and with s at 0, `[B, synapses, N]`.
+    /// For a given layer use
+    /// [`SpikingRnn::state_from_potential`](crate::SpikingRnn::state_from_potential).
     pub fn from_potential(v: Tensor<2>, synapses: usize) -> Self {
         let [batch, neurons] = v.dims();
         let s = Tensor::zeros([batch, synapses, neurons], (&v.device(), v.dtype()));
         Self { v, s }
     }
 
-    /// Some of the samples: `samples` of them, from `first`.
+    /// Returns `samples` samples of the batch, from sample `first` on.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If the batch has fewer samples.
     pub fn slice(&self, first: usize, samples: usize) -> Self {
         Self { v: self.v.clone().narrow(0, first, samples), s: self.s.clone().narrow(0, first, samples) }
     }
 
-    /// The states of several batches as one.
+    /// Joins the states of several batches into one.
     ///
     /// # Panics
-    /// If there are none, or they are of different layers.
+    /// If there are no states, or they belong to different layers.
     pub fn cat(states: Vec<Self>) -> Self {
         let (v, s) = states.into_iter().map(|state| (state.v, state.s)).unzip();
         Self { v: Tensor::cat(v, 0), s: Tensor::cat(s, 0) }
     }
 
-    /// The same values, cut from the graph: truncated backpropagation through time.
+    /// Returns the same values, detached from the autodiff graph, for truncated backpropagation
+    /// through time.
     pub fn detach(self) -> Self {
         Self { v: self.v.detach(), s: self.s.detach() }
     }
 
-    /// The state `to` for the samples that are marked, this one for the others: where trials of a stream end at different steps.
+    /// Replaces the state of the marked samples by their state in `to`. The other samples keep
+    /// their state. This serves streams whose trials end at different steps.
     ///
-    /// - `samples`: `[B]`, true where a sample starts anew.
-    /// - `to`: of the same layer, such as [`SpikingRnn::resting_state`](crate::SpikingRnn::resting_state). Of two states of which one has
-    ///   the traces alone, nothing is on its way in that one.
+    /// - `samples`: `[B]`, true for each sample that starts anew.
+    /// - `to`: a state of the same layer, such as
+    ///   [`SpikingRnn::resting_state`](crate::SpikingRnn::resting_state). If one of the two states
+    ///   has the traces alone, it counts as a state in which no current is still to arrive.
     ///
     /// # Panics
     /// If the shapes do not fit each other.
@@ -64,7 +71,7 @@ impl SpikingState {
         Self { v: own.v.mask_where(of_v, to.v), s: own.s.mask_where(of_s, to.s) }
     }
 
-    /// The same state with rows of zeros behind those of s: nothing on its way.
+    /// Appends rows of zeros to s, up to `rows` rows. In these rows no current is still to arrive.
     pub(crate) fn with_rows(self, rows: usize) -> Self {
         let [batch, own, neurons] = self.s.dims();
         if own >= rows {

@@ -4,20 +4,24 @@
 //! dv/dt = f(v, I) = (−v + Δ e^((v − v_T)/Δ))/τ_mem + I        spike at v = 1, reset to 0
 //! ```
 //!
-//! Above the onset v_T the exponential takes over and carries the potential to the threshold by itself.
+//! Above the onset v_T, the exponential term dominates and carries the potential to the threshold
+//! without further input.
 //!
-//! **Flow.** It has no closed form. A step is one step of the classical Runge-Kutta rule of order 4, φ₀ = R(v, I, dt). Where that
-//! is 1 or more, the time of the crossing t* is the solution of R(v, I, t*) = 1 by [`NEWTON`] of Newton's steps from the chord,
+//! **Flow.** The equation has no closed solution. A step is one step of the classical Runge-Kutta
+//! method of order 4, φ₀ = R(v, I, dt). If φ₀ is 1 or more, the neuron spikes. The time t* of the
+//! crossing is the solution of R(v, I, t*) = 1. It is found by [`NEWTON`] iterations of Newton's
+//! method, which start from the time at which the chord crosses the threshold:
 //!
 //! ```text
 //! φ = 1 + R(0, I, dt − t*)        t ← t − (R(v, I, t) − 1)/f(R(v, I, t), I)
 //! ```
 //!
-//! so that what is left of the step follows from the reset. Above v = 1, which no neuron keeps, the exponential is held at its
-//! value there.
+//! The second run of R starts from the reset and covers the rest of the step. No neuron keeps a
+//! potential above v = 1; there the exponential term has its value at v = 1.
 //!
-//! **Slopes** are those of this very map, by dual numbers; the saltation of the reset comes with them, since t* depends on v
-//! and I. There is one exact spike in a step: steps should be shorter than the shortest interval between spikes.
+//! **Slopes** are the exact derivatives of this map, by dual numbers. They include the saltation of
+//! the reset, because t* depends on v and I. Only one spike in a step is exact, so steps should be
+//! shorter than the shortest interval between spikes.
 //!
 //! Source: Fourcaud-Trocmé, Hansel, van Vreeswijk & Brunel 2003.
 
@@ -27,7 +31,8 @@ use crate::error::{ConfigError, positive};
 use crate::num::{Float, Number};
 use serde::{Deserialize, Serialize};
 
-/// Newton's steps towards a crossing. Each about doubles its digits; the last also gives it its derivatives.
+/// The number of Newton iterations for the time of a crossing. Each iteration roughly doubles the
+/// number of correct digits; the last one also gives the time its derivatives.
 pub const NEWTON: usize = 5;
 
 /// Exponential integrate-and-fire neuron, v_th = 1, v_reset = 0.
@@ -75,7 +80,8 @@ impl NeuronModel for Eif {
     }
 
     fn steady_current(&self, spikes: f64) -> f64 {
-        // The interval is ∫ dv/f from 0 to 1, and falls as the current grows: halve the range of the current.
+        // The interval between spikes is ∫ dv/f from 0 to 1. It falls as the current grows, so
+        // bisection finds the current.
         let per_tau = |current: f64| {
             let steps = 400;
             let times = (0..steps).map(|at| {
@@ -128,11 +134,11 @@ impl EifFlow {
         self.runge_kutta(v, i, dt)
     }
 
-    /// φ where the threshold is crossed.
+    /// φ of a neuron that crosses the threshold. `quiet` is φ₀.
     #[inline(always)]
     fn spiked<X: Number>(&self, v: X, i: X, quiet: X) -> X {
         let crossed = quiet.below(1.0);
-        // Where nothing crosses, any time will do.
+        // A neuron that does not cross needs a finite time, whose value has no effect.
         let rise = X::select(&crossed, quiet.one(), quiet - v.clone());
         let way = X::select(&crossed, rise.one(), (-v.clone()).plus(1.0));
         let mut time = (way / rise).within(0.0, 1.0).times(self.dt);
@@ -165,7 +171,8 @@ impl Flow for EifFlow {
     #[inline(always)]
     fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
         for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
-            // Few neurons cross in a step: the others are spared the search for a time.
+            // Few neurons cross in a step. The search for the crossing time runs only if a neuron
+            // of this vector crosses.
             *vpre = self.quiet(v, i);
             let below = vpre.below(1.0);
             if !X::all(&below) {
@@ -181,7 +188,8 @@ mod tests {
 
     const MODEL: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 };
 
-    /// The equation itself in short steps, each crossing found by bisection. Unwrapped.
+    /// Solves the equation in short steps and finds each crossing by bisection. Returns the
+    /// unwrapped potential.
     fn event_by_event(v: f64, i: f64, time: f64) -> f64 {
         let flow = MODEL.over(1.0);
         let (mut v, mut left, mut spikes) = (v, time, 0.0);
@@ -220,7 +228,7 @@ mod tests {
             }
         }
         orders.sort_by(f64::total_cmp);
-        // A single step errs as dt⁵.
+        // The error of a single step is of order dt⁵.
         assert!(spiked >= 5 && orders[orders.len() / 2] > 4.0, "{spiked} spikes, orders {orders:?}");
     }
 

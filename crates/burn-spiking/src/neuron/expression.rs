@@ -1,15 +1,17 @@
-//! A flow as a list of operations: written down once by running it on symbols, then run on any numbers.
+//! Flows recorded as lists of operations. A flow runs once on symbols, which records the list; the
+//! list then runs on any numbers.
 //!
-//! An own neuron is known to the op only as an object, and an object's methods cannot be generic over numbers. Its flow is; so
-//! it is recorded, and the record runs on whatever tensors the backend has. Flows have selects instead of branches, so one
-//! record holds for all values of v and I.
+//! The op knows a user-defined neuron only as an object, and the methods of an object cannot be
+//! generic over numbers. The neuron's flow is generic. So the flow is recorded, and the record runs
+//! on any backend's tensors. Flows contain selects instead of branches, so one record is valid for
+//! all values of v and I.
 
 use crate::num::Number;
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
 
-/// One operation; the places are those of earlier ones.
+/// One operation. Its operands are the places of earlier operations in the list.
 #[derive(Debug, Clone, Copy)]
 enum Operation {
     Input(usize),
@@ -33,7 +35,7 @@ enum Operation {
     Atan2Pi(usize, usize),
 }
 
-/// A number whose operations are being recorded.
+/// A number that records the operations on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Symbol {
     list: Rc<RefCell<Vec<Operation>>>,
@@ -41,7 +43,7 @@ pub(crate) struct Symbol {
     double: bool,
 }
 
-/// A comparison that has been recorded.
+/// The place of a recorded comparison.
 #[derive(Debug, Clone)]
 pub(crate) struct SymbolMask(usize);
 
@@ -126,14 +128,14 @@ pub struct Expression<const A: usize, const R: usize> {
     results: [usize; R],
 }
 
-/// What an operation gave.
+/// The result of an operation.
 enum Outcome<X: Number> {
     Number(X),
     Mask(X::Mask),
 }
 
 impl<const A: usize, const R: usize> Expression<A, R> {
-    /// Records a function on symbols of a precision.
+    /// Records a function on symbols of single or double precision.
     pub(crate) fn of(double: bool, function: impl FnOnce([Symbol; A]) -> [Symbol; R]) -> Self {
         let list = Rc::new(RefCell::new((0..A).map(Operation::Input).collect::<Vec<_>>()));
         let arguments = std::array::from_fn(|place| Symbol { list: list.clone(), place, double });
@@ -141,7 +143,7 @@ impl<const A: usize, const R: usize> Expression<A, R> {
         Self { operations: list.take(), results }
     }
 
-    /// Runs it.
+    /// Runs the recorded operations on arguments and returns the results.
     pub fn run<X: Number>(&self, arguments: [X; A]) -> [X; R] {
         let mut found: Vec<Outcome<X>> = Vec::with_capacity(self.operations.len());
         for &operation in &self.operations {
@@ -186,12 +188,12 @@ impl<const A: usize, const R: usize> Expression<A, R> {
     }
 }
 
-/// φ of a flow, for numbers of a precision.
+/// Records φ of a flow, for numbers of single or double precision.
 pub fn phi_of(flow: &impl super::flow::Flow, double: bool) -> Expression<2, 1> {
     Expression::of(double, |[v, i]| [flow.phi(v, i)])
 }
 
-/// (∂φ/∂v, ∂φ/∂I) of a flow, for numbers of a precision.
+/// Records (∂φ/∂v, ∂φ/∂I) of a flow, for numbers of single or double precision.
 pub fn slopes_of(flow: &impl super::flow::Flow, double: bool) -> Expression<2, 2> {
     Expression::of(double, |[v, i]| flow.slopes(v, i).into())
 }

@@ -1,11 +1,11 @@
-//! What a neuron model is: the traits that every neuron's file implements.
+//! The traits that every neuron model implements.
 
 use super::rate::RateCurve;
 use crate::error::ConfigError;
 use crate::num::Dual;
 use crate::num::{Float, Number};
 
-/// A neuron model: its constants, and the flow that follows from them and the length of a step.
+/// A neuron model: its constants, and the flow that they and the length of a step determine.
 pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The flow over one step.
     type Flow: Flow;
@@ -13,10 +13,11 @@ pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The flow over `dt` ms.
     fn over(&self, dt: f64) -> Self::Flow;
 
-    /// What the model is called, with every constant: two models of one name are taken for the same.
+    /// The name of the model, with the value of every constant. Two models with the same name count
+    /// as equal.
     fn name(&self) -> String;
 
-    /// Refuses constants that describe no neuron.
+    /// Refuses constants that are invalid for the model.
     ///
     /// # Errors
     /// [`ConfigError`] names the value, its limit and the remedy.
@@ -24,24 +25,26 @@ pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Where a neuron starts when no state is given, in [0, 1).
+    /// The initial potential of a neuron if no state is given, in [0, 1).
     fn resting_potential(&self) -> f64 {
         0.0
     }
 
-    /// Membrane time constant τ_mem, ms, which is then the unit of the layer's parameters; `None` if there is none.
+    /// The membrane time constant τ_mem, in ms; `None` if there is none. If there is one, it is the
+    /// unit of the layer's parameters.
     fn tau(&self) -> Option<f64> {
         None
     }
 
-    /// About the steady current, in units of 1/τ_u, under which a neuron spikes `spikes` times in τ_u. Fresh layers start
-    /// from it.
+    /// The approximate steady current, in units of 1/τ_u, under which a neuron spikes `spikes`
+    /// times in τ_u. The initial bias current of a new layer is computed from it.
     fn steady_current(&self, spikes: f64) -> f64 {
         spikes
     }
 
-    /// The f-I curve, along which [`Adjoint::MeanField`](crate::Adjoint::MeanField) sends errors back; `None`, the default, where
-    /// there is none, and then that adjoint is refused. [`RateCurve::measured`] makes one for any model.
+    /// The f-I curve, whose slope [`Adjoint::MeanField`](crate::Adjoint::MeanField) uses to send
+    /// errors back. The default is `None`: the model has no curve, and layers refuse that adjoint.
+    /// [`RateCurve::measured`] makes a curve for any model.
     fn rate_curve(&self) -> Option<RateCurve> {
         None
     }
@@ -49,28 +52,29 @@ pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
 
 /// The flow of a neuron over one step of fixed length, and its two partial derivatives.
 ///
-/// It is written with arithmetic and selects instead of branches, so that it holds for many neurons at once; both sides of a
-/// select must be finite.
+/// A flow uses arithmetic and selects instead of branches, so that it can run on many neurons at
+/// once. Both sides of a select must be finite.
 pub trait Flow: Copy + Send + Sync + 'static {
     /// φ(v, I), unwrapped, for v after its reset and I in 1/ms.
     fn phi<X: Number>(&self, v: X, i: X) -> X;
 
-    /// (∂φ/∂v, ∂φ/∂I); the second in ms. By default from dual numbers.
+    /// (∂φ/∂v, ∂φ/∂I), the second in ms. The default computes both by dual numbers.
     #[inline(always)]
     fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
         let [dv, di] = self.phi(Dual::potential(v), Dual::current(i)).slopes;
         (dv, di)
     }
 
-    /// f(v, I) of a flow that is the exact solution of dv/dt = f(v, I) over the step, for a neuron that has a τ_mem; `None` of others.
-    /// With it τ_mem can be learned.
+    /// f(v, I) if the flow is the exact solution of dv/dt = f(v, I) over the step and the neuron
+    /// has a τ_mem; `None` for other flows. τ_mem of a built-in model can be learned only if this
+    /// is given.
     #[inline(always)]
     fn dvdt<X: Number>(&self, _v: X, _i: X) -> Option<X> {
         None
     }
 
-    /// φ of a row of neurons. A cheaper way may be taken where the row allows it, if the numbers come out the same to the last
-    /// bit.
+    /// φ of a row of neurons. An implementation may use a cheaper formula for a row that allows it,
+    /// if the numbers are the same to the last bit.
     #[inline(always)]
     fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
         for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
@@ -78,7 +82,8 @@ pub trait Flow: Copy + Send + Sync + 'static {
         }
     }
 
-    /// φ, ∂φ/∂v and ∂φ/∂I of a row of neurons; φ as [`phi_row`](Self::phi_row) has it.
+    /// φ, ∂φ/∂v and ∂φ/∂I of a row of neurons. φ has the same values as in
+    /// [`phi_row`](Self::phi_row).
     #[inline(always)]
     fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
         for (((&v, &i), vpre), (dv, di)) in v.iter().zip(i).zip(vpre).zip(dv.iter_mut().zip(di)) {
@@ -93,12 +98,13 @@ pub(crate) trait SmallCurrent: Flow {
     /// The cheaper form.
     type Small: Flow;
 
-    /// The cheaper form and the largest |I| (1/ms) that it holds for. There it agrees with the flow bit for bit, since the currents of
-    /// many neurons decide together which of the two runs. Without a cheaper form: no limit, and the flow itself.
+    /// The cheaper form, and the largest |I| (1/ms) for which it is valid. Within this limit, both
+    /// forms agree bit for bit, because the currents of many neurons together decide which form
+    /// runs. A flow without a cheaper form returns an infinite limit and itself.
     fn small_current(&self) -> (f64, Self::Small);
 }
 
-/// A flow on numbers of one kind. Its constants may be of that kind, too.
+/// A flow on numbers of one type. Its constants may have that type, too.
 pub(crate) trait FlowOn<X: Number>: Sized {
     /// [`Flow::phi`].
     fn phi_on(&self, v: X, i: X) -> X;
@@ -106,13 +112,14 @@ pub(crate) trait FlowOn<X: Number>: Sized {
     /// [`Flow::slopes`].
     fn slopes_on(&self, v: X, i: X) -> (X, X);
 
-    /// [`Flow::dvdt`], 0 where there is none.
+    /// [`Flow::dvdt`]; 0 if the flow has none.
     fn dvdt_on(&self, _v: X, i: X) -> X {
         i.zero()
     }
 }
 
-/// (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_mem; 0 where the flow has no field.
+/// ∂φ/∂τ_mem = (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_mem; 0 if the flow has no [`dvdt`](Flow::dvdt) or the
+/// neuron no τ_mem.
 #[inline(always)]
 pub(crate) fn slope_by_tau<X: Number, F: Flow>(flow: &F, (tau, dt): (Option<f64>, f64), after: X, i: X, di: X) -> X {
     match (flow.dvdt(after, i.clone()), tau) {

@@ -4,35 +4,42 @@
 //! dv/dt = f(v, I) = −v/τ_mem + I        spike at v = 1, reset to 0
 //! ```
 //!
-//! The potential relaxes towards V = τ_mem I and spikes again and again if V > 1.
+//! The potential relaxes towards V = τ_mem I. If V > 1, the neuron spikes repeatedly.
 //!
-//! **Flow.** With a = e^(−dt/τ_mem), and while the threshold is not reached, φ = φ₀ = a v + (1 − a) V. Where φ₀ is 1 or more, the
-//! neuron crossed within the step, and what is decay of the distance to V is known without asking when: the flow multiplies
-//! V − v by e^(−time/τ_mem), and a reset turns V − 1 into V. So with k spikes after the first,
+//! **Flow.** Without a spike, φ = φ₀ = a v + (1 − a) V with a = e^(−dt/τ_mem). If φ₀ is 1 or more,
+//! the neuron spikes within the step. Its final distance to V follows without the times of the
+//! spikes: the flow multiplies V − v by e^(−time/τ_mem), and each reset turns V − 1 into V. So with
+//! k spikes after the first,
 //!
 //! ```text
-//! E = e^(−rest of the step/τ_mem) = E₀ ρᵏ       E₀ = a (V − v)/(V − 1) = 1 − (φ₀ − 1)/(V − 1)
+//! E = e^(−rest of the step/τ_mem) = E₀ ρᵏ     E₀ = a (V − v)/(V − 1) = 1 − (φ₀ − 1)/(V − 1)
 //! φ = 1 + k + V (1 − E)                       ρ = V/(V − 1) = e^(period/τ_mem),  k = ⌊−ln E₀/ln ρ⌋
 //! ```
 //!
-//! 1 − E₀ is taken from φ₀, which loses no digits where V is far away.
+//! The code computes 1 − E₀ from φ₀, which loses no digits if V is large.
 //!
-//! **Jump.** f differs on the two sides of the reset, so a spike that comes earlier leaves more than it takes: the derivatives
-//! carry the *saltation* of the continuous system, f(0)/f(1) = ρ for each spike,
+//! **Jump.** f is larger just after a reset than just before it. So a spike that comes earlier adds
+//! more to the potential after the reset than it removes before the reset. The derivatives include
+//! this *saltation* of the continuous system, a factor f(0)/f(1) = ρ for each spike:
 //!
 //! ```text
 //! no spike   ∂φ/∂v = a           ∂φ/∂I = τ_mem (1 − a)
 //! spikes     ∂φ/∂v = a ρ^(k+1)   ∂φ/∂I = τ_mem (1 − E + (V ρᵏ (E₀ − a) + k E)/(V − 1))
 //! ```
 //!
-//! A plain subtraction of 1 or a jump to 0 at the end of the step has another gradient, however small dt is.
+//! A neuron that subtracts 1, or jumps to 0, at the end of the step has a different gradient,
+//! however small dt is.
 //!
-//! "Near" are currents |I| ≤ 1/(τ_mem (1 − a)), which leave no time for a second spike in a step: k = 0, and no logarithm.
+//! "Small" currents are those with |I| ≤ 1/(τ_mem (1 − a)). They leave no time for a second spike
+//! in a step, so k = 0 and no logarithm is needed.
 //!
-//! A path that grazes the threshold and falls back takes its charge back, one that crosses is reset: the cost jumps there, and
-//! the derivatives grow without bound as f(1, I) → 0. The gradient is exact on each side.
+//! If the potential comes close to the threshold and falls back without a spike, the neuron takes
+//! its charge back. If the potential crosses the threshold, it is reset. The cost jumps between
+//! these two cases, and the derivatives grow without bound as f(1, I) → 0. The gradient is exact on
+//! each side of the jump.
 //!
-//! Source: Huh & Sejnowski 2017 (the neuron's equation); the saltation of a reset: Aizerman & Gantmakher 1958.
+//! Sources: Huh & Sejnowski 2017 (the neuron's equation); Aizerman & Gantmakher 1958 (the saltation
+//! of a reset).
 
 use super::flow::{Flow, FlowOn, NeuronModel, SmallCurrent};
 use super::membrane::Membrane;
@@ -64,7 +71,7 @@ impl NeuronModel for Lif {
     }
 
     fn steady_current(&self, spikes: f64) -> f64 {
-        // A spike every τ_mem ln ρ.
+        // The interval between spikes is τ_mem ln ρ.
         1.0 / -(-1.0 / spikes).exp_m1()
     }
 
@@ -77,7 +84,8 @@ impl NeuronModel for Lif {
     }
 }
 
-/// [`Lif`] over one step, for any current. Its constants are numbers, or such as each neuron has of its own.
+/// [`Lif`] over one step, for any current. Its constants are numbers for all neurons, or numbers
+/// per neuron.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LifFlow<C = f64> {
     small: LifSmallFlow<C>,
@@ -95,17 +103,18 @@ impl<C> LifFlow<C> {
     }
 }
 
-/// The least V − 1 that is divided by, for the sake of neurons that do not spike. Those that do have more, but for rounding.
+/// The smallest V − 1 by which a flow divides. It keeps the result finite for neurons that do not
+/// spike. Neurons that spike have a larger V − 1, except for rounding.
 const LEAST_EXCESS: f64 = 1e-12;
 
-/// The largest V for which a number of spikes is counted.
+/// The largest V from which the number of spikes is counted. A larger V counts as this value.
 const LARGEST_TARGET: f64 = 1e12;
 
-/// What a step would come to without and with a spike.
+/// The terms of a step without a spike and of a step with one spike.
 struct Ways<X> {
     /// V.
     target: X,
-    /// V − 1, where a neuron spikes.
+    /// V − 1, but at least [`LEAST_EXCESS`].
     excess: X,
     /// φ₀.
     quiet: X,
@@ -161,7 +170,7 @@ impl Flow for LifSmallFlow {
     }
 }
 
-/// What spikes after the first make of a step.
+/// The terms of a step that depend on the spikes after the first.
 struct More<X> {
     /// k.
     spikes: X,
@@ -178,10 +187,11 @@ impl<C> LifFlow<C> {
         C: Constant<X>,
     {
         let (zero, one) = (target.zero(), target.one());
-        // Where more than one spike fits into a step; others count none, so any number will do for them.
+        // Neurons with time for more than one spike in a step. The others have k = 0, so any valid
+        // V will do for them.
         let many = (-self.small.membrane.complement.multiply(target.clone())).below(-1.0);
         let safe = X::select(&many, target.clone(), one.clone().times(2.0)).within(0.0, LARGEST_TARGET);
-        // ln ρ and −ln E₀, and ρᵏ − 1: small numbers where steps are short, whose digits count.
+        // ln ρ, −ln E₀ and ρᵏ − 1 are small if steps are short, and must keep their digits.
         let period = (one / safe.plus(-1.0)).ln_1p();
         let rest = -(-X::select(&many, late.clone(), zero.clone())).within(LEAST_EXCESS - 1.0, 0.0).ln_1p();
         let spikes = X::select(&many, (rest / period.clone()).floor(), zero);
@@ -195,7 +205,7 @@ impl<X: Number, C: Constant<X>> FlowOn<X> for LifFlow<C> {
     fn phi_on(&self, v: X, i: X) -> X {
         let Ways { target, quiet, late, .. } = self.small.ways(v, i);
         let More { spikes, late, .. } = self.more(&target, late);
-        // In this order the near flow's sum comes out to the last bit.
+        // In this order the sum equals that of the flow for small currents, to the last bit.
         X::select(&quiet.below(1.0), quiet, spikes + (target * late).plus(1.0))
     }
 
@@ -238,7 +248,7 @@ impl SmallCurrent for LifFlow {
 
     #[inline(always)]
     fn small_current(&self) -> (f64, LifSmallFlow) {
-        // So that rounding finds no second spike there.
+        // With this margin, rounding finds no second spike for a small current.
         (MARGIN / self.current_share(1.0), self.small)
     }
 }
@@ -283,7 +293,8 @@ mod tests {
 
     const TAU_V: f64 = 20.0;
 
-    /// The equation itself: Runge-Kutta from event to event, each crossing found by bisection. Unwrapped.
+    /// Solves the equation by Runge-Kutta steps from event to event and finds each crossing by
+    /// bisection. Returns the unwrapped potential.
     fn event_by_event(v: f64, current: impl Fn(f64) -> f64, time: f64, step: f64) -> f64 {
         let advanced = |v: f64, t: f64, h: f64| {
             let f = |v: f64, t: f64| -v / TAU_V + current(t);
@@ -311,7 +322,7 @@ mod tests {
         v + spikes
     }
 
-    /// Potentials, currents and steps from inhibition to several spikes a step.
+    /// Potentials, currents and steps, from inhibition to several spikes in a step.
     fn grid() -> impl Iterator<Item = (f64, f64, LifFlow, f64)> {
         let vs = [-2.0, 0.0, 0.013, 0.5, 0.93, 0.999];
         let is = [-3.0, -0.01, 0.0, 0.049, 0.0507, 0.08, 0.3, 0.97, 2.2, 7.0];
@@ -331,7 +342,7 @@ mod tests {
             assert!((got - want).abs() < 1e-9 * (1.0 + want.abs()), "v {v} I {i} dt {dt}: {got} against {want}");
             let single = flow.phi(v as f32, i as f32) as f64;
             let (dv, di) = flow.slopes(v, i);
-            // Where V is far away, the way there takes its rounding along.
+            // If V is large, rounding of V limits the precision of the result.
             let allowed = 1e-6 * (1.0 + want.abs() + dv + (di * i).abs() + 0.2 * (TAU_V * i).abs());
             assert!((single - want).abs() < allowed, "f32, v {v} I {i} dt {dt}: {single} against {want}");
         }
@@ -373,12 +384,13 @@ mod tests {
         }
     }
 
-    /// A current that moves, with its value in the middle of each step.
+    /// A current that changes with time. A step uses its value in the middle of the step.
     fn current(t: f64) -> f64 {
         0.075 + 0.02 * (0.11 * t).sin()
     }
 
-    /// ∂v(T)/∂v_0 over T = 64 ms by a rule for one step: (v, I) to (v after it, ∂/∂v).
+    /// ∂v(T)/∂v_0 over T = 64 ms. `step` is the rule for one step: it maps (v, I) to v after the
+    /// step and its derivative ∂/∂v.
     fn slope_over(dt: f64, step: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
         let (mut v, mut slope) = (0.3, 1.0);
         for t in 0..(64.0 / dt).round() as usize {
@@ -407,7 +419,8 @@ mod tests {
                 (if v < 1.0 { v } else { reset(v) }, a)
             })
         };
-        // First order, with a factor that depends on where in their steps the spikes fall.
+        // The error is of first order. Its factor depends on the times of the spikes within their
+        // steps.
         for dt in [0.4, 0.2, 0.1, 0.05, 0.01] {
             let error = (exact(dt) / truth - 1.0).abs();
             assert!(error < 0.04 * dt, "dt {dt}: {error} of {truth}");

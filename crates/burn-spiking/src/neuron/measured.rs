@@ -1,21 +1,23 @@
-//! The f-I curve of any model, measured by its own flow.
+//! The f-I curve of any model, measured with its own flow.
 
 use super::flow::{Flow, NeuronModel};
 use super::rate::RateCurve;
 use crate::error::ConfigError;
 
-/// Knots of a measured curve.
+/// Number of knots of a measured curve.
 const KNOTS: usize = 24;
-/// Steps in a time unit when a curve is measured.
+/// Number of steps in a time unit while a curve is measured.
 const STEPS: usize = 50;
-/// A neuron that does not spike within this many time units is taken for silent.
+/// A neuron counts as silent if it does not spike within this many time units.
 const PATIENCE: usize = 40;
-/// Spikes in a time unit up to which a curve is measured; beyond, it goes on as it was.
+/// The highest rate that is measured, in spikes per time unit. Above it, the curve goes on with its
+/// last slope.
 const FASTEST: f64 = 100.0;
 
 impl RateCurve {
-    /// The curve of any model, measured by its own flow: the time from reset to threshold under each of 24 currents, and the rheobase,
-    /// by halving. It takes some hundred thousand steps of the flow.
+    /// Measures the curve of any model with its own flow: the time from reset to threshold under
+    /// each of 24 currents, and the rheobase, by bisection. This takes some hundred thousand steps
+    /// of the flow.
     ///
     /// # Errors
     /// [`ConfigError`] if the model spikes under every current, or under none.
@@ -42,7 +44,8 @@ impl RateCurve {
         let widest = fastest.unwrap_or(FASTEST / unit).sqrt();
         let root = |knot: usize| widest * (knot as f64 / KNOTS as f64).powi(2);
         let rates: Vec<f64> = (0..=KNOTS).map(|knot| rate(root(knot).powi(2))).collect();
-        // The first slope starts from 0: at the rheobase itself a rate is not seen, since the neuron takes for ever.
+        // The first slope starts from rate 0. The rate at the rheobase itself cannot be measured,
+        // because the neuron would take for ever to spike.
         let first = rates[1] / root(1);
         let slopes: Vec<f64> = std::iter::once(first)
             .chain((1..KNOTS).map(|knot| (rates[knot + 1] - rates[knot]) / (root(knot + 1) - root(knot))))
@@ -54,7 +57,8 @@ impl RateCurve {
     }
 }
 
-/// Time from reset to threshold, ms, under a steady current; `None` if it takes too long.
+/// The time from reset to threshold under a steady current, in ms; `None` if the neuron counts as
+/// silent.
 fn time_to_spike(model: &impl NeuronModel, current: f64, unit: f64) -> Option<f64> {
     let dt = unit / STEPS as f64;
     let flow = model.over(dt);

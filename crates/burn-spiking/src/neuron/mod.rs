@@ -1,8 +1,8 @@
-//! Neuron models: what the membrane potential does while the current is held for one step.
+//! Neuron models: the membrane potential over one time step with a constant current.
 //!
-//! A step follows the neuron's *exact flow* φ(v, I), the solution of dv/dt = f(v, I) after dt, or a map that approximates it. The
-//! threshold is v = 1, the reset v = 0. φ is *unwrapped*: n spikes in the step leave it n higher than the potential after the
-//! reset.
+//! A model computes the neuron's *exact flow* φ(v, I), the solution of dv/dt = f(v, I) after dt, or
+//! a map that approximates it. The threshold is v = 1, the reset v = 0. φ is *unwrapped*: if the
+//! neuron spikes n times in the step, φ is n higher than the potential after the reset.
 //!
 //! | model | equation | flow | spikes in a step |
 //! | --- | --- | --- | --- |
@@ -10,10 +10,10 @@
 //! | [`lif`] | dv/dt = −v/τ_mem + I | exact, with the saltation of each reset | any number |
 //! | [`qif`] | dv/dt = (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I | exact | any number |
 //! | [`eif`] | dv/dt = (−v + Δ e^((v − v_T)/Δ))/τ_mem + I | Runge-Kutta of order 4, exactly differentiated | one |
-//! | [`own`] | yours | yours | yours |
+//! | [`own`] | user-defined | user-defined | user-defined |
 //!
-//! A model is a [`NeuronModel`]; its flow over a step of fixed length is a [`Flow`], written once, generic over the numbers that
-//! it runs on.
+//! A model is a [`NeuronModel`]. Its flow over a step of fixed length is a [`Flow`], which is
+//! implemented once, generic over the type of numbers.
 
 pub mod eif;
 pub mod expression;
@@ -40,7 +40,7 @@ use crate::num::Number;
 use flow::slope_by_tau;
 use serde::{Deserialize, Serialize};
 
-/// Which neuron a layer is made of.
+/// The neuron model of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Neuron {
     /// Non-leaky integrate-and-fire, dv/dt = I. See [`Nif`].
@@ -57,11 +57,13 @@ pub enum Neuron {
     },
     /// Exponential integrate-and-fire. See [`Eif`].
     Eif(Eif),
-    /// A model of one's own. See [`own`].
+    /// A user-defined model. See [`own`].
     Own(OwnNeuron),
 }
 
-/// The one place where a neuron becomes its model: each of the built-in ones gets a program of its own.
+/// Runs `$body` with the model of a built-in neuron, or `$own_body` with a user-defined neuron. The
+/// body is compiled once for each built-in model. Only this macro maps a [`Neuron`] to its
+/// [`NeuronModel`].
 macro_rules! with_model {
     ($neuron:expr, |$model:ident| $body:expr, |$own:ident| $own_body:expr) => {
         match $neuron {
@@ -85,7 +87,8 @@ macro_rules! with_model {
 pub(crate) use with_model;
 
 impl Neuron {
-    /// Where a neuron starts when no state is given: 1/2 for QIF, 0 for the others.
+    /// The initial potential of a neuron if no state is given: 1/2 for QIF, 0 for the other
+    /// built-in models.
     pub fn resting_potential(&self) -> f64 {
         with_model!(self, |model| model.resting_potential(), |own| own.model().resting_potential())
     }
@@ -95,17 +98,18 @@ impl Neuron {
         with_model!(self, |model| model.steady_current(spikes), |own| own.model().steady_current(spikes))
     }
 
-    /// Membrane time constant, ms; `None` for NIF, which has none.
+    /// The membrane time constant, in ms; `None` for a model without one, such as NIF.
     pub fn tau(&self) -> Option<f64> {
         with_model!(self, |model| model.tau(), |own| own.model().tau())
     }
 
-    /// Whether τ_mem can be learned: it can for LIF and QIF, whose flows are exact.
+    /// Whether τ_mem can be learned. This is so for LIF and QIF, whose flows are exact.
     pub fn learns_tau(&self) -> bool {
         with_model!(self, |model| model.over(1.0).dvdt(0.5, 0.1).is_some(), |_own| false)
     }
 
-    /// ∂φ/∂τ_mem over `dt` ms from v after the step, I and ∂φ/∂I; 0 where τ_mem cannot be learned. See [`scan`](crate::scan).
+    /// ∂φ/∂τ_mem over `dt` ms, from v after the step, I and ∂φ/∂I; 0 if τ_mem cannot be learned.
+    /// See [`scan`](crate::scan).
     pub(crate) fn slope_by_tau<X: Number>(&self, after: X, i: X, di: X, dt: f64) -> X {
         let zero = i.zero();
         with_model!(self, |model| slope_by_tau(&model.over(dt), (model.tau(), dt), after, i, di), |_own| zero)
@@ -116,7 +120,8 @@ impl Neuron {
         with_model!(self, |model| model.rate_curve(), |own| own.model().rate_curve())
     }
 
-    /// The same neuron with another τ_mem, where it has one that can be learned.
+    /// The same neuron with another τ_mem, if its τ_mem can be learned; otherwise an unchanged
+    /// copy.
     pub(crate) fn with_tau(&self, tau: f64) -> Self {
         match self {
             Neuron::Lif { .. } => Neuron::Lif { tau_mem: tau },

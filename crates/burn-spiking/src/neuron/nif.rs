@@ -6,11 +6,13 @@
 //!
 //! **Flow.** φ = v + dt I, ∂φ/∂v = 1, ∂φ/∂I = dt.
 //!
-//! **Jump.** v wraps by whole turns; f is the same on both sides, so the derivative of the reset is 1. The potential may
-//! fall below 0 without limit, where the gate is shut; nothing draws it back.
+//! **Jump.** A spike lowers v by 1. f is the same on both sides of the reset, so the derivative of
+//! the reset is 1. The potential may fall below 0 without limit. The gate is closed there, and no
+//! leak brings the potential back.
 //!
-//! A path that grazes the threshold and falls back takes its charge back, one that crosses wraps: the cost jumps there. The
-//! gradient is exact on each side.
+//! If the potential enters the active zone of the gate and falls back without a spike, the neuron
+//! takes its charge back. If the potential crosses the threshold, it is reset. The cost jumps
+//! between these two cases. The gradient is exact on each side of the jump.
 //!
 //! Source: Huh & Sejnowski 2017, first task.
 

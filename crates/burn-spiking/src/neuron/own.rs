@@ -1,9 +1,11 @@
-//! Neurons of one's own: a model that implements [`NeuronModel`], and its [`Flow`](super::Flow), runs everywhere the built-in ones do.
+//! User-defined neurons: a model that implements [`NeuronModel`], and its [`Flow`](super::Flow),
+//! runs wherever the built-in models run.
 //!
-//! [`Neuron::own`](super::Neuron::own) takes a model into a layer. The CPU kernel is then compiled with its flow inlined, in the
-//! crate that calls it; other backends run the flow's record in tensor operations ([`expression`](super::expression)). Write flows
-//! with `#[inline(always)]`, so that the kernel's vectors reach them, and give the crate the optimisation that you want to run
-//! with.
+//! [`Neuron::own`](super::Neuron::own) makes a neuron for a layer from a model. The CPU kernel is
+//! then compiled with the model's flow inlined, in the crate that calls `Neuron::own`. GPU kernels
+//! and tensor operations run a record of the flow ([`expression`](super::expression)). Mark the
+//! methods of a flow with `#[inline(always)]`, so that the CPU kernel can use vector instructions
+//! in them. Compile your crate at the optimisation level that the kernel needs.
 
 use super::expression::{Expression, phi_of, slopes_of};
 use super::flow::NeuronModel;
@@ -14,7 +16,8 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// A model whose type is forgotten. Without a model, only its name is known.
+/// A model with its type erased. The default methods serve a neuron of which only the name is
+/// known.
 pub(crate) trait Erased: Debug + Send + Sync {
     fn name(&self) -> String;
     fn unknown(&self) -> ConfigError {
@@ -73,7 +76,7 @@ impl<M: NeuronModel> Erased for M {
     }
 }
 
-/// A neuron that was read from a file: its model is not in the file.
+/// A neuron that was read from a file. The file holds the name of the model, but not the model.
 #[derive(Debug)]
 struct Named(String);
 
@@ -83,14 +86,14 @@ impl Erased for Named {
     }
 }
 
-/// A neuron of one's own. Two are equal if their names are, which contain their constants.
+/// A user-defined neuron. Two are equal if their names are equal; a name contains all constants.
 ///
-/// It is written as its name alone; a configuration that is read back wants its model again, with
-/// [`with_neuron`](crate::SpikingRnnConfig::with_neuron).
+/// Serialisation writes the name alone. A configuration that is read back needs the model again,
+/// from [`with_neuron`](crate::SpikingRnnConfig::with_neuron).
 #[derive(Debug, Clone)]
 pub struct OwnNeuron {
     model: Arc<dyn Erased>,
-    /// What the CPU kernel was compiled to for this model; nothing where the model is not known.
+    /// The CPU kernel that was compiled for this model; `()` if the model is unknown.
     #[cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(dead_code))]
     kernels: Arc<dyn Any + Send + Sync>,
 }

@@ -4,23 +4,27 @@
 //! dv/dt = f(v, I) = (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I        spike at v = 1 ≡ reset 0
 //! ```
 //!
-//! Rest is at v < ½ for I < 0; for I > 0 the neuron fires every π/ω, ω = 2π √(I/τ_mem). At the spike
-//! dv/dt = 2/τ_mem whatever I is, so a spike can be moved but never grazed: the flow is smooth everywhere.
+//! For I < 0 the neuron rests at v < ½. For I > 0 it fires every π/ω ms, with ω = 2π √(I/τ_mem). At
+//! the spike, dv/dt = 2/τ_mem for every I. So the potential never grazes the threshold: a small
+//! change moves a spike in time, but does not remove it. The flow is smooth everywhere.
 //!
-//! **Flow.** In tan(π(v − ½)) the equation is linear-fractional, so a constant I turns the half-phase π(v − ½) by an
-//! angle that is known in closed form. With z = (ω dt)², γ = cos √z, σ = sin √z / √z and f_v = ∂f/∂v:
+//! **Flow.** In the variable tan(π(v − ½)) the flow over a step is a linear-fractional map. So a
+//! constant I turns the half-phase π(v − ½) by an angle that has a closed form. With z = (ω dt)²,
+//! γ = cos √z, σ = sin √z / √z and f_v = ∂f/∂v:
 //!
 //! ```text
 //! a = π dt σ f(v, I)        φ     = v + k + atan2(a, b)/π
-//! b = γ − dt σ f_v/2        ∂φ/∂v = 1/(a² + b²)        ∂φ/∂I = (a′ b − b′ a)/(π (a² + b²)),  ′ = ∂/∂I
+//! b = γ − dt σ f_v/2        ∂φ/∂v = 1/(a² + b²)     ∂φ/∂I = (a′ b − b′ a)/(π (a² + b²)),  ′ = ∂/∂I
 //! ```
 //!
-//! where f/2 = sin² x/τ_mem + cos² x I and −f_v/4π = sin x cos x (I − 1/τ_mem) in the half-phase x = π(v − ½),
-//! using γ′ = −z′ σ/2, σ′ = z′ (γ − σ)/2z and z′ = 4π² dt²/τ_mem. Where |z| ≤ 1, γ and σ are short series in z. Beyond
-//! ("far"), k = ⌊√z/π⌋ whole half turns come out first, which leaves a ≥ 0, and for z < 0, with κ = √−z, all is multiplied by
-//! e^−κ against overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
+//! where f/2 = sin² x/τ_mem + cos² x I and −f_v/4π = sin x cos x (I − 1/τ_mem) in the half-phase
+//! x = π(v − ½). The derivatives use γ′ = −z′ σ/2, σ′ = z′ (γ − σ)/2z and z′ = 4π² dt²/τ_mem. For
+//! |z| ≤ 1, γ and σ are short series in z. For z > 1, k = ⌊√z/π⌋ whole half turns are taken out
+//! first, which leaves a ≥ 0. For z < −1, with κ = √−z, all terms are multiplied by e^−κ to avoid
+//! overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
 //!
-//! Behind narrow gates the CPU kernel runs the same neuron in its voltage form, tan π(v − ½): `qif/voltage.rs`.
+//! If the gate is narrow, the CPU kernel runs the same neuron in its voltage form, tan π(v − ½):
+//! `qif/voltage.rs`.
 //!
 //! Source: Ermentrout & Kopell 1986; Huh & Sejnowski 2017, second task.
 
@@ -63,7 +67,7 @@ impl NeuronModel for Qif {
     }
 
     fn steady_current(&self, spikes: f64) -> f64 {
-        // √(4 I/τ_mem) spikes a ms.
+        // A neuron spikes √(4 I/τ_mem) times per ms.
         (0.5 * spikes).powi(2)
     }
 
@@ -76,7 +80,8 @@ impl NeuronModel for Qif {
     }
 }
 
-/// [`Qif`] over one step, for any current. Its constant is a number, or such as each neuron has of its own.
+/// [`Qif`] over one step, for any current. Its constant is a number for all neurons, or a number
+/// per neuron.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QifFlow<C = f64> {
     small: QifSmallFlow<C>,
@@ -91,13 +96,13 @@ pub struct QifSmallFlow<C = f64> {
 }
 
 impl<C> QifFlow<C> {
-    /// With 1/τ_mem and the length of a step.
+    /// The flow with the constant 1/τ_mem, in 1/ms, over a step of `dt` ms.
     pub(crate) fn of(rate: C, dt: f64) -> Self {
         Self { small: QifSmallFlow { rate, dt } }
     }
 }
 
-/// Coefficients of γ = Σ (−z)ⁿ/(2n)! and σ = Σ (−z)ⁿ/(2n + 1)!.
+/// Coefficients of γ = Σ (−z)ⁿ/(2n)! (`first` 0) and σ = Σ (−z)ⁿ/(2n + 1)! (`first` 1).
 const fn root_series(first: usize) -> [f64; 10] {
     let mut series = [0.0; 10];
     let mut term = 1.0;
@@ -110,7 +115,7 @@ const fn root_series(first: usize) -> [f64; 10] {
     series
 }
 
-/// dσ/dz, term by term.
+/// Coefficients of the derivative of a series, such as dσ/dz.
 const fn derivative(series: [f64; 10]) -> [f64; 9] {
     let mut slope = [0.0; 9];
     let mut n = 0;
@@ -125,7 +130,8 @@ const GAMMA: [f64; 10] = root_series(0);
 const SIGMA: [f64; 10] = root_series(1);
 const SIGMA_SLOPE: [f64; 9] = derivative(SIGMA);
 
-/// γ, σ and dσ/dz for single precision, |z| ≤ 1: Chebyshev fits with errors 2e-8, 2e-9 and 2e-8.
+/// Coefficients of γ, σ and dσ/dz in single precision, for |z| ≤ 1: Chebyshev fits with errors of
+/// 2e-8, 2e-9 and 2e-8.
 const GAMMA_SINGLE: [f64; 5] = [
     1.000_000_000_130_484_3,
     -0.499_999_913_878_563_2,
@@ -143,13 +149,14 @@ const SIGMA_SINGLE: [f64; 5] = [
 const SIGMA_SLOPE_SINGLE: [f64; 4] =
     [-0.166_666_651_008_326_8, 0.016_666_666_184_880_868, -0.000_595_363_360_669_965_9, 1.102_437_303_922_091_6e-5];
 
-/// γ and σ of the module's equations, times e^−κ where z < 0.
+/// γ and σ of the module's equations, times e^−κ if z < −1.
 struct Rotation<X> {
     gamma: X,
     sigma: X,
 }
 
-/// What the flow needs of the half-phase x = π(v − ½): sin² x, cos² x and sin x cos x, each the same at every half turn.
+/// The functions of the half-phase x = π(v − ½) in the flow: sin² x, cos² x and sin x cos x. Each
+/// has a period of half a turn.
 struct Phase<X> {
     sin_sin: X,
     cos_cos: X,
@@ -267,7 +274,7 @@ impl<X: Float, C: Constant<X>> SmallCurrentRows<X> for QifSmallFlow<C> {
             for (n, ((&v, &i), turn)) in v.iter().zip(i).zip(&mut turns).enumerate() {
                 turn.write(flow_at(first + n).turn_at(v, i));
             }
-            // As many as there are potentials have been written.
+            // SAFETY: the loop has written the first `v.len()` turns.
             turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
             first += CHUNK;
         }
@@ -294,7 +301,7 @@ impl<X: Float, C: Constant<X>> SmallCurrentRows<X> for QifSmallFlow<C> {
                 turn.write(flow.turn(&rotation, &flow.drift(&phase, i)));
                 (*dv, *di) = flow.turn_slopes(rotation, small_current_sigma_slope(z), phase, i);
             }
-            // As many as there are potentials have been written.
+            // SAFETY: the loop has written the first `v.len()` turns.
             turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
             first += CHUNK;
         }
@@ -313,17 +320,20 @@ impl Flow for QifSmallFlow {
     }
 }
 
-/// Numbers of a row that are taken through one stage of the flow before the next: few enough to stay in the nearest cache.
+/// The neurons of a row that pass through one stage of the flow before the next stage starts. They
+/// are few enough for the nearest cache.
 const CHUNK: usize = 16;
 
-/// vpre = v + atan2(a, b)/π. In a short step the half-phase turns little, and the arctangent is one series.
+/// vpre = v + atan2(a, b)/π. In a short step the half-phase turns by a small angle, and one series
+/// gives the arctangent.
 #[inline(always)]
 fn turned<X: Float>(v: &[X], turns: &[(X, X)], vpre: &mut [X]) {
     let mut slight = is_small_angle(turns[0].0, turns[0].1);
     for &(a, b) in &turns[1..] {
         slight = X::both(&slight, &is_small_angle(a, b));
     }
-    // Loops, not `for_each`: its body would be compiled by itself, without the processor's vectors.
+    // These are loops because the body of `for_each` would be compiled separately, without the
+    // vector instructions of the processor.
     if X::all(&slight) {
         for ((&v, &(a, b)), vpre) in v.iter().zip(turns).zip(vpre) {
             *vpre = v + small_angle_atan2_pi(a, b);
@@ -335,10 +345,10 @@ fn turned<X: Float>(v: &[X], turns: &[(X, X)], vpre: &mut [X]) {
     }
 }
 
-/// Beyond this, single precision has no sine left to take.
+/// The largest |z| that is used. Beyond it, √z has no digits left for a sine in single precision.
 const LARGEST_Z: f64 = 1e12;
 
-/// What the flow needs beyond |z| = 1: the rotation, the half turns k taken out, and e^−2κ.
+/// The rotation for any z, the half turns k that are taken out of it, and e^−2κ (1 if z ≥ −1).
 struct FarRotation<X> {
     rotation: Rotation<X>,
     turns: X,
@@ -378,7 +388,7 @@ impl<X: Number, C: Constant<X>> FlowOn<X> for QifFlow<C> {
         let far = far_rotation(self.small.z(i.clone()));
         let drift = self.small.drift(&phase_of(v.clone()), i);
         let (a, b) = self.small.turn(&far.rotation, &drift);
-        // In this order the near flow's sum comes out to the last bit.
+        // In this order the sum equals that of the flow for small currents, to the last bit.
         far.turns + (v + a.atan2_pi(b))
     }
 
@@ -422,7 +432,7 @@ impl SmallCurrent for QifFlow {
 
     #[inline(always)]
     fn small_current(&self) -> (f64, QifSmallFlow) {
-        // So that both flows are in the series there.
+        // With this margin, both flows use the series for a small current.
         (MARGIN / self.current_share(1.0), self.small)
     }
 }
@@ -480,7 +490,7 @@ mod tests {
         })
     }
 
-    /// Potentials, currents and steps from deep inhibition to several spikes a step.
+    /// Potentials, currents and steps, from strong inhibition to several spikes in a step.
     fn grid() -> impl Iterator<Item = (f64, f64, QifFlow, f64)> {
         let vs = [0.0, 0.013, 0.25, 0.5, 0.77, 0.999];
         let is = [-30.0, -1.0, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.02, 1.0, 6.3, 40.0];
@@ -497,7 +507,7 @@ mod tests {
             let got = flow.phi(v, i);
             assert!((got - want).abs() < 1e-6 * (1.0 + want.abs()), "v {v} I {i} dt {dt}: {got} against {want}");
             let single = flow.phi(v as f32, i as f32) as f64;
-            // One rounding of v and of I moves the flow by its slopes.
+            // Rounding v and I once changes φ in proportion to its slopes.
             let (dv, di) = flow.slopes(v, i);
             let allowed = 1e-6 * (1.0 + want.abs() + dv + (di * i).abs());
             assert!((single - want).abs() < allowed, "f32, v {v} I {i} dt {dt}: {single} against {want}");
@@ -547,7 +557,7 @@ mod tests {
         }
         for dt in [0.1, 1.0, 5.0] {
             let flow = Qif { tau_mem: TAU_V }.over(dt);
-            // Slight turns, turns of any size, and currents beyond the series.
+            // Small turns, turns of any size, and currents beyond the series.
             for largest in [0.01, 0.6, 40.0] {
                 let v: Vec<f64> = (0..37).map(|l| (0.07 + 0.43 * l as f64) % 1.0).collect();
                 let i: Vec<f64> = (0..37).map(|l| largest * (1.7 * l as f64).sin()).collect();

@@ -1,27 +1,30 @@
-//! f-I curves: how often a neuron spikes under a steady current.
+//! f-I curves: the rate of spikes of a neuron under a steady current.
 //!
 //! ```text
 //! model   rheobase I_r   rate f(I), spikes per ms, y = I − I_r > 0
 //! NIF     0              y
-//! LIF     1/τ_mem          1/(τ_mem ln(1 + 1/(τ_mem y)))
+//! LIF     1/τ_mem        1/(τ_mem ln(1 + 1/(τ_mem y)))
 //! QIF     0              2 √(y/τ_mem)
 //! EIF     measured       measured: a table in √y
 //! ```
 //!
-//! The three closed forms are one over the time that the flow takes from reset to threshold. A neuron near its rheobase spikes by
-//! fluctuations, too, and the mean-field adjoint ([`mean_field`](crate::scan::mean_field)) wants a slope there. So the curve is
-//! softened: y is replaced by
+//! The three closed forms are 1 over the time from reset to threshold under the flow. Near its
+//! rheobase, a neuron also spikes because of fluctuations, and the mean-field adjoint
+//! ([`mean_field`](crate::scan::mean_field)) needs a slope there. So the curve is softened: y is
+//! replaced by
 //!
 //! ```text
 //! y = d ln(1 + e^((I − I_r)/d))        dy/dI = 1/(1 + e^(−(I − I_r)/d))
 //! ```
 //!
-//! where d is the softness, 1/ms. Far above the rheobase nothing changes; below it the rate falls to 0 within a few d. The curve of LIF
-//! begins so steeply, as 1/ln, that this would leave it a long tail; so it is multiplied by dy/dI, too.
+//! where d is the softness, 1/ms. Far above the rheobase the curve does not change. Below the
+//! rheobase, the rate falls to 0 within a few d. The LIF curve begins as steeply as 1/ln, and would
+//! keep a long tail; so its rate is also multiplied by dy/dI.
 
 use crate::num::Number;
 
-/// The f-I curve of a neuron. A neuron of one's own takes one of the closed forms, or [`measured`](RateCurve::measured).
+/// The f-I curve of a neuron. A user-defined neuron takes one of the closed forms, or
+/// [`measured`](RateCurve::measured).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateCurve {
     /// I_r, 1/ms.
@@ -37,18 +40,18 @@ enum Form {
     Table(Vec<Knot>),
 }
 
-/// From here on the rate grows by `steepening` more for each unit of √y.
+/// A knot of a table. If √y is above `root`, the slope of the rate in √y is larger by `steepening`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Knot {
     root: f64,
     steepening: f64,
 }
 
-/// Lower values of (I − I_r)/d are raised to this. The rate there is about e^−60.
+/// The lowest (I − I_r)/d; lower values are raised to it. The rate there is about e^−60.
 const LOWEST: f64 = -60.0;
 
 impl RateCurve {
-    /// f = I: a neuron that only integrates.
+    /// The curve f = I of a neuron that integrates without a leak.
     pub fn linear() -> Self {
         Self { rheobase: 0.0, form: Form::Linear }
     }
@@ -63,13 +66,14 @@ impl RateCurve {
         Self { rheobase: 0.0, form: Form::Quadratic { tau: tau_mem } }
     }
 
-    /// A curve whose slope in √y grows by so much at each of these √y: pairs (√y, growth).
+    /// A curve from its rheobase and its knots. A knot is a pair (√y, growth): at this √y, the
+    /// slope in √y grows by `growth`.
     pub(super) fn table(rheobase: f64, knots: impl Iterator<Item = (f64, f64)>) -> Self {
         let knots = knots.map(|(root, steepening)| Knot { root, steepening });
         Self { rheobase, form: Form::Table(knots.collect()) }
     }
 
-    /// The current above which the neuron spikes for ever, 1/ms.
+    /// The rheobase I_r: the current above which the neuron spikes for ever, in 1/ms.
     pub fn rheobase(&self) -> f64 {
         self.rheobase
     }
@@ -110,7 +114,7 @@ impl RateCurve {
             Form::Table(knots) => {
                 let root = y.sqrt();
                 let steepness = knots.iter().fold(root.zero(), |steepness, knot| {
-                    // At the first knot the root is above 0 already.
+                    // The first knot is at 0, and the root is always above it.
                     let passed = root.below(knot.root);
                     steepness.clone() + X::select(&passed, root.zero(), root.zero().plus(knot.steepening))
                 });
@@ -124,7 +128,7 @@ impl RateCurve {
     fn softened<X: Number>(&self, i: X, softness: f64) -> (X, X) {
         let u = i.plus(-self.rheobase).times(1.0 / softness).within(LOWEST, f32::MAX as f64);
         let negative = u.below(0.0);
-        // e^(−|u|) neither overflows nor loses its digits.
+        // e^(−|u|) neither overflows nor loses digits.
         let size = X::select(&negative, -u.clone(), u.clone());
         let fall = (-size).exp();
         let above = X::select(&negative, u.zero(), u);

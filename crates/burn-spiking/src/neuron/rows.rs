@@ -1,24 +1,25 @@
-//! Rows of neurons, each with a flow of its own or all with one: the cheaper flow is taken where all their currents allow it.
+//! Rows of neurons that share one flow or have one flow per neuron. A row takes the cheaper flow if
+//! all its currents are small enough.
 
 use super::flow::FlowOn;
 use crate::num::Float;
 
-/// The largest [`WithSmallCurrent::current_share`] at which rows take the cheaper flow.
+/// The limit of [`WithSmallCurrent::current_share`] below which rows take the cheaper flow.
 pub(crate) const MARGIN: f64 = 0.999;
 
-/// A flow that has a cheaper form for small currents, the same there to the last bit.
+/// A flow with a cheaper form for small currents. Both forms agree there to the last bit.
 pub(crate) trait WithSmallCurrent<X: Float>: FlowOn<X> {
-    /// The cheaper form.
+    /// The type of the cheaper form.
     type Small: SmallCurrentRows<X>;
 
-    /// The cheaper form.
+    /// Returns the cheaper form.
     fn small_current_on(self) -> Self::Small;
 
-    /// A current as a share of the largest that the cheaper form holds for.
+    /// A current, divided by the largest current for which the cheaper form is valid.
     fn current_share(&self, i: X) -> X;
 }
 
-/// Rows of a flow's cheaper form.
+/// The cheaper form of a flow, on rows of neurons.
 pub(crate) trait SmallCurrentRows<X: Float>: FlowOn<X> {
     /// φ of a row.
     #[inline(always)]
@@ -44,7 +45,7 @@ pub(crate) trait SmallCurrentRows<X: Float>: FlowOn<X> {
     }
 }
 
-/// Whether every current of a row is within its flow's reach.
+/// Whether every current of a row is small enough for the cheaper form of its flow.
 #[inline(always)]
 fn all_small<X: Float, F: WithSmallCurrent<X>>(flow_at: &impl Fn(usize) -> F, i: &[X]) -> bool {
     let mut all = flow_at(0).current_share(i[0]).magnitude().below(MARGIN);
@@ -54,7 +55,7 @@ fn all_small<X: Float, F: WithSmallCurrent<X>>(flow_at: &impl Fn(usize) -> F, i:
     X::all(&all)
 }
 
-/// φ of a row.
+/// φ of a row, by the cheaper form if all currents allow it.
 #[inline(always)]
 pub(crate) fn phi_row_by_currents<X: Float, F: WithSmallCurrent<X>>(
     flow_at: impl Fn(usize) -> F,
@@ -69,7 +70,7 @@ pub(crate) fn phi_row_by_currents<X: Float, F: WithSmallCurrent<X>>(
     }
 }
 
-/// φ, ∂φ/∂v and ∂φ/∂I of a row.
+/// φ, ∂φ/∂v and ∂φ/∂I of a row, by the cheaper form if all currents allow it.
 #[inline(always)]
 pub(crate) fn phi_and_slopes_row_by_currents<X: Float, F: WithSmallCurrent<X>>(
     flow_at: impl Fn(usize) -> F,

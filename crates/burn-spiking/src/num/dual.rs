@@ -1,11 +1,13 @@
-//! Dual numbers: a value with its derivatives by v and by I, so that a flow which gives no slopes gets exact ones.
+//! Dual numbers: a value with its derivatives with respect to v and I. They give exact slopes to a
+//! flow that does not define its own.
 //!
 //! ```text
 //! (x, x′) (y, y′) = (x y, x′ y + x y′)        h((x, x′)) = (h(x), h′(x) x′)
 //! ```
 //!
-//! [`Flow::slopes`](crate::neuron::Flow::slopes) runs φ on them by default. Selects take the side that the values take, and
-//! ⌊·⌋ has the derivative 0, as in automatic differentiation.
+//! By default [`Flow::slopes`](crate::neuron::Flow::slopes) runs φ on dual numbers. The derivatives
+//! of a select are those of the side that the values take, and ⌊·⌋ has the derivative 0, as in
+//! automatic differentiation.
 
 use crate::num::Number;
 use std::f64::consts::PI;
@@ -21,33 +23,33 @@ pub struct Dual<X> {
 }
 
 impl<X: Number> Dual<X> {
-    /// The potential: ∂v/∂v = 1.
+    /// The membrane potential v as a dual number: ∂v/∂v = 1, ∂v/∂I = 0.
     #[inline(always)]
     pub fn potential(v: X) -> Self {
         Self { slopes: [v.one(), v.zero()], value: v }
     }
 
-    /// The current: ∂I/∂I = 1.
+    /// The current I as a dual number: ∂I/∂v = 0, ∂I/∂I = 1.
     #[inline(always)]
     pub fn current(i: X) -> Self {
         Self { slopes: [i.zero(), i.one()], value: i }
     }
 
-    /// A function's value, with its derivative there.
+    /// Applies the chain rule to a function with this `value` and `derivative` at `self`.
     #[inline(always)]
     fn mapped(self, value: X, derivative: X) -> Self {
         let [v, i] = self.slopes;
         Self { value, slopes: [v * derivative.clone(), i * derivative] }
     }
 
-    /// The same function of each part.
+    /// Applies a linear function to the value and to each slope.
     #[inline(always)]
     fn each(self, f: impl Fn(X) -> X) -> Self {
         let [v, i] = self.slopes;
         Self { value: f(self.value), slopes: [f(v), f(i)] }
     }
 
-    /// The same function of the parts of two.
+    /// Applies a linear function to the values and to the slopes of two dual numbers.
     #[inline(always)]
     fn both(self, other: Self, f: impl Fn(X, X) -> X) -> Self {
         let ([v, i], [other_v, other_i]) = (self.slopes, other.slopes);
@@ -177,7 +179,7 @@ impl<X: Number> Number for Dual<X> {
 mod tests {
     use super::*;
 
-    /// Each operation once or more, with values away from its edges.
+    /// Uses each operation at least once, with arguments away from its discontinuities and kinks.
     fn everything<X: Number>(v: X, i: X) -> X {
         let (sin, cos) = (v.clone() * i.clone()).sin_cos_pi();
         let root = (v.clone() * v.clone()).plus(0.3).sqrt();

@@ -1,4 +1,5 @@
-//! Numbers: what flows and gates are written over, and the kinds of them that programs run on.
+//! Numbers: the arithmetic that flows and gates are written in, and the kinds of numbers that the
+//! programs run on.
 
 pub mod dual;
 mod nonzero;

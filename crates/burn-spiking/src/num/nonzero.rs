@@ -1,6 +1,7 @@
-//! Which numbers of a block are not 0, as bits.
+//! The search for numbers of a block that are not 0, with one bit for each number.
 
-/// Numbers in a block of a padded row: a whole number of vectors of any processor.
+/// The number of elements in a block of a padded row. On every processor a block is a whole number
+/// of vectors.
 pub const BLOCK: usize = 16;
 
 #[cfg(target_arch = "x86_64")]
@@ -8,17 +9,18 @@ pub(super) use by_instructions::{doubles, singles};
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use one_by_one::{doubles, singles};
 
-/// Bits of the numbers that are not 0 in one of several blocks, by instructions that compilers do not find by themselves and every
-/// processor of this kind has.
+/// Finds the numbers that are not 0 in any of several blocks. The instructions (SSE2) are available
+/// on every x86-64 processor, but compilers do not choose them by themselves.
 #[cfg(target_arch = "x86_64")]
 mod by_instructions {
     use super::BLOCK;
     use std::arch::x86_64::*;
 
-    /// Four numbers from `at` on, joined over the blocks, compared with 0. A join of bits is 0 where all its parts are.
+    /// Compares four numbers from `at` on with 0, over all blocks at once. The numbers at one place
+    /// are joined by a bitwise or, which is 0 only if all of them are.
     #[inline(always)]
     fn four<const R: usize>(blocks: &[&[f32; BLOCK]; R], at: usize) -> __m128i {
-        // Four numbers are loaded where there are four.
+        // Each slice has the four numbers that the instruction loads.
         unsafe {
             let mut joined = _mm_setzero_ps();
             for block in blocks {
@@ -30,7 +32,7 @@ mod by_instructions {
 
     #[inline(always)]
     fn two<const R: usize>(blocks: &[&[f64; BLOCK]; R], at: usize) -> __m128 {
-        // Two numbers are loaded where there are two.
+        // Each slice has the two numbers that the instruction loads.
         unsafe {
             let mut joined = _mm_setzero_pd();
             for block in blocks {
@@ -40,7 +42,7 @@ mod by_instructions {
         }
     }
 
-    /// One bit for each of sixteen numbers, compared in fours.
+    /// Packs the outcomes of four comparisons of four numbers into sixteen bits.
     #[inline(always)]
     fn bits(a: __m128i, b: __m128i, c: __m128i, d: __m128i) -> u32 {
         unsafe { _mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d))) as u32 }
@@ -53,7 +55,7 @@ mod by_instructions {
 
     #[inline(always)]
     pub(in super::super) fn doubles<const R: usize>(blocks: [&[f64; BLOCK]; R]) -> u32 {
-        // The low halves of four comparisons' outcomes.
+        // Each outcome has 64 bits, all equal, so the low 32 bits are enough.
         let four =
             |at| unsafe { _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(two(&blocks, at), two(&blocks, at + 2))) };
         bits(four(0), four(4), four(8), four(12))

@@ -1,21 +1,23 @@
-//! The numbers that flows and gates are written over.
+//! The numbers that flows and gates are written in.
 //!
-//! One equation serves every kind of number: the lanes of a processor's vectors in the CPU kernel (`num::simd`),
-//! whole tensors in the reference and in the default body of the op (`scan::tensor_number`), `f32` and `f64` one by one. It is written
-//! with arithmetic and selects instead of branches, so that many neurons take it at once.
+//! Each equation is written once, for every kind of number: the lanes of a processor's vectors in
+//! the CPU kernel (`num::simd`), whole tensors in the oracle and in the tensor operations
+//! (`scan::tensor_number`), and single `f32` and `f64`. The equations use arithmetic and selects
+//! instead of branches, so that they run for many neurons at once.
 //!
-//! Angles are counted in half turns (units of π): the range reduction is then exact, and a spike is one half turn.
+//! Angles are in half turns (units of π). This makes the range reduction exact, and one spike is
+//! one half turn.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// Arithmetic, selects and the few functions that neurons and gates need.
+/// The arithmetic, selects and functions that neurons and gates need.
 pub trait Number:
     Clone + Sized + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
-    /// The outcome of a comparison.
+    /// The result of a comparison.
     type Mask: Clone;
 
-    /// Whether these are double precision numbers, which need longer series.
+    /// Whether the number is in double precision, which needs longer series.
     fn is_double(&self) -> bool;
     /// self + c.
     fn plus(self, c: f64) -> Self;
@@ -25,36 +27,38 @@ pub trait Number:
     fn within(self, low: f64, high: f64) -> Self;
     /// self < c.
     fn below(&self, c: f64) -> Self::Mask;
-    /// `then` where the mask holds, else `otherwise`. Both are evaluated, so both must be finite.
+    /// `then` where the mask is true, `otherwise` elsewhere. Both are evaluated, so both must be
+    /// finite.
     fn select(mask: &Self::Mask, then: Self, otherwise: Self) -> Self;
-    /// The largest integer not above self.
+    /// The largest integer that is not above self.
     fn floor(self) -> Self;
-    /// Square root.
+    /// The square root.
     fn sqrt(self) -> Self;
-    /// Exponential.
+    /// e^x.
     fn exp(self) -> Self;
-    /// e^x − 1, with all its digits where x is small.
+    /// e^x − 1, with full relative precision for small x.
     fn exp_m1(self) -> Self;
-    /// ln(1 + x), with all its digits where x is small.
+    /// ln(1 + x), with full relative precision for small x.
     fn ln_1p(self) -> Self;
     /// (sin πx, cos πx).
     fn sin_cos_pi(self) -> (Self, Self);
     /// atan2(self, x)/π, in (−1, 1].
     fn atan2_pi(self, x: Self) -> Self;
 
-    /// (sin πx, cos πx), both with the other sign at an odd half turn.
+    /// (sin πx, cos πx), up to a common sign: both may be negated if the integer nearest to x is
+    /// odd.
     #[inline(always)]
     fn half_turn_sin_cos_pi(self) -> (Self, Self) {
         self.sin_cos_pi()
     }
 
-    /// 1 of the same kind and shape.
+    /// The number 1, of the same kind and shape.
     #[inline(always)]
     fn one(&self) -> Self {
         self.clone().times(0.0).plus(1.0)
     }
 
-    /// 0 of the same kind and shape.
+    /// The number 0, of the same kind and shape.
     #[inline(always)]
     fn zero(&self) -> Self {
         self.clone().times(0.0)
@@ -66,7 +70,8 @@ pub trait Number:
         self.one() / self
     }
 
-    /// self · factor + summand; rounded once where the processor does so at no cost.
+    /// self · factor + summand. It is rounded once instead of twice if the processor does so at no
+    /// cost.
     #[inline(always)]
     fn times_add(self, factor: Self, summand: Self) -> Self {
         self * factor + summand
@@ -84,29 +89,31 @@ pub trait Number:
     }
 }
 
-/// Numbers whose functions are series of our own: scalars and lanes.
+/// Numbers whose sine, cosine and arctangent are series of this crate: scalars, vector lanes and
+/// the numbers of GPU kernels.
 pub trait Float: Number + Copy {
     /// |x|.
     fn magnitude(self) -> Self;
-    /// The nearest integer; an even one of two.
+    /// The nearest integer. Ties go to the even integer.
     fn round(self) -> Self;
     /// self > other.
     fn exceeds(self, other: Self) -> Self::Mask;
-    /// self, negated where the other is negative (or −0).
+    /// self, negated if `other` is negative or −0.
     fn signed_as(self, other: Self) -> Self;
-    /// Whether a mask holds in all lanes.
+    /// Whether the mask is true in all lanes.
     fn all(mask: &Self::Mask) -> bool;
-    /// Both masks.
+    /// The mask that is true where both masks are.
     fn both(a: &Self::Mask, b: &Self::Mask) -> Self::Mask;
 }
 
-/// A constant of a flow or of a gate: one for all neurons, an `f64`; or numbers like those that it is used with, [`Own`].
+/// A constant of a flow or a gate. It is either an `f64`, uniform over all neurons, or an [`Own`],
+/// a number of the same kind as the numbers that it is used with.
 pub trait Constant<X: Number>: Clone {
     /// c x.
     fn multiply(&self, x: X) -> X;
     /// x + c.
     fn add_to(&self, x: X) -> X;
-    /// The constant `factor` c.
+    /// The constant `factor` · c.
     fn scaled(&self, factor: f64) -> Self;
 }
 
@@ -125,7 +132,7 @@ impl<X: Number> Constant<X> for f64 {
     }
 }
 
-/// A constant that each neuron has of its own, or that is differentiated by.
+/// A constant per neuron, or a constant that has a gradient.
 #[derive(Debug, Clone, Copy)]
 pub struct Own<X>(pub X);
 

@@ -10,7 +10,7 @@ use macerator::{
 };
 use std::ops::{BitOr, BitXor};
 
-/// The vector operations that a scalar must have.
+/// The vector operations that a scalar type needs.
 pub trait Vectors:
     Scalar
     + VAdd
@@ -27,9 +27,9 @@ pub trait Vectors:
     + VRoundTiesEven
     + ReduceAdd
 {
-    /// The bits of a magnitude with the sign of another.
+    /// `magnitude`, negated in the lanes in which `other` is negative or −0.
     fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self>;
-    /// The bits of both: 0 where both are 0.
+    /// The bitwise or of both, which is 0 only where both are 0.
     fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self>;
 }
 
@@ -65,11 +65,11 @@ pub trait Real:
     + burn::tensor::Element
     + Vectors
 {
-    /// From a constant.
+    /// The scalar nearest to a constant.
     fn of(c: f64) -> Self;
-    /// Neither infinite nor NaN.
+    /// Whether the number is neither infinite nor NaN.
     fn finite(self) -> bool;
-    /// Bit l is set where number l of any of the blocks is not 0 (or NaN).
+    /// One bit for each number: bit l is set if number l of any of the blocks is not 0, or is NaN.
     fn nonzero<const R: usize>(blocks: [&[Self; BLOCK]; R]) -> u32;
 }
 

@@ -1,4 +1,5 @@
-//! Sine, cosine and arctangent of angles in half turns, for all kinds of floating-point numbers: series without branches.
+//! Sine, cosine and arctangent of angles in half turns, as series without branches for all kinds of
+//! floating-point numbers.
 
 use super::number::Float;
 use std::f64::consts::{FRAC_1_PI, PI};
@@ -18,10 +19,11 @@ const fn turn_series<const TERMS: usize>(first: usize) -> [f64; TERMS] {
     series
 }
 
-/// sin πx / x and cos πx in x², |x| ≤ 1/2: Taylor's series, which leave 1e-19.
+/// The coefficients of sin πx / x and cos πx as polynomials in x², for |x| ≤ 1/2: Taylor series
+/// with errors of 1e-19.
 const SIN_PI: [f64; 12] = turn_series(1);
 const COS_PI: [f64; 12] = turn_series(0);
-/// The same for single precision: Chebyshev fits with errors 2e-8 and 3e-10.
+/// The same in single precision: Chebyshev fits with errors of 2e-8 and 3e-10.
 const SIN_PI_SINGLE: [f64; 5] = [
     3.141_592_640_157_414,
     -5.167_710_086_073_528,
@@ -38,7 +40,8 @@ const COS_PI_SINGLE: [f64; 6] = [
     -0.024_396_166_962_966_51,
 ];
 
-/// atan(x)/(π x) in x², |x| ≤ tan π/8: Chebyshev fits with errors 4e-19 and 2e-10.
+/// The coefficients of atan(x)/(π x) as a polynomial in x², for |x| ≤ tan π/8: Chebyshev fits with
+/// errors of 4e-19 in double and 2e-10 in single precision.
 const ATAN_PI: [f64; 12] = [
     FRAC_1_PI,
     -0.106_103_295_394_596_22,
@@ -62,7 +65,7 @@ const ATAN_PI_SINGLE: [f64; 6] = [
     -0.019_182_317_854_428_055,
 ];
 
-/// atan(x) for |x| up to here needs no reduction: tan π/8.
+/// The largest |x| for which atan(x) needs no range reduction: tan π/8.
 pub(crate) const SMALL_ANGLE: f64 = 0.414_213_56;
 
 /// (sin πx, cos πx) for any x.
@@ -70,7 +73,7 @@ pub(crate) const SMALL_ANGLE: f64 = 0.414_213_56;
 pub(crate) fn sin_cos_pi<X: Float>(x: X) -> (X, X) {
     let turns = x.round();
     let half = turns.times(0.5);
-    // Half turns change both signs.
+    // An odd number of half turns changes both signs.
     let sign = (half - half.floor()).times(-4.0).plus(1.0);
     let (sin, cos) = half_turn_sin_cos_pi(x - turns);
     (sign * sin, sign * cos)
@@ -93,7 +96,7 @@ pub(crate) fn small_angle_atan_pi<X: Float>(t: X) -> X {
     t * if t.is_double() { square.polynomial(&ATAN_PI) } else { square.polynomial(&ATAN_PI_SINGLE) }
 }
 
-/// y/x, where 0/0 is 0: the summand is too small to change anything but 0.
+/// y/x, with 0/0 = 0. The number added to x is too small to change any x except 0.
 #[inline(always)]
 fn ratio<X: Float>(y: X, x: X) -> X {
     y / x.plus(if x.is_double() { f64::MIN_POSITIVE } else { f32::MIN_POSITIVE as f64 })
@@ -115,14 +118,15 @@ pub(crate) fn atan2_pi<X: Float>(y: X, x: X) -> X {
     t.signed_as(y)
 }
 
-/// Whether the angle of (x, y) is within π/8, so that [`small_angle_atan2_pi`] holds; no if NaN.
+/// Whether the angle of (x, y) is within ±π/8, so that [`small_angle_atan2_pi`] is valid; false for
+/// NaN.
 #[inline(always)]
 pub(crate) fn is_small_angle<X: Float>(y: X, x: X) -> X::Mask {
-    // A little inside, where rounding cannot matter.
+    // The factor keeps the angle a little inside the limit, so that rounding has no effect.
     x.times(0.999 * SMALL_ANGLE).exceeds(y.magnitude())
 }
 
-/// atan2(y, x)/π of a slight turn, the same to the last bit.
+/// atan2(y, x)/π for an angle within ±π/8. It equals [`atan2_pi`] bit for bit.
 #[inline(always)]
 pub(crate) fn small_angle_atan2_pi<X: Float>(y: X, x: X) -> X {
     small_angle_atan_pi(ratio(y, x))

@@ -1,7 +1,8 @@
-//! Lanes: the numbers that a processor computes with at once.
+//! Vector lanes: the numbers that a processor computes with at once.
 //!
-//! [`Lanes`] is one of its vectors as a [`Number`], so that flows and gates, written once, run over 4, 8 or 16 neurons at a time.
-//! Which vectors there are is found out when the program runs; the crate `macerator` gives them one face.
+//! [`Lanes`] is a vector of the processor as a [`Number`]. So flows and gates, written once, run
+//! over 4, 8 or 16 neurons at a time. The program detects the processor's vectors at run time. The
+//! crate `macerator` gives all of them the same interface.
 
 use super::number::{Float, Number};
 use super::real::{BLOCK, Real};
@@ -22,76 +23,76 @@ impl<S: Simd, T: Real> Clone for Lanes<S, T> {
 }
 impl<S: Simd, T: Real> Copy for Lanes<S, T> {}
 
-// Transparent over a vector, which is plain old data.
+// `Lanes` is transparent over a vector, which is plain old data.
 unsafe impl<S: Simd, T: Real> bytemuck::Zeroable for Lanes<S, T> {}
 unsafe impl<S: Simd, T: Real> bytemuck::Pod for Lanes<S, T> {}
 
 impl<S: Simd, T: Real> Lanes<S, T> {
-    /// How many.
+    /// The number of lanes.
     #[inline(always)]
     pub fn count() -> usize {
         T::lanes::<S>()
     }
 
-    /// The same number in each lane.
+    /// A vector with the same number in each lane.
     #[inline(always)]
     pub fn splat(x: T) -> Self {
         Self(x.splat())
     }
 
-    /// A constant in each lane.
+    /// A vector with the same constant in each lane.
     #[inline(always)]
     pub fn of(c: f64) -> Self {
         Self::splat(T::of(c))
     }
 
-    /// From as many numbers.
+    /// Loads the first [`count`](Self::count) numbers of a slice.
     ///
     /// # Panics
-    /// If they are fewer.
+    /// If the slice is shorter.
     #[inline(always)]
     pub fn load(numbers: &[T]) -> Self {
         assert!(numbers.len() >= Self::count());
-        // As many numbers as the vector has are there.
+        // The slice has at least as many numbers as the vector.
         Self(unsafe { macerator::vload_unaligned(numbers.as_ptr()) })
     }
 
-    /// Writes as many numbers.
+    /// Writes the [`count`](Self::count) numbers to the start of a slice.
     ///
     /// # Panics
-    /// If there is room for fewer.
+    /// If the slice is shorter.
     #[inline(always)]
     pub fn store(self, room: &mut [MaybeUninit<T>]) {
         assert!(room.len() >= Self::count());
-        // As much room as the vector needs is there.
+        // The slice has room for at least as many numbers as the vector has.
         unsafe { macerator::vstore_unaligned(room.as_mut_ptr().cast(), self.0) };
     }
 
-    /// A padded row as vectors.
+    /// Views a padded row as vectors.
     ///
     /// # Panics
-    /// If the row does not begin where a vector may, or ends within one.
+    /// If the row is not aligned for vectors, or its length is not a whole number of vectors.
     #[inline(always)]
     pub fn row(row: &[T]) -> &[Self] {
         bytemuck::cast_slice(row)
     }
 
-    /// A padded row as vectors, to be written.
+    /// Views a padded row as mutable vectors.
     ///
     /// # Panics
-    /// As [`row`](Self::row).
+    /// In the cases of [`row`](Self::row).
     #[inline(always)]
     pub fn row_mut(row: &mut [T]) -> &mut [Self] {
         bytemuck::cast_slice_mut(row)
     }
 
-    /// The sum over the lanes, in an order that is the processor's.
+    /// The sum over the lanes. The order of summation depends on the processor.
     #[inline(always)]
     pub fn total(self) -> T {
         self.0.reduce_add()
     }
 
-    /// The same function of each number.
+    /// Applies a function to each number.
     #[inline(always)]
     fn each(self, f: impl Fn(T) -> T) -> Self {
         let mut numbers = [T::default(); BLOCK];
@@ -128,7 +129,7 @@ impl<S: Simd, T: Real> Neg for Lanes<S, T> {
     }
 }
 
-/// The outcome of a comparison, lane by lane.
+/// The result of a comparison, lane by lane.
 pub struct LaneMask<S: Simd, T: Scalar>(T::Mask<S>);
 
 impl<S: Simd, T: Scalar> Clone for LaneMask<S, T> {
@@ -156,7 +157,7 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
     }
     #[inline(always)]
     fn within(self, low: f64, high: f64) -> Self {
-        // Selects, not minimum and maximum, which lose NaN.
+        // Selects keep NaN; minimum and maximum would lose it.
         let (low, high) = (Self::of(low), Self::of(high));
         let x = Self::select(&low.exceeds(self), low, self);
         Self::select(&x.exceeds(high), high, x)
@@ -226,7 +227,7 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
 
 #[inline(always)]
 fn mask_of<S: Simd, T: Scalar>(mask: &LaneMask<S, T>) -> Mask<S, T> {
-    // Both are transparent over the same mask.
+    // `Mask` and `LaneMask` are transparent over the same mask.
     unsafe { std::mem::transmute_copy(&mask.0) }
 }
 
@@ -257,11 +258,12 @@ impl<S: Simd, T: Real> Float for Lanes<S, T> {
     }
 }
 
-/// Bit l is set where number l of any of the blocks is not 0 (or NaN).
+/// One bit for each number: bit l is set if number l of any of the blocks is not 0, or is NaN.
 #[inline(always)]
 pub(crate) fn nonzero<S: Simd, T: Real, const R: usize>(blocks: [&[T; BLOCK]; R]) -> u32 {
     let count = Lanes::<S, T>::count();
-    // Where a mask is bits by itself; elsewhere there are instructions for it that the vectors' crate has not.
+    // Masks of one bit for each lane are joined below. For other masks `T::nonzero` uses
+    // instructions that `macerator` does not offer.
     if size_of::<LaneMask<S, T>>() * 8 != count {
         return T::nonzero(blocks);
     }
@@ -272,7 +274,7 @@ pub(crate) fn nonzero<S: Simd, T: Real, const R: usize>(blocks: [&[T; BLOCK]; R]
             joined = T::joined(joined, Lanes::<S, T>::load(&block[first..]).0);
         }
         let mask = *joined.ne(Lanes::<S, T>::of(0.0).0);
-        // As many bits as there are numbers.
+        // The mask has one bit for each number.
         let of_mask = match size_of_val(&mask) {
             1 => unsafe { std::mem::transmute_copy::<_, u8>(&mask) as u32 },
             _ => unsafe { std::mem::transmute_copy::<_, u16>(&mask) as u32 },
@@ -282,7 +284,9 @@ pub(crate) fn nonzero<S: Simd, T: Real, const R: usize>(blocks: [&[T; BLOCK]; R]
     bits
 }
 
-/// Whether [`vectorize`] has vectors for this processor: of x86-64, those since about 2013 (AVX2). Others run tensor operations.
+/// Whether [`vectorize`] has vectors for this processor. On x86-64 this means AVX2, which
+/// processors have since about 2013; without it, layers run in tensor operations. Processors of
+/// other architectures always have them.
 pub fn vectors_found() -> bool {
     #[cfg(target_arch = "x86_64")]
     return matches!(Arch::detect(), Arch::V3 | Arch::V4);
@@ -290,13 +294,14 @@ pub fn vectors_found() -> bool {
     true
 }
 
-/// Whether these vectors are of those that are not served, so that no program need be compiled for them.
+/// Whether the CPU kernel never runs with these vectors, so that no program has to be compiled for
+/// them. On x86-64 these are vectors of less than 32 bytes.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) const fn unserved<S: Simd>() -> bool {
     cfg!(target_arch = "x86_64") && size_of::<S::Register>() < 32
 }
 
-/// Runs a program with the widest vectors that this processor has.
+/// Runs a program with the widest vectors of this processor.
 #[inline]
 pub fn vectorize<P: WithSimd>(program: P) -> P::Output {
     AutoArch::new().dispatch(program)
@@ -306,7 +311,7 @@ pub fn vectorize<P: WithSimd>(program: P) -> P::Output {
 mod tests {
     use super::*;
 
-    /// Applies a function of numbers, lane by lane of vectors.
+    /// A function of one number.
     trait Function: Copy {
         fn of<X: Float>(self, x: X) -> X;
     }

@@ -1,9 +1,11 @@
-//! The scan's place in Burn's graph.
+//! The scan in Burn's autodiff graph.
 //!
-//! Burn's hand-written backward steps have one tracked output each. The scan has up to seven, and joining them in one tensor
-//! would copy every trajectory in both directions. Instead the scan's node is a small *anchor*, and each output is a node of its
-//! own whose only parent is the anchor. Going back, an output leaves its gradient in a slot that the anchor shares; Burn
-//! reaches the anchor when all its outputs have been, and the adjoint runs on what the slots hold.
+//! A hand-written backward step of Burn has one tracked output. The scan has up to seven. If they
+//! were joined in one tensor, every trajectory would be copied in both directions. Instead, the
+//! scan's node is a small *anchor*. Each output is a separate node whose only parent is the anchor.
+//! In the backward pass, each output stores its gradient in a slot that it shares with the anchor.
+//! Burn visits the anchor after all its outputs, and the anchor runs the adjoint on the gradients
+//! in the slots.
 
 use super::{
     GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape,
@@ -18,7 +20,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 use burn::tensor::{DType, Shape, read_sync};
 use std::sync::{Arc, Mutex};
 
-/// Gradients of the outputs, in the order of [`Output`].
+/// The gradients of the outputs, in the order of [`Output`].
 type Slots<B> = Arc<Mutex<[Option<FloatTensor<B>>; 7]>>;
 
 /// The scan's outputs that carry gradients.
@@ -33,7 +35,7 @@ enum Output {
     Activity,
 }
 
-/// Backward of the anchor: the adjoint.
+/// The backward step of the anchor: it runs the adjoint.
 #[derive(Debug)]
 struct AdjointStep;
 
@@ -63,7 +65,8 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
             last_s: take(Output::LastS),
         };
         let [drive, projection, bias, weights, v0, s0, readout, constants] = ops.parents;
-        // Rates have no potentials: what is not finite in their adjoint shows in that of the traces.
+        // The mean-field adjoint gives the potentials the gradient 0. Its infinite or NaN values
+        // show in the gradient of the traces.
         let look_at_s0 = plan.check_finite && plan.rates.is_some();
         let wanted = GradientMask {
             drive: drive.is_some(),
@@ -106,7 +109,7 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
     }
 }
 
-/// Backward of an output: leaves its gradient for the anchor.
+/// The backward step of an output: it stores the output's gradient for the anchor.
 #[derive(Debug)]
 struct OutputStep;
 
@@ -136,7 +139,7 @@ fn anchor_value<B: Backend>(device: &Device<B>, dtype: DType) -> FloatTensor<B> 
     B::float_zeros(Shape::from([1]), device, dtype.into())
 }
 
-/// What is told where a gate's gradient is asked for that it does not have.
+/// The message of the panic if a gradient is needed and the gate has none.
 pub(crate) const NO_GRADIENT: &str = "the gate is Gate::Threshold, which has no gradient; choose a gate of width above 0, or \
      Adjoint::MeanField, or run the layer on a device without autodiff (`module.valid()`)";
 
@@ -182,7 +185,8 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
                 let mut out = B::spiking_scan(inputs.clone(), plan.clone(), true);
                 let slots: Slots<B> = Arc::default();
                 let tape = std::mem::replace(&mut out.tape, ScanTape::empty());
-                // The adjoint does not look at a whole drive whose currents are kept: let its memory go.
+                // The adjoint does not read a whole drive if the tape holds the currents. The
+                // currents take its place here, to free its memory.
                 let drive = match (&tape.currents, &inputs.projection) {
                     (OptionalTensor::Present(currents), OptionalTensor::Absent) => currents.clone(),
                     _ => inputs.drive.clone(),
@@ -214,7 +218,8 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
     }
 }
 
-/// The same outputs on the graph; the tape stays below it.
+/// Puts the outputs onto the graph by `lift`. The tape of the result is empty, since the anchor
+/// holds the tape.
 fn outputs<B: Backend, A: Backend>(
     out: ScanOutput<B>,
     lift: impl Fn(FloatTensor<B>, Output) -> FloatTensor<A>,

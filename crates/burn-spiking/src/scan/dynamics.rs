@@ -1,5 +1,7 @@
-//! What a neuron and its gate do in a step, on numbers of one kind: with the plan's constants, or with constants that are such
-//! numbers themselves, so that each neuron has its own, or so that they can be differentiated by.
+//! The flow and the gate of one step, on numbers of one kind.
+//!
+//! The constants are those of the plan, or numbers of the same kind as v and I. Such numbers give
+//! each neuron its own constants, or make the step differentiable with respect to its constants.
 
 use crate::gate::{Gate, Zone};
 use crate::neuron::Neuron;
@@ -12,14 +14,15 @@ use crate::num::{Number, Own};
 /// The constants that differ from neuron to neuron.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PerNeuronConstants {
-    /// τ_mem of each neuron, ms; empty where neurons have none.
+    /// τ_mem of each neuron, in ms; empty if the neuron model has no τ_mem that can be learned.
     pub tau_mem: Vec<f64>,
-    /// The gate's width of each neuron, in (0, 1].
+    /// The gate width of each neuron, in (0, 1].
     pub width: Vec<f64>,
 }
 
 impl PerNeuronConstants {
-    /// What flows are computed from; empty rows where neurons have no τ_mem.
+    /// The values that the flows need, for steps of `dt` ms. The rows are empty if `tau_mem` is
+    /// empty.
     pub(crate) fn membranes(&self, dt: f64) -> Membrane<Vec<f64>> {
         let mut rows = Membrane { tau: Vec::new(), rate: Vec::new(), decay: Vec::new(), complement: Vec::new() };
         for membrane in self.tau_mem.iter().map(|&tau| Membrane::of(tau, dt)) {
@@ -31,7 +34,7 @@ impl PerNeuronConstants {
         rows
     }
 
-    /// What gates are computed from.
+    /// The values that the gates need.
     pub(crate) fn zones(&self) -> Zone<Vec<f64>> {
         let (offset, inverse) =
             self.width.iter().map(|&width| Zone::of(width)).map(|at| (at.offset, at.inverse)).unzip();
@@ -39,7 +42,7 @@ impl PerNeuronConstants {
     }
 }
 
-/// Flow and gate on numbers of one kind.
+/// The flow and the gate on numbers of one kind.
 pub(crate) struct DynamicsOn<X> {
     neuron: Neuron,
     gate: Gate,
@@ -47,32 +50,33 @@ pub(crate) struct DynamicsOn<X> {
     given: Option<NumberConstants<X>>,
 }
 
-/// Constants that are numbers like v and I.
+/// Constants that are numbers of the same kind as v and I.
 pub(crate) struct NumberConstants<X> {
-    /// Of a neuron whose flow has a τ_mem that may be given.
+    /// τ_mem and the values that follow from it; `None` if the neuron's τ_mem cannot be learned.
     pub(crate) membrane: Option<Membrane<Own<X>>>,
     pub(crate) zone: Zone<Own<X>>,
-    /// α_k of each synapse type; the plan's own where there are none.
+    /// α_k of each synapse type; empty if those of the plan hold.
     pub(crate) decays: Vec<X>,
 }
 
 impl<X: Number> DynamicsOn<X> {
-    /// With the plan's constants, or with those given.
+    /// Makes the dynamics with the constants in `given`, or with the plan's constants if it is
+    /// `None`.
     pub(crate) fn new(neuron: &Neuron, gate: Gate, dt: f64, given: Option<NumberConstants<X>>) -> Self {
         Self { neuron: neuron.clone(), gate, dt, given }
     }
 
-    /// α_k, where it is given.
+    /// α_k, if it is among the given constants.
     pub(crate) fn decay(&self, k: usize) -> Option<X> {
         self.given.as_ref()?.decays.get(k).cloned()
     }
 
-    /// τ_mem of the neurons whose flow takes it.
+    /// The given τ_mem with the values that follow from it.
     fn membrane(&self) -> Option<&Membrane<Own<X>>> {
         self.given.as_ref()?.membrane.as_ref()
     }
 
-    /// φ(v, I), unwrapped.
+    /// φ(v, I), before the reset.
     pub(crate) fn phi(&self, v: X, i: X) -> X {
         match (self.membrane(), &self.neuron) {
             (Some(membrane), Neuron::Lif { .. }) => LifFlow::of(membrane.clone()).phi_on(v, i),
@@ -90,7 +94,8 @@ impl<X: Number> DynamicsOn<X> {
         }
     }
 
-    /// ∂φ/∂τ_mem from v after the step, I and ∂φ/∂I; 0 where τ_mem cannot be learned. See [`scan`](super).
+    /// ∂φ/∂τ_mem from v after the step, I and ∂φ/∂I; 0 if τ_mem cannot be learned. See
+    /// [`scan`](super).
     pub(crate) fn slope_by_tau(&self, after: X, i: X, di: X) -> X {
         let Some(membrane) = self.membrane() else {
             return self.neuron.slope_by_tau(after, i, di, self.dt);

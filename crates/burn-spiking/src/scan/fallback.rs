@@ -1,4 +1,4 @@
-//! Runs whose plan asks for a kernel, and which run in tensor operations nevertheless.
+//! The record of runs whose plan asks for a kernel but which run in tensor operations.
 
 use super::plan::{Implementation, ScanPlan};
 use std::collections::BTreeSet;
@@ -7,18 +7,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 static REASONS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 fn reasons() -> MutexGuard<'static, BTreeSet<String>> {
-    // A set is whole whenever its lock is free, whoever panicked.
+    // A panic in another thread never leaves the set half changed, so a poisoned lock is harmless.
     REASONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why runs of this process took tensor operations although their plan asked for the kernel ([`Implementation::Fused`]); empty if all had it.
+/// The reasons why runs of this process used tensor operations although their plan asked for the
+/// kernel ([`Implementation::Fused`]). Empty if all these runs used the kernel.
 ///
-/// Tensor operations give the same numbers to rounding, but take many times as long. Each reason is also logged once, as a warning.
+/// Tensor operations give the same numbers up to rounding, but are many times slower. Each reason
+/// is also logged once, as a warning.
 pub fn fallbacks() -> Vec<String> {
     reasons().iter().cloned().collect()
 }
 
-/// Takes down why a run has no kernel, if its plan asks for one.
+/// Records the reason why a run has no kernel, if its plan asks for one.
 pub(super) fn tell(plan: &ScanPlan, reason: impl FnOnce() -> String) {
     if plan.implementation != Implementation::Fused {
         return;

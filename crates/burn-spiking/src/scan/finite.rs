@@ -1,82 +1,83 @@
 //! The search for infinite values and NaN.
 //!
-//! A potential, a trace or an adjoint that is infinite or NaN stays so to the end of its run (each step multiplies it by a
-//! number that is not 0 and adds to it), so one look at the end finds it, at no cost.
+//! A potential, a trace or an adjoint that is infinite or NaN stays infinite or NaN to the end of
+//! its run, because each step multiplies it by a number that is not 0 and adds to it. A single
+//! check at the end finds it, at no cost during the steps.
 
-use super::{InputGradients, OptionalTensor, Run};
+use super::{InputGradients, OptionalTensor};
 use crate::num::Real;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// What a backward pass does when it finds that the gradient is infinite or NaN.
+/// The response of a backward pass to a gradient that is infinite or NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum NonFiniteGradient {
-    /// It panics, and names the neuron and the sample.
+    /// It panics. The message names the neuron and the sample.
     #[default]
     Panic,
-    /// It sets the gradients of all inputs of this layer's scan to NaN, so that none can pass for a good one. `Skipping` (feature `train`)
-    /// finds them and makes no step.
+    /// It sets the gradients of all inputs of this layer's scan to NaN, so that none of them looks
+    /// valid. `Skipping` (feature `train`) finds them and skips the optimizer step.
     Nan,
 }
 
-/// What may not be finite.
+/// A quantity to check, and the words of its error message.
 pub(crate) struct Suspect {
-    /// Of what the last axis counts.
+    /// The name of the quantity. It ends with the noun that the last axis counts.
     name: &'static str,
-    /// What the leading axis counts.
+    /// The noun that the leading axis counts.
     row: &'static str,
     remedy: &'static str,
 }
 
-/// x.
+/// The drive x.
 pub(crate) const DRIVE: Suspect = Suspect {
     name: "drive of neuron",
     row: "sample",
     remedy: "look for infinite or NaN values in the input, the input weights and the bias current",
 };
 
-/// W.
+/// The recurrent weights W.
 pub(crate) const WEIGHTS: Suspect = Suspect {
     name: "recurrent weight onto neuron",
     row: "synapse type",
     remedy: "look for infinite or NaN values in the recurrent weights",
 };
 
-/// U.
+/// The input weights U.
 pub(crate) const PROJECTION: Suspect = Suspect {
     name: "input weight onto neuron",
     row: "channel",
     remedy: "look for infinite or NaN values in the input weights",
 };
 
-/// I_o.
+/// The bias current I_o.
 pub(crate) const BIAS: Suspect = Suspect {
     name: "bias current of neuron",
     row: "layer",
     remedy: "look for infinite or NaN values in the bias current",
 };
 
-/// o.
+/// The readout o.
 pub(crate) const OUTPUT: Suspect =
     Suspect { name: "output", row: "sample", remedy: "look for infinite or NaN values in the readout weights" };
 
-/// v_T.
+/// The last membrane potentials v_T.
 pub(crate) const POTENTIAL: Suspect = Suspect {
     name: "membrane potential of neuron",
     row: "sample",
     remedy: "look for infinite, NaN or huge values in the input, the initial state and the parameters",
 };
 
-/// s_T.
+/// The last synaptic traces s_T.
 pub(crate) const TRACE: Suspect = Suspect {
     name: "synaptic trace of neuron",
     row: "sample",
     remedy: "look for infinite or NaN values in the initial state",
 };
 
-/// ∂C/∂v_0.
+/// The gradient ∂C/∂v_0.
 pub(crate) const ADJOINT: Suspect = Suspect {
     name: "gradient with respect to the initial potential of neuron",
     row: "sample",
@@ -84,7 +85,7 @@ pub(crate) const ADJOINT: Suspect = Suspect {
              weaken the recurrent weights or use double precision",
 };
 
-/// q_0 of the mean-field adjoint, or what of it reaches the traces at the start.
+/// q_0 of the mean-field adjoint, or the gradient of the initial traces that follows from it.
 pub(crate) const DRIVE_ADJOINT: Suspect = Suspect {
     name: "mean-field gradient with respect to the current of neuron",
     row: "sample",
@@ -92,7 +93,7 @@ pub(crate) const DRIVE_ADJOINT: Suspect = Suspect {
              the recurrent weights",
 };
 
-/// Panics if a value, `[rows, .., N]`, is infinite or NaN.
+/// Panics if one of the values, `[rows, .., N]`, is infinite or NaN.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) fn check<T: Real>(what: Suspect, values: &[T], rows: usize, neurons: usize, steps: usize) {
     if let Some(found) = find(what, values, [rows, neurons, steps]) {
@@ -100,12 +101,12 @@ pub(crate) fn check<T: Real>(what: Suspect, values: &[T], rows: usize, neurons: 
     }
 }
 
-/// What is told of a value, `[rows, .., N]`, that is infinite or NaN.
+/// The error message if one of the values, `[rows, .., N]`, is infinite or NaN.
 pub(crate) fn find<T: Real>(what: Suspect, values: &[T], [rows, neurons, steps]: [usize; 3]) -> Option<String> {
     let at = values.iter().position(|value| !value.finite())?;
     let Suspect { name, row, remedy } = what;
     let (index, neuron) = (at / (values.len() / rows), at % neurons);
-    // Through the recurrent weights one spoils all of its sample.
+    // One such value spreads through the recurrent weights to all neurons of its sample.
     let others = values.iter().filter(|value| !value.finite()).count() - 1;
     Some(format!(
         "the {name} {neuron} in {row} {index} is {:?} in a run of {steps} steps, and {others} others are not \
@@ -114,7 +115,8 @@ pub(crate) fn find<T: Real>(what: Suspect, values: &[T], [rows, neurons, steps]:
     ))
 }
 
-/// A gradient as it was computed; what was asked for instead, if something in it was found not to be finite.
+/// The gradient as computed, if `found` is `None`. Otherwise it panics or sets the gradient to NaN,
+/// as `otherwise` says.
 pub(crate) fn judged<B: Backend>(
     gradient: InputGradients<B>,
     found: Option<String>,
@@ -145,23 +147,15 @@ fn all_nan<B: Backend>(gradient: InputGradients<B>) -> InputGradients<B> {
     }
 }
 
-/// [`check`] of a tensor, `[rows, .., N]`. Waits for the device.
+/// Panics if a value of a tensor, `[rows, .., N]`, is infinite or NaN. Waits for the device.
 pub(crate) fn check_tensor<const D: usize>(what: Suspect, tensor: &Tensor<D>, steps: usize) {
     if let Some(found) = find_in_tensor(what, tensor, steps) {
         panic!("{found}");
     }
 }
 
-/// [`find`] in a tensor, `[rows, .., N]`. Waits for the device.
+/// The error message of [`find`] for a tensor, `[rows, .., N]`. Waits for the device.
 pub(crate) fn find_in_tensor<const D: usize>(what: Suspect, tensor: &Tensor<D>, steps: usize) -> Option<String> {
     let dims = tensor.dims();
     find(what, &tensor.to_data().iter::<f64>().collect::<Vec<_>>(), [dims[0], dims[D - 1], steps])
-}
-
-/// What is told of a run that ended with a value that is infinite or NaN. Waits for the device.
-pub(crate) fn find_in_run(run: &Run, steps: usize) -> Option<String> {
-    let output = |run: &Run| run.output.as_ref().and_then(|output| find_in_tensor(OUTPUT, output, steps));
-    find_in_tensor(POTENTIAL, &run.last_v, steps)
-        .or_else(|| find_in_tensor(TRACE, &run.last_s, steps))
-        .or_else(|| output(run))
 }

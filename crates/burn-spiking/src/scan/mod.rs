@@ -1,42 +1,47 @@
-//! The scan: all T steps of a network in one operation, and its exact adjoint in another.
+//! The scan: one operation for all T steps of a network, and another for its exact adjoint.
 //!
 //! # The system
 //!
-//! Shapes: B batch, T steps, N neurons, K synapse types, D steps of delay in all. x is the drive, α_k = e^(−dt/τ_k), c_k what a spike adds to sᵏ
-//! (1/τ_k in the paper's units, 1 in the layer's). For t = 0 … T−1:
+//! Sizes: B samples in a batch, T time steps, N neurons, K synapse types, and D steps of delay,
+//! summed over the synapse types. The drive is x, and the decay is α_k = e^(−dt/τ_k). A spike adds
+//! c_k to the trace sᵏ: 1/τ_k in the paper's units, 1 in the layer's units. For t = 0 … T−1:
 //!
 //! ```text
-//! I_t       = x_t + Σ_k Jᵏ_{t−d_k}              Jᵏ = W_k sᵏ, the recurrent current, d_k steps on its way
-//! vpre_t    = φ(v_t, I_t)                       the neuron's exact flow, unwrapped
+//! ```text
+//! I_t       = x_t + Σ_k Jᵏ_{t−d_k}              Jᵏ = W_k sᵏ, recurrent current, delay of d_k steps
+//! vpre_t    = φ(v_t, I_t)                       the neuron's exact flow, before the reset
 //! n_t       = max(⌊vpre_t⌋, 0)                  spikes in this step
 //! v_{t+1}   = vpre_t − n_t
-//! ΔQ_t      = n_t + G(v_{t+1}) − G(v_t)         charge sent in this step; negative where v falls back
+//! ΔQ_t      = n_t + G(v_{t+1}) − G(v_t)         charge sent in this step; negative if v falls
 //! sᵏ_{t+1}  = α_k sᵏ_t + c_k ΔQ_t
 //! Jᵏ_{t+1}  = α_k Jᵏ_t + W_k c_k ΔQ_t
 //! ```
 //!
 //! Row t of the trajectory is the state *after* step t: s_{t+1}, v_{t+1}, and the charge ΔQ_t.
 //!
-//! A type with a delay has d_k currents on their way, Jᵏ_{t−d_k} … Jᵏ_{t−1}; they are part of the state, after the traces: s_0 and s_T
-//! have [`ScanPlan::state_rows`] rows, for each sample the K traces and then, type by type, the currents on their way, the first
-//! to arrive first.
+//! A synapse type with a delay has d_k currents in transit, Jᵏ_{t−d_k} … Jᵏ_{t−1}. They are part of
+//! the state. For each sample, s_0 and s_T have [`ScanPlan::state_rows`] rows. The first K rows are
+//! the traces. The currents in transit follow, type by type, in the order of their arrival.
 //!
-//! The drive may be given whole, or as the input i_t with its projection, x_t = U i_t + I_o; then no drive exists outside
-//! the step at hand. A linear readout of one trace and its activity may be taken along,
+//! The drive can be given whole, or as the input i_t with its projection, x_t = U i_t + I_o. With a
+//! projection, the CPU kernel holds the drive of the current step alone. The scan can also compute
+//! a linear readout o of one trace, and the activity A of that trace:
 //!
 //! ```text
 //! o_t = O s_{t+1}        A = Σ_t m_t |s_{t+1}|²
 //! ```
 //!
-//! and then no trajectory need exist either. The weights m_t of the steps are 1 unless given.
+//! The CPU kernel can then run without a trajectory in memory. The weights m_t of the steps are 1
+//! by default.
 //!
 //! # Its adjoint
 //!
-//! NumberConstants the cost's direct gradients s′, v′, ΔQ′ with respect to the trajectory, and with λ_T = v′_T and
-//! D_{T+1} = P_{T+1} = q_T = 0, for t = T−1 … 0:
+//! The cost's direct gradients with respect to the trajectory are s′, v′ and ΔQ′. The backward pass
+//! starts from λ_T = v′_T and D_{T+1} = P_{T+1} = q_T = 0. For t = T−1 … 0:
 //!
 //! ```text
-//! Dᵏ_{t+1}  = s′ᵏ_{t+1} + α_k Dᵏ_{t+2}                      direct error, filtered back
+//! ```text
+//! Dᵏ_{t+1}  = s′ᵏ_{t+1} + α_k Dᵏ_{t+2}                      direct error, filtered backwards
 //! Pᵏ_{t+1}  = q_{t+1+d_k} + α_k Pᵏ_{t+2}                    adjoint of Jᵏ
 //! μ_t       = ΔQ′_t + Σ_k c_k (Dᵏ_{t+1} + W_kᵀ Pᵏ_{t+1})    error current
 //! λpre_t    = λ_{t+1} + g(vpre_t) μ_t
@@ -45,37 +50,55 @@
 //! ∂C/∂W_k  += Pᵏ_{t+1} ⊗ c_k ΔQ_t
 //! ```
 //!
-//! and at the start Pᵏ_0 = q_{d_k} + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ Pᵏ_0, ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0. A current on its
-//! way acts once, when it arrives: its adjoint is q of that step, and beyond the run's end, where q_{T+i} is asked for, the cost's
-//! gradient with respect to the i-th current still on its way. So a delay costs nothing but rows: the adjoint stays with the
-//! active neurons.
-//! The network's constants, which all neurons share, or of which each neuron has its own τ_mem and w, have
+//! At the start of the run, Pᵏ_0 = q_{d_k} + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ
+//! Pᵏ_0 and ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0.
+//!
+//! A current in transit acts once, when it arrives, so its adjoint is the q of that step. If it
+//! arrives after the end of the run, q_{T+i} stands for the cost's gradient with respect to the
+//! i-th current still in transit. A delay therefore costs only additional rows of the state, and
+//! the adjoint still visits only the active neurons.
+//!
+//! The network's constants have gradients, too. All neurons share these constants, or each neuron
+//! has its own τ_mem and w:
 //!
 //! ```text
-//! ∂C/∂α_k  += Dᵏ_{t+1} · sᵏ_t + Pᵏ_{t+1} · Jᵏ_t             c_k held
-//! ∂C/∂τ_mem  += λpre_t · ∂φ/∂τ_mem                              with ∂φ/∂τ_mem = (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_mem
-//! ∂C/∂w    += μ_t · (∂G/∂w(v_{t+1}) − ∂G/∂w(v_t))           w, the gate's width
+//! ∂C/∂α_k   += Dᵏ_{t+1} · sᵏ_t + Pᵏ_{t+1} · Jᵏ_t            c_k held constant
+//! ∂C/∂τ_mem += λpre_t · ∂φ/∂τ_mem
+//!              with ∂φ/∂τ_mem = (I ∂φ/∂I − dt f(v_{t+1}, I))/τ_mem
+//! ∂C/∂w     += μ_t · (∂G/∂w(v_{t+1}) − ∂G/∂w(v_t))          w, the gate width
 //! ```
 //!
-//! the second because φ depends on dt/τ_mem and τ_mem I alone, and ∂φ/∂dt = f at the end of the step.
-//! A projection has ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t; a readout adds Oᵀ o′_t + 2 A′ m_t s_{t+1} to s′_{t+1}
-//! and has ∂C/∂O += o′_t ⊗ s_{t+1}.
-//! Here W maps pre to post; it is stored `[pre, post]`, so one neuron's outgoing weights are one row.
+//! The equation of ∂φ/∂τ_mem holds because φ depends only on dt/τ_mem and τ_mem I, and because
+//! ∂φ/∂dt = f at the end of the step.
 //!
-//! **Derivation.** Jᵏ_t enters I_{t+d_k} and Jᵏ_{t+1}, so its adjoint is Pᵏ_t = q_{t+d_k} + α_k Pᵏ_{t+1}; likewise Dᵏ + W_kᵀPᵏ is the
-//! adjoint of sᵏ (as W_k sᵏ = Jᵏ). The charge enters sᵏ and Jᵏ, which gives μ. vpre_t enters v_{t+1} (derivative 1 through
-//! the reset) and ΔQ_t (through G, derivative g): λpre. v_t enters vpre_t and, with a minus, ΔQ_t: λ. Nothing is approximated.
+//! A projection has the gradients ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t. A
+//! readout adds Oᵀ o′_t + 2 A′ m_t s_{t+1} to s′_{t+1}, and the gradient of its weights is ∂C/∂O +=
+//! o′_t ⊗ s_{t+1}.
 //!
-//! μ_t is wanted only where g(v_t), g(vpre_t) or ΔQ_t is not 0: for the *active* neurons. So all three O(N²) products, W ΔQ,
-//! Wᵀ P and P ⊗ ΔQ, touch only their rows. Source: Huh & Sejnowski 2017, whose adjoint −dp_v/dt = f_v p_v − g dp_s/dt
-//! this integrator keeps to the letter, because its charge is a difference of G.
+//! In these equations W maps pre to post. It is stored as `[pre, post]`, so the outgoing weights of
+//! one neuron are one row.
 //!
-//! # Where it lives
+//! **Derivation.** Jᵏ_t enters I_{t+d_k} and Jᵏ_{t+1}, so its adjoint is Pᵏ_t = q_{t+d_k} + α_k
+//! Pᵏ_{t+1}. In the same way, Dᵏ + W_kᵀPᵏ is the adjoint of sᵏ, because W_k sᵏ = Jᵏ. The charge
+//! enters sᵏ and Jᵏ; this gives μ. vpre_t enters v_{t+1} (with derivative 1 through the reset) and
+//! ΔQ_t (through G, with derivative g); this gives λpre. v_t enters vpre_t and, with a minus sign,
+//! ΔQ_t; this gives λ. Nothing is approximated.
 //!
-//! [`SpikingBackend`] is the op; [`cpu`] is its kernel for Flex and NdArray; `cube` (feature `cube`) that for GPUs; [`tensor_ops`] runs
-//! the same in tensor operations on any other backend; [`autodiff`] gives it its gradient; [`mean_field`] is the adjoint of the rate
-//! model, which is not exact; [`mod@oracle`] is the same system for
-//! Burn's automatic differentiation, the oracle of the tests.
+//! μ_t is needed only if g(v_t), g(vpre_t) or ΔQ_t is not 0, that is, for the *active* neurons. All
+//! three O(N²) products, W ΔQ, Wᵀ P and P ⊗ ΔQ, therefore use only the rows of the active neurons.
+//! Source: Huh & Sejnowski 2017. Their adjoint is −dp_v/dt = f_v p_v − g dp_s/dt. This integrator
+//! follows it exactly, because its charge is a difference of G.
+//!
+//! # Modules
+//!
+//! - [`SpikingBackend`]: the operation.
+//! - [`cpu`]: its kernel for the backends Flex and NdArray.
+//! - `cube` (feature `cube`): its kernel for GPUs.
+//! - [`tensor_ops`]: the same operation in tensor operations, for any other backend.
+//! - [`autodiff`]: the gradient of the operation in Burn's graph.
+//! - [`mean_field`]: the adjoint of the rate model, which is not exact.
+//! - [`mod@oracle`]: the same system for Burn's automatic differentiation; the tests compare with
+//!   it.
 
 pub mod autodiff;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
@@ -107,7 +130,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 use std::sync::Arc;
 
-/// A backend that can run the scan. The default bodies are tensor operations.
+/// A backend that can run the scan. The default methods use tensor operations.
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
@@ -116,7 +139,7 @@ use std::sync::Arc;
     Autodiff
 )]
 pub trait SpikingBackend: Backend {
-    /// Runs all steps; keeps the tape for the adjoint if asked to.
+    /// Runs all steps. Keeps the tape for the adjoint if `keep_tape` is set.
     #[fusion(meta = shapes::of_run)]
     fn spiking_scan(
         #[extension_type] inputs: ScanInputs<Self>,
@@ -127,8 +150,8 @@ pub trait SpikingBackend: Backend {
         tensor_ops_forward::<Self>(inputs, &plan, keep_tape)
     }
 
-    /// Runs the adjoint over all steps, backwards. Where the tape holds the currents and there is no projection, the drive is
-    /// not looked at.
+    /// Runs the adjoint over all steps, backwards. It does not read the drive if the tape holds the
+    /// currents and there is no projection.
     #[fusion(meta = shapes::of_adjoint)]
     fn spiking_scan_adjoint(
         #[extension_type] inputs: ScanInputs<Self>,
@@ -141,7 +164,7 @@ pub trait SpikingBackend: Backend {
     }
 }
 
-/// The scan in tensor operations, with the tape that the plan's adjoint wants.
+/// Runs the scan in tensor operations and keeps the tape that the plan's adjoint needs.
 fn tensor_ops_forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
     if keep_tape && plan.rates.is_some() {
         return mean_field::forward(inputs, plan, |inputs, plan| tensor_ops::forward(inputs, plan, false));
@@ -149,7 +172,7 @@ fn tensor_ops_forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_t
     tensor_ops::forward(inputs, plan, keep_tape)
 }
 
-/// The plan's adjoint in tensor operations.
+/// Runs the plan's adjoint in tensor operations.
 fn tensor_ops_adjoint<B: Backend>(
     inputs: ScanInputs<B>,
     tape: ScanTape<B>,
@@ -163,9 +186,9 @@ fn tensor_ops_adjoint<B: Backend>(
     }
 }
 
-/// How the drive x is given.
+/// The form of the drive x.
 #[derive(Debug, Clone)]
-// Made once a run, and never kept in numbers.
+// A run has only one of these, so the size of the variants does not matter.
 #[allow(clippy::large_enum_variant)]
 pub enum Drive {
     /// x itself, `[B, T, N]`, 1/ms.
@@ -182,7 +205,7 @@ pub enum Drive {
 }
 
 impl Drive {
-    /// x, or i where it is projected.
+    /// x, or the input i if the drive is projected.
     fn series(&self) -> &Tensor<3> {
         match self {
             Drive::Whole(drive) => drive,
@@ -190,7 +213,7 @@ impl Drive {
         }
     }
 
-    /// x of step t, `[B, N]`.
+    /// The drive x of step t, `[B, N]`.
     fn at(&self, t: usize) -> Tensor<2> {
         match self {
             Drive::Whole(drive) => drive.clone().narrow(1, t, 1).squeeze_dim(1),
@@ -205,7 +228,7 @@ impl Drive {
         }
     }
 
-    /// N.
+    /// The number of neurons N.
     fn neurons(&self) -> usize {
         match self {
             Drive::Whole(drive) => drive.dims()[2],
@@ -214,12 +237,13 @@ impl Drive {
     }
 }
 
-/// What a scan runs on.
+/// The input tensors of a scan.
 #[derive(Debug, Clone)]
 pub struct Arguments {
     /// x.
     pub drive: Drive,
-    /// W, `[M, N, N]` stored `[pre, post]`, one plane for each synapse type that has weights; `None` if none has.
+    /// W, `[M, N, N]`: one weight plane `[pre, post]` for each of the M synapse types that have
+    /// weights; `None` if no type has weights.
     pub weights: Option<Tensor<3>>,
     /// v_0, `[B, N]`, in [0, 1).
     pub v0: Tensor<2>,
@@ -227,10 +251,11 @@ pub struct Arguments {
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
-    /// m, the weights of the steps in the activity, `[B, T]`, without a gradient; 1 if `None`.
+    /// m, the weights of the steps in the activity, `[B, T]`; all 1 if `None`. They have no
+    /// gradient.
     pub activity_weight: Option<Tensor<2>>,
-    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients: the same numbers as the plan's. M is 1, or N where
-    /// neurons have their own τ_mem and w.
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients. The numbers are
+    /// those of the plan. Here M is 1, or N if each neuron has its own τ_mem and w.
     pub constants: Option<Tensor<1>>,
 }
 
@@ -255,14 +280,14 @@ impl From<Arguments> for ScanInputs<Dispatch> {
     }
 }
 
-/// A network's run.
+/// The outputs of a scan.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The traces s_{t+1} of the synapse types that are read, each `[B, T, N]`.
+    /// The traces s_{t+1} of the synapse types that the plan records, each `[B, T, N]`.
     pub traces: Vec<Tensor<3>>,
-    /// Membrane potentials v_{t+1} after the reset, `[B, T, N]`.
+    /// The membrane potentials v_{t+1} after the reset, `[B, T, N]`.
     pub v: Option<Tensor<3>>,
-    /// Charges ΔQ_t, `[B, T, N]`; a spike adds up to 1.
+    /// The charges ΔQ_t, `[B, T, N]`. The charge of one spike sums to 1.
     pub charge: Option<Tensor<3>>,
     /// The readout o_t, `[B, T, O]`.
     pub output: Option<Tensor<3>>,
@@ -274,16 +299,19 @@ pub struct Run {
     pub last_s: Tensor<3>,
 }
 
-/// Runs a network over its drive. Differentiable with respect to every tensor, if the gate is.
+/// Runs a network over its drive. If the gate is differentiable, so is the run, with respect to
+/// every tensor except the weights of the activity.
 ///
 /// # Panics
-/// If shapes, dtypes or devices do not fit each other; and, in the CPU kernel or where the plan asks for it, if a value
-/// becomes infinite or NaN.
+/// If shapes, dtypes or devices do not match. If a value becomes infinite or NaN: in the CPU kernel
+/// (unless the plan's `panic_if_not_finite` is `false`), and on every backend if the plan's
+/// `check_finite` is set.
 pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     check_arguments(&arguments, plan);
     let [_, steps, _] = arguments.drive.series().dims();
     if plan.check_finite {
-        // The QIF flow caps its angle, so an infinite current need not show in the end.
+        // The QIF flow caps its angle, so the last state can be finite in spite of an infinite
+        // current.
         finite::check_tensor(finite::DRIVE, arguments.drive.series(), steps);
         if let Drive::Projected { projection, bias, .. } = &arguments.drive {
             finite::check_tensor(finite::PROJECTION, projection, steps);
@@ -303,7 +331,7 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     run
 }
 
-/// Runs the op.
+/// Runs the scan as one operation.
 fn run_op(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     let output = Dispatch::spiking_scan(arguments.into(), plan.clone(), false);
     let mut traces = Vec::with_capacity(plan.readout_traces());

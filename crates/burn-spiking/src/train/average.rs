@@ -1,13 +1,14 @@
-//! Averaged weights: a model that is judged and kept by the running mean of its parameters.
+//! Averaged weights: a model validated with the running mean of its parameters (feature `train`).
 //!
 //! ```text
 //! average = c · average + (1 − c) · model        after each iteration
 //! ```
 //!
-//! A network that spikes answers a small step of its parameters with a large one of its behaviour now and then. The mean over the last
-//! 1/(1 − c) iterations does not, and is mostly the better network.
+//! In a spiking network, a small step of the parameters sometimes changes the behaviour a lot. The
+//! mean over the last 1/(1 − c) iterations does not jump in this way. It is usually the better
+//! network.
 //!
-//! Source: Polyak & Juditsky 1992; the exponential mean as in Tarvainen & Valpola 2017.
+//! Source: Polyak & Juditsky 1992. The exponential mean is that of Tarvainen & Valpola 2017.
 
 use crate::error::{ConfigError, within_below};
 use crate::train::stream::streams_as_its_model;
@@ -19,31 +20,33 @@ use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainStep};
 use std::collections::HashMap;
 
-/// A model and the running mean of its parameters. It trains as the model does, and is validated as the mean.
+/// A model and the running mean of its parameters. Training steps run the model, and validation
+/// runs the mean.
 #[derive(Module, Debug)]
 pub struct Averaged<M: Module> {
-    /// What is trained.
+    /// The model that is trained.
     pub model: M,
-    /// What it is on average.
+    /// The model with the averaged parameters.
     pub average: M,
-    /// c, in [0, 1): 0 keeps no mean.
+    /// c, in [0, 1). With 0, the mean equals the model.
     #[module(skip)]
     pub decay: f64,
 }
 
 impl<M: Module> Averaged<M> {
-    /// A model whose mean is, so far, itself.
+    /// Wraps a model. The mean starts at the model's parameters.
     ///
     /// # Errors
     /// If `decay` is outside [0, 1).
     pub fn new(model: M, decay: f64) -> Result<Self, ConfigError> {
         within_below("average's decay", decay, 1.0, "use 0 for no mean, 0.99 for one over about 100 iterations")?;
-        // Parameters that are drawn when first asked for must be drawn before there are two of them.
+        // Burn draws some parameters at their first use. They must be drawn before the clone;
+        // otherwise the model and its mean would start from different numbers.
         model.visit(&mut Parameters::default());
         Ok(Self { average: model.clone().no_grad(), model, decay })
     }
 
-    /// Takes the model's parameters into the mean.
+    /// Updates the mean with the model's current parameters.
     pub fn follow(self) -> Self {
         let mut parameters = Parameters::default();
         self.model.visit(&mut parameters);
@@ -52,13 +55,13 @@ impl<M: Module> Averaged<M> {
     }
 }
 
-/// A module's parameters, each as a row.
+/// The parameters of a module, each flattened to one axis.
 #[derive(Default)]
 struct Parameters(HashMap<ParamId, Tensor<1>>);
 
 impl ModuleVisitor for Parameters {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        // A detached parameter still asks for its gradient.
+        // A detached parameter still requires its gradient.
         self.0.insert(param.id, param.val().detach().set_require_grad(false).reshape([-1]));
     }
 }

@@ -1,7 +1,7 @@
-//! Gradients brought to size before the optimizer takes them (feature `train`).
+//! The scaling of gradients before the optimizer's step (feature `train`).
 //!
-//! A strongly coupled network's gradients differ in size by orders of magnitude from iteration to iteration and from parameter to
-//! parameter. [`GradientScale`] has three remedies:
+//! The gradients of a strongly coupled network differ in size by orders of magnitude between
+//! iterations and between parameters. [`GradientScale`] offers three remedies:
 //!
 //! ```text
 //! unit norm        g_p ← g_p/|g_p|                               for each parameter tensor p by itself
@@ -9,10 +9,12 @@
 //! median clipping  g ← g · min(1, m median(last norms)/|g|_r)    |g|_r² = Σ_p (r_p |g_p|)²
 //! ```
 //!
-//! r_p is the parameter's learning rate, so that the norm is that of the step the optimizer would take; the median is that of the norms
-//! of the last iterations, before clipping, this one included. It needs no fixed bound. Both ways of clipping keep the direction of the whole
-//! gradient. Burn's own `GradientClippingConfig::Norm` does not: it cuts each parameter's gradient by itself. No remedy limits single
-//! *samples*; [`Adjoint`](crate::Adjoint) does.
+//! r_p is the learning rate of parameter p, so |g|_r is the norm of the step of plain gradient
+//! descent. The median is over the norms of the last iterations before clipping, and includes the
+//! current iteration. Median clipping needs no fixed limit. The global norm and median clipping
+//! keep the direction of the whole gradient. Burn's `GradientClippingConfig::Norm` does not keep
+//! it, because it clips the gradient of each parameter separately. None of the three remedies
+//! limits the gradient of a single *sample*; [`Adjoint`](crate::Adjoint) does.
 
 use crate::error::{ConfigError, at_least_one, positive};
 use crate::train::stream::streams_as_its_model;
@@ -25,24 +27,24 @@ use burn::train::{InferenceStep, TrainStep};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// How a gradient is brought to size.
+/// The rule that scales a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum GradientScale {
-    /// It is left as it is.
+    /// The gradient stays unchanged.
     #[default]
     Off,
-    /// Each parameter's gradient is brought to norm 1. One of 0 stays 0.
+    /// The gradient of each parameter is scaled to norm 1. A gradient of 0 stays 0.
     UnitNorm,
-    /// The whole gradient is cut at a norm.
+    /// The whole gradient is scaled down if its norm exceeds a limit.
     GlobalNorm {
-        /// L, above 0.
+        /// L, above 0 and finite.
         limit: f64,
     },
-    /// The whole gradient is cut at a multiple of the running median of its norm.
+    /// The whole gradient is scaled down if its norm exceeds a multiple of the running median.
     MedianClip {
-        /// m, above 0.
+        /// m, above 0 and finite.
         multiple: f64,
-        /// Iterations that the median is taken of, at least 1.
+        /// Number of iterations in the median, at least 1.
         window: usize,
     },
 }
@@ -68,13 +70,16 @@ impl GradientScale {
         }
     }
 
-    /// Brings a module's gradients to size, for a loop of one's own; waits for the device.
+    /// Scales the gradients of a module, for a user-written training loop. Waits for the device,
+    /// except with [`GradientScale::Off`].
     ///
-    /// - `rates`: the learning rates of this step, as the optimizer gets them.
-    /// - `norms`: the norms of the last iterations, which this one's is added to unless it is 0 or not finite; start from none.
+    /// - `rates`: the learning rates of this step, the same that the optimizer gets.
+    /// - `norms`: the norms of the last iterations; an empty vector at the start. Median clipping
+    ///   adds the norm of this iteration, unless it is 0 or not finite, and keeps the last `window`
+    ///   norms.
     ///
     /// # Panics
-    /// If a limit or a multiple is not above 0, or the window of the median is 0.
+    /// If a limit or a multiple is not above 0 and finite, or if the window of the median is 0.
     pub fn apply<M: Module>(
         self,
         module: &M,
@@ -97,7 +102,7 @@ impl GradientScale {
                 vec![if norm > limit { limit / norm } else { 1.0 }; each.len()]
             }
             GradientScale::MedianClip { multiple, window } => {
-                // In single precision, as a record has them.
+                // In single precision, like the norms in a record.
                 let norm = squares.sqrt() as f32;
                 if norm > 0.0 && norm.is_finite() {
                     norms.push(norm);
@@ -119,8 +124,9 @@ impl GradientScale {
     }
 }
 
-/// Norms of the gradients of a module's parameters, in its order. A parameter that a module has twice, as [`Averaged`](crate::Averaged)
-/// has those of its model, counts once.
+/// The norms of the gradients of a module's parameters, in the module's order. A parameter that
+/// occurs twice counts once: [`Averaged`](crate::Averaged) contains each parameter of its model
+/// twice.
 struct Sizes<'a> {
     rates: &'a ModuleLearningRate,
     gradients: GradientsParams,
@@ -160,7 +166,7 @@ impl ModuleVisitor for Sizes<'_> {
     }
 }
 
-/// Multiplies gradients, in the order of [`Sizes`].
+/// Multiplies each gradient by its factor, in the order of [`Sizes`].
 struct Scaled<F> {
     from: GradientsParams,
     to: GradientsParams,
@@ -169,34 +175,35 @@ struct Scaled<F> {
 
 impl<F: Iterator<Item = f64>> ModuleVisitor for Scaled<F> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        // What a module has twice is gone when it is met again.
+        // If a parameter occurs twice, its gradient has been removed before the second visit.
         let Some(gradient) = self.from.remove::<D>(param.id) else { return };
         let factor = self.factors.next().expect("a factor for each gradient");
         self.to.register(param.id, if factor == 1.0 { gradient } else { gradient * factor });
     }
 }
 
-/// A model whose gradients are brought to size before each step of the optimizer. The norms of the last iterations are part of its
-/// record.
+/// A model whose gradients are scaled before each step of the optimizer. The norms of the last
+/// iterations are part of its record.
 #[derive(Module, Debug)]
 pub struct Scaling<M: Module> {
-    /// What is trained.
+    /// The model that is trained.
     pub model: M,
-    /// The norms of the last iterations, `[window]`, the last one at the end; 0 where there has been none.
+    /// The norms of the last iterations, `[window]`, the latest at the end; 0 for iterations that
+    /// have not taken place. `[1]` without median clipping.
     pub norms: Param<Tensor<1>>,
     #[module(skip)]
     scale: GradientScale,
 }
 
 impl<M: Module> Scaling<M> {
-    /// A model that has yet to be trained.
+    /// Wraps a model before its training, with no norms yet.
     ///
     /// # Errors
-    /// [`ConfigError`] if a limit or a multiple is not above 0, or the window is 0.
+    /// [`ConfigError`] if a limit or a multiple is not above 0 and finite, or if the window is 0.
     pub fn new(model: M, scale: GradientScale) -> Result<Self, ConfigError> {
         scale.check()?;
         let device = model.devices().first().cloned().unwrap_or_default();
-        // A tensor has at least one number.
+        // A tensor needs at least one element.
         let norms = Tensor::zeros([scale.window().max(1)], &device);
         Ok(Self { model, norms: Param::from_tensor(norms).set_require_grad(false), scale })
     }
@@ -244,7 +251,7 @@ mod tests {
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
 
-    /// A linear layer with gradients (3, −4) a for its weights and 12 a for its bias.
+    /// The gradients of a linear layer: (3, −4) a for its weights and 12 a for its bias.
     fn gradients(layer: &Linear, device: &Device, a: f64) -> GradientsParams {
         let input = Tensor::<2>::from_data([[3.0, -4.0]], device);
         let output = layer.weight.val().transpose() * input;
@@ -278,7 +285,7 @@ mod tests {
             let clip = GradientScale::GlobalNorm { limit };
             norms(&layer, &clip.apply(&layer, &1e-3.into(), gradients(&layer, &device, a), &mut Vec::new()))
         };
-        // Norms are 5 a and 12 a, 13 a of both.
+        // The norms are 5 a for the weights, 12 a for the bias and 13 a for both.
         let [weight, bias] = cut(10.0, 2.6);
         assert!((weight - 1.0).abs() < 1e-6 && (bias - 2.4).abs() < 1e-6, "{weight} {bias}");
         assert_eq!(cut(1.0, 13.5), [5.0, 12.0]);
@@ -292,7 +299,8 @@ mod tests {
         let mut last = Vec::new();
         let mut clipped =
             |a: f64| norms(&layer, &clip.apply(&layer, &0.5.into(), gradients(&layer, &device, a), &mut last))[0];
-        // The norm is 13 a times the rate; medians 13 a of (1), (1, 2), (1, 2, 100), (2, 100, 1).
+        // The norm is 13 a times the rate.
+        // The medians are over a = (1), (1, 2), (1, 2, 100), (2, 100, 1).
         for (a, factor) in [(1.0, 1.0), (2.0, 1.0), (100.0, 0.03), (1.0, 1.0)] {
             let found = clipped(a);
             assert!((found - 5.0 * a * factor).abs() < 1e-4 * a, "{found} for {a}");
@@ -312,7 +320,7 @@ mod tests {
         unit.iter().for_each(|norm| assert!((norm - 1.0).abs() < 1e-6, "{norm}"));
         let mut last = vec![13.0; 4];
         let clip = GradientScale::MedianClip { multiple: 2.0, window: 9 };
-        // The norm is 13 a, cut at 26.
+        // The norm is 13 a, and the limit is 26.
         let cut = found(clip, &mut last, 10.0);
         assert!((cut[0] - 10.0).abs() < 1e-4 && (last[4] - 130.0).abs() < 1e-3, "{cut:?} {last:?}");
     }

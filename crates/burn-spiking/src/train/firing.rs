@@ -1,4 +1,4 @@
-//! How neurons fire: rates, silence, activity, from recorded charges.
+//! Statistics of firing from recorded charges: rates, silent neurons and activity.
 //!
 //! ```text
 //! rate   = Σ charge / (neurons · time)       a spike's charges add up to 1
@@ -8,21 +8,21 @@
 
 use crate::layer::trajectory::Trajectory;
 
-/// Sums over trials.
+/// Sums of charge, activity and time over trials.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Firing {
-    /// Charge that each neuron has sent.
+    /// The charge that each neuron has sent, `[N]`.
     charge: Vec<f64>,
-    /// (neuron, step) pairs with charge.
+    /// Number of (neuron, step) pairs with charge.
     active: f64,
-    /// Trials times steps.
+    /// Number of time steps of all trials together.
     steps: f64,
-    /// Trials times ms.
+    /// Time of all trials together, in ms.
     time: f64,
 }
 
 impl Firing {
-    /// Of one run, each sample in its own steps. Waits for the device.
+    /// Measures the firing of one run, over each sample's own steps. Waits for the device.
     ///
     /// # Panics
     /// If the trajectory has no charges.
@@ -68,12 +68,12 @@ impl Firing {
         self.charge.iter().filter(|&&charge| charge < 1.0).count()
     }
 
-    /// The same as a share of all neurons.
+    /// The share of all neurons that are [`silent`](Self::silent).
     pub fn silent_share(&self) -> f64 {
         self.silent() as f64 / self.neurons() as f64
     }
 
-    /// Share of (neuron, step) pairs that send charge.
+    /// Share of the (neuron, step) pairs with charge.
     pub fn active_share(&self) -> f64 {
         self.active / (self.steps * self.neurons() as f64)
     }
@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn counts_spikes_silence_and_activity() {
-        // Two trials of three steps of 2 ms, three neurons; a spike in parts, whole spikes, one that falls back.
+        // Two trials of three steps of 2 ms, with three neurons. Neuron 0 sends one spike in two
+        // parts and then two whole spikes. Neuron 1 is silent. The potential of neuron 2 rises and
+        // falls back.
         let charge = Tensor::<3>::from_data(
             [
                 [[0.25, 0.0, 0.5], [0.75, 0.0, -0.5], [0.0, 0.0, 0.0]],

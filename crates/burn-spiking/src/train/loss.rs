@@ -1,11 +1,12 @@
-//! The cost of a readout that should follow a target, and costs on what neurons do.
+//! The cost of a readout that should follow a target, and costs on potentials, activity and rates.
 //!
 //! ```text
 //! C = mean over batch and time of (m Σ_outputs |o − o_d|² + λ Σ_neurons |ŝ|²)/2
 //! ```
 //!
-//! m is the weight of a step, 1 unless given. Where samples end at different steps, what follows their ends costs nothing, and the mean is
-//! over the steps that they have: a [`Trajectory`] and a [`NetworkOutput`] know them.
+//! m is the weight of a step, 1 unless given. If samples end at different steps, the steps after a
+//! sample's end cost nothing, and the mean is over the samples' own steps. A [`Trajectory`] and a
+//! [`NetworkOutput`] know these steps.
 //!
 //! Source: Huh & Sejnowski 2017, l = (|o − o_d|² + λ |s|²)/2.
 
@@ -29,7 +30,7 @@ impl TrackingLossConfig {
     /// Initialises the loss.
     ///
     /// # Errors
-    /// If λ is negative or not finite.
+    /// If λ is negative, infinite or NaN.
     pub fn init(&self) -> Result<TrackingLoss, ConfigError> {
         if !(self.lambda.is_finite() && self.lambda >= 0.0) {
             return Err(ConfigError::OutOfRange {
@@ -43,7 +44,8 @@ impl TrackingLossConfig {
     }
 }
 
-/// Squared distance from a target, and a cost on activity. Should be created with [`TrackingLossConfig`].
+/// The squared distance from a target, and a cost on activity. Should be created with
+/// [`TrackingLossConfig`].
 #[derive(Module, Debug)]
 pub struct TrackingLoss {
     /// λ.
@@ -57,19 +59,19 @@ impl TrackingLoss {
     /// - `trace`: the readout's trace, `[B, T, N]`.
     ///
     /// # Panics
-    /// If the shapes do not fit each other.
+    /// If the shapes do not match.
     pub fn forward(&self, output: Tensor<3>, target: Tensor<3>, trace: Tensor<3>) -> Tensor<1> {
         self.trace_cost(output, target, None, trace, None)
     }
 
-    /// The same with a weight for each step.
+    /// Like [`forward`](Self::forward), with a weight for each step.
     ///
     /// - `output`, `target`: `[B, T, O]`.
     /// - `weight`: m, `[B, T]`.
     /// - `trace`: the readout's trace, `[B, T, N]`.
     ///
     /// # Panics
-    /// If the shapes do not fit each other.
+    /// If the shapes do not match.
     pub fn forward_weighted(
         &self,
         output: Tensor<3>,
@@ -80,14 +82,15 @@ impl TrackingLoss {
         self.trace_cost(output, target, Some(weight), trace, None)
     }
 
-    /// The cost of a readout of a [`SpikingRnn`](crate::SpikingRnn)'s trajectory, which knows its lengths. All tensors have the layer's layout.
+    /// The cost, `[1]`, of a readout of a [`SpikingRnn`](crate::SpikingRnn)'s trajectory, over each
+    /// sample's own steps. All tensors have the layer's layout.
     ///
     /// - `output`, `target`: `[B, T, O]`.
     /// - `weight`: m, `[B, T]`; 1 if `None`.
-    /// - `trajectory`: with one trace.
+    /// - `trajectory`: a trajectory with one trace.
     ///
     /// # Panics
-    /// If the shapes do not fit each other, or the trajectory has no trace or several.
+    /// If the shapes do not match, or if the trajectory has no trace or several traces.
     pub fn forward_layer(
         &self,
         output: Tensor<3>,
@@ -98,15 +101,16 @@ impl TrackingLoss {
         self.trace_cost(output, target, weight, trajectory.clone().trace(), Some(trajectory.timing()))
     }
 
-    /// The cost of a [`SpikingNetwork`](crate::SpikingNetwork)'s output, whose activity stands for the trace. All tensors have the layer's
-    /// layout.
+    /// The cost, `[1]`, of a [`SpikingNetwork`](crate::SpikingNetwork)'s output, over each sample's
+    /// own steps. The activity of the output replaces the sum over the trace. All tensors have the
+    /// layer's layout.
     ///
     /// - `run`: output `[B, T, O]` and activity `[B]`.
     /// - `target`: `[B, T, O]`.
     /// - `weight`: m, `[B, T]`; 1 if `None`.
     ///
     /// # Panics
-    /// If the shapes do not fit each other.
+    /// If the shapes do not match.
     pub fn forward_network(&self, run: NetworkOutput, target: Tensor<3>, weight: Option<Tensor<2>>) -> Tensor<1> {
         let timing = run.timing().clone();
         self.cost(run.output, target, weight, Some(&timing), || run.activity.sum())
@@ -154,8 +158,8 @@ impl TrackingLoss {
     }
 }
 
-/// 1/2 of one step's share in a mean over batch and time: to be multiplied by, since Burn differentiates a division by a number in single
-/// precision.
+/// Half the share of one step in a mean over batch and time. It is a factor and not a divisor,
+/// because Burn differentiates a division by a number in single precision.
 fn half_mean(timing: Option<&Timing>, series: &Tensor<3>) -> f64 {
     let [batch, steps, _] = series.dims();
     0.5 / timing.map_or(batch * steps, |timing| timing.steps_of_all(series)) as f64
@@ -167,46 +171,53 @@ fn half_mean(timing: Option<&Timing>, series: &Tensor<3>) -> f64 {
 /// C = mean over batch and time of κ Σ_neurons max(floor − v, 0)²/2
 /// ```
 ///
-/// A neuron without restoring force, such as [`Nif`](crate::neuron::Nif), may drift so far below its reset that it never spikes
-/// again; no charge flows then, and no error comes back. This cost's gradient reaches it through its potential.
+/// The membrane potential of a neuron without a restoring force, such as
+/// [`Nif`](crate::neuron::Nif), may drift so far below its reset that the neuron never spikes
+/// again. It then sends no charge, and no error reaches it. The gradient of this cost reaches it
+/// through its potential.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PotentialFloor {
-    /// The potential below which it costs, in units of the way from reset (0) to threshold (1).
+    /// The membrane potential below which the cost starts, in units of the distance from reset (0)
+    /// to threshold (1).
     pub floor: f64,
     /// κ.
     pub weight: f64,
 }
 
 impl PotentialFloor {
-    /// The cost, `[1]`, of a run's potentials, over each sample's own steps.
+    /// The cost, `[1]`, of the potentials of a run, over each sample's own steps.
     ///
     /// # Panics
     /// If the trajectory has no potentials.
     pub fn forward(&self, trajectory: &Trajectory) -> Tensor<1> {
         let (v, timing) = (trajectory.potentials("costs of low potentials"), trajectory.timing());
-        // After a sample's end potentials are 0, which may lie below the floor.
+        // After a sample's end the potentials are 0, which may lie below the floor.
         let below = timing.cut((-v.clone() + self.floor).clamp_min(0.0));
         below.square().sum() * (half_mean(Some(timing), v) * self.weight)
     }
 }
 
-/// A cost on activity at rest: between rounds of a task the network should be back in its background state.
+/// A cost on activity at rest: between the rounds of a task, the network should return to its
+/// background state.
 ///
 /// ```text
 /// C = mean over batch and time of κ r_t Σ_neurons |ŝ|²/2        r_t = 1 at rest, else 0
 /// ```
 ///
-/// It is for trials and for chunks of streams alike. Where a network answers again and again, what holds one answer must end before the
-/// next question; a cost at all times (λ of [`TrackingLoss`]) would also work against memories.
+/// It works for trials and for chunks of streams. If a network answers repeatedly, the activity
+/// that holds one answer must end before the next question. A cost at all times (λ of
+/// [`TrackingLoss`]) would also suppress memories.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RestCost {
-    /// κ; 0 turns it off.
+    /// κ; 0 turns the cost off.
     pub weight: f64,
 }
 
 impl RestCost {
-    /// m = λ + κ r, `[B, T]`: the weights for [`forward_weighted`](crate::SpikingNetwork::forward_weighted), whose activity then is what
-    /// [`TrackingLoss`] of λ = 1 and this cost want together. No trajectory is kept for it.
+    /// The weights m = λ + κ r, `[B, T]`, for
+    /// [`forward_weighted`](crate::SpikingNetwork::forward_weighted). The activity of its output
+    /// then contains both costs on activity, the one at all times and the one at rest. Give the
+    /// output to a [`TrackingLoss`] of λ = 1. No trajectory is kept.
     ///
     /// - `rest`: r, `[B, T]`.
     /// - `lambda`: λ, the cost of activity at all times.
@@ -214,13 +225,12 @@ impl RestCost {
         rest * self.weight + lambda
     }
 
-    /// The cost, `[1]`, of a run's trace, over each sample's own steps.
-    ///
-    /// - `trajectory`: with one trace.
-    /// - `rest`: r, `[B, T]`, like the trajectory's first axes.
+    /// The cost, `[1]`, of the trace of a run, over each sample's own steps.
+    /// - `trajectory`: a trajectory with one trace.
+    /// - `rest`: r, `[B, T]`, in the layout of the trajectory's first two axes.
     ///
     /// # Panics
-    /// If the shapes do not fit each other, or the trajectory has no trace or several.
+    /// If the shapes do not match, or if the trajectory has no trace or several traces.
     pub fn forward(&self, trajectory: &Trajectory, rest: Tensor<2>) -> Tensor<1> {
         let trace = trajectory.clone().trace();
         let [batch, steps, _] = trace.dims();
@@ -234,12 +244,12 @@ impl RestCost {
 /// Configuration of [`RateBounds`].
 #[derive(Config, Debug, PartialEq)]
 pub struct RateBoundsConfig {
-    /// Rate below which a neuron should not fall in the mean of a batch, Hz. Default: 0, no bound.
+    /// The lower bound on a neuron's mean rate over the batch, Hz. Default: 0, no bound.
     #[config(default = 0.0)]
     pub lower_hz: f64,
-    /// Rate that a neuron should exceed in no sample, Hz. Default: no bound.
+    /// The upper bound on a neuron's rate in each sample, Hz. Default: no bound.
     pub upper_hz: Option<f64>,
-    /// κ, the cost of 1 Hz². Default: 1e-4.
+    /// κ, the weight of the cost, 1/Hz². Default: 1e-4.
     #[config(default = 1e-4)]
     pub weight: f64,
 }
@@ -248,7 +258,8 @@ impl RateBoundsConfig {
     /// Initialises the cost.
     ///
     /// # Errors
-    /// If a bound or the weight is negative, infinite or NaN, or the upper bound is not above the lower.
+    /// If a bound or the weight is negative, infinite or NaN, or if the upper bound is not above
+    /// the lower.
     pub fn init(&self) -> Result<RateBounds, ConfigError> {
         let &Self { lower_hz, upper_hz, weight } = self;
         let told = |name: &str, value: f64, limit: String, remedy: &str| {
@@ -268,27 +279,30 @@ impl RateBoundsConfig {
     }
 }
 
-/// A cost on firing rates out of bounds. Should be created with [`RateBoundsConfig`].
+/// A cost on firing rates outside their bounds. Should be created with [`RateBoundsConfig`].
 ///
 /// ```text
-/// C = κ/2 · mean over neurons of (max(lower − r̄_j, 0)² + mean over the batch of max(r_bj − upper, 0)²)
+/// C = κ/2 · mean over neurons of (max(lower − r̄_j, 0)²
+///                                 + mean over the batch of max(r_bj − upper, 0)²)
 /// ```
 ///
-/// r_bj is a neuron's rate in a sample's own time, r̄_j its mean over the batch, in which all samples count alike. The lower bound reaches
-/// a neuron through the gate, so only one whose potential enters the active zone now and then; for those that never do, see [`PotentialFloor`]. Source of the form,
-/// with a lower bound on the batch and an upper on each sample: Zenke & Vogels, Neural Comput. 2021.
+/// r_bj is the rate of neuron j over the steps of sample b. r̄_j is its mean over the batch, in
+/// which all samples have the same weight. The gradient of the lower bound reaches a neuron through
+/// the gate, so it acts only on a neuron whose potential enters the active zone from time to time.
+/// For neurons that never enter it, see [`PotentialFloor`]. Source of the form, with a lower bound
+/// on the batch and an upper bound on each sample: Zenke & Vogels, Neural Comput. 2021.
 #[derive(Module, Debug)]
 pub struct RateBounds {
     /// Lower bound, Hz.
     pub lower_hz: f64,
-    /// Upper bound, Hz; none if `None`.
+    /// Upper bound, Hz; no bound if `None`.
     pub upper_hz: Option<f64>,
     /// κ, 1/Hz².
     pub weight: f64,
 }
 
 impl RateBounds {
-    /// The cost, `[1]`, of a run's charges.
+    /// The cost, `[1]`, of the charges of a run.
     ///
     /// # Panics
     /// If the trajectory has no charges.
@@ -342,7 +356,7 @@ mod tests {
 
     #[test]
     fn rate_bounds_are_their_equation() {
-        // Two samples of four steps of 5 ms: 1 spike is 50 Hz.
+        // Two samples of four steps of 5 ms, so that 1 spike is 50 Hz.
         let charge = Tensor::<3>::from_data(
             [[[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.5, 0.0], [0.5, 0.2], [0.0, 0.0]]],
             &Device::flex(),
@@ -351,7 +365,7 @@ mod tests {
             RateBoundsConfig::new().with_lower_hz(15.0).with_upper_hz(Some(80.0)).with_weight(0.1).init().unwrap();
         let run = Trajectory::of_charge(charge, 5.0);
         let cost = bounds.forward(&run).into_scalar::<f64>();
-        // Neuron 0 fires at 150 and 50 Hz, neuron 1 at 0 and 10.
+        // Neuron 0 fires at 150 and 50 Hz, neuron 1 at 0 and 10 Hz.
         let wanted = 0.05 * ((150.0 - 80.0_f64).powi(2) / 2.0 + (15.0 - 5.0_f64).powi(2)) / 2.0;
         assert!((cost - wanted).abs() < 1e-3, "{cost}, {wanted}");
         let free = RateBoundsConfig::new().init().unwrap().forward(&run).into_scalar::<f64>();

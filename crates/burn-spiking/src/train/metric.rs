@@ -1,7 +1,9 @@
-//! Metrics for Burn's learner (feature `train`): any score of sums over an epoch, and the firing of a network.
+//! Metrics for Burn's learner (feature `train`): scores of sums over an epoch, the firing of a
+//! network, and its gradients.
 //!
-//! A metric's input is the record of one batch, which the model's output gives by `Adaptor`. Records are merged, and the score
-//! of an epoch is that of all its trials together, not a mean of the batches' scores.
+//! The input of a metric is the record of one batch, which the model's output provides through
+//! Burn's `Adaptor`. The metric merges the records of an epoch. The score of an epoch is the score
+//! of all its trials together, not the mean of the batches' scores.
 
 use crate::train::firing::Firing;
 use crate::train::skip::finite_gradients;
@@ -15,9 +17,9 @@ use burn::train::metric::{
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// A record of trials that can take up other trials'.
+/// A record of trials that can be merged with the record of other trials.
 pub trait Accumulate: Clone + Default + Send + Sync {
-    /// Adds other trials.
+    /// Adds the record of other trials.
     fn merge(&mut self, other: &Self);
 }
 
@@ -27,7 +29,7 @@ impl Accumulate for Firing {
     }
 }
 
-/// A score of all trials of an epoch.
+/// A metric that scores all trials of an epoch together.
 #[derive(Clone)]
 pub struct ScoreMetric<R> {
     name: MetricName,
@@ -39,18 +41,18 @@ pub struct ScoreMetric<R> {
 }
 
 impl<R: Accumulate> ScoreMetric<R> {
-    /// A score that should rise.
+    /// A metric whose score should rise.
     pub fn higher_is_better(name: &str, score: fn(&R) -> f64) -> Self {
         let name = Arc::new(name.to_string());
         Self { name, unit: None, higher_is_better: true, score, batch: R::default(), epoch: R::default() }
     }
 
-    /// A score that should fall.
+    /// A metric whose score should fall.
     pub fn lower_is_better(name: &str, score: fn(&R) -> f64) -> Self {
         Self { higher_is_better: false, ..Self::higher_is_better(name, score) }
     }
 
-    /// With a unit.
+    /// Sets the unit of the score.
     pub fn in_unit(self, unit: &'static str) -> Self {
         Self { unit: Some(unit), ..self }
     }
@@ -116,17 +118,17 @@ pub fn firing_rate() -> ScoreMetric<Firing> {
     ScoreMetric::lower_is_better("Rate", Firing::rate_hz).in_unit("Hz")
 }
 
-/// Share of neurons that send less than a spike's charge in a whole epoch.
+/// Share of neurons that send less than the charge of one spike in a whole epoch.
 pub fn silent_share() -> ScoreMetric<Firing> {
     ScoreMetric::lower_is_better("Silent", Firing::silent_share)
 }
 
-/// Share of (neuron, step) pairs that send charge: those that cost work.
+/// Share of (neuron, step) pairs with charge; only these pairs cost work.
 pub fn active_share() -> ScoreMetric<Firing> {
     ScoreMetric::lower_is_better("Active", Firing::active_share)
 }
 
-/// Norms of the gradients of some iterations.
+/// The sum of the gradients' norms over iterations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GradientNorm {
     norms: f64,
@@ -134,14 +136,17 @@ pub struct GradientNorm {
 }
 
 impl GradientNorm {
-    /// The norm over all parameters of a module, for the output of its training step. Waits for the device.
+    /// Computes the norm of the gradient over all parameters of a module, for the output of its
+    /// training step. Waits for the device.
     pub fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
-        /// Σ |g_p|², and the parameters so far: one that a module has twice, as [`Averaged`](crate::Averaged) has, counts once.
+        /// Σ |g_p|², and the parameters visited so far. A parameter that occurs twice, as in
+        /// [`Averaged`](crate::Averaged), counts once.
         struct Squares<'a>(&'a GradientsParams, f64, HashSet<ParamId>);
         impl ModuleVisitor for Squares<'_> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 let found = self.0.get::<D>(param.id).filter(|_| self.2.insert(param.id));
-                // In double precision: squares of large gradients outgrow single precision.
+                // In double precision, since the squares of large gradients exceed the range of
+                // single precision.
                 let square = found.map_or(0.0, |gradient| gradient.into_data().iter::<f64>().map(|x| x * x).sum());
                 self.1 += square;
             }
@@ -151,7 +156,7 @@ impl GradientNorm {
         Self { norms: squares.1.sqrt(), iterations: 1 }
     }
 
-    /// Their mean.
+    /// The mean norm.
     pub fn mean(&self) -> f64 {
         self.norms / self.iterations as f64
     }
@@ -169,17 +174,18 @@ pub fn gradient_norm() -> ScoreMetric<GradientNorm> {
     ScoreMetric::lower_is_better("Gradient norm", GradientNorm::mean)
 }
 
-/// Batches whose gradient was infinite or NaN, for the output of a training step; [`Skipping`](crate::Skipping) makes no step of them.
+/// The number of batches whose gradient was infinite or NaN, for the output of a training step.
+/// [`Skipping`](crate::Skipping) skips the optimizer's step for such batches.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BadGradients(f64);
 
 impl BadGradients {
-    /// Of one batch. Waits for the device.
+    /// Checks the gradient of one batch. Waits for the device.
     pub fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
         Self(if finite_gradients(module, gradients) { 0.0 } else { 1.0 })
     }
 
-    /// Their number.
+    /// The number of such batches.
     pub fn count(&self) -> f64 {
         self.0
     }
@@ -210,12 +216,12 @@ mod tests {
         let device = Device::default().autodiff();
         let linear: Linear = LinearConfig::new(2, 1).init(&device);
         let input = Tensor::<2>::from_data([[3.0, 0.0], [0.0, -4.0]], &device);
-        // ∂/∂weights (3, -4), ∂/∂bias 2.
+        // The gradient is (3, -4) for the weights and 2 for the bias.
         let gradients = linear.forward(input.clone()).sum().backward();
         let gradients = GradientsParams::from_grads(gradients, &linear);
         let mut norm = GradientNorm::of(&linear, &gradients);
         assert!((norm.mean() - 29.0_f64.sqrt()).abs() < 1e-6, "{norm:?}");
-        // The model and its mean share their parameters' ids.
+        // The model and its mean have the same parameter ids.
         let averaged = Averaged::new(linear.clone(), 0.9).unwrap();
         let gradients = GradientsParams::from_grads(averaged.model.forward(input).sum().backward(), &averaged);
         assert_eq!(GradientNorm::of(&averaged, &gradients), norm);
@@ -228,7 +234,7 @@ mod tests {
         let device = Device::default();
         let metadata = MetricMetadata { progress: Progress::new(1, 2, None), iteration: Some(1), lr: None };
         let mut metric = silent_share();
-        // Each batch leaves one of two neurons silent, the epoch none.
+        // One of the two neurons is silent in each batch, but none is silent in the whole epoch.
         for charge in [[[[1.0, 0.0]]], [[[0.0, 1.0]]]] {
             let record = Firing::of(&Trajectory::of_charge(Tensor::<3>::from_data(charge, &device), 1.0));
             metric.update(&record, &metadata).unwrap();

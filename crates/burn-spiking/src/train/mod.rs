@@ -1,4 +1,5 @@
-//! What training needs beside the layer: costs and scores, and with the feature `train` metrics, streams and what is done to gradients.
+//! Tools for training: costs and scores and, with the feature `train`, metrics, streams, schedules,
+//! averaged weights, and the scaling and skipping of gradients.
 
 #[cfg(feature = "train")]
 pub mod average;

@@ -1,13 +1,16 @@
-//! Readouts over time: from the outputs of all steps to one score for each class, and the cost of a classification.
+//! Readouts over time: one score for each class from the outputs of all steps, and the cost of a
+//! classification.
 //!
 //! ```text
 //! scores     y_c = mean, last or largest of o_ct over t, or log of the mean of softmax(o_t)_c
 //! C          = mean over the batch of −log softmax(y)_target
 //! ```
 //!
-//! Outputs are a linear readout of the trace; for one of spike counts see [`trajectory`](crate::layer::trajectory).
+//! The outputs are a linear readout of the trace. For a linear readout of spike counts, see
+//! [`trajectory`](crate::layer::trajectory).
 //!
-//! Sources of the forms: the last and the largest potential, Cramer et al., IEEE TNNLS 2022; the sum of the softmax, Bittar & Garner, Front. Neurosci. 2022.
+//! Sources of the forms: Cramer et al., IEEE TNNLS 2022 for the last and the largest potential;
+//! Bittar & Garner, Front. Neurosci. 2022 for the sum of the softmax.
 
 use crate::layer::network::NetworkOutput;
 use crate::layer::sequence::{after_ends, check_lengths, cut};
@@ -16,42 +19,45 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData, assert_shape};
 
-/// How the outputs of all steps become one score for each class.
+/// The rule that turns the outputs of all steps into one score for each class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scores {
-    /// Their mean.
+    /// The mean output over the steps.
     #[default]
     Mean,
-    /// Those of the last step.
+    /// The output of the last step.
     Last,
-    /// The largest of each class.
+    /// The largest output of each class.
     Max,
-    /// The log of each class's mean probability.
+    /// The logarithm of the mean probability of each class.
     MeanProbability,
 }
 
 impl Scores {
-    /// The scores, `[B, classes]`, of outputs `[B, T, classes]`.
+    /// Computes the scores, `[B, classes]`, of outputs `[B, T, classes]`.
     pub fn forward(&self, output: Tensor<3>) -> Tensor<2> {
         let [batch, steps, _] = output.dims();
         self.forward_lengths(output, &vec![steps; batch])
     }
 
-    /// The scores, `[B, classes]`, of a network's outputs, which know their layout and lengths.
+    /// Computes the scores, `[B, classes]`, of a network's output, over each sample's own steps.
+    /// The output may have either layout.
     pub fn forward_network(&self, run: &NetworkOutput) -> Tensor<2> {
         let timing = run.timing();
         self.forward_lengths(timing.in_layout(run.output.clone()), &timing.steps(&run.output))
     }
 
-    /// The same of samples that end at different steps; `lengths` is their number of steps.
+    /// Computes the scores, `[B, classes]`, of outputs `[B, T, classes]` whose samples end at
+    /// different steps.
+    ///
+    /// - `lengths`: the number of steps of each sample.
     ///
     /// # Panics
-    /// If there are not as many lengths as samples, or one is not in 1 ..= T.
+    /// If the number of lengths is not B, or if a length is not in 1 ..= T.
     pub fn forward_lengths(&self, output: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
         let [batch, steps, classes] = output.dims();
         check_lengths(lengths, [batch, steps]);
         let options = (&output.device(), output.dtype());
-        // The mean over each sample's own steps, as a sum with weights.
         let mean = |series: Tensor<3>| {
             let share: Vec<f64> = lengths.iter().map(|&length| 1.0 / length as f64).collect();
             let share = Tensor::<2>::from_data(TensorData::new(share, [batch, 1]), options);
@@ -68,50 +74,54 @@ impl Scores {
                 let after = after_ends(lengths, &output);
                 output.mask_fill(after, f32::MIN).max_dim(1).squeeze_dim(1)
             }
-            // No probability of single precision is 0 once this is added.
+            // In single precision a probability may be 0. The added number keeps its logarithm
+            // finite.
             Scores::MeanProbability => (mean(softmax(cut(output, lengths), 2)) + 1e-30).log(),
         }
     }
 }
 
-/// Cross-entropy of the scores of outputs over time.
+/// The cross-entropy of the scores of outputs over time.
 #[derive(Module, Debug, Default)]
 pub struct ClassificationLoss {
-    /// How outputs become scores.
+    /// The rule that turns outputs into scores.
     #[module(skip)]
     pub scores: Scores,
 }
 
 impl ClassificationLoss {
-    /// With scores of this kind.
+    /// Creates the loss with the given rule for the scores.
     pub fn new(scores: Scores) -> Self {
         Self { scores }
     }
 
-    /// The cost, `[1]`, and the scores, `[B, classes]`, for Burn's `ClassificationOutput`.
+    /// Computes the cost, `[1]`, and the scores, `[B, classes]`, for Burn's `ClassificationOutput`.
     ///
     /// - `output`: `[B, T, classes]`.
     /// - `targets`: the class of each sample, `[B]`, counted from 0.
     ///
     /// # Panics
-    /// If there are not as many targets as samples.
+    /// If the number of targets is not B.
     pub fn forward(&self, output: Tensor<3>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<2>) {
         let [batch, steps, _] = output.dims();
         self.forward_lengths(output, &vec![steps; batch], targets)
     }
 
-    /// The same of a network's outputs, which know their layout and lengths.
+    /// Like [`forward`](Self::forward), for a network's output, over each sample's own steps. The
+    /// output may have either layout.
     ///
     /// # Panics
-    /// If there are not as many targets as samples.
+    /// If the number of targets is not B.
     pub fn forward_network(&self, run: &NetworkOutput, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<2>) {
         self.of_scores(self.scores.forward_network(run), targets)
     }
 
-    /// The same of samples that end at different steps.
+    /// Like [`forward`](Self::forward), for samples that end at different steps.
+    ///
+    /// - `lengths`: the number of steps of each sample.
     ///
     /// # Panics
-    /// If there are not as many lengths and targets as samples, or a length is not in 1 ..= T.
+    /// If the number of lengths or targets is not B, or if a length is not in 1 ..= T.
     pub fn forward_lengths(
         &self,
         output: Tensor<3>,

@@ -1,50 +1,53 @@
-//! Numbers of a task that follow the score: gaps that grow when the network can do with longer ones (feature `train`).
+//! Schedules for a number of a task that follows the score (feature `train`). For example, a gap
+//! grows when the network has learned the current gap.
 //!
 //! ```text
-//! value = start · factor^level, at most end
+//! value = start · factor^level, and end at the last level
 //! level + 1   when the mean of the last `batches` scores is at least `above`
 //! level − 1   when it is below `below`, if that is given
 //! ```
 //!
-//! After each change the scores are counted anew. The schedule's state is a few numbers that a run saves with its checkpoint.
+//! After each change of level, the mean starts again without earlier scores. The state of a
+//! schedule is a few numbers that a run saves with its checkpoint.
 
 use crate::error::{ConfigError, at_least_one, positive};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// How a number follows the score.
+/// The rule by which a number follows the score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FollowScore {
-    /// Where it starts.
+    /// The first value, above 0.
     pub start: f64,
-    /// Where it ends; it may lie below the start if the factor is below 1.
+    /// The last value, above 0. It lies below the start if the factor is below 1.
     pub end: f64,
-    /// What it is multiplied by from level to level; above 0 and not 1.
+    /// The factor between the values of two levels; above 0 and not 1.
     pub factor: f64,
-    /// Mean score from which on it goes a level further.
+    /// The level rises if the mean score is at least this value.
     pub above: f64,
-    /// Mean score below which it goes back a level; never if `None`.
+    /// The level falls if the mean score is below this value; it never falls if `None`.
     pub below: Option<f64>,
-    /// Scores that the mean is taken of.
+    /// Number of scores in the mean, at least 1.
     pub batches: usize,
 }
 
-/// More than single precision rounds off a score.
+/// A bound on the rounding error of a score in single precision.
 const ROUNDING: f64 = 1e-6;
 
-/// What of a schedule is saved.
+/// The part of a schedule that a checkpoint saves.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleState {
     /// The level.
     pub level: usize,
-    /// The scores since the last change, the last `batches` of them. In single precision every reader of JSON gives them back to the last
-    /// bit.
+    /// The last scores since the last change of level, at most `batches`. They are in single
+    /// precision, because every JSON reader restores such numbers exactly.
     pub recent: Vec<f32>,
-    /// Scores since the last level was reached.
+    /// Number of scores since the last level was reached.
     pub at_end: usize,
 }
 
-/// A number that follows the score. Clones share it: the training step observes scores, the data loader asks for the value.
+/// A number that follows the score. Clones share their state, so that the training step can observe
+/// scores and the data loader can read the value.
 #[derive(Debug, Clone)]
 pub struct ScoreSchedule {
     config: Arc<FollowScore>,
@@ -52,16 +55,18 @@ pub struct ScoreSchedule {
 }
 
 impl ScoreSchedule {
-    /// At its start.
+    /// Creates a schedule at its start.
     ///
     /// # Errors
-    /// [`ConfigError`] if start, end or factor is not above 0, the factor does not lead from start to end, or no scores are asked for.
+    /// [`ConfigError`] if start, end or factor is not above 0 and finite, if the factor does not
+    /// lead from start to end, or if `batches` is 0.
     pub fn new(config: FollowScore) -> Result<Self, ConfigError> {
         positive("the schedule's start", config.start, "give the number that it starts from")?;
         positive("the schedule's end", config.end, "give the number that it ends at")?;
         positive("the schedule's factor", config.factor, "use a factor such as 1.2")?;
         at_least_one("the schedule's batches", config.batches, "give the number of scores that are averaged")?;
-        if config.end != config.start && (config.end > config.start) != (config.factor > 1.0) {
+        let leads = if config.end > config.start { config.factor > 1.0 } else { config.factor < 1.0 };
+        if config.end != config.start && !leads {
             return Err(ConfigError::Mismatch(format!(
                 "a schedule from {} to {} never gets there by the factor {}; choose one above 1 to rise, below 1 to fall",
                 config.start, config.end, config.factor
@@ -74,32 +79,33 @@ impl ScoreSchedule {
         self.state.lock().expect("no holder of the schedule panics")
     }
 
-    /// Levels from start to end.
+    /// The number of levels from start to end.
     pub fn levels(&self) -> usize {
         let FollowScore { start, end, factor, .. } = *self.config;
-        // Just under a whole number of levels is that number.
+        // If rounding puts the quotient slightly above a whole number, that number counts.
         ((end / start).ln() / factor.ln() - 1e-9).ceil().max(0.0) as usize
     }
 
-    /// The number now.
+    /// The current value.
     pub fn value(&self) -> f64 {
         let FollowScore { start, end, factor, .. } = *self.config;
         let level = self.lock().level;
         if level >= self.levels() { end } else { start * factor.powi(level as i32) }
     }
 
-    /// How far it has come, from 0 to 1, in levels: for other numbers that go with it.
+    /// The current level as a share of all levels, from 0 to 1. Other numbers of a task can follow
+    /// it.
     pub fn progress(&self) -> f64 {
         let levels = self.levels();
         if levels == 0 { 1.0 } else { self.lock().level as f64 / levels as f64 }
     }
 
-    /// Whether it has come to its end.
+    /// Whether the schedule has reached its last level.
     pub fn is_at_end(&self) -> bool {
         self.lock().level >= self.levels()
     }
 
-    /// Takes a score into account; NaN, as of a batch without answers, counts as none.
+    /// Takes a score into account. Ignores NaN, such as the score of a batch without answers.
     pub fn observe(&self, score: f64) {
         let levels = self.levels();
         let FollowScore { above, below, batches, .. } = *self.config;
@@ -118,7 +124,7 @@ impl ScoreSchedule {
             return;
         }
         let mean = state.recent.iter().map(|&score| score as f64).sum::<f64>() / batches as f64;
-        // Rounding must not keep a score of exactly `above` from counting.
+        // A mean of exactly `above` must count in spite of rounding.
         if mean >= above - ROUNDING && state.level < levels {
             *state = ScheduleState { level: state.level + 1, ..Default::default() };
         } else if below.is_some_and(|below| mean < below - ROUNDING) && state.level > 0 {
@@ -126,12 +132,12 @@ impl ScoreSchedule {
         }
     }
 
-    /// What is to be saved with a checkpoint.
+    /// The state to save with a checkpoint.
     pub fn state(&self) -> ScheduleState {
         self.lock().clone()
     }
 
-    /// Goes on from what was saved.
+    /// Continues from a saved state.
     pub fn restore(&self, state: ScheduleState) {
         *self.lock() = state;
     }
@@ -153,10 +159,10 @@ mod tests {
             scores.iter().for_each(|&score| schedule.observe(score));
             schedule.value()
         };
-        // One good score is not enough, and one that is no number is none.
+        // One good score is not enough, and NaN does not count.
         assert_eq!(observe(&[1.0, f64::NAN]), 30.0);
         assert_eq!(observe(&[0.9]), 36.0);
-        // The two before the change count no longer.
+        // The two scores before the change no longer count.
         assert_eq!(observe(&[1.0]), 36.0);
         assert_eq!(observe(&[0.7]), 36.0);
         assert_eq!(observe(&[0.1]), 30.0);
@@ -170,7 +176,7 @@ mod tests {
     #[test]
     fn it_goes_on_from_what_was_saved() {
         let (one, other) = (ScoreSchedule::new(config()).unwrap(), ScoreSchedule::new(config()).unwrap());
-        // A score that not every reader of JSON gives back to the last bit.
+        // In double precision, not every JSON reader would restore 11/12 exactly.
         [1.0, 1.0, 11.0 / 12.0].into_iter().for_each(|score| one.observe(score));
         let text = serde_json::to_string(&one.state()).unwrap();
         other.restore(serde_json::from_str(&text).unwrap());

@@ -1,8 +1,10 @@
-//! Batches whose gradient is infinite or NaN, skipped and counted (feature `train`).
+//! Skips and counts batches whose gradient is infinite or NaN (feature `train`).
 //!
-//! The adjoint of a strongly coupled network may outgrow the range of single precision on some batch. By default that panics. A layer
-//! with [`NonFiniteGradient::Nan`](crate::NonFiniteGradient::Nan) gives a gradient of NaN instead, and [`Skipping`] makes no step of it: parameters,
-//! their running mean and the optimizer's state stay as they were.
+//! The adjoint of a strongly coupled network may exceed the range of single precision in some
+//! batches. By default the layer then panics. A layer with
+//! [`NonFiniteGradient::Nan`](crate::NonFiniteGradient::Nan) returns a gradient of NaN instead, and
+//! [`Skipping`] skips the optimizer's step: the parameters, their running mean and the state of the
+//! optimizer stay unchanged.
 
 use crate::train::stream::streams_as_its_model;
 use crate::train::wrapper::{as_its_model, one_device_only};
@@ -12,7 +14,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
 use burn::train::{InferenceStep, TrainStep};
 
-/// Whether all gradients of a module's parameters are finite, for a loop of one's own. Waits for the device.
+/// Whether all gradients of a module's parameters are finite, for a user-written training loop.
+/// Waits for the device.
 pub fn finite_gradients<M: Module>(module: &M, gradients: &GradientsParams) -> bool {
     struct Search<'a>(&'a GradientsParams, bool);
     impl ModuleVisitor for Search<'_> {
@@ -26,23 +29,24 @@ pub fn finite_gradients<M: Module>(module: &M, gradients: &GradientsParams) -> b
     search.1
 }
 
-/// A model that makes no step of a gradient that is infinite or NaN. The number of such batches is part of its record.
+/// A model that skips the optimizer's step if the gradient is infinite or NaN. The number of
+/// skipped batches is part of its record.
 #[derive(Module, Debug)]
 pub struct Skipping<M: Module> {
-    /// What is trained.
+    /// The model that is trained.
     pub model: M,
-    /// Batches that were skipped, `[1]`.
+    /// Number of skipped batches, `[1]`.
     pub skipped: Param<Tensor<1>>,
 }
 
 impl<M: Module> Skipping<M> {
-    /// A model of which no batch has been skipped.
+    /// Wraps a model, with no batch skipped so far.
     pub fn new(model: M) -> Self {
         let device = model.devices().first().cloned().unwrap_or_default();
         Self { model, skipped: Param::from_tensor(Tensor::zeros([1], &device)).set_require_grad(false) }
     }
 
-    /// Batches that were skipped. Waits for the device.
+    /// The number of skipped batches. Waits for the device.
     pub fn skipped(&self) -> usize {
         self.skipped.val().into_scalar::<f64>() as usize
     }

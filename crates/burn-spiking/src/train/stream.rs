@@ -1,14 +1,17 @@
-//! Streams: training on an endless task, chunk by chunk, each from the state that the last one ended in (feature `train`).
+//! Streams: training on an endless task in chunks (feature `train`). Each chunk starts from the
+//! state at the end of the chunk before it.
 //!
 //! ```text
 //! chunk n of stream b starts from   its fresh state            if it starts anew
 //!                                   the state after chunk n−1  otherwise, cut from the graph
 //! ```
 //!
-//! In a stream, each question starts from the state that the last answer left. A network that should answer for as long as one likes must
-//! be trained from such states. [`Streamed`] carries these states in a model that Burn's learner trains; they are
-//! part of its record, so a checkpoint has them and a resumed run goes on to the same end. `burn-spiking-tasks` has the loader that cuts
-//! trials into chunks. A loop of one's own does the same with [`SpikingState::detach`] and [`SpikingState::reset`]:
+//! In a stream, the network receives each question in the state after the previous answer. A
+//! network that should answer indefinitely must be trained from such states. [`Streamed`] keeps
+//! these states in a model that Burn's learner trains. They are part of its record, so a checkpoint
+//! contains them, and a resumed run ends with the same result. The loader that cuts trials into
+//! chunks is in `burn-spiking-tasks`. A user-written training loop does the same with
+//! [`SpikingState::detach`] and [`SpikingState::reset`]:
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {
@@ -44,56 +47,61 @@ use burn::tensor::{Bool, Tensor, TensorCreationOptions, TensorData};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use std::sync::{Arc, Mutex};
 
-/// A chunk of each of B streams.
+/// One chunk of each of B streams.
 #[derive(Debug, Clone)]
 pub struct Chunk<I> {
-    /// What the model gets, for B samples in the order of the streams.
+    /// The input of the model, for B samples in the order of the streams.
     pub input: I,
-    /// For each stream whether this chunk starts anew.
+    /// For each stream, whether this chunk starts from a fresh state, `[B]`.
     pub fresh: Vec<bool>,
 }
 
-/// What a model makes of a chunk.
+/// The result of a model's training step on a chunk.
 pub struct ChunkOutput<O> {
-    /// Gradients and output.
+    /// The gradients and the output.
     pub train: TrainOutput<O>,
-    /// The state after the chunk; it is cut from the graph.
+    /// The state after the chunk. [`Streamed`] cuts it from the graph.
     pub state: SpikingState,
-    /// How well it did, if a [`ScoreSchedule`](crate::train::schedule::ScoreSchedule) should follow it.
+    /// The score of the chunk, if a [`ScoreSchedule`](crate::train::schedule::ScoreSchedule) should
+    /// follow it.
     pub score: Option<f64>,
 }
 
-/// A model that can go on from a state.
+/// A model that can continue from a given state.
 pub trait StreamStep {
-    /// Input for B samples.
+    /// The input for B samples.
     type Input: Send + 'static;
-    /// Output, for metrics.
+    /// The output, for metrics.
     type Output: ItemLazy + 'static;
 
-    /// The state, `[B, ..]`, that samples start anew from.
+    /// The fresh state, `[B, ..]`, of samples that start anew.
     fn fresh_state(&self, input: &Self::Input) -> SpikingState;
 
-    /// Forward and backward pass from a state.
+    /// Runs the forward and the backward pass from a state.
     fn stream_step(&self, input: Self::Input, state: SpikingState) -> ChunkOutput<Self::Output>;
 }
 
-/// A model with the states of its streams. It trains on [`Chunk`]s, and is validated as the model itself.
+/// A model with the states of its streams. It trains on [`Chunk`]s. Validation runs the model
+/// alone.
 ///
-/// Clones share the state that waits for the optimizer's turn, so only one of them may be trained, and a record is loaded before a step or
-/// after the optimizer's turn, not between. A schedule is not part of the record: keep its [`ScheduleState`](crate::train::schedule::ScheduleState)
-/// beside the checkpoint.
+/// A training step stores its last state until the next step of the optimizer. Clones share this
+/// stored state. So train only one of the clones, and do not load a record between a training step
+/// and the optimizer's step. A schedule is not part of the record: save its
+/// [`ScheduleState`](crate::train::schedule::ScheduleState) with the checkpoint.
 ///
 /// # Panics
-/// A training step panics if its chunk has another number of streams than the model, or the model's states are of another dtype.
+/// A training step panics if the number of streams in its chunk differs from that of this model, or
+/// if the dtype of the stored states differs from that of the model's fresh states.
 #[derive(Module, Debug)]
 pub struct Streamed<M: Module> {
-    /// What is trained.
+    /// The model that is trained.
     pub model: M,
-    /// Potentials that the streams go on from, `[B, N]`; no gradient reaches them.
+    /// The membrane potentials from which the streams continue, `[B, N]`. They have no gradient.
     pub v: Param<Tensor<2>>,
-    /// Traces likewise, as in [`SpikingState::s`].
+    /// The traces from which the streams continue, as in [`SpikingState::s`]. They have no
+    /// gradient.
     pub s: Param<Tensor<3>>,
-    /// Where the step leaves its last state until the optimizer's turn.
+    /// The last state of a training step, until the next step of the optimizer.
     #[module(skip)]
     latest: Arc<Mutex<Option<SpikingState>>>,
     #[module(skip)]
@@ -101,10 +109,11 @@ pub struct Streamed<M: Module> {
 }
 
 impl<M: Module> Streamed<M> {
-    /// B streams that have yet to start.
+    /// Wraps a model, with B streams that have not started.
     ///
     /// - `streams`: B.
-    /// - `rows`: rows of [`SpikingState::s`], such as the number of synapse types.
+    /// - `rows`: number of rows of [`SpikingState::s`]: the number of synapse types, plus the steps
+    ///   of delay of all types.
     /// - `neurons`: N.
     pub fn new(model: M, [streams, rows, neurons]: [usize; 3], options: impl Into<TensorCreationOptions>) -> Self {
         let options = options.into();
@@ -119,13 +128,13 @@ impl<M: Module> Streamed<M> {
         }
     }
 
-    /// The same with a schedule that follows the score of each chunk.
+    /// Adds a schedule that follows the score of each chunk.
     pub fn with_schedule(mut self, schedule: crate::train::schedule::ScoreSchedule) -> Self {
         self.schedule = Some(schedule);
         self
     }
 
-    /// The state that the next chunk goes on from, where it does not start anew.
+    /// The state from which a stream continues if its next chunk does not start anew.
     pub fn state(&self) -> SpikingState {
         SpikingState { v: self.v.val().detach(), s: self.s.val().detach() }
     }
@@ -136,7 +145,7 @@ impl<M: Module> Streamed<M> {
 }
 
 impl<M: Module + StreamStep> Streamed<M> {
-    /// Where each sample of a chunk starts.
+    /// The state in which each sample of a chunk starts.
     fn start(&self, chunk: &Chunk<M::Input>) -> SpikingState {
         let fresh = self.model.fresh_state(&chunk.input);
         let [streams, _] = self.v.dims();
@@ -155,7 +164,7 @@ impl<M: Module + StreamStep> Streamed<M> {
             return fresh;
         }
         let mask = Tensor::<1, Bool>::from_data(TensorData::from(chunk.fresh.as_slice()), &self.v.val().device());
-        // Where gradients are accumulated, several steps come before the optimizer's turn.
+        // If gradients are accumulated, several training steps precede one step of the optimizer.
         let latest = self.latest.lock().expect("no holder of the state panics").clone();
         latest.unwrap_or_else(|| self.state()).reset(mask, fresh)
     }
@@ -264,7 +273,8 @@ mod tests {
         let streamed = streamed(&device);
         let (first, second) = (chunk(&device, [true; 3]), chunk(&device, [false, true, false]));
         let mut optimizer = SgdConfig::new().init();
-        // A rate of 0 leaves the network alone, so that it can be run by hand afterwards.
+        // A learning rate of 0 leaves the network unchanged, so that the test can run it again by
+        // hand.
         let network = streamed.model.network.clone();
         let gradients = TrainStep::step(&streamed, first.clone()).grads;
         let streamed = streamed.optimize(&mut optimizer, 0.0.into(), gradients);
@@ -305,7 +315,7 @@ mod tests {
     }
 }
 
-/// `StreamStep` for a wrapper, as for its model.
+/// Implements `StreamStep` for a wrapper by the `StreamStep` of its model.
 macro_rules! streams_as_its_model {
     ($wrapper:ident) => {
         impl<M: Module + $crate::train::stream::StreamStep> $crate::train::stream::StreamStep for $wrapper<M> {

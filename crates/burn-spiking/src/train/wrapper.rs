@@ -1,7 +1,7 @@
-//! What models that wrap a model have in common (feature `train`): they step as the model does, and only differ in what they do when the
-//! optimizer's turn comes.
+//! The common code of modules that wrap a model (feature `train`). The training step of a wrapper
+//! is that of its model. Wrappers differ only in the optimizer's step.
 
-/// Input, output and step of a `TrainStep` for a wrapper, as of its model.
+/// Implements the input, the output and the step of a wrapper's `TrainStep` by those of its model.
 macro_rules! as_its_model {
     () => {
         type Input = M::Input;
@@ -13,11 +13,15 @@ macro_rules! as_its_model {
     };
 }
 
-/// Refuses a step of several devices' gradients, which Burn would give to the optimizer without asking the wrapper.
+/// Refuses an optimizer's step with the gradients of several devices. Burn would pass them to the
+/// optimizer without calling the wrapper.
 macro_rules! one_device_only {
     ($wrapper:literal) => {
+        /// Refuses the gradients of several devices.
+        ///
         /// # Panics
-        /// Always: several devices' gradients would bypass this. Train on one device, or by a strategy that adds them up on one.
+        /// Always, because the gradients of several devices would bypass this wrapper. Train on one
+        /// device, or with a strategy that adds up the gradients on one device.
         fn optimize_multi(
             self,
             _: &mut ModuleOptimizer,

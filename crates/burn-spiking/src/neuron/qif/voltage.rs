@@ -1,28 +1,29 @@
-//! QIF in its voltage form, for rows of neurons of which few are in the gate's active zone.
+//! QIF in its voltage form, for rows of neurons of which few are in the active zone of the gate.
 //!
 //! ```text
 //! u = tan π(v − ½)        du/dt = 2π (u²/τ_mem + I)        spike at u = ∞ ≡ reset −∞
 //! ```
 //!
-//! **Flow.** u is a ratio of two numbers that the equation turns linearly. With γ, σ and z of the [phase form](super), |z| ≤ 1, and
-//! h = 2π dt σ:
+//! **Flow.** u is the ratio of two numbers that follow linear equations. With γ, σ and z of the
+//! [phase form](super), |z| ≤ 1, and h = 2π dt σ:
 //!
 //! ```text
-//! φ = n/d        n = γ u + h I        ∂φ/∂v = (1 + u²)/(n² + d²)
+//! φ = n/d        n = γ u + h I          ∂φ/∂v = (1 + u²)/(n² + d²)
 //! spike: d < 0   d = γ − (h/τ_mem) u    ∂φ/∂I = 2 ∫ d² dt/(n² + d²) = (A + B u + D u²)/(n² + d²)
 //!
 //! A = dt (2 − z ρ)    B = −(4π dt²/τ_mem) σ²    D = (2π/τ_mem)² dt³ ρ    ρ = (1 − sin 2√z/2√z)/z
 //! ```
 //!
-//! The derivatives are those of v. A step takes neither sine nor arctangent; v is computed for those neurons alone whose gate is open,
-//! v > 1 − w ⇔ u > tan π(½ − w).
+//! n/d is u after the step. ∂φ/∂v and ∂φ/∂I are the derivatives of the flow in v, as in the phase
+//! form. A step needs neither a sine nor an arctangent. v is computed only for neurons whose gate
+//! is open: v > 1 − w ⇔ u > tan π(½ − w).
 
 use super::{QifFlow, QifSmallFlow, Rotation, small_current_rotation};
 use crate::neuron::rows::MARGIN;
 use crate::num::Float;
 use std::f64::consts::PI;
 
-/// ρ = Σ 4ⁿ⁺¹ (−z)ⁿ/(2n + 3)!.
+/// Coefficients of ρ = Σ 4ⁿ⁺¹ (−z)ⁿ/(2n + 3)!.
 const RHO: [f64; 12] = {
     let mut series = [0.0; 12];
     let mut term = 4.0 / 6.0;
@@ -35,7 +36,7 @@ const RHO: [f64; 12] = {
     series
 };
 
-/// The same for single precision: a Chebyshev fit with an error of 4e-8.
+/// Coefficients of ρ in single precision: a Chebyshev fit with an error of 4e-8.
 const RHO_SINGLE: [f64; 5] = [
     0.666_666_667_058_319_5,
     -0.133_333_127_696_952_44,
@@ -44,7 +45,7 @@ const RHO_SINGLE: [f64; 5] = [
     2.567_215_642_637_954_4e-5,
 ];
 
-/// The largest |u|: nearer to the spike than v can tell, and its square is a number.
+/// The largest |u|. It is nearer to the spike than v can resolve, and its square is finite.
 #[inline(always)]
 fn largest<X: Float>(u: X) -> f64 {
     if u.is_double() { 2e15 } else { 4e6 }
@@ -60,7 +61,8 @@ fn bounded<X: Float>(u: X) -> X {
 #[inline(always)]
 pub(crate) fn voltage_of<X: Float>(v: X) -> X {
     let (sin, cos) = v.plus(-0.5).half_turn_sin_cos_pi();
-    // At a reset the cosine's rounding must not take it to the other side of the spike.
+    // At a reset the cosine is 0. Rounding must not make it negative, which would move u to the
+    // other side of the spike.
     bounded(sin / cos.within(if v.is_double() { 1e-17 } else { 1e-10 }, 1.0))
 }
 
@@ -76,7 +78,7 @@ pub(crate) struct QifVoltageFlow {
     small: QifSmallFlow,
 }
 
-/// What a step makes of one neuron, or of a vector of them.
+/// A step of one neuron, or of a vector of neurons: z, σ, the numerator n and the denominator d.
 pub(crate) struct Turned<X> {
     z: X,
     sigma: X,
@@ -116,7 +118,7 @@ impl QifVoltageFlow {
 }
 
 impl<X: Float> Turned<X> {
-    /// Whether the equations hold.
+    /// Whether |z| is small enough for the equations.
     #[inline(always)]
     pub(crate) fn is_small(&self) -> X::Mask {
         self.z.magnitude().below(MARGIN)
@@ -128,7 +130,7 @@ impl<X: Float> Turned<X> {
         bounded(self.above / self.below)
     }
 
-    /// Whether the neuron spiked, once.
+    /// Whether the neuron spiked. It spikes at most once.
     #[inline(always)]
     pub(crate) fn spiked(&self) -> X::Mask {
         self.below.below(0.0)
@@ -144,7 +146,8 @@ mod tests {
 
     const POTENTIALS: [f64; 9] = [0.0, 1e-7, 0.013, 0.25, 0.5, 0.77, 0.95, 0.999, 1.0 - 1e-7];
 
-    /// Of the phase form in double precision, within `allowed` (and of potentials within as much of 1).
+    /// Checks the voltage form in `T` against the phase form in double precision: φ to `allowed`,
+    /// slopes to `allowed` of their size.
     fn check<T: Real>(allowed: f64) {
         for dt in [0.1, 1.0, 5.0] {
             let flow = Qif { tau_mem: 25.0 }.over(dt);
@@ -159,13 +162,14 @@ mod tests {
                     assert!((0.0..1.0).contains(&after), "{at}: {after}");
                     assert!(turned.is_small() || share.abs() == 1.0);
                     let found = after + if turned.spiked() { 1.0 } else { 0.0 };
-                    // From where the neuron is: no voltage is as near to the spike as a potential may be.
+                    // The phase form starts from the potential of u, because no voltage is as near
+                    // to the spike as a potential may be.
                     let (from, i) = (potential_of(u.to_f64()), i.to_f64());
                     let want = flow.phi(from, i);
                     assert!((found - want).abs() < allowed, "{at}: {found}, not {want}");
                     let (want, found) = (flow.slopes(from, i), voltage.slopes(u, &turned));
                     for (want, found) in [(want.0, found.0.to_f64()), (want.1, found.1.to_f64())] {
-                        // Next to a reset ∂φ/∂I is almost 0.
+                        // ∂φ/∂I is almost 0 near a reset.
                         let scale = want.abs() + 0.1 * dt;
                         assert!((found - want).abs() < allowed * scale, "{at}: slope {found}, not {want}");
                     }

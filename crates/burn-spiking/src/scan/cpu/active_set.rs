@@ -1,16 +1,16 @@
-//! Which neurons, or input channels, count in each step of a segment.
+//! Lists of the active neurons, or input channels that are not 0, in each step of a segment.
 
 use super::rows::ActiveSet;
 
-/// A list for each step, one after another.
+/// One list for each step, stored one after another.
 pub(super) struct Lists {
     members: Vec<u32>,
-    /// Where each step's list ends; nothing is listed where all are meant.
+    /// The end of each step's list in `members`. With [`ActiveSet::Everyone`] the list is empty.
     ends: Vec<(usize, ActiveSet)>,
 }
 
 impl Lists {
-    /// Room for as many steps, in each of which all of so many may be listed.
+    /// Makes empty lists with capacity for `steps` steps of up to `everyone` members each.
     pub(super) fn new(everyone: usize, steps: usize) -> Self {
         Self { members: Vec::with_capacity(everyone * steps), ends: Vec::with_capacity(steps) }
     }
@@ -20,19 +20,20 @@ impl Lists {
         self.ends.clear();
     }
 
-    /// Where the next step's list is appended. A function that appends would be compiled by itself, without the processor's vectors.
+    /// The vector to which the caller appends the members of the next step. A function that appends
+    /// would be compiled on its own, without the vectors of the processor.
     #[inline(always)]
     pub(super) fn members(&mut self) -> &mut Vec<u32> {
         &mut self.members
     }
 
-    /// Ends the list of a step.
+    /// Ends the list of the current step.
     #[inline(always)]
     pub(super) fn end(&mut self, chosen: ActiveSet) {
         self.ends.push((self.members.len(), chosen));
     }
 
-    /// The list of a step.
+    /// The members of step `at` of the segment; `everyone` if all are active.
     #[inline(always)]
     pub(super) fn of<'a>(&'a self, at: usize, everyone: &'a [u32]) -> &'a [u32] {
         let (end, chosen) = self.ends[at];
@@ -42,7 +43,7 @@ impl Lists {
         }
     }
 
-    /// Whether all are meant in every step.
+    /// Returns whether all neurons are active in every step.
     #[inline(always)]
     pub(super) fn always_everyone(&self) -> bool {
         let mut always = true;

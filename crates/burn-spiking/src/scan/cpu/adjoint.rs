@@ -1,8 +1,13 @@
-//! The adjoint kernel: the run of one sample, or of a few side by side, backwards, segment by segment.
+//! The adjoint kernel: the backward pass of one sample, or of a few side by side, in segments.
 //!
-//! A segment is run again forwards, which leaves charges, slopes and gates of all its steps in cache; then the adjoint goes back
-//! through it; then the outer products of all its steps are added to the gradients of the weights at once. Where there are
-//! threads to spare, the segment before is run again meanwhile.
+//! Each segment has three parts:
+//!
+//! 1. The segment runs again, forward. This leaves the charges, slopes and gates of all its steps
+//!    in cache.
+//! 2. The adjoint goes backward through the segment.
+//! 3. The outer products of all its steps are added to the gradients of the parameters at once.
+//!
+//! If there are threads to spare, another thread meanwhile runs the preceding segment again.
 
 use super::active_set::Lists;
 use super::dynamics::Dynamics;
@@ -18,25 +23,27 @@ use crate::scan::plan::rows_on_the_way;
 use macerator::{Simd, WithSimd};
 use std::ops::Range;
 
-/// How many steps before they are needed rows are asked for.
+/// Number of steps by which rows of the cost's direct gradients are prefetched before their use.
 const AHEAD: usize = 6;
 
-/// One sample on its way back.
+/// One sample during its backward pass.
 struct Sample<'a, T> {
     outputs: Outputs<'a, T>,
-    /// λ.
+    /// λ, the adjoint of v.
     lambda: Row<T>,
-    /// Dᵏ.
+    /// Dᵏ, the filtered direct error of each trace.
     d: Vec<Row<T>>,
-    /// q_t of the step that was gone through last, and of as many after it as the longest delay.
+    /// q_t of the step processed last and of the steps after it, 1 + the longest delay in all.
     q: Matrix<T>,
-    /// Pᵏ_{t+1} of that step, for the types that have weights.
+    /// Pᵏ_{t+1} of the step processed last, for the types that have weights.
     p: Vec<Row<T>>,
-    /// μ; of neurons that are not active it is not whole, nor asked for.
+    /// μ. For neurons that are not active it lacks the recurrent part, which has no effect there
+    /// because their gates are 0.
     mu: Row<T>,
-    /// ∂C/∂i_t.
+    /// ∂C/∂i_t, `[C]`.
     through_projection: Row<T>,
-    /// Each neuron's part of the constants' gradients; none where they are not wanted.
+    /// Each neuron's part of the gradients of the constants τ_mem, w, α_1 … α_K; empty if they are
+    /// not wanted.
     constants: Vec<Row<T>>,
 }
 
@@ -58,7 +65,8 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Puts what the segment after this one ended with behind its last step.
+    /// Copies q and P at the start of the later segment to the rows after the last step of this
+    /// segment.
     fn enter(&self, segment: &mut Segment<T>, length: usize) {
         for after in 0..self.q.rows() {
             segment.q.row_mut(length + after).copy_from_slice(self.q.row(after));
@@ -68,7 +76,7 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Keeps what this segment ends with.
+    /// Keeps q and P at the start of this segment, for the segment before it.
     fn leave(&mut self, segment: &Segment<T>) {
         for after in 0..self.q.rows() {
             self.q.row_mut(after).copy_from_slice(segment.q.row(after));
@@ -78,7 +86,8 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// The errors before step t: v′ onto λ, D_{t+1} and P_{t+1}.
+    /// Computes the errors after step t: adds v′ to λ, and computes D_{t+1} and P_{t+1}. Adds this
+    /// step's part of the gradients of α_k, if they are wanted.
     #[inline(always)]
     fn errors<S: Simd>(
         &mut self,
@@ -140,7 +149,7 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// μ_t but for what comes back through the weights: the error current that the cost puts on the charges, and that of the traces.
+    /// Starts μ_t: the part that does not come back through the weights, ΔQ′_t + Σ_k c_k Dᵏ_{t+1}.
     #[inline(always)]
     fn start_errors<S: Simd>(&mut self, network: &Network<'_, T>, inputs: &Inputs<'_, T>, t: usize) {
         let (n, Self { d, mu, .. }) = (network.neurons, self);
@@ -160,7 +169,8 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// μ_t, which is wanted only where the gate lets it through.
+    /// Computes μ_t of one sample. Only active neurons need its recurrent part, but if most neurons
+    /// are active, it is computed for all.
     #[inline(always)]
     fn error_current<S: Simd>(
         &mut self,
@@ -184,7 +194,9 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// λpre_t, q_t and λ_t, and the drive's gradient.
+    /// Computes q_t and λ_t by way of λpre_t, and writes the gradient of the drive. Adds this
+    /// step's part of the gradients of τ_mem and w, if they are wanted. Applies the limit of the
+    /// adjoint, if there is one.
     #[inline(always)]
     fn costate<S: Simd>(
         &mut self,
@@ -224,7 +236,7 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Adds the outer products of all steps of a segment to the parameters' gradients.
+    /// Adds the outer products of all steps of a segment to the gradients of the parameters.
     #[inline(always)]
     fn add_to_sums<S: Simd>(
         &mut self,
@@ -275,7 +287,8 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// The gradients of the start: of v_0, of s_0, and what the start adds to the weights' gradient.
+    /// Computes the gradients of v_0 and s_0, and adds to the sums the part of the weight gradient
+    /// that comes from s_0, and the gradients of the constants.
     #[inline(always)]
     fn finish<S: Simd>(
         mut self,
@@ -297,7 +310,7 @@ impl<'a, T: Real> Sample<'a, T> {
             let decay = T::of(synapse.decay);
             rows::scale::<S, T>(&mut d[k], decay);
             if let Some(plane) = synapse.weights {
-                // P_0, one row before the first step's P_1.
+                // P_0 precedes P_1 of the first step by one row.
                 let mut p = Row::zeros(n);
                 let arriving = q.row(synapse.delay);
                 adjoint_of_current::<S, T>(network, inputs, (k, 0, steps), &mut p, &before[plane], arriving);
@@ -321,7 +334,7 @@ impl<'a, T: Real> Sample<'a, T> {
             for (d, out) in d.iter().zip(&mut out) {
                 out.copy_from_slice(&d[..n]);
             }
-            // What was on its way acts when it arrives.
+            // A current on its way acts only when it arrives, so its gradient is q of that step.
             for (k, synapse) in network.synapses.iter().enumerate() {
                 for (arrival, out) in (0..synapse.delay).zip(&mut out) {
                     match arrival < steps {
@@ -337,7 +350,8 @@ impl<'a, T: Real> Sample<'a, T> {
     }
 }
 
-/// ∂C/∂(the i-th current of type k still on its way at the end); `None` where zero.
+/// The cost's direct gradient with respect to the i-th current of type k that is still on its way
+/// at the end, `[N]`; `None` if it is 0.
 #[inline(always)]
 fn still_on_the_way<'a, T: Real>(
     network: &Network<'_, T>,
@@ -350,7 +364,8 @@ fn still_on_the_way<'a, T: Real>(
     Some(&last_s[row * network.neurons..(row + 1) * network.neurons])
 }
 
-/// Pᵏ_t of the current that sets out before step t of `steps`, from Pᵏ_{t+1} and q of the step in which it arrives.
+/// Computes Pᵏ_t, the adjoint of the current that sets out before step t of a run of `steps` steps,
+/// into `p`. `next` is Pᵏ_{t+1}, and `q` is q of the step in which the current arrives.
 #[inline(always)]
 fn adjoint_of_current<S: Simd, T: Real>(
     network: &Network<'_, T>,
@@ -362,7 +377,7 @@ fn adjoint_of_current<S: Simd, T: Real>(
 ) {
     let synapse = &network.synapses[k];
     let (decay, arrival) = (T::of(synapse.decay), t + synapse.delay);
-    // Without a delay q_T is 0.
+    // q_T is 0 if there is no delay.
     if arrival < steps || synapse.delay == 0 {
         return rows::decayed_sum::<S, T>(p, decay, next, q);
     }
@@ -372,13 +387,14 @@ fn adjoint_of_current<S: Simd, T: Real>(
     }
 }
 
-/// Whether more than half of the neurons are active in a step of a segment: then μ is computed for all.
+/// Returns whether more than half of the neurons are active in a step of a segment. If so, μ is
+/// computed for all neurons.
 #[inline(always)]
 fn crowded<T: Real>(network: &Network<'_, T>, segment: &Segment<T>, at: usize) -> bool {
     2 * segment.active.of(at, &network.everyone).len() > network.neurons
 }
 
-/// The way back through one segment, of samples side by side.
+/// The backward pass through one segment, for samples side by side.
 struct BackTask<'a, 'n, 's, T> {
     network: &'a Network<'n, T>,
     shared: &'a Shared,
@@ -387,7 +403,7 @@ struct BackTask<'a, 'n, 's, T> {
     replays: &'a mut [Replay<T>],
     together: &'a mut SampleBlock<T>,
     sums: &'a mut Sums<T>,
-    /// The input channels that are not 0, where there are many.
+    /// The input channels that are not 0, for inputs of many channels.
     open_channels: &'a mut Lists,
     /// The segment's steps.
     steps: Range<usize>,
@@ -425,7 +441,8 @@ impl<T: Real> WithSimd for BackTask<'_, '_, '_, T> {
 }
 
 impl<T: Real> BackTask<'_, '_, '_, T> {
-    /// μ_t of samples side by side.
+    /// Computes μ_t of all samples. If more than half of the neurons are active in every sample,
+    /// one pass through the weights serves all samples.
     #[inline(always)]
     fn error_currents<S: Simd>(&mut self, at: usize, t: usize) {
         let Self { network, inputs, samples, replays, together, .. } = self;
@@ -458,7 +475,7 @@ impl<T: Real> BackTask<'_, '_, '_, T> {
     }
 }
 
-/// The gradients of the start, of samples side by side.
+/// Computes the gradients of the initial state, for samples side by side.
 struct FinishTask<'a, 'n, 's, T> {
     network: &'a Network<'n, T>,
     inputs: &'a [Inputs<'s, T>],
@@ -482,9 +499,12 @@ impl<T: Real> WithSimd for FinishTask<'_, '_, '_, T> {
     }
 }
 
-/// Runs the adjoint of samples side by side in segments of `every` steps; the equations are in [`scan`](crate::scan). With
-/// threads to spare, one runs the next segment again while another goes back through this one: the same program on the same
-/// numbers, so nothing depends on it but time.
+/// Runs the adjoint of samples side by side in segments of `every` steps. The equations are in
+/// [`scan`](crate::scan).
+///
+/// If there are threads to spare, one thread runs the next segment again while another goes
+/// backward through the current one. The computation and its numbers are the same as with one
+/// thread, so the results do not change, only the time.
 pub(super) fn run<'a, T: Real>(
     (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),
     steps: usize,

@@ -1,4 +1,5 @@
-//! The adjoint kernel of a whole batch: [`adjoint`] for each tile of samples, groups of tiles in parallel.
+//! The adjoint kernel of a whole batch: runs [`adjoint`] for each tile of samples, and groups of
+//! tiles in parallel.
 
 use super::adjoint;
 use super::dynamics::{Dynamics, UniformDynamics};
@@ -15,7 +16,7 @@ use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-/// The adjoint kernel of one flow.
+/// Runs the adjoint kernel for uniform neurons of one flow.
 pub(super) fn adjoint_along<B: Storage, F: Flow>(
     flow: F,
     inputs: ScanInputs<B>,
@@ -81,7 +82,7 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         .map(|(b, v0)| (inputs_of(b), sample::Outputs { drive: drive_rows.next(), v0, s0: s0_rows.next() }));
     let tiled = shared_out(samples, batch, tiles);
     let groups = shared_out(tiled.into_iter(), tiles, group_count(sizes, planes, tiles));
-    // With all currents at hand a segment runs again too fast for help to pay.
+    // If the tape holds all currents, a second run is so short that another thread does not pay.
     let long = !segments.currents && segments.every * neurons >= LONG_SEGMENT;
     let threads_to_spare = long && groups.len() < rayon::current_num_threads();
     let partial: Vec<Sums<T>> = groups
@@ -96,7 +97,7 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         .collect();
     let spoiled = finite::find(finite::ADJOINT, &d_v0, [batch, neurons, steps]);
     let gradients = InputGradients {
-        // Each sample's adjoint wrote all its row.
+        // The adjoint of each sample has written its whole row.
         drive: slot_of::<B, T>(wanted.drive.then(|| unsafe { written(drive) }), &[batch, steps, channels]),
         v0: B::from_vec(d_v0, &[batch, neurons]),
         s0: slot_of::<B, T>(wanted.s0.then_some(d_s0), &[batch, rows, neurons]),

@@ -1,4 +1,4 @@
-//! Rows of neurons with their gates: all of one kind and width, or each with a τ_mem and a width of its own.
+//! The dynamics of rows of neurons and their gates: uniform, or with per-neuron τ_mem and width.
 
 use super::rows::{self, ActiveSet, Row, lanes, lanes_mut};
 use crate::gate::{Gate, Zone};
@@ -15,16 +15,19 @@ use crate::num::{Number, Own, Real};
 use crate::scan::ScanPlan;
 use macerator::Simd;
 
-/// What the kernel asks of neurons and gates, a padded row at a time. The form in which a row holds the potentials is theirs.
+/// The operations of neurons and gates that the kernel needs, on one padded row at a time. Each
+/// implementation chooses the form in which it holds the potentials in a row.
 pub(crate) trait Dynamics<T: Real>: Sync {
-    /// Takes potentials in; `held` has them.
+    /// Converts the potentials in `held` to the form of these dynamics, in place.
     fn encode<S: Simd>(&self, held: &mut [T]);
-    /// v. The scratch is for those that encode something else.
+    /// Returns the potentials v. Dynamics that hold another form write v to `scratch`.
     fn potentials<'a, S: Simd>(&self, held: &'a [T], scratch: &'a mut [T]) -> &'a [T];
-    /// A step with currents `i`. Appends the neurons below `n` that sent some charge.
+    /// Runs a step with the currents `i`. Appends to `senders` the neurons below `n` that sent
+    /// charge, unless all did.
     fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet;
-    /// The same step, with (∂φ/∂v, ∂φ/∂I) and the gates (g(v_t), g(v_{t+1})), of which the second are written. Appends the active
-    /// neurons.
+    /// Runs the same step. Also writes the slopes (∂φ/∂v, ∂φ/∂I) and the second of the gates
+    /// (g(v_t), g(v_{t+1})); the first is an input. Appends the active neurons to `active`, unless
+    /// all are active.
     fn step_with_slopes<S: Simd>(
         &self,
         n: usize,
@@ -34,21 +37,21 @@ pub(crate) trait Dynamics<T: Real>: Sync {
         densities: (&[T], &mut [T]),
         active: &mut Vec<u32>,
     ) -> ActiveSet;
-    /// ∂φ/∂τ_mem from the potentials held after the step, I_t and ∂φ/∂I.
+    /// Writes ∂φ/∂τ_mem. `at` is the row held after the step, I_t and ∂φ/∂I.
     fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
-    /// G(v).
+    /// Writes G(v).
     fn charge<S: Simd>(&self, held: &[T], sent: &mut [T]);
-    /// g(v).
+    /// Writes g(v).
     fn density<S: Simd>(&self, held: &[T], density: &mut [T]);
-    /// ∂G/∂w at v.
+    /// Writes ∂G/∂w at v.
     fn charge_by_width<S: Simd>(&self, held: &[T], out: &mut [T]);
 }
 
-/// Rows of neurons before a step, and then after it.
+/// The rows of neurons that a step updates.
 pub(crate) struct Neurons<'a, T> {
     /// v, in the form of the dynamics.
     pub(super) held: &'a mut Row<T>,
-    /// Where the new ones are made.
+    /// Room for the new v.
     pub(super) scratch: &'a mut Row<T>,
     /// G(v).
     pub(super) sent: &'a mut [T],
@@ -56,20 +59,20 @@ pub(crate) struct Neurons<'a, T> {
     pub(super) charge: &'a mut [T],
 }
 
-/// What [`Potentials`] ask of neurons and gates.
+/// The operations of neurons and gates that [`Potentials`] needs.
 pub(crate) trait ByPotential<T: Real>: Sync {
-    /// φ(v, I).
+    /// Writes φ(v, I) to `vpre`.
     fn phi<S: Simd>(&self, potentials_and_currents: (&[T], &[T]), vpre: &mut [T]);
-    /// φ, and (∂φ/∂v, ∂φ/∂I).
+    /// Writes φ and the slopes (∂φ/∂v, ∂φ/∂I).
     fn phi_and_slopes<S: Simd>(
         &self,
         potentials_and_currents: (&[T], &[T]),
         vpre: &mut [T],
         slopes: (&mut [T], &mut [T]),
     );
-    /// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
+    /// Replaces vpre_t in `v` by v_{t+1}, and G(v_t) in `sent` by G(v_{t+1}). Writes ΔQ_t.
     fn update<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]);
-    /// The same, and g(v_{t+1}).
+    /// Does the same as [`update`](Self::update), and writes g(v_{t+1}).
     fn update_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]);
     /// [`Dynamics::slope_by_tau`].
     fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
@@ -81,7 +84,7 @@ pub(crate) trait ByPotential<T: Real>: Sync {
     fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]);
 }
 
-/// Dynamics whose rows encode v itself.
+/// Dynamics whose rows hold the potential v itself.
 pub(crate) struct Potentials<D>(D);
 
 impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
@@ -140,11 +143,11 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
     }
 }
 
-/// Neurons of one flow, with gates of one width.
+/// Uniform neurons: one flow and one gate width.
 pub(crate) struct UniformDynamics<F> {
     flow: F,
     gate: Gate,
-    /// (τ_mem, dt).
+    /// (τ_mem, dt), ms.
     constants: (Option<f64>, f64),
 }
 
@@ -211,7 +214,7 @@ impl<T: Real, F: Flow> ByPotential<T> for UniformDynamics<F> {
     }
 }
 
-/// Neurons that each have a τ_mem and a width of their own.
+/// Neurons with a τ_mem and a gate width per neuron.
 pub(super) struct PerNeuronDynamics<T> {
     kind: Kind,
     gate: Gate,
@@ -220,7 +223,7 @@ pub(super) struct PerNeuronDynamics<T> {
     zone: Zone<Row<T>>,
 }
 
-/// What the neurons are.
+/// The neuron model.
 enum Kind {
     Nif(NifFlow),
     Lif,
@@ -229,7 +232,8 @@ enum Kind {
 }
 
 impl<T: Real> PerNeuronDynamics<T> {
-    /// Those of a plan; `None` where all neurons are alike, or of a model that is not built in.
+    /// Makes the dynamics of a plan. Returns `None` if all neurons share their constants, or if the
+    /// neurons are user-defined.
     pub(super) fn of(plan: &ScanPlan) -> Option<Potentials<Self>> {
         let each = plan.per_neuron.as_deref()?;
         let kind = match &plan.neuron {
@@ -244,7 +248,7 @@ impl<T: Real> PerNeuronDynamics<T> {
         Some(Potentials(Self { kind, gate: plan.gate, dt: plan.dt, membrane, zone }))
     }
 
-    /// Flows of LIF neurons, vector by vector.
+    /// Returns the flow of each vector of LIF neurons.
     #[inline(always)]
     fn lif<S: Simd>(&self) -> impl Fn(usize) -> LifFlow<Own<Lanes<S, T>>> {
         let Membrane { tau, rate, decay, complement } = &self.membrane;
@@ -259,14 +263,14 @@ impl<T: Real> PerNeuronDynamics<T> {
         }
     }
 
-    /// Flows of QIF neurons, vector by vector.
+    /// Returns the flow of each vector of QIF neurons.
     #[inline(always)]
     fn qif<S: Simd>(&self) -> impl Fn(usize) -> QifFlow<Own<Lanes<S, T>>> {
         let (rate, dt) = (lanes::<S, T>(&self.membrane.rate), self.dt);
         move |n| QifFlow::of(Own(rate[n]), dt)
     }
 
-    /// Active zones, vector by vector.
+    /// Returns the active zone of each vector of neurons.
     #[inline(always)]
     fn zone<S: Simd>(&self) -> impl Fn(usize) -> Zone<Own<Lanes<S, T>>> {
         let (offset, inverse) = (lanes::<S, T>(&self.zone.offset), lanes(&self.zone.inverse));
@@ -274,7 +278,7 @@ impl<T: Real> PerNeuronDynamics<T> {
     }
 }
 
-/// [`slope_by_tau`] of flows on numbers.
+/// Computes [`slope_by_tau`] with one flow for each vector of neurons.
 #[inline(always)]
 fn slopes_by_tau<S: Simd, T: Real, F: FlowOn<Lanes<S, T>>>(
     flow_at: impl Fn(usize) -> F,

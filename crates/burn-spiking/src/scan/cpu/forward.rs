@@ -1,4 +1,4 @@
-//! The forward kernel: the run of one sample, or of a few side by side.
+//! The forward kernel: the run of one sample, or of a few samples side by side.
 
 use super::dynamics::{Dynamics, Neurons};
 use super::network::{Network, SampleBlock, Scratch, Sender, State};
@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 
 /// One sample's inputs.
 pub(super) struct Inputs<'a, T> {
-    /// x, `[T, N]`, or i, `[T, C]`.
+    /// The drive x, `[T, N]`, or the input i, `[T, C]`.
     pub(super) drive: &'a [T],
     /// m, the weights of the steps in the activity, `[T]`; 1 if `None`.
     pub(super) activity_weight: Option<&'a [T]>,
@@ -20,41 +20,43 @@ pub(super) struct Inputs<'a, T> {
     pub(super) s0: &'a [T],
 }
 
-/// Where one sample's run is written: every element of each.
+/// The memory to which one sample's run is written. The run writes every element.
 pub(super) struct Outputs<'a, T> {
-    /// The traces read, `[T, N]` each.
+    /// The traces in the trajectory, `[T, N]` each.
     pub(super) traces: Vec<&'a mut [MaybeUninit<T>]>,
-    /// `[T, N]`.
+    /// v_{t+1}, `[T, N]`.
     pub(super) v: Option<&'a mut [MaybeUninit<T>]>,
-    /// `[T, N]`.
+    /// ΔQ_t, `[T, N]`.
     pub(super) charge: Option<&'a mut [MaybeUninit<T>]>,
-    /// o, `[T, O]`, and A.
+    /// The readout o, `[T, O]`, and the activity A.
     pub(super) readout: Option<(&'a mut [MaybeUninit<T>], &'a mut T)>,
-    /// I_t, `[T, N]`.
+    /// The currents I_t, `[T, N]`.
     pub(super) currents: Option<&'a mut [MaybeUninit<T>]>,
-    /// The states before each segment, `[segments, rows, N]`.
+    /// The state before each segment, `[segments, rows, N]`.
     pub(super) states: Option<&'a mut [MaybeUninit<T>]>,
-    /// The mean traces of each block, `[blocks, N]` for each synapse type; none if not wanted.
+    /// The mean traces of each block of the mean-field adjoint, `[blocks, N]` for each synapse
+    /// type; empty if they are not wanted.
     pub(super) means: Vec<&'a mut [MaybeUninit<T>]>,
-    /// `[N]`.
+    /// v_T, `[N]`.
     pub(super) last_v: &'a mut [T],
-    /// `[K + D, N]`.
+    /// s_T, `[K + D, N]`.
     pub(super) last_s: &'a mut [T],
 }
 
-/// One sample on its way.
+/// One sample during its run.
 struct Sample<'a, T> {
     inputs: Inputs<'a, T>,
     outputs: Outputs<'a, T>,
     state: State<T>,
     scratch_rows: Scratch<T>,
-    /// ΔQ_t.
+    /// ΔQ_t, the charge of this step.
     charge: Row<T>,
-    /// Σ_t s², neuron by neuron.
+    /// Σ_t m_t s_{t+1}², per neuron.
     activity: Row<T>,
-    /// The sums of the traces over a block so far, for each synapse type whose means are wanted.
+    /// The sum of the traces over the current block so far, for each synapse type whose means are
+    /// wanted.
     block: Vec<Row<T>>,
-    /// The neurons that sent some charge in this step.
+    /// The neurons that sent charge in this step.
     senders: Vec<u32>,
     chosen: ActiveSet,
 }
@@ -92,7 +94,7 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Step t up to the charges sent.
+    /// Runs step t up to the charges sent.
     #[inline(always)]
     fn step<S: Simd>(
         &mut self,
@@ -115,7 +117,7 @@ impl<'a, T: Real> Sample<'a, T> {
         state.trace::<S>(network, &self.charge);
     }
 
-    /// Writes what is wanted of step t.
+    /// Writes the wanted outputs of step t.
     #[inline(always)]
     fn record<S: Simd>(
         &mut self,
@@ -157,7 +159,7 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Writes what is wanted of the end.
+    /// Writes v_T, s_T and the activity.
     #[inline(always)]
     fn finish<S: Simd>(self, n: usize, dynamics: &impl Dynamics<T>) {
         let Self { outputs, state, mut scratch_rows, activity, .. } = self;
@@ -169,7 +171,8 @@ impl<'a, T: Real> Sample<'a, T> {
     }
 }
 
-/// Runs samples side by side through all steps, in segments of `every` and blocks of the mean-field adjoint; the equations are in [`scan`](crate::scan).
+/// Runs samples side by side through all steps. The steps are cut into segments of `every` steps
+/// and into the `blocks` of the mean-field adjoint. The equations are in [`scan`](crate::scan).
 #[inline(always)]
 pub(super) fn run<S: Simd, T: Real>(
     (network, dynamics): (&Network<'_, T>, &impl Dynamics<T>),

@@ -1,4 +1,5 @@
-//! The forward kernel of a whole batch: [`forward`] for each sample, tiles of samples side by side and in parallel.
+//! The forward kernel of a whole batch: runs [`forward`] for each tile of samples, and tiles in
+//! parallel.
 
 use super::dynamics::{Dynamics, UniformDynamics};
 use super::forward;
@@ -18,7 +19,7 @@ use macerator::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// The forward kernel of one flow.
+/// Runs the forward kernel for uniform neurons of one flow.
 pub(super) fn forward_along<B: Storage, F: Flow>(
     flow: F,
     inputs: ScanInputs<B>,
@@ -102,7 +103,7 @@ pub(super) fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
         finite::check(finite::POTENTIAL, &last_v, batch, neurons, steps);
         finite::check(finite::TRACE, &last_s, batch, neurons, steps);
     }
-    // Each sample's run wrote all its rows, and there is a run for each sample.
+    // There is a run for each sample, and each run has written all its rows.
     let readout = unsafe { written(readout) };
     if outputs > 0 && plan.panic_if_not_finite {
         finite::check(finite::OUTPUT, &readout, batch, outputs, steps);
@@ -111,7 +112,7 @@ pub(super) fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
     let tensor = |data: Vec<T>, shape: &[usize]| B::from_vec(data, shape);
     let slot = |data: Vec<MaybeUninit<T>>, shape: &[usize]| match data.is_empty() {
         true => OptionalTensor::Absent,
-        // Each sample's run wrote all its rows, and there is a run for each sample.
+        // There is a run for each sample, and each run has written all its rows.
         false => OptionalTensor::Present(tensor(unsafe { written(data) }, shape)),
     };
     ScanOutput {

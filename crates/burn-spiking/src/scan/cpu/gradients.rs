@@ -1,4 +1,5 @@
-//! Gradients that samples share: each group of samples has sums of its own, and the groups' sums are added in their order.
+//! The gradients that samples share. Each group of samples has its own sums, and the sums of the
+//! groups are added in the order of the groups.
 
 use super::matrix::Matrix;
 use super::schedule::Sizes;
@@ -7,9 +8,9 @@ use crate::num::Real;
 use crate::scan::{GradientMask, InputGradients, OptionalTensor, ScanPlan};
 use rayon::prelude::*;
 
-/// Gradients that samples add to. Each is empty if not wanted.
+/// The gradients to which samples add. Each is empty if it is not wanted.
 pub(super) struct Sums<T> {
-    /// ∂C/∂W, one for each synapse type that has weights.
+    /// ∂C/∂W, `[N, N]` for each synapse type that has weights.
     pub(super) weights: Vec<Matrix<T>>,
     /// ∂C/∂U, `[C, N]`.
     pub(super) projection: Option<Matrix<T>>,
@@ -22,7 +23,7 @@ pub(super) struct Sums<T> {
 }
 
 impl<T: Real> Sums<T> {
-    /// Of nothing yet, for those that are wanted and `planes` planes of weights.
+    /// Makes sums of 0 for the wanted gradients and `planes` weight planes.
     pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: GradientMask) -> Self {
         let Sizes { neurons, synapses, channels, outputs, .. } = sizes;
         Self {
@@ -35,7 +36,8 @@ impl<T: Real> Sums<T> {
     }
 }
 
-/// The gradients that samples share, from the groups' sums; the others are empty.
+/// Computes the gradients that samples share from the sums of the groups. In the result, the drive
+/// and s_0 are absent and v_0 is 0.
 pub(super) fn parameter_gradients<B: Storage, T: Real>(
     partial: &[Sums<T>],
     (planes, sizes): (usize, Sizes),
@@ -54,7 +56,7 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
         columns.map(|at| rows[at]).collect::<Vec<T>>()
     });
     let constants = summed(|sums| sums.constants.as_ref()).map(|rows| {
-        // A neuron's own are τ_mem and w.
+        // With per-neuron constants, the gradients of τ_mem and w are not summed over neurons.
         let own = if plan.per_neuron.is_some() { 2 * neurons } else { 0 };
         let total = |row: &[T]| T::of(row.iter().map(|x| x.to_f64()).sum::<f64>());
         let shared = rows[own..].chunks_exact(neurons).map(total);
@@ -72,7 +74,7 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
     }
 }
 
-/// Rows of partial sums, added in the order of the groups.
+/// Adds the rows of the partial sums in the order of the groups.
 fn total_of<T: Real>(
     partial: &[Sums<T>],
     rows: usize,

@@ -1,8 +1,9 @@
 //! Matrices over neurons, and the three products of the scan that touch only active neurons.
 //!
-//! A product keeps a tile of its result in registers while it runs over the active neurons, so that each weight is read
-//! once and nothing else is: few active neurons or all of them, the loop is the same. Where more than half are active, errors
-//! come back through the transposed matrix, which needs no sums over lanes.
+//! A product keeps a tile of its result in registers while it runs over the active neurons. So it
+//! reads each weight once and nothing else. The loop is the same for few active neurons and for all
+//! of them. If more than half are active, errors come back through the transposed matrix, which
+//! needs no sums over lanes.
 
 use super::rows::{BLOCK, Row, lanes, lanes_mut, padded};
 use crate::num::simd::Lanes;
@@ -10,8 +11,9 @@ use crate::num::{Number, Real};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 
-/// Runs a program over tiles of `$vectors` vectors in all, its first vector in `$first` and its size in `$B`. Ten vectors and two
-/// operands are as many as the registers of the smaller processors hold.
+/// Runs `$body` for tiles that together cover `$vectors` vectors. `$first` is the first vector of
+/// the tile and `$B` its number of vectors. Ten vectors and two operands fit into the registers of
+/// smaller processors.
 macro_rules! by_tile {
     ($vectors:expr, |$first:ident, $B:ident| $body:block) => {{
         let mut $first = 0;
@@ -32,10 +34,10 @@ macro_rules! by_tile {
     }};
 }
 
-/// Rows of a matrix that stay in a core's cache while a product goes across them.
+/// Number of matrix rows that stay in a core's cache while a product goes across their columns.
 const ROWS_IN_CACHE: usize = 128;
 
-/// A strip of B vectors' width down a matrix, looked up once for a loop over its rows.
+/// A strip of a matrix, B vectors wide, through all rows. A loop over the rows looks it up once.
 struct Strip<'a, S: Simd, T: Real, const B: usize> {
     /// The matrix from the strip's first vector on.
     vectors: &'a [Lanes<S, T>],
@@ -56,12 +58,12 @@ impl<'a, S: Simd, T: Real, const B: usize> Strip<'a, S, T, B> {
     #[inline(always)]
     fn row(&self, j: usize) -> &'a [Lanes<S, T>; B] {
         assert!(j < self.rows);
-        // Within the matrix, because its last row is.
+        // The strip's last row is within the matrix, so row j is, too.
         unsafe { &*self.vectors.as_ptr().add(j * self.stride).cast() }
     }
 }
 
-/// The same, to be written.
+/// A [`Strip`] for writing.
 struct StripMut<'a, S: Simd, T: Real, const B: usize> {
     vectors: &'a mut [Lanes<S, T>],
     stride: usize,
@@ -81,18 +83,18 @@ impl<'a, S: Simd, T: Real, const B: usize> StripMut<'a, S, T, B> {
     #[inline(always)]
     fn row(&mut self, j: usize) -> &mut [Lanes<S, T>; B] {
         assert!(j < self.rows);
-        // Within the matrix, because its last row is.
+        // The strip's last row is within the matrix, so row j is, too.
         unsafe { &mut *self.vectors.as_mut_ptr().add(j * self.stride).cast() }
     }
 }
 
-/// A tile of a row.
+/// A tile of a row: B vectors from vector `first` on.
 #[inline(always)]
 fn tile<S: Simd, T: Real, const B: usize>(row: &[T], first: usize) -> &[Lanes<S, T>; B] {
     lanes(row)[first..first + B].try_into().expect("the tile has its own length")
 }
 
-/// Numbers x(t, j) that rows are multiplied with.
+/// The numbers x(t, j) by which rows are multiplied.
 #[derive(Clone, Copy)]
 pub(super) struct Factors<'a, T> {
     data: &'a [T],
@@ -100,12 +102,12 @@ pub(super) struct Factors<'a, T> {
 }
 
 impl<'a, T: Real> Factors<'a, T> {
-    /// Rows of this many numbers; the same one again and again if that is 0.
+    /// Reads x(t, j) from rows of `stride` numbers. If `stride` is 0, all steps read the same row.
     pub(super) fn new(data: &'a [T], stride: usize) -> Self {
         Self { data, stride }
     }
 
-    /// Those of a matrix.
+    /// Reads x(t, j) from the rows of a matrix.
     pub(super) fn of(matrix: &'a Matrix<T>) -> Self {
         Self { data: &matrix.data, stride: matrix.stride }
     }
@@ -116,7 +118,7 @@ impl<'a, T: Real> Factors<'a, T> {
     }
 }
 
-/// acc += a row.
+/// Adds a · row to `acc`.
 #[inline(always)]
 fn add_scaled<S: Simd, T: Real, const B: usize>(acc: &mut [Lanes<S, T>; B], a: T, row: &[Lanes<S, T>; B]) {
     let a = Lanes::splat(a);
@@ -125,24 +127,25 @@ fn add_scaled<S: Simd, T: Real, const B: usize>(acc: &mut [Lanes<S, T>; B], a: T
     }
 }
 
-/// A matrix of padded rows: one neuron's outgoing weights are one row.
+/// A matrix of padded rows. In W, one row has the outgoing weights of one neuron.
 pub(super) struct Matrix<T> {
     data: Row<T>,
     rows: usize,
     width: usize,
-    /// From row to row. Not a large power of two: a cache would find room for a few rows only.
+    /// Distance from row to row, in numbers. It avoids multiples of 1024 bytes, because a cache has
+    /// room for only a few rows at such distances.
     stride: usize,
 }
 
 impl<T: Real> Matrix<T> {
-    /// Of zeros, `rows` by `columns`.
+    /// Makes a matrix of zeros, `rows` by `columns`.
     pub(super) fn zeros(rows: usize, columns: usize) -> Self {
         let width = padded(columns);
         let stride = if (width * size_of::<T>()).is_multiple_of(1024) { width + BLOCK } else { width };
         Self { data: Row::zeros(rows * stride), rows, width, stride }
     }
 
-    /// From unpadded rows.
+    /// Makes a matrix from unpadded rows.
     pub(super) fn padded(data: &[T], columns: usize) -> Self {
         let mut matrix = Self::zeros(data.len() / columns, columns);
         for (j, data) in data.chunks_exact(columns).enumerate() {
@@ -151,12 +154,12 @@ impl<T: Real> Matrix<T> {
         matrix
     }
 
-    /// The transpose, of which only the first `columns` columns count.
+    /// Returns the transpose of the first `columns` columns.
     #[cold]
     #[inline(never)]
     pub(super) fn transposed(&self, columns: usize) -> Self {
         let mut transposed = Self::zeros(columns, self.rows);
-        // Tile by tile, so that neither side amplitudes from page to page.
+        // Tile by tile, so that neither side jumps from page to page.
         for i in (0..self.rows).step_by(BLOCK) {
             for j in (0..columns).step_by(BLOCK) {
                 for i in i..(i + BLOCK).min(self.rows) {
@@ -169,7 +172,7 @@ impl<T: Real> Matrix<T> {
         transposed
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     #[inline(always)]
     pub(super) fn rows(&self) -> usize {
         self.rows
@@ -185,14 +188,14 @@ impl<T: Real> Matrix<T> {
         &mut self.data[j * self.stride..][..self.width]
     }
 
-    /// One row to read and the next to write.
+    /// Returns row j for reading and the next row for writing.
     #[inline(always)]
     pub(super) fn row_and_next_mut(&mut self, j: usize) -> (&[T], &mut [T]) {
         let (head, tail) = self.data.split_at_mut((j + 1) * self.stride);
         (&head[j * self.stride..][..self.width], &mut tail[..self.width])
     }
 
-    /// One row to write and the next to read.
+    /// Returns row j for writing and the next row for reading.
     #[inline(always)]
     pub(super) fn row_and_next(&mut self, j: usize) -> (&mut [T], &[T]) {
         let (head, tail) = self.data.split_at_mut((j + 1) * self.stride);
@@ -204,7 +207,8 @@ impl<T: Real> Matrix<T> {
         self.width / Lanes::<S, T>::count()
     }
 
-    /// out = decay out + Σ_j c x_j row_j over the active neurons: the currents that their charges cause.
+    /// Sets out = decay out + Σ_j c x_j row_j over the active neurons. These are the currents that
+    /// their charges cause.
     #[inline(always)]
     pub(super) fn send<S: Simd>(&self, active: &[u32], x: &[T], c: T, decay: T, out: &mut [T]) {
         by_tile!(self.vectors::<S>(), |first, B| {
@@ -221,8 +225,9 @@ impl<T: Real> Matrix<T> {
         })
     }
 
-    /// out_r += Σ_j x_rj row_j for the first `count` rows of `out`: what [`send`](Self::send) does, for samples side by side. A tile of
-    /// weights serves all of them, and each sum has the order that it has alone.
+    /// Adds Σ_j x_rj row_j to out_r for the first `count` rows of `out`. It does what
+    /// [`send`](Self::send) does, for samples side by side. A tile of weights serves all of them,
+    /// and each sum has the same order as for one sample alone.
     #[inline(always)]
     pub(super) fn send_block<S: Simd>(&self, count: usize, x: &Matrix<T>, out: &mut Matrix<T>) {
         let mut first = 0;
@@ -237,7 +242,7 @@ impl<T: Real> Matrix<T> {
         }
     }
 
-    /// R rows in [`send_block`](Self::send_block): two vectors of each are in registers.
+    /// Computes R rows of [`send_block`](Self::send_block), two vectors of each in registers.
     #[inline(always)]
     fn send_rows<S: Simd, const R: usize>(&self, at: usize, x: &Matrix<T>, out: &mut Matrix<T>) -> usize {
         let vectors = self.vectors::<S>();
@@ -283,7 +288,7 @@ impl<T: Real> Matrix<T> {
         }
     }
 
-    /// out = a + b + Σ_j x_j row_j over the active rows.
+    /// Sets out = a + b + Σ_j x_j row_j over the active rows.
     #[inline(always)]
     pub(super) fn send_onto<S: Simd>(&self, active: &[u32], x: &[T], (a, b): (&[T], &[T]), out: &mut [T]) {
         by_tile!(self.vectors::<S>(), |first, B| {
@@ -299,11 +304,12 @@ impl<T: Real> Matrix<T> {
         })
     }
 
-    /// out_j += c ⟨row_j, p⟩ for the active neurons j: the errors that come back.
+    /// Adds c ⟨row_j, p⟩ to out_j for the active neurons j. These are the errors that come back.
     #[inline(always)]
     pub(super) fn gather<S: Simd>(&self, active: &[u32], p: &[T], c: T, out: &mut [T]) {
         for four in active.chunks(4) {
-            // Where fewer are left the last is taken again: a loop over them would end at a branch that cannot be foreseen.
+            // If fewer than four are left, the last one is repeated. A loop over the rest would end
+            // in a branch that the processor cannot predict.
             let last = four.len() - 1;
             let mut rows = [0; 4];
             for r in 0..4 {
@@ -320,14 +326,15 @@ impl<T: Real> Matrix<T> {
         }
     }
 
-    /// ⟨row_j, x⟩ of several rows, each in two sums, so that an addition need not wait for the last one.
+    /// Returns ⟨row_j, x⟩ for several rows. Each has two sums, so that an addition need not wait
+    /// for the one before it.
     #[inline(always)]
     fn dots<S: Simd, const R: usize>(&self, rows: [usize; R], x: &[T]) -> [T; R] {
         let zero = Lanes::<S, T>::of(0.0);
         let x = lanes::<S, T>(x);
         let mut of_row = [x; R];
         for r in 0..R {
-            // As long as x, so that no index is checked in the loop.
+            // Cut to the length of x, so that the loop checks no index.
             of_row[r] = &lanes(self.row(rows[r]))[..x.len()];
         }
         let mut sums = [[zero; 2]; R];
@@ -348,11 +355,11 @@ impl<T: Real> Matrix<T> {
         totals
     }
 
-    /// Writes ⟨row_r, x⟩ of all rows.
+    /// Writes ⟨row_r, x⟩ for all rows.
     #[inline(always)]
     pub(super) fn product<S: Simd>(&self, x: &[T], out: &mut [MaybeUninit<T>]) {
         for first in (0..self.rows).step_by(2) {
-            // An odd last row is taken twice.
+            // If the number of rows is odd, the last row is computed twice.
             let second = (first + 1).min(self.rows - 1);
             let dots = self.dots::<S, 2>([first, second], x);
             out[first].write(dots[0]);
@@ -360,7 +367,8 @@ impl<T: Real> Matrix<T> {
         }
     }
 
-    /// row_j += Σ_t c x(t, j) p_t over the first `length` steps, of those t in whose list j is: the outer products of a segment.
+    /// Adds Σ_t c x(t, j) p_t to row_j, over those of the first `length` steps whose list contains
+    /// j. These are the outer products of a segment.
     #[inline(always)]
     pub(super) fn add_outer<'l, S: Simd>(
         &mut self,
@@ -370,8 +378,10 @@ impl<T: Real> Matrix<T> {
         c: T,
         p: &Matrix<T>,
     ) {
-        // Step by step, with p in registers: neuron by neuron each would be loaded once, but few are active more than once or twice
-        // in a segment, and where each one's steps end is a branch that the processor cannot foresee.
+        // The loop goes step by step and keeps p in registers. A loop neuron by neuron would load
+        // each row of the gradient only once. But few neurons are active more than once or twice in
+        // a segment, and the end of each neuron's steps is a branch that the processor cannot
+        // predict.
         by_tile!(self.vectors::<S>(), |first, B| {
             let p = Strip::<S, T, B>::new(p, first);
             let mut rows = StripMut::<S, T, B>::new(self, first);
@@ -384,7 +394,7 @@ impl<T: Real> Matrix<T> {
         })
     }
 
-    /// The same over all of the first `length` steps, for all rows.
+    /// Adds Σ_t x(t, j) p_t to every row_j, over all of the first `length` steps.
     #[inline(always)]
     pub(super) fn add_dense<S: Simd>(&mut self, length: usize, x: Factors<'_, T>, p: &Matrix<T>) {
         let paired = self.rows - self.rows % 2;
@@ -396,7 +406,7 @@ impl<T: Real> Matrix<T> {
         }
     }
 
-    /// R rows in [`add_dense`](Self::add_dense), which share what is read of p.
+    /// Computes R rows of [`add_dense`](Self::add_dense), which share the reads of p.
     #[inline(always)]
     fn add_rows<S: Simd, const R: usize>(&mut self, j: usize, length: usize, x: Factors<'_, T>, p: &Matrix<T>) {
         let vectors = self.vectors::<S>();

@@ -1,9 +1,10 @@
-//! The mean-field adjoint's kernel: the way back of one sample through rates, block by block. The equations are in
-//! [`mean_field`](crate::scan::mean_field).
+//! The kernel of the mean-field adjoint: the backward pass of one sample through rates, block by
+//! block. The equations are in [`mean_field`](crate::scan::mean_field).
 //!
-//! All currents of a sample come from one product of its blocks with W; then the recursion takes one product with Wᵀ a block; then
-//! the outer products of all blocks go to the parameters' gradients at once. So there are three products of N² a block, where the
-//! exact adjoint has as many a step.
+//! One product of all blocks with W gives all currents of a sample. The recursion then takes one
+//! product with Wᵀ per block. At the end, the outer products of all blocks are added to the
+//! gradients of the parameters at once. So there are three products of N² per block; the exact
+//! adjoint has three per step.
 
 use super::gradients::{Sums, parameter_gradients};
 use super::matrix::{Factors, Matrix};
@@ -22,39 +23,39 @@ use burn::tensor::DType;
 use macerator::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// One sample's inputs, tape and the cost's direct gradients; `None` where zero.
+/// One sample's inputs and tape, and the direct gradients of the cost; `None` if they are 0.
 struct Inputs<'a, T> {
-    /// x, `[T, N]`, or i, `[T, C]`.
+    /// The drive x, `[T, N]`, or the input i, `[T, C]`.
     drive: &'a [T],
-    /// `[K, N]`.
+    /// s_0, `[K, N]`.
     s0: &'a [T],
-    /// s̄ᵏ, `[blocks, N]` each.
+    /// s̄ᵏ, the mean trace in each block, `[blocks, N]` for each synapse type.
     means: Vec<&'a [T]>,
-    /// s′ of the traces read, `[T, N]` each.
+    /// s′, the direct gradient with respect to each trace in the trajectory, `[T, N]`.
     traces: Vec<Option<&'a [T]>>,
-    /// ΔQ′, `[T, N]`.
+    /// ΔQ′, the direct gradient with respect to the charges, `[T, N]`.
     charge: Option<&'a [T]>,
-    /// o′, `[T, O]`.
+    /// o′, the direct gradient with respect to the readout, `[T, O]`.
     readout: Option<&'a [T]>,
-    /// A′.
+    /// A′, the direct gradient with respect to the activity.
     activity: Option<T>,
-    /// m, `[T]`; 1 if `None`.
+    /// m, the weights of the steps in the activity, `[T]`; 1 if `None`.
     activity_weight: Option<&'a [T]>,
-    /// `[K, N]`.
+    /// The direct gradient with respect to s_T, `[K, N]`.
     last_s: Option<&'a [T]>,
 }
 
-/// Where one sample's gradients are written.
+/// The memory to which one sample's gradients are written.
 struct Outputs<'a, T> {
     /// ∂C/∂x, `[T, N]`, or ∂C/∂i, `[T, C]`.
     drive: Option<&'a mut [T]>,
-    /// `[K, N]`.
+    /// ∂C/∂s_0, `[K, N]`.
     s0: Option<&'a mut [T]>,
-    /// q_0, `[N]`: what is not finite on the way shows there.
+    /// q_0, `[N]`. If any value of the adjoint is not finite, q_0 shows it.
     first: &'a mut [T],
 }
 
-/// What is the same for every sample.
+/// The data that all samples share.
 struct Shared<'a, T> {
     network: &'a Network<'a, T>,
     curve: &'a RateCurve,
@@ -65,7 +66,7 @@ struct Shared<'a, T> {
     outputs: usize,
 }
 
-/// The samples of a group, one after the other.
+/// Runs the samples of a group one after the other.
 struct Task<'a, 's, T> {
     shared: &'a Shared<'a, T>,
     samples: Vec<(Inputs<'s, T>, Outputs<'s, T>)>,
@@ -87,7 +88,7 @@ impl<T: Real> WithSimd for Task<'_, '_, T> {
 }
 
 impl<T: Real> Shared<'_, T> {
-    /// The sum over each block of rows of a tensor, times c.
+    /// Returns the sum over each block of rows of a tensor, times c(number of steps in the block).
     #[inline(always)]
     fn block_sums<S: Simd>(&self, tensor: &[T], columns: usize, c: impl Fn(usize) -> f64) -> Matrix<T> {
         let mut sums = Matrix::zeros(self.blocks.count(), columns);
@@ -101,7 +102,7 @@ impl<T: Real> Shared<'_, T> {
         sums
     }
 
-    /// The way back of one sample.
+    /// Runs the backward pass of one sample.
     #[inline(always)]
     fn sample<S: Simd>(&self, inputs: &Inputs<'_, T>, outputs: Outputs<'_, T>, sums: &mut Sums<T>) {
         let Self { network, blocks, .. } = self;
@@ -121,7 +122,7 @@ impl<T: Real> Shared<'_, T> {
             })
             .collect();
 
-        // f′(I_n).
+        // `slope` first collects I_n, and then holds f′(I_n).
         let mut slope = Matrix::zeros(count, n);
         for at in 0..count {
             let onto = network.projection.map_or(mean_input.row(at), |projection| &projection.bias);
@@ -212,7 +213,8 @@ impl<T: Real> Shared<'_, T> {
         }
     }
 
-    /// D of block n and q of it, to what they leave for the trace before it.
+    /// Replaces D of block n by its part in D of the block before, a D + Wᵀ q. `q` is that of block
+    /// n.
     #[inline(always)]
     fn back<S: Simd>(&self, k: usize, n: usize, d: &mut [T], q: &[T]) {
         let (left, _) = factors(&self.network.synapses[k], self.blocks.len(n), self.dt);
@@ -225,7 +227,7 @@ impl<T: Real> Shared<'_, T> {
         }
     }
 
-    /// ∂C/∂x or ∂C/∂i of each step.
+    /// Writes ∂C/∂x or ∂C/∂i of each step.
     #[inline(always)]
     fn write_drive<S: Simd>(&self, q: &mut Matrix<T>, out: &mut [T]) {
         let mut row = Row::zeros(self.channels);
@@ -246,7 +248,7 @@ impl<T: Real> Shared<'_, T> {
     }
 }
 
-/// The adjoint on a backend, in its precision.
+/// Runs the adjoint on a backend, in the precision of its tensors.
 pub(super) fn adjoint_on<B: Storage>(
     inputs: ScanInputs<B>,
     tape: ScanTape<B>,

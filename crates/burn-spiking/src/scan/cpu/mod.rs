@@ -1,11 +1,17 @@
-//! The scan's kernel for Burn's CPU backends, Flex and NdArray: one source for f32 and f64.
+//! The kernel of the scan for Burn's CPU backends, Flex and NdArray. One source serves f32 and f64.
 //!
-//! It works on the backends' own storage without copying it. A sample is one unit of work, or where most neurons are active a few
-//! samples side by side; their states stay in cache, and only active neurons touch the weights. Gradients that samples share are
-//! summed in groups of samples that depend on plan and shape alone, and the groups in order, so results are bit-identical for any
-//! number of threads.
+//! The kernel works on the storage of the backends without a copy. The unit of work is a tile of
+//! samples: one sample, or a few samples side by side if most neurons are active. The states of a
+//! tile stay in cache, and only active neurons touch the weights.
+//!
+//! The gradients that samples share are summed within groups of samples. The groups depend on the
+//! plan and the shapes alone, and their sums are added in order. So the results are bit-identical
+//! for any number of threads.
 
-/// One program for each precision.
+/// Compiles the body for each precision, and runs the one for the tensor's dtype.
+///
+/// # Panics
+/// If the dtype is neither f32 nor f64.
 macro_rules! by_dtype {
     ($tensor:expr, |$real:ident| $body:expr) => {
         match $tensor.dtype() {
@@ -103,14 +109,15 @@ fn per_neuron_dynamics<T: Real>(plan: &ScanPlan) -> Potentials<PerNeuronDynamics
     PerNeuronDynamics::of(plan).expect("own neurons with constants of their own run in tensor operations")
 }
 
-/// QIF neurons in their voltage form, where plan and start allow it.
+/// The dynamics of QIF neurons in voltage form, if the plan and the initial potentials allow it.
 fn voltages<B: OwnKernels>(inputs: &ScanInputs<B>, plan: &ScanPlan) -> Option<Voltages> {
     let voltages = Voltages::of(plan)?;
     let v0 = B::contiguous(inputs.v0.clone());
     by_dtype!(v0, |T| Voltages::can_start(B::slice::<T>(&v0))).then_some(voltages)
 }
 
-/// Whether the kernel runs a plan. It wants a processor with vectors, and knows no own neurons that have constants of their own.
+/// Returns whether the kernel runs a plan; if it does not, tensor operations do. The kernel needs a
+/// processor with vectors. It does not support user-defined neurons with per-neuron constants.
 fn runs_kernel(plan: &ScanPlan) -> bool {
     if plan.implementation != Implementation::Fused {
         return false;
@@ -128,7 +135,7 @@ fn runs_kernel(plan: &ScanPlan) -> bool {
     false
 }
 
-/// The op on a backend whose storage the kernel can reach.
+/// Implements the op for a backend whose storage the kernel can reach.
 macro_rules! on_cpu {
     ($backend:ty) => {
         impl SpikingBackend for $backend {

@@ -1,8 +1,9 @@
-//! One sample's network: its state, and a step of it. The forward run and the adjoint's second run share this program, so that
-//! what is computed again is the same to the last bit.
+//! One sample's network: its state, and a step of it. The forward run and its second run in the
+//! adjoint share this program, so that recomputed values are the same to the last bit.
 //!
-//! Samples may run side by side, in step: where most neurons are active, one pass through W then serves all of them. A sample's
-//! currents are the same to the last bit whoever is beside it, because a sum has one order.
+//! Samples may run side by side, all at the same step. If most neurons are active, one pass through
+//! W then serves all of them. The currents of a sample do not depend on the samples beside it, to
+//! the last bit, because each sum has one fixed order.
 
 use super::dynamics::Dynamics;
 use super::matrix::Matrix;
@@ -13,30 +14,30 @@ use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-/// What is the same for every sample.
+/// The network's data that all samples share.
 pub(super) struct Network<'a, T> {
     pub(super) synapses: &'a [ScanSynapse],
     /// W, one matrix for each synapse type that has weights.
     pub(super) weights: &'a [Weights<T>],
-    /// How the drive comes from the input, if it does not come whole.
+    /// The projection; `None` if the drive is given whole.
     pub(super) projection: Option<&'a Projection<T>>,
-    /// The readout and the synapse type that it sees.
+    /// The synapse type that the readout sees, and Oᵀ.
     pub(super) readout: Option<(usize, &'a Matrix<T>)>,
-    /// L and the share that is kept, where the adjoint is limited.
+    /// L and the share that is kept, if the adjoint is limited.
     pub(super) adjoint_limit: Option<(f64, f64)>,
-    /// Whether the constants' gradients are wanted.
+    /// Whether the gradients of the constants are wanted.
     pub(super) constants: bool,
-    /// N.
+    /// N, the number of neurons.
     pub(super) neurons: usize,
-    /// Zeros, `[N]`: the current where there are no recurrent weights.
+    /// Zeros, `[N]`: the recurrent current if there are no recurrent weights.
     pub(super) silence: Row<T>,
-    /// 0..N.
+    /// The indices of all neurons, 0..N.
     pub(super) everyone: Vec<u32>,
 }
 
 /// W of one synapse type.
 pub(super) struct Weights<T> {
-    /// One row for each neuron that sends.
+    /// One row for each presynaptic neuron.
     pub(super) rows: Matrix<T>,
     transposed: OnceLock<Matrix<T>>,
 }
@@ -46,14 +47,15 @@ impl<T: Real> Weights<T> {
         Self { rows, transposed: OnceLock::new() }
     }
 
-    /// One row for each neuron that receives. Made when a step first asks for it: where the gate is narrow, none does.
+    /// The transpose: one row for each postsynaptic neuron. It is made at its first use, because
+    /// runs with a narrow gate may never use it.
     #[inline(always)]
     pub(super) fn transposed(&self) -> &Matrix<T> {
         self.transposed.get_or_init(|| self.rows.transposed(self.rows.rows()))
     }
 }
 
-/// x = U i + I_o.
+/// The projection of the input to the drive, x = U i + I_o.
 pub(super) struct Projection<T> {
     /// U, `[C, N]`.
     pub(super) weights: Matrix<T>,
@@ -62,18 +64,19 @@ pub(super) struct Projection<T> {
 }
 
 impl<T: Real> Network<'_, T> {
-    /// The synapse types that have weights, with their plane.
+    /// Returns the synapse types that have weights, each with the index of its weight plane.
     pub(super) fn recurrent(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.weights?)))
     }
 
-    /// Steps of the longest delay.
+    /// Returns the number of steps of the longest delay.
     pub(super) fn longest_delay(&self) -> usize {
         self.synapses.iter().map(|synapse| synapse.delay).max().unwrap_or(0)
     }
 
-    /// Rows of a saved state: v as it is held, sᵏ, and Jᵏ where there are weights, with the currents on their way. Where all currents are kept,
-    /// recurrent ones are not wanted.
+    /// Returns the number of rows of a saved state: v as it is held, sᵏ, Jᵏ of the types with
+    /// weights, and the currents on their way. If the tape holds all currents, a saved state has no
+    /// Jᵏ and no currents on their way.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
         1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() + steps_of_delay(self.synapses) }
     }
@@ -81,32 +84,32 @@ impl<T: Real> Network<'_, T> {
 
 /// The state between two steps.
 pub(super) struct State<T> {
-    /// v_t, in the form that the dynamics encode it in.
+    /// v_t, in the form in which the dynamics hold it.
     pub(super) v: Row<T>,
     /// G(v_t).
     pub(super) sent: Row<T>,
     /// sᵏ_t.
     pub(super) s: Vec<Row<T>>,
-    /// Jᵏ_t; zero for good where a type has no weights.
+    /// Jᵏ_t; always 0 for types without weights.
     pub(super) j: Vec<Row<T>>,
     /// Jᵏ_{t−d} … Jᵏ_{t−1}, the currents of each type on their way.
     on_the_way: Vec<Queue<T>>,
 }
 
-/// Rows that wait for their turn, always as many.
+/// A ring buffer of a fixed number of rows.
 struct Queue<T> {
     rows: Vec<Row<T>>,
     first: usize,
 }
 
 impl<T: Real> Queue<T> {
-    /// The row whose turn it is.
+    /// The row that is next; `None` if the buffer has no rows.
     #[inline(always)]
     fn front(&self) -> Option<&Row<T>> {
         self.rows.get(self.first)
     }
 
-    /// Puts a row behind the others in the place of the front one.
+    /// Replaces the front row by `row`, which becomes the last one.
     #[inline(always)]
     fn turn(&mut self, row: &[T]) {
         if let Some(front) = self.rows.get_mut(self.first) {
@@ -115,19 +118,19 @@ impl<T: Real> Queue<T> {
         }
     }
 
-    /// All rows, the front one first.
+    /// Returns all rows, the front one first.
     fn in_order(&self) -> impl Iterator<Item = &Row<T>> {
         self.rows[self.first..].iter().chain(&self.rows[..self.first])
     }
 }
 
-/// Rows that a step works in, of no meaning between steps.
+/// Rows that a step works in. Their values have no meaning between steps.
 pub(super) struct Scratch<T> {
-    /// I_t.
+    /// The current I_t.
     pub(super) i: Row<T>,
     /// Input channels that are not 0.
     pub(super) channels: Vec<u32>,
-    /// Where potentials are made.
+    /// Room for new potentials.
     pub(super) scratch: Row<T>,
 }
 
@@ -137,10 +140,11 @@ impl<T: Real> Scratch<T> {
     }
 }
 
-/// Inputs of up to this many channels are sent whole: looking for those that are not 0 would cost more.
+/// Largest number of channels for which all channels of an input are sent. A search for those that
+/// are not 0 would cost more.
 pub(super) const FEW_CHANNELS: usize = 8;
 
-/// Writes the channels of an input row that are not 0, or all where there are few.
+/// Replaces the list by the channels of an input row that are not 0, or by all if there are few.
 #[inline(always)]
 fn channels_of<T: Real>(list: &mut Vec<u32>, input: &[T]) {
     if input.len() <= FEW_CHANNELS {
@@ -165,7 +169,7 @@ pub(super) fn append_open<T: Real>(list: &mut Vec<u32>, input: &[T]) {
 }
 
 impl<T: Real> State<T> {
-    /// Room for a state that will be loaded.
+    /// Makes room for a state that will be loaded.
     pub(super) fn zeros(network: &Network<'_, T>) -> Self {
         let row = || Row::zeros(network.neurons);
         let rows = || network.synapses.iter().map(|_| row()).collect();
@@ -174,7 +178,7 @@ impl<T: Real> State<T> {
         Self { v: row(), sent: row(), s: rows(), j: rows(), on_the_way }
     }
 
-    /// The state at the start: Jᵏ_0 = W_k sᵏ_0. `s0` has the traces and the currents on their way.
+    /// Makes the initial state: Jᵏ_0 = W_k sᵏ_0. `s0` has the traces and the currents on their way.
     #[inline(always)]
     pub(super) fn start<S: Simd>(network: &Network<'_, T>, dynamics: &impl Dynamics<T>, v0: &[T], s0: &[T]) -> Self {
         let n = network.neurons;
@@ -206,7 +210,7 @@ impl<T: Real> State<T> {
         }
     }
 
-    /// Takes the state that [`save`](Self::save) wrote.
+    /// Loads a state that [`save`](Self::save) wrote.
     #[inline(always)]
     pub(super) fn load<S: Simd>(&mut self, network: &Network<'_, T>, dynamics: &impl Dynamics<T>, saved: &[T]) {
         let n = network.neurons;
@@ -234,7 +238,8 @@ impl<T: Real> State<T> {
         }
     }
 
-    /// I_t into the scratch_rows: the drive, or the projected input, and the recurrent currents that arrive. Those of now set out.
+    /// Writes I_t to the scratch rows: the drive, or the projected input, plus the recurrent
+    /// currents that arrive in this step. Puts the currents Jᵏ_t on their way.
     #[inline(always)]
     pub(super) fn current<S: Simd>(&mut self, network: &Network<'_, T>, drive: &[T], scratch_rows: &mut Scratch<T>) {
         let arriving = |k: usize| self.on_the_way[k].front().unwrap_or(&self.j[k]);
@@ -256,7 +261,7 @@ impl<T: Real> State<T> {
         }
     }
 
-    /// Lets the charge ΔQ_t of a step act on the traces.
+    /// Updates the traces with the charge ΔQ_t of a step.
     #[inline(always)]
     pub(super) fn trace<S: Simd>(&mut self, network: &Network<'_, T>, charge: &[T]) {
         for (synapse, s) in network.synapses.iter().zip(&mut self.s) {
@@ -264,7 +269,7 @@ impl<T: Real> State<T> {
         }
     }
 
-    /// Lets the charge of the neurons that sent some act on the currents.
+    /// Updates the currents Jᵏ with the charges of the neurons that sent some.
     #[inline(always)]
     fn send<S: Simd>(&mut self, network: &Network<'_, T>, senders: &[u32], charge: &[T]) {
         for (k, plane) in network.recurrent() {
@@ -274,17 +279,17 @@ impl<T: Real> State<T> {
     }
 }
 
-/// A sample whose neurons have sent their charges of a step.
+/// A sample after the step in which its neurons sent charges.
 pub(super) trait Sender<T> {
-    /// Its state, the neurons that sent some charge, and ΔQ_t.
+    /// Returns the state, the neurons that sent charge, and ΔQ_t.
     fn sent<'a>(&'a mut self, everyone: &'a [u32]) -> (&'a mut State<T>, &'a [u32], &'a [T]);
 }
 
-/// Rows that samples side by side bring to a product, and take from it.
+/// The rows of samples side by side in a product with the weights.
 pub(super) struct SampleBlock<T> {
-    /// What is multiplied.
+    /// The factors of the product.
     pub(super) factors: Matrix<T>,
-    /// What is added to.
+    /// The sums to which the product is added.
     pub(super) sums: Matrix<T>,
 }
 
@@ -294,7 +299,8 @@ impl<T: Real> SampleBlock<T> {
         Self { factors: Matrix::zeros(rows, n), sums: Matrix::zeros(rows, n) }
     }
 
-    /// Lets the charges of a step act on the currents of all samples.
+    /// Updates the currents of all samples with the charges of a step. If more than half of all
+    /// neurons sent charge, one pass through the weights serves all samples.
     #[inline(always)]
     pub(super) fn send<S: Simd>(&mut self, network: &Network<'_, T>, samples: &mut [impl Sender<T>]) {
         let (count, everyone) = (samples.len(), &*network.everyone);

@@ -1,5 +1,5 @@
-//! The kernels of own neurons. They are compiled where [`Neuron::own`](crate::Neuron::own) is called, since only there the model's type
-//! is known; the neuron carries them along as an object.
+//! The kernels of user-defined neurons. They are compiled where [`Neuron::own`](crate::Neuron::own)
+//! is called, because the model's type is known only there. The neuron carries them as an object.
 
 use super::adjoint_batch::adjoint_along;
 use super::forward_batch::forward_along;
@@ -9,7 +9,7 @@ use crate::scan::{GradientMask, InputGradients, OutputGradients, ScanInputs, Sca
 use std::any::Any;
 use std::sync::Arc;
 
-/// One model's kernels on a backend.
+/// The kernels of one model on a backend.
 pub(super) trait Kernels<B: Storage>: Send + Sync {
     fn forward(&self, inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B>;
 
@@ -40,7 +40,7 @@ impl<M: NeuronModel, B: Storage> Kernels<B> for M {
     }
 }
 
-/// What an own neuron carries along: its kernels on every backend.
+/// The kernels of a user-defined neuron on every backend. The neuron carries them.
 pub(super) struct Compiled {
     #[cfg(feature = "flex")]
     flex: Arc<dyn Kernels<burn::backend::Flex>>,
@@ -48,7 +48,7 @@ pub(super) struct Compiled {
     ndarray: Arc<dyn Kernels<burn::backend::NdArray>>,
 }
 
-/// The kernels of a model, for a neuron to carry along.
+/// Returns the kernels of a model, for the neuron to carry.
 pub(crate) fn compiled_for(model: impl NeuronModel) -> Arc<dyn Any + Send + Sync> {
     let model = Arc::new(model);
     Arc::new(Compiled {
@@ -59,17 +59,17 @@ pub(crate) fn compiled_for(model: impl NeuronModel) -> Arc<dyn Any + Send + Sync
     })
 }
 
-/// A backend that finds its own kernels among those of an own neuron.
+/// A backend that selects its own kernels among those of a user-defined neuron.
 pub(super) trait OwnKernels: Storage {
-    /// This backend's.
+    /// Returns the kernels for this backend.
     fn among(compiled: &Compiled) -> &dyn Kernels<Self>;
 
-    /// The forward kernel of an own neuron.
+    /// Runs the forward kernel of a user-defined neuron.
     fn forward_by(own: &OwnNeuron, inputs: ScanInputs<Self>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<Self> {
         Self::among(compiled_of(own)).forward(inputs, plan, keep_tape)
     }
 
-    /// The adjoint kernel of an own neuron.
+    /// Runs the adjoint kernel of a user-defined neuron.
     fn adjoint_by(
         own: &OwnNeuron,
         inputs: ScanInputs<Self>,
@@ -96,8 +96,10 @@ impl OwnKernels for burn::backend::NdArray {
     }
 }
 
+/// Returns the kernels that a user-defined neuron carries.
+///
 /// # Panics
-/// If the neuron was read from a file, which has its name alone.
+/// If the neuron was read from a file, which holds only its name.
 fn compiled_of(own: &OwnNeuron) -> &Compiled {
     own.kernels().downcast_ref().unwrap_or_else(|| panic!("{}", own.model().unknown()))
 }

@@ -1,4 +1,4 @@
-//! The network's parameters as the kernel reads them.
+//! The parameters of the network, in the form that the kernel reads.
 
 use super::matrix::Matrix;
 use super::network::{Network, Projection, Weights};
@@ -8,7 +8,7 @@ use super::storage::Storage;
 use crate::num::Real;
 use crate::scan::{OptionalTensor, ScanInputs, ScanPlan};
 
-/// The network's parameters as the kernel reads them.
+/// The parameters of the network, in the form that the kernel reads.
 pub(super) struct Parameters<T> {
     pub(super) weights: Vec<Weights<T>>,
     pub(super) projection: Option<Projection<T>>,

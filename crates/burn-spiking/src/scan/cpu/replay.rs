@@ -1,5 +1,6 @@
-//! A segment's second run: forwards, from the state that was kept before it. It leaves the charges, slopes and gates of all its
-//! steps for the adjoint, which then goes back through them.
+//! The second run of a segment, forward from the state that was kept before it. It leaves the
+//! charges, slopes and gates of all steps of the segment for the adjoint, which then goes backward
+//! through them.
 
 use super::active_set::Lists;
 use super::dynamics::{Dynamics, Neurons};
@@ -12,39 +13,39 @@ use crate::num::simd::unserved;
 use macerator::{Simd, WithSimd};
 use std::ops::Range;
 
-/// Rows of all steps of a segment.
+/// The rows of all steps of a segment.
 pub(super) struct Segment<T> {
-    /// ΔQ_t.
+    /// ΔQ_t, the charge of each step.
     pub(super) charge: Matrix<T>,
-    /// ΔQ_t/τ_k of one type at a time.
+    /// c_k ΔQ_t of one type at a time.
     pub(super) amplitudes: Matrix<T>,
     /// ∂φ/∂v.
     pub(super) dv: Matrix<T>,
     /// ∂φ/∂I.
     pub(super) di: Matrix<T>,
-    /// g(v_t), one more than steps.
+    /// g(v_t), one row more than there are steps.
     pub(super) density: Matrix<T>,
-    /// s_{t+1} of the type that is read out.
+    /// s_{t+1} of the type that the readout sees.
     pub(super) trace: Matrix<T>,
     /// Pᵏ_{t+1} of the types that have weights, and Pᵏ_{t+2} of the last step.
     pub(super) p: Vec<Matrix<T>>,
-    /// q_t, and as many more behind the last step as its Pᵏ ask for.
+    /// q_t, and the rows of q after the last step that its Pᵏ needs: 1 + the longest delay.
     pub(super) q: Matrix<T>,
-    /// What the constants' gradients want; nothing where they are not.
+    /// The rows for the gradients of the constants; `None` if these are not wanted.
     pub(super) constants: Option<ConstantRows<T>>,
     /// The active neurons of each step.
     pub(super) active: Lists,
 }
 
-/// What the gradients of the network's constants want of all steps of a segment.
+/// The rows of all steps of a segment that the gradients of the network's constants need.
 pub(super) struct ConstantRows<T> {
     /// ∂φ/∂τ_mem.
     pub(super) by_tau: Matrix<T>,
-    /// ∂G/∂w(v_t), one more than steps.
+    /// ∂G/∂w(v_t), one row more than there are steps.
     pub(super) by_width: Matrix<T>,
     /// sᵏ_t.
     pub(super) s: Vec<Matrix<T>>,
-    /// Jᵏ_t; zero where a type has no weights.
+    /// Jᵏ_t; 0 for types without weights.
     pub(super) j: Vec<Matrix<T>>,
 }
 
@@ -72,11 +73,11 @@ impl<T: Real> Segment<T> {
     }
 }
 
-/// One sample's second run of a segment, and what it leaves.
+/// One sample's second run of a segment, with the rows that it leaves.
 pub(super) struct Replay<T> {
     state: State<T>,
     scratch_rows: Scratch<T>,
-    /// The step of the segment that ran last.
+    /// The step that ran last, counted from the start of the segment.
     at: usize,
     pub(super) segment: Segment<T>,
 }
@@ -98,7 +99,7 @@ impl<T: Real> Replay<T> {
         }
     }
 
-    /// Takes the state that was kept before a segment.
+    /// Loads the state that was kept before a segment.
     #[inline(always)]
     fn load<S: Simd>(
         &mut self,
@@ -116,7 +117,7 @@ impl<T: Real> Replay<T> {
         }
     }
 
-    /// Runs step t again, the `at`-th of the segment, up to the charges sent.
+    /// Runs step t, the `at`-th of the segment, again up to the charges sent.
     #[inline(always)]
     fn step<S: Simd>(
         &mut self,
@@ -160,7 +161,7 @@ impl<T: Real> Replay<T> {
     }
 }
 
-/// Runs a segment of samples side by side again.
+/// Runs a segment of samples side by side a second time.
 pub(super) struct ReplayTask<'a, 'n, T, F> {
     pub(super) network: &'a Network<'n, T>,
     pub(super) dynamics: &'a F,

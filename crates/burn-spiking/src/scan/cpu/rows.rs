@@ -1,8 +1,10 @@
 //! Loops over the neurons of one sample.
 //!
-//! Rows are padded to a multiple of [`BLOCK`], so that every loop runs over whole vectors of whatever width the processor has.
-//! What a step does is cut into short loops over a row that stays in the nearest cache: a processor looks some two hundred
-//! instructions ahead, and so finds many neurons to compute at once instead of waiting for each link of one neuron's chain.
+//! Rows are padded to a multiple of [`BLOCK`], so that every loop runs over whole vectors, for any
+//! vector width of the processor. A step is cut into short loops over a row that stays in the
+//! nearest cache. A processor looks about two hundred instructions ahead. In a short loop it finds
+//! many neurons to compute at once, and does not wait for each link in one neuron's chain of
+//! operations.
 
 use crate::gate::{Gate, Zone};
 pub(super) use crate::num::real::BLOCK;
@@ -12,12 +14,12 @@ use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
-/// The length of a row of `n` numbers with its padding.
+/// Returns the length of a row of `n` numbers with its padding.
 pub(super) fn padded(n: usize) -> usize {
     n.next_multiple_of(BLOCK)
 }
 
-/// A block that begins where a cache line does, so that no load takes two, and where any vector may.
+/// A block aligned to a cache line, so that no load touches two lines, and aligned for any vector.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Aligned<T>(pub(super) [T; BLOCK]);
@@ -27,12 +29,12 @@ pub(super) struct Aligned<T>(pub(super) [T; BLOCK]);
 pub(super) struct Row<T>(Vec<Aligned<T>>);
 
 impl<T: Real> Row<T> {
-    /// Zeros for `n` numbers.
+    /// Makes a row of `n` zeros, with padding.
     pub(super) fn zeros(n: usize) -> Self {
         Self(vec![Aligned([T::default(); BLOCK]); n.div_ceil(BLOCK)])
     }
 
-    /// A padded copy.
+    /// Makes a padded copy of `row`.
     pub(super) fn of(row: &[T]) -> Self {
         let mut padded = Self::zeros(row.len());
         padded[..row.len()].copy_from_slice(row);
@@ -59,39 +61,40 @@ impl<T> DerefMut for Row<T> {
     }
 }
 
-/// The vectors of a padded row.
+/// Returns a padded row as vectors.
 #[inline(always)]
 pub(super) fn lanes<S: Simd, T: Real>(row: &[T]) -> &[Lanes<S, T>] {
     Lanes::row(row)
 }
 
-/// The vectors of a padded row, to be written.
+/// Returns a padded row as vectors, for writing.
 #[inline(always)]
 pub(super) fn lanes_mut<S: Simd, T: Real>(row: &mut [T]) -> &mut [Lanes<S, T>] {
     Lanes::row_mut(row)
 }
 
-/// Asks for a row that a later step will read. Processors foresee streams that run forwards better than these, which run
-/// backwards.
+/// Asks the processor to load a row that a later step will read. The kernel reads these rows
+/// backward in time, and processors predict forward streams better.
 #[inline(always)]
 pub(super) fn prefetch<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for line in row.chunks(64 / size_of::<T>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // A hint, which reads nothing.
+        // A prefetch is only a hint; the program reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = row;
 }
 
-/// Calls `each` with every vector of a padded row and of a tensor's row, which has no padding and may begin anywhere.
+/// Sets each vector x of a padded row to `each`(x, y), with y the vector of a tensor's row in the
+/// same place. The tensor's row has no padding and may begin anywhere.
 #[inline(always)]
 fn with_tensor<S: Simd, T: Real>(row: &mut [T], tensor: &[T], each: impl Fn(Lanes<S, T>, Lanes<S, T>) -> Lanes<S, T>) {
     let whole = tensor.chunks_exact(Lanes::<S, T>::count());
     let rest = whole.remainder();
     let mut row = lanes_mut::<S, T>(row).iter_mut();
-    // In this order the row is not asked for one vector more than there are.
+    // In this order of the zip, `row` does not lose a vector when `whole` ends.
     for (tensor, x) in whole.zip(row.by_ref()) {
         *x = each(*x, Lanes::load(tensor));
     }
@@ -102,20 +105,20 @@ fn with_tensor<S: Simd, T: Real>(row: &mut [T], tensor: &[T], each: impl Fn(Lane
     }
 }
 
-/// row += a tensor's row.
+/// Adds a tensor's row to `row`.
 #[inline(always)]
 pub(super) fn add_tensor<S: Simd, T: Real>(row: &mut [T], tensor: &[T]) {
     with_tensor::<S, T>(row, tensor, |x, tensor| x + tensor);
 }
 
-/// row = c row + a tensor's row.
+/// Sets row = c · row + a tensor's row.
 #[inline(always)]
 pub(super) fn decay_add_tensor<S: Simd, T: Real>(row: &mut [T], c: T, tensor: &[T]) {
     let c = Lanes::splat(c);
     with_tensor::<S, T>(row, tensor, |x, tensor| c.times_add(x, tensor));
 }
 
-/// row = a row + a tensor's row.
+/// Sets `row` to the sum of the padded row `a` and a tensor's row.
 #[inline(always)]
 pub(super) fn sum_with_tensor<S: Simd, T: Real>(row: &mut [T], a: &[T], tensor: &[T]) {
     let whole = tensor.chunks_exact(Lanes::<S, T>::count());
@@ -143,7 +146,7 @@ pub(super) fn write<S: Simd, T: Real>(out: &mut [MaybeUninit<T>], row: &[T]) {
     out[whole..].write_copy_of_slice(rest);
 }
 
-/// out = row, for rows too short for a call to pay.
+/// Sets out = row, for rows so short that a call of a copy routine does not pay.
 #[inline(always)]
 pub(super) fn copy<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
     for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
@@ -151,7 +154,7 @@ pub(super) fn copy<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
     }
 }
 
-/// row = 0.
+/// Sets a row to 0.
 #[inline(always)]
 pub(super) fn clear<S: Simd, T: Real>(row: &mut [T]) {
     for x in lanes_mut::<S, T>(row) {
@@ -159,7 +162,7 @@ pub(super) fn clear<S: Simd, T: Real>(row: &mut [T]) {
     }
 }
 
-/// out += row.
+/// Adds `row` to `out`.
 #[inline(always)]
 pub(super) fn add<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
     for (out, &row) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(row)) {
@@ -167,7 +170,7 @@ pub(super) fn add<S: Simd, T: Real>(out: &mut [T], row: &[T]) {
     }
 }
 
-/// out += a row.
+/// Adds a · row to `out`.
 #[inline(always)]
 pub(super) fn add_scaled<S: Simd, T: Real>(out: &mut [T], a: T, row: &[T]) {
     let a = Lanes::splat(a);
@@ -176,7 +179,7 @@ pub(super) fn add_scaled<S: Simd, T: Real>(out: &mut [T], a: T, row: &[T]) {
     }
 }
 
-/// out += c row², lane by lane.
+/// Adds c · row² to `out`, lane by lane.
 #[inline(always)]
 pub(super) fn add_squares<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T]) {
     let c = Lanes::splat(c);
@@ -185,7 +188,7 @@ pub(super) fn add_squares<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T]) {
     }
 }
 
-/// out = c out.
+/// Multiplies `out` by c.
 #[inline(always)]
 pub(super) fn scale<S: Simd, T: Real>(out: &mut [T], c: T) {
     let c = Lanes::splat(c);
@@ -194,7 +197,7 @@ pub(super) fn scale<S: Simd, T: Real>(out: &mut [T], c: T) {
     }
 }
 
-/// out = c row.
+/// Sets out = c · row.
 #[inline(always)]
 pub(super) fn scaled<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T]) {
     let c = Lanes::splat(c);
@@ -203,7 +206,7 @@ pub(super) fn scaled<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T]) {
     }
 }
 
-/// out = c out + a row.
+/// Sets out = c · out + a · row.
 #[inline(always)]
 pub(super) fn decay_add<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: T) {
     let (c, a) = (Lanes::splat(c), Lanes::splat(a));
@@ -212,7 +215,7 @@ pub(super) fn decay_add<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: T) 
     }
 }
 
-/// out = c row + a.
+/// Sets out = c · row + a.
 #[inline(always)]
 pub(super) fn decayed_sum<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: &[T]) {
     let c = Lanes::splat(c);
@@ -221,7 +224,7 @@ pub(super) fn decayed_sum<S: Simd, T: Real>(out: &mut [T], c: T, row: &[T], a: &
     }
 }
 
-/// n = max(⌊vpre⌋, 0) and v = vpre − n.
+/// Returns the spikes n = max(⌊vpre⌋, 0) and the potential v = vpre − n after the reset.
 #[inline(always)]
 pub(super) fn reset<X: Number>(vpre: X) -> (X, X) {
     let n = vpre.clone().floor();
@@ -229,7 +232,7 @@ pub(super) fn reset<X: Number>(vpre: X) -> (X, X) {
     (n.clone(), vpre - n)
 }
 
-/// Matches the gate once for a whole loop, so that each shape has a loop of its own.
+/// Matches the gate once for a whole loop, so that each gate shape has its own loop.
 macro_rules! by_gate {
     ($gate:expr, |$shape:ident| $body:block) => {
         match *$gate {
@@ -251,7 +254,7 @@ macro_rules! by_gate {
 
 pub(super) use by_gate;
 
-/// G(v).
+/// Writes G(v).
 #[inline(always)]
 pub(super) fn charge_sent<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
@@ -266,7 +269,7 @@ pub(super) fn charge_sent<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     })
 }
 
-/// g(v).
+/// Writes g(v).
 #[inline(always)]
 pub(super) fn density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
@@ -281,7 +284,7 @@ pub(super) fn density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     })
 }
 
-/// vpre_t in `v` becomes v_{t+1}, G(v_t) in `sent` becomes G(v_{t+1}); and ΔQ_t.
+/// Replaces vpre_t in `v` by v_{t+1}, and G(v_t) in `sent` by G(v_{t+1}). Writes ΔQ_t.
 #[inline(always)]
 pub(super) fn update<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
@@ -301,7 +304,7 @@ pub(super) fn update<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     })
 }
 
-/// The same, and g(v_{t+1}).
+/// Does the same as [`update`], and writes g(v_{t+1}).
 #[inline(always)]
 pub(super) fn update_with_density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
@@ -324,7 +327,7 @@ pub(super) fn update_with_density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     })
 }
 
-/// ∂G/∂w at v.
+/// Writes ∂G/∂w at v.
 #[inline(always)]
 pub(super) fn charge_by_width<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     gate: &Gate,
@@ -339,12 +342,12 @@ pub(super) fn charge_by_width<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
     })
 }
 
-/// Some neurons of a row, in order.
+/// The active neurons of a row: all, or those in a list in ascending order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ActiveSet {
-    /// All of them; nothing was listed.
+    /// All of them; the list has none.
     Everyone,
-    /// Those that were appended to the list.
+    /// The neurons that were appended to the list.
     Listed,
 }
 
@@ -353,7 +356,7 @@ fn blocks<T>(row: &[T]) -> &[[T; BLOCK]] {
     row.as_chunks().0
 }
 
-/// Of each byte the bits that are set, in order.
+/// The positions of the set bits of each byte, in ascending order.
 const SET_BITS: [[u8; 8]; 256] = {
     let mut of_bytes = [[0; 8]; 256];
     let mut byte = 0;
@@ -371,7 +374,8 @@ const SET_BITS: [[u8; 8]; 256] = {
     of_bytes
 };
 
-/// Appends the neurons below `n` for which any of the rows is not 0, unless it is so for all.
+/// Appends the neurons below `n` for which any of the rows is not 0. If these are all neurons, it
+/// appends none and returns [`ActiveSet::Everyone`].
 #[inline(always)]
 pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: usize, rows: [&[T]; R]) -> ActiveSet {
     let mut of_row = [blocks(rows[0]); R];
@@ -383,7 +387,7 @@ pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: 
     let room = &mut list.spare_capacity_mut()[..padded(n)];
     let mut count = 0;
     for (block, of_first) in blocks(&rows[0][..padded(n)]).iter().enumerate() {
-        // The padding beyond n has no weights.
+        // Neurons from n on are padding, which has no weights.
         let left = n - block * BLOCK;
         let within = if left < BLOCK { (1 << left) - 1 } else { u32::MAX };
         let mut joined = [of_first; R];
@@ -391,8 +395,8 @@ pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: 
             joined[r] = &of_row[r][block];
         }
         let bits = bits_of_nonzero::<S, T, R>(joined) & within;
-        // Eight are written for each byte, whatever it is, and those that are too many written over by the next: where a loop over
-        // the set bits ends is a branch that the processor cannot foresee.
+        // Each byte writes eight members, and the next byte overwrites those that are too many. A
+        // loop over the set bits would end in a branch that the processor cannot predict.
         for half in [0, 8] {
             let byte = (bits >> half) as u8;
             let first = (block * BLOCK + half) as u32;
@@ -407,15 +411,17 @@ pub(super) fn nonzero<S: Simd, T: Real, const R: usize>(list: &mut Vec<u32>, n: 
     if count == n {
         return ActiveSet::Everyone;
     }
-    // So many have been written.
+    // Elements up to start + count have been written.
     unsafe { list.set_len(start + count) };
     ActiveSet::Listed
 }
 
-/// min(1, limit/|row|). A row that is not finite is left as it is, to be found out.
+/// Returns min(1, limit/|row|). For a row that is not finite it returns 1, so that the check for
+/// infinite values and NaN finds the row.
 #[inline(always)]
 pub(super) fn share_within<T: Real>(row: &[T], limit: f64) -> f64 {
-    // One by one in double precision: the same on every processor, and no square is too large.
+    // The numbers are added one by one in double precision, so that the sum is the same on every
+    // processor and no square is too large.
     let mut squares = 0.0;
     for x in row {
         let x = x.to_f64();
@@ -425,7 +431,8 @@ pub(super) fn share_within<T: Real>(row: &[T], limit: f64) -> f64 {
     if norm.is_finite() && norm > limit { limit / norm } else { 1.0 }
 }
 
-/// λpre = λ + g(vpre) μ, q = ∂φ/∂I λpre, λ = ∂φ/∂v λpre − g(v) μ; densities are (g(vpre), g(v)), slopes (∂φ/∂v, ∂φ/∂I).
+/// Computes λpre = λ + g(vpre) μ, q = ∂φ/∂I λpre and λ = ∂φ/∂v λpre − g(v) μ. The densities are
+/// (g(vpre), g(v)), the slopes (∂φ/∂v, ∂φ/∂I).
 #[inline(always)]
 pub(super) fn costate<S: Simd, T: Real>(
     lambda: &mut [T],
@@ -444,7 +451,7 @@ pub(super) fn costate<S: Simd, T: Real>(
     }
 }
 
-/// out += a b.
+/// Adds the product of two rows, a b, to `out`.
 #[inline(always)]
 pub(super) fn add_product<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T]) {
     for (out, (&a, &b)) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(a).iter().zip(lanes(b))) {
@@ -452,7 +459,7 @@ pub(super) fn add_product<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T]) {
     }
 }
 
-/// out += a (b − c).
+/// Adds a (b − c) to `out`; all are rows.
 #[inline(always)]
 pub(super) fn add_product_of_difference<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T], c: &[T]) {
     let rows = lanes_mut::<S, T>(out).iter_mut().zip(lanes(a)).zip(lanes(b).iter().zip(lanes(c)));
@@ -461,7 +468,7 @@ pub(super) fn add_product_of_difference<S: Simd, T: Real>(out: &mut [T], a: &[T]
     }
 }
 
-/// out += (λ + g(vpre) μ) slope.
+/// Adds (λ + g(vpre) μ) slope to `out`.
 #[inline(always)]
 pub(super) fn add_through_costate<S: Simd, T: Real>(
     out: &mut [T],

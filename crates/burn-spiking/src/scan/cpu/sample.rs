@@ -1,52 +1,52 @@
-//! What the adjoint reads and writes of one sample.
+//! The inputs and outputs of the adjoint of one sample.
 
 use std::mem::MaybeUninit;
 
-/// One sample's inputs, tape and the cost's direct gradients; `None` where zero.
+/// One sample's inputs and tape, and the direct gradients of the cost; `None` if they are 0.
 pub(super) struct Inputs<'a, T> {
-    /// x, `[T, N]`, or i, `[T, C]`.
+    /// The drive x, `[T, N]`, or the input i, `[T, C]`.
     pub(super) drive: &'a [T],
-    /// I_t, `[T, N]`, if kept.
+    /// I_t, `[T, N]`, if the tape holds it.
     pub(super) currents: Option<&'a [T]>,
-    /// The states before each segment, `[segments, rows, N]`.
+    /// The state before each segment, `[segments, rows, N]`.
     pub(super) states: &'a [T],
     /// s_0, `[K + D, N]`.
     pub(super) s0: &'a [T],
-    /// s′ of the traces read, `[T, N]` each.
+    /// s′, the direct gradient with respect to each trace in the trajectory, `[T, N]`.
     pub(super) traces: Vec<Option<&'a [T]>>,
-    /// v′, `[T, N]`.
+    /// v′, the direct gradient with respect to v, `[T, N]`.
     pub(super) v: Option<&'a [T]>,
-    /// ΔQ′, `[T, N]`.
+    /// ΔQ′, the direct gradient with respect to the charges, `[T, N]`.
     pub(super) charge: Option<&'a [T]>,
-    /// o′, `[T, O]`.
+    /// o′, the direct gradient with respect to the readout, `[T, O]`.
     pub(super) readout: Option<&'a [T]>,
-    /// A′.
+    /// A′, the direct gradient with respect to the activity.
     pub(super) activity: Option<T>,
-    /// m, `[T]`; 1 if `None`.
+    /// m, the weights of the steps in the activity, `[T]`; 1 if `None`.
     pub(super) activity_weight: Option<&'a [T]>,
-    /// `[N]`.
+    /// The direct gradient with respect to v_T, `[N]`.
     pub(super) last_v: Option<&'a [T]>,
-    /// `[K + D, N]`.
+    /// The direct gradient with respect to s_T, `[K + D, N]`.
     pub(super) last_s: Option<&'a [T]>,
 }
 
-/// Where one sample's gradients are written.
+/// The memory to which one sample's gradients are written.
 pub(super) struct Outputs<'a, T> {
     /// ∂C/∂x, `[T, N]`, or ∂C/∂i, `[T, C]`.
     pub(super) drive: Option<&'a mut [MaybeUninit<T>]>,
-    /// `[N]`.
+    /// ∂C/∂v_0, `[N]`.
     pub(super) v0: &'a mut [T],
-    /// `[K + D, N]`.
+    /// ∂C/∂s_0, `[K + D, N]`.
     pub(super) s0: Option<&'a mut [T]>,
 }
 
-/// What all samples of a run have in common.
+/// The data that all samples of a run share.
 pub(super) struct Shared {
-    /// T.
+    /// T, the number of steps.
     pub(super) steps: usize,
-    /// Steps in a segment.
+    /// Number of steps in a segment.
     pub(super) every: usize,
-    /// Length of a row of the drive.
+    /// Length of a row of the drive: C with a projection, N without one.
     pub(super) channels: usize,
     /// Whether the tape holds all currents.
     pub(super) currents_kept: bool,

@@ -1,5 +1,5 @@
-//! How a run is cut into work: its sizes, segments of steps, tiles and groups of samples. All of it is a matter of plan and shape alone,
-//! so results do not depend on the number of threads.
+//! How a run is cut into work: its sizes, segments of steps, tiles and groups of samples. All of it
+//! depends on the plan and the shapes alone, so results do not depend on the number of threads.
 
 use super::rows;
 use super::storage::Storage;
@@ -7,22 +7,22 @@ use crate::scan::{Checkpointing, ScanInputs, ScanPlan};
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 
-/// Sizes of a run.
+/// The sizes of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    /// B.
+    /// B, the number of samples.
     pub(super) batch: usize,
-    /// T.
+    /// T, the number of steps.
     pub(super) steps: usize,
-    /// N.
+    /// N, the number of neurons.
     pub(super) neurons: usize,
-    /// K.
+    /// K, the number of synapse types.
     pub(super) synapses: usize,
-    /// Rows of a state beside v: K + D.
+    /// Rows of a state without v: K + D.
     pub(super) rows: usize,
-    /// Length of a row of the drive: C with a projection, else N.
+    /// Length of a row of the drive: C with a projection, N without one.
     pub(super) channels: usize,
-    /// O.
+    /// O, the number of outputs; 0 without a readout.
     pub(super) outputs: usize,
 }
 
@@ -40,7 +40,11 @@ impl Sizes {
         }
     }
 
-    /// The program writes memory by these sizes, so it makes sure of them itself, whoever calls.
+    /// Checks the shapes of the inputs against these sizes. The kernel writes memory by these
+    /// sizes, so it does not rely on its callers.
+    ///
+    /// # Panics
+    /// If a shape does not fit.
     pub(super) fn check<B: Storage>(self, inputs: &ScanInputs<B>, plan: &ScanPlan) {
         let Self { batch, neurons, rows, channels, .. } = self;
         let dims = |tensor: &FloatTensor<B>| -> Vec<usize> {
@@ -58,32 +62,33 @@ impl Sizes {
     }
 }
 
-/// Samples side by side: two vectors of each, and what they are multiplied with, are as many as the smaller processors hold.
+/// Largest number of samples side by side. Two vectors of each and their factors fit into the
+/// registers of smaller processors.
 const SIDE_BY_SIDE: usize = 5;
 
-/// Work is cut into this many tiles at least, for the sake of machines with as many cores.
+/// Smallest number of tiles, so that every core of a machine with this many cores has work.
 const TILES: usize = 8;
 
-/// Width of the gate from which on most neurons are active.
+/// Smallest gate width at which most neurons are active.
 const CROWDED_WIDTH: f64 = 0.6;
 
-/// Below this many neurons a product is short beside everything else.
+/// Number of neurons below which a product takes little time compared with the rest of a step.
 const FEW_NEURONS: usize = 32;
 
-/// Neurons times steps of a segment from which on another thread's help is worth waking it for.
+/// Smallest number of neurons times steps of a segment at which it pays to wake another thread.
 pub(super) const LONG_SEGMENT: usize = 8192;
 
-/// Bytes of a segment's rows that stay in a core's cache.
+/// Number of bytes of a segment's rows that stay in a core's cache.
 const SEGMENT_BYTES: usize = 256 << 10;
 
-/// How a run is cut into segments, a matter of plan and shape alone.
+/// How a run is cut into segments. It depends on the plan and the shapes alone.
 #[derive(Clone, Copy)]
 pub(super) struct Segments {
-    /// Steps in each.
+    /// Number of steps in a segment.
     pub(super) every: usize,
-    /// How many.
+    /// Number of segments.
     pub(super) count: usize,
-    /// Whether all currents are kept.
+    /// Whether the tape holds all currents.
     pub(super) currents: bool,
 }
 
@@ -94,12 +99,12 @@ impl Segments {
         let rows_per_step = 5 + plan.weight_planes() + plan.readout.is_some() as usize + of_constants;
         let in_cache = SEGMENT_BYTES / (rows_per_step * rows::padded(neurons) * size_of::<T>());
         let root = (steps as f64).sqrt().ceil() as usize;
-        // Shorter segments would go through all gradients of the weights too often.
+        // With shorter segments, the adjoint would go through all weight gradients too often.
         let by_rule = root.min(in_cache.max(32));
-        // About as many neurons are active as the gate is wide; sending a row again costs a hundredth of the currents' way to
-        // memory and back.
+        // The share of active neurons is about the gate width. To send one row again takes a
+        // hundredth of the time of writing a step's currents to memory and reading them back.
         let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 90.0;
-        // A run without trajectories is one that should take little memory.
+        // A run without trajectories is expected to take little memory.
         let trajectories = plan.readout_traces() > 0 || plan.record_v || plan.record_charge;
         let (every, currents) = match plan.checkpointing {
             Checkpointing::Auto => (by_rule, costly && trajectories),
@@ -107,13 +112,16 @@ impl Segments {
             Checkpointing::States => (by_rule, false),
             Checkpointing::Every(every) => (every.min(steps), false),
         };
-        // The constants' gradients want Jᵏ of each step, not their sum.
+        // The gradients of the constants need each Jᵏ of a step; the kept currents are their sum.
         Self { every, count: steps.div_ceil(every), currents: currents && !plan.constants }
     }
 }
 
-/// How many tiles of samples there are, each of which runs side by side: a matter of plan and shape alone. Samples run side by side
-/// where the gate is so wide that a step finds most neurons active; an even number of tiles, so that two threads get equal shares.
+/// Returns the number of tiles of samples. It depends on the plan and the shapes alone. The samples
+/// of a tile run side by side.
+///
+/// A tile has several samples only if the gate is so wide that most neurons are active in a step.
+/// Then the number of tiles is even, so that two threads get equal shares, or B if that is smaller.
 pub(super) fn tile_count(plan: &ScanPlan, sizes: Sizes) -> usize {
     let Sizes { batch, neurons, .. } = sizes;
     let crowded = plan.weight_planes() > 0 && plan.gate.width() >= CROWDED_WIDTH && neurons >= FEW_NEURONS;
@@ -121,7 +129,7 @@ pub(super) fn tile_count(plan: &ScanPlan, sizes: Sizes) -> usize {
     tiles.min(batch)
 }
 
-/// Deals out what belongs to samples, in order, to `tiles` tiles.
+/// Deals out the data of samples, in order, to `tiles` tiles.
 pub(super) fn shared_out<X>(samples: impl Iterator<Item = X>, batch: usize, tiles: usize) -> Vec<Vec<X>> {
     let mut dealt: Vec<Vec<X>> = (0..tiles).map(|_| Vec::with_capacity(batch.div_ceil(tiles))).collect();
     for (b, sample) in samples.enumerate() {
@@ -130,11 +138,13 @@ pub(super) fn shared_out<X>(samples: impl Iterator<Item = X>, batch: usize, tile
     dealt
 }
 
-/// Elements that all partial sums of the parameters' gradients should have together; more, if that were fewer than four sums.
+/// Number of elements that all partial sums of the parameters' gradients may have together. Four
+/// sums are allowed even if they have more.
 const PARTIAL_SUMS: usize = 1 << 20;
 
-/// How many groups of tiles have a partial sum of the parameters' gradients each: a matter of shape alone. Tiles of their own where
-/// the sums are small; else a power of two, so that two, four or eight threads get equal shares.
+/// Returns the number of groups of tiles. Each group has a partial sum of the parameters'
+/// gradients. The number depends on the shapes alone. If the sums are small, each tile is a group.
+/// Otherwise the number is a power of two, so that two, four or eight threads get equal shares.
 pub(super) fn group_count(sizes: Sizes, planes: usize, tiles: usize) -> usize {
     let rows = planes * sizes.neurons + sizes.channels + sizes.outputs;
     let affordable = (PARTIAL_SUMS / (rows * rows::padded(sizes.neurons))).max(4);

@@ -1,4 +1,4 @@
-//! How the kernel reaches the CPU backends' memory.
+//! The kernel's access to the memory of the CPU backends.
 
 use crate::num::Real;
 use crate::scan::{OptionalTensor, SpikingBackend};
@@ -7,25 +7,25 @@ use burn::tensor::TensorData;
 
 /// A backend whose tensors are slices in the host's memory.
 pub(crate) trait Storage: SpikingBackend {
-    /// The same tensor with its elements in order; itself if they are already.
+    /// Returns the tensor with its elements in order; it is the same tensor if they are in order.
     fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// The elements of a contiguous tensor.
+    /// Returns the elements of a contiguous tensor.
     fn slice<T: Real>(tensor: &FloatTensor<Self>) -> &[T];
-    /// A tensor that takes over a vector.
+    /// Makes a tensor from a vector without a copy.
     fn from_vec<T: Real>(data: Vec<T>, shape: &[usize]) -> FloatTensor<Self>;
 }
 
-/// A slot's tensor with its elements in order.
+/// Returns the tensor of a slot with its elements in order.
 pub(super) fn contiguous<B: Storage>(slot: OptionalTensor<B>) -> Option<FloatTensor<B>> {
     slot.into_option().map(B::contiguous)
 }
 
-/// The `at`-th of the parts of `length` elements that a contiguous tensor is made of.
+/// Returns the `at`-th part of `length` elements of a contiguous tensor.
 pub(super) fn part<B: Storage, T: Real>(tensor: &Option<FloatTensor<B>>, at: usize, length: usize) -> Option<&[T]> {
     tensor.as_ref().map(|tensor| &B::slice::<T>(tensor)[at * length..(at + 1) * length])
 }
 
-/// A slot that takes over a vector, if there is one.
+/// Makes a slot from a vector, if there is one.
 pub(super) fn slot_of<B: Storage, T: Real>(data: Option<Vec<T>>, shape: &[usize]) -> OptionalTensor<B> {
     OptionalTensor::from(data.map(|data| B::from_vec(data, shape)))
 }

@@ -1,7 +1,9 @@
-//! Rows of QIF neurons in their [voltage form](crate::neuron::qif::voltage), with gates of one narrow width.
+//! Rows of QIF neurons in their [voltage form](crate::neuron::qif::voltage), with gates of one
+//! narrow width.
 //!
-//! What a step asks of all neurons has no arctangent; the charges are computed for those alone whose gate is open before the step or
-//! after it, or that spiked. Where a current is too large for the voltage form, the row takes this step in the phase form.
+//! The part of a step that runs over all neurons needs no arctangent. Charges are computed only for
+//! neurons that spiked or whose gate is open before or after the step. If a current is too large
+//! for the voltage form, the whole row takes this step in the phase form.
 
 use super::dynamics::{Dynamics, Neurons};
 use super::rows::{self, ActiveSet, Aligned, BLOCK, lanes, lanes_mut};
@@ -17,26 +19,27 @@ use crate::scan::ScanPlan;
 use macerator::Simd;
 use std::f64::consts::PI;
 
-/// Width of the gate from which on so many neurons are active that the phase form is faster.
+/// Smallest gate width at which so many neurons are active that the phase form is faster.
 const WIDE: f64 = 0.5;
 
-/// QIF neurons in their voltage form.
+/// The dynamics of QIF neurons in their voltage form.
 pub(super) struct Voltages {
     phase: QifFlow,
     flow: QifVoltageFlow,
     gate: Gate,
     zone: VoltageZone,
-    /// (τ_mem, dt).
+    /// (τ_mem, dt), ms.
     constants: (Option<f64>, f64),
 }
 
-/// The active zone, in which v − c = atan((u − u_c)/(1 + u u_c))/π from its middle c.
+/// The active zone in terms of u: v − c = atan((u − u_c)/(1 + u u_c))/π. c is the middle of the
+/// zone, and u_c is u at c.
 #[derive(Clone, Copy)]
 struct VoltageZone {
     zone: Zone<f64>,
-    /// u at its start.
+    /// u at the start of the zone.
     edge: f64,
-    /// u_c, where the zone is so narrow that the arctangent is one series.
+    /// u_c, if the zone is so narrow that one series gives the arctangent.
     middle: Option<f64>,
 }
 
@@ -48,7 +51,8 @@ impl VoltageZone {
         Self { zone: Zone::of(width), edge: voltage(1.0 - width), middle }
     }
 
-    /// G(v) and g(v), 0 below the edge whatever rounding would say: a neuron below it is not looked at.
+    /// Returns G(v) and g(v). Below the edge both are exactly 0, even if rounding would give
+    /// another value, because the kernel skips neurons below the edge.
     #[inline(always)]
     fn gated<X: Float>(&self, shape: &Gate, u: X) -> (X, X) {
         let zero = u.zero();
@@ -64,7 +68,8 @@ impl VoltageZone {
         (X::select(&open, charge, zero), X::select(&open, density, zero))
     }
 
-    /// 1 where some charge can be sent, if there is no spike; else 0.
+    /// Returns 1 if the neuron can send charge without a spike, that is, if its gate is open before
+    /// or after the step; otherwise 0.
     #[inline(always)]
     fn mark<X: Float>(&self, before: X, after: X) -> X {
         let (zero, one) = (before.zero(), before.one());
@@ -74,7 +79,8 @@ impl VoltageZone {
 }
 
 impl Voltages {
-    /// Those of a plan; `None` where another form is better.
+    /// Makes the dynamics of a plan. Returns `None` if the neurons are not uniform QIF neurons, if
+    /// the gate is not differentiable, or if the gate is so wide that the phase form is faster.
     pub(super) fn of(plan: &ScanPlan) -> Option<Self> {
         let (&Neuron::Qif { tau_mem }, None) = (&plan.neuron, &plan.per_neuron) else { return None };
         let width = plan.gate.width();
@@ -91,14 +97,15 @@ impl Voltages {
         })
     }
 
-    /// Whether all can start from there: a potential below the reset has no voltage of its own. If one cannot, the whole run takes the
-    /// phase form.
+    /// Returns whether all neurons can start from `v0`. All potentials must be in [0, 1), because a
+    /// potential below the reset (0) has no voltage of its own. If one neuron cannot start, the
+    /// whole run takes the phase form.
     pub(super) fn can_start(v0: &[impl Real]) -> bool {
         v0.iter().all(|v| (0.0..1.0).contains(&v.to_f64()))
     }
 
-    /// u after the step into `scratch`; and marks, 0 where no charge can be sent, else 1 more than there were spikes. The slopes are
-    /// written where they are wanted.
+    /// Writes u after the step to `scratch`, and the marks: 0 if a neuron can send no charge,
+    /// otherwise 1 + its number of spikes. Writes the slopes if `SLOPES` is true.
     #[inline(always)]
     fn flow<S: Simd, T: Real, const SLOPES: bool>(
         &self,
@@ -109,13 +116,14 @@ impl Voltages {
     ) {
         let (u, i) = (lanes::<S, T>(u), lanes::<S, T>(i));
         let (after, marks) = (lanes_mut::<S, T>(scratch), lanes_mut::<S, T>(marks));
-        // Nothing may begin where no vector may.
+        // An empty row may be misaligned for vectors, and then its conversion would panic.
         let (dv, di) = if SLOPES { (lanes_mut::<S, T>(dv), lanes_mut::<S, T>(di)) } else { (&mut [][..], &mut [][..]) };
         let count = u.len();
         assert!(i.len() == count && after.len() == count && marks.len() == count);
         assert!(!SLOPES || dv.len() == count && di.len() == count);
         let (zero, two) = (Lanes::of(0.0), Lanes::of(2.0));
-        // Copied: what stands elsewhere might be changed by what is written here.
+        // These fields are copied. Otherwise the compiler must assume that the writes below can
+        // change them.
         let Self { phase, flow, zone, .. } = *self;
         let mut small = zero.below(1.0);
         for n in 0..count {
@@ -141,7 +149,9 @@ impl Voltages {
         }
     }
 
-    /// Makes charges of the marks, and gates where they are wanted, from u after the step; and the list of those that are marked.
+    /// Replaces the marks in `charge` by charges, computed from u after the step, and updates G(v)
+    /// in `sent`. Writes the gates if `DENSITY` is true. Appends the marked neurons to the list,
+    /// unless all are marked.
     #[inline(always)]
     fn send<S: Simd, T: Real, const DENSITY: bool>(
         &self,
@@ -155,7 +165,7 @@ impl Voltages {
         let start = list.len();
         let chosen = rows::nonzero::<S, T, 1>(list, n, [charge]);
         let listed = &list[start..];
-        // Where many are open, all vectors are gone through as they are.
+        // If many gates are open, the loop runs over all vectors without the list.
         if chosen == ActiveSet::Everyone || 4 * listed.len() > n {
             rows::by_gate!(&self.gate, |shape| {
                 let rows = lanes::<S, T>(u).iter().zip(lanes_mut(sent)).zip(lanes_mut(charge)).enumerate();
@@ -197,7 +207,7 @@ impl Voltages {
     }
 }
 
-/// ΔQ of a step from the mark, and G(v) before it and after it.
+/// Returns ΔQ of a step from the mark, and G(v) before and after the step.
 #[inline(always)]
 fn charge_of<X: Float>(mark: X, before: X, after: X) -> X {
     X::select(&mark.below(0.5), mark.zero(), mark.plus(-1.0)) + (after - before)

@@ -1,17 +1,18 @@
 //! The active neurons of a step, as a list that all units of a cube read.
 //!
-//! A unit sets a bit for each of its neurons that is active, by an atomic *or*, whose order does not matter. After a barrier the bits
-//! below a neuron's own tell its place in the list; so the list is in the order of the neurons in every run.
+//! Each unit sets a bit for each of its active neurons by an atomic *or*, so the order of the units
+//! does not matter. After a barrier, the number of bits that are set before a neuron's bit is its
+//! place in the list. So in every run the list has the neurons in ascending order.
 
 use cubecl::prelude::*;
 
-/// Notes a neuron of this step; `now` is where the step's words begin.
+/// Sets the bit of an active neuron. `now` is the index of the first word of this step.
 #[cube]
 pub(super) fn note(bits: &Shared<[Atomic<u32>]>, now: usize, neuron: usize) {
     bits[now + neuron / 32].fetch_or(1u32 << (neuron % 32) as u32);
 }
 
-/// Forgets all neurons of a step.
+/// Clears the bits of all neurons of a step.
 #[cube]
 pub(super) fn forget(bits: &Shared<[Atomic<u32>]>, now: usize, #[comptime] words: usize, #[comptime] units: usize) {
     let mut word = UNIT_POS_X as usize;
@@ -21,7 +22,7 @@ pub(super) fn forget(bits: &Shared<[Atomic<u32>]>, now: usize, #[comptime] words
     }
 }
 
-/// How many there are; after a barrier.
+/// The number of active neurons. Call it after a barrier.
 #[cube]
 pub(super) fn count(bits: &Shared<[Atomic<u32>]>, now: usize, #[comptime] words: usize) -> u32 {
     let mut count = 0u32;
@@ -31,13 +32,14 @@ pub(super) fn count(bits: &Shared<[Atomic<u32>]>, now: usize, #[comptime] words:
     count
 }
 
-/// Whether a neuron is among them; after a barrier.
+/// Whether a neuron is active. Call it after a barrier.
 #[cube]
 pub(super) fn holds(bits: &Shared<[Atomic<u32>]>, now: usize, neuron: usize) -> bool {
     (bits[now + neuron / 32].load() >> (neuron % 32) as u32) & 1u32 != 0
 }
 
-/// Puts a neuron that is among them at its place in the list; after a barrier, and to be read after another.
+/// Writes an active neuron at its place in the list. Call it after a barrier; units may read the
+/// list after another barrier.
 #[cube]
 pub(super) fn enlist(bits: &Shared<[Atomic<u32>]>, now: usize, list: &mut Shared<[u32]>, neuron: usize) {
     let word = neuron / 32;

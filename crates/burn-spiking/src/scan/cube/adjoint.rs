@@ -1,33 +1,37 @@
-//! The adjoint kernel: all steps of a sample, backwards, in one cube, in one launch.
+//! The adjoint kernel: one launch runs all steps backwards, with one cube for each sample.
 //!
-//! The equations are those of [`scan`](crate::scan). A unit owns the λ, Dᵏ, Pᵏ and q of its neurons; the units share Pᵏ of the step
-//! and a list of the active neurons. An error current Wᵀ P is a sum over a row of the weights for each active neuron: where
-//! few are active a plane of units takes a row, reads it side by side and adds it up; where many are, each unit adds up its own
-//! neuron's, down the columns of the transposed weights, again side by side. Which of the two is a matter of the data, so sums
-//! come out the same in every run.
+//! The equations are those of [`scan`](crate::scan). A unit owns the λ, Dᵏ, Pᵏ and q of its
+//! neurons. The units share Pᵏ of the step and a list of the active neurons. The error current Wᵀ P
+//! of an active neuron is a sum over a row of the weights. If few neurons are active, a plane of
+//! units adds up one row at a time, and its units read adjacent weights. If many are active, each
+//! unit computes the sums of its own neurons down the columns of the transposed weights, so that
+//! the units again read adjacent weights. The choice depends only on the data, so sums are the same
+//! in every run.
 //!
-//! What is left to products of matrices, ∂C/∂W among them, is in the rows that the kernel writes: q_t, ΔQ_t and Pᵏ_{t+1}.
+//! The kernel writes the rows q_t, ΔQ_t and Pᵏ_{t+1}. Matrix products of these rows give the other
+//! gradients, such as ∂C/∂W.
 //!
-//! **Learned constants.** ∂C/∂α_k asks for sᵏ_t and Jᵏ_t, which the tape does not have. But both are filters of the charges, and a
-//! filter's adjoint runs backwards as the kernel does: with
+//! **Learned constants.** ∂C/∂α_k needs sᵏ_t and Jᵏ_t, which are not on the tape. But both are
+//! filtered charges, and the adjoint of a filter runs backwards, like the kernel. With
 //!
 //! ```text
-//! Eᵏ_{t−1} = Dᵏ_{t+1} + α_k Eᵏ_t        Fᵏ_{t−1} = Pᵏ_{t+1} + α_k Fᵏ_t        E_{T−1} = F_{T−1} = 0
+//! Eᵏ_{t−1} = Dᵏ_{t+1} + α_k Eᵏ_t       Fᵏ_{t−1} = Pᵏ_{t+1} + α_k Fᵏ_t       E_{T−1} = F_{T−1} = 0
 //! Σ_t Dᵏ_{t+1} · sᵏ_t = Σ_t c_k ΔQ_t · Eᵏ_t + sᵏ_0 · Eᵏ_{−1}
 //! Σ_t Pᵏ_{t+1} · Jᵏ_t = Σ W_k ∘ (Σ_t c_k ΔQ_t ⊗ Fᵏ_t + sᵏ_0 ⊗ Fᵏ_{−1})
 //! ```
 //!
-//! no state is wanted. The rows Fᵏ_t are written beside Pᵏ for one more product of matrices.
+//! no state is needed. The kernel writes the rows Fᵏ_t after the rows Pᵏ, for one more matrix
+//! product.
 
 use super::active;
 use super::layout::{Layout, Type};
 use super::model::{Model, by_tau, by_width, charge, constant, decay, density, record, slopes, spikes};
 use cubecl::prelude::*;
 
-/// The largest share of active neurons, as 1/this, whose rows planes take one by one.
+/// Planes of units take the rows of the active neurons if at most 1 in this many neurons is active.
 const FEW: u32 = 4;
 
-/// What is launched for a run: B × cubes of a layout.
+/// Runs the adjoint of a run. The launch has B × ⌈N/row⌉ cubes of a layout.
 #[cube(launch)]
 pub(super) fn run<F: Float>(
     currents: &Tensor<F>,
@@ -48,7 +52,7 @@ pub(super) fn run<F: Float>(
     neurons: u32,
     limit: InputScalar,
     keep: InputScalar,
-    #[comptime] given: NumberConstants,
+    #[comptime] given: AdjointFlags,
     #[comptime] layout: Layout,
     #[comptime] model: Model,
     #[define(F)] _dtype: ElemType,
@@ -75,7 +79,7 @@ pub(super) fn run<F: Float>(
     let mut mu = Array::<F>::new(per_unit);
     let mut d = Array::<F>::new(comptime!(per_unit * types));
     let mut p = Array::<F>::new(comptime!((per_unit * planes).max(1)));
-    // Of learned constants: Eᵏ, Fᵏ, and the sums over steps for τ_mem, w and each α_k.
+    // For learned constants: Eᵏ, Fᵏ, and the sums over steps for τ_mem, w and each α_k.
     let learned = comptime!(layout.learned);
     let mut e = Array::<F>::new(comptime!(if learned { per_unit * types } else { 1 }));
     let mut f = Array::<F>::new(comptime!(if learned { (per_unit * planes).max(1) } else { 1 }));
@@ -232,7 +236,7 @@ pub(super) fn run<F: Float>(
                     }
                 }
             }
-            // From here on Pᵏ of the step is not read again.
+            // After this barrier, no unit reads Pᵏ of this step again.
             sync_cube();
             if comptime!(layout.plane_sums) {
                 if few {
@@ -354,8 +358,10 @@ pub(super) fn run<F: Float>(
     }
 }
 
-/// q of the step in which a current arrives that sets out before step t: `q` without a delay, else what was written before, or the
-/// cost's gradient with respect to what is still on its way at the end.
+/// Returns q_{t+d_k} of a neuron, the adjoint of the current Jᵏ_t when it arrives. Without a delay
+/// this is `q`. With a delay it is the row that an earlier iteration wrote. If the current arrives
+/// after the end of the run, it is the cost's gradient with respect to this current, which is still
+/// on its way; 0 if there is none.
 #[cube]
 fn arriving<F: Float>(
     q: F,
@@ -367,7 +373,7 @@ fn arriving<F: Float>(
     t: usize,
     steps: usize,
     #[comptime] kind: Type,
-    #[comptime] given: NumberConstants,
+    #[comptime] given: AdjointFlags,
     #[comptime] last_rows: usize,
 ) -> F {
     let mut found = q;
@@ -388,7 +394,8 @@ fn arriving<F: Float>(
     found
 }
 
-/// Σ_k c_k W_kᵀ Pᵏ of the active neurons, a row of the weights by a plane of units.
+/// Writes Σ_k c_k W_kᵀ Pᵏ of the active neurons. A plane of units takes one row of the weights at a
+/// time.
 #[cube]
 fn rows_by_planes<F: Float>(
     weights: &Tensor<F>,
@@ -428,9 +435,9 @@ fn rows_by_planes<F: Float>(
     }
 }
 
-/// Which of the cost's direct gradients are given, and whether the adjoint is limited.
+/// The direct gradients of the cost that are given, and whether the adjoint is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct NumberConstants {
+pub(super) struct AdjointFlags {
     pub(super) traces: bool,
     pub(super) v: bool,
     pub(super) charge: bool,

@@ -1,7 +1,8 @@
-//! The [`Number`] that a GPU kernel is written with: each operation on it is one instruction of the kernel.
+//! The [`Number`] that writes a GPU kernel: each operation on it adds an instruction to the kernel.
 //!
-//! A flow and a gate are written once, over numbers of any kind. Run on these when a kernel is compiled, they leave the kernel's code
-//! behind, so the GPU computes the same equations, by the same series, as every other program does.
+//! Flow and gate are written once, generic over numbers. When a kernel is compiled, they run on
+//! these numbers, and their operations become the kernel's code. So the GPU computes the same
+//! equations by the same series as the other programs.
 
 use crate::num::{Float as Series, Number, series};
 use cubecl::ir::{ConstantValue, ElemType, FloatKind, Scope};
@@ -22,7 +23,7 @@ impl<F: Float> Clone for Traced<'_, F> {
 
 impl<F: Float> Copy for Traced<'_, F> {}
 
-/// The outcome of a comparison in the kernel.
+/// The result of a comparison in the kernel.
 #[derive(Clone, Copy)]
 pub(super) struct TracedMask(NativeExpand<bool>);
 
@@ -32,12 +33,12 @@ pub(super) fn constant<F: Float>(scope: &Scope, c: f64) -> NativeExpand<F> {
 }
 
 impl<'s, F: Float> Traced<'s, F> {
-    /// A value as it is now, whatever is written to its variable later.
+    /// The present value of a variable. Later writes to the variable do not change it.
     pub(super) fn of(scope: &'s Scope, value: NativeExpand<F>) -> Self {
         Self { scope, value: value.read_value(scope).into() }
     }
 
-    /// Back to the kernel.
+    /// Returns the value to the kernel.
     pub(super) fn value(self) -> NativeExpand<F> {
         self.value
     }
@@ -73,12 +74,14 @@ impl<F: Float> Neg for Traced<'_, F> {
     }
 }
 
-/// ln(1 + x) = 2 artanh z, z = x/(2 + x): 2/(2n + 1), for |x| up to here, which leaves 1e-17.
+/// The largest |x| for the two series below. Their error is at most about 1e-17 there.
 const SMALL: f64 = 0.25;
+
+/// Coefficients 2/(2n + 1) of ln(1 + x) = 2 artanh z, as a series in z = x/(2 + x).
 const ARTANH: [f64; 9] =
     [2.0, 2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0, 2.0 / 13.0, 2.0 / 15.0, 2.0 / 17.0];
 
-/// (eˣ − 1)/x: 1/(n + 1)!, likewise.
+/// Coefficients 1/(n + 1)! of (eˣ − 1)/x.
 const fn exp_m1_series() -> [f64; 12] {
     let mut series = [1.0; 12];
     let mut n = 1;
@@ -132,7 +135,8 @@ impl<F: Float> Number for Traced<'_, F> {
         let z = x / x.plus(2.0);
         let series = z * (z * z).polynomial(&ARTANH);
         let small = self.magnitude().below(SMALL);
-        // Both sides of a select must be finite, so the logarithm stays above −∞ where it is not taken.
+        // Both sides of a select must be finite. Where the series is taken, 1 + x is at least 0.75,
+        // so the logarithm is finite, too.
         let far = self.plus(1.0).map(|scope, value| F::__expand_ln(scope, value));
         Self::select(&small, series, far)
     }

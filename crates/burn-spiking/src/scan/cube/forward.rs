@@ -1,23 +1,28 @@
-//! The forward kernel: all steps of a sample in one cube, in one launch.
+//! The forward kernel: one launch runs all steps, with one cube for each sample.
 //!
-//! The equations are those of [`scan`](crate::scan). A unit owns some neurons and keeps their v, G(v), sᵏ and Jᵏ to itself; the units
-//! share only the charges of the step, and a list of the neurons that sent some. All units go through that list in the same order
-//! and read the rows of the weights that belong to it, side by side; so a step costs as much as neurons spoke, and the sums come
-//! out the same in every run. A step has two barriers: one before the list is made, one before it is read. Charges, and the bits that
-//! the list is made of, are shared in turns of two steps: what a unit writes ahead of the others, none of them still reads.
+//! The equations are those of [`scan`](crate::scan). A unit owns some neurons and keeps their v,
+//! G(v), sᵏ and Jᵏ to itself. The units share only the charges of the step and a list of the
+//! neurons that sent charge. All units go through this list in the same order, and adjacent units
+//! read adjacent weights of these neurons' rows. So the cost of a step is proportional to the
+//! number of neurons that sent charge, and sums are the same in every run.
 //!
-//! Currents on their way wait in the last state's rows, each type's in turns of its delay: a unit takes the one that arrives and puts
-//! that of now in its place. At the end these rows are in the order of the turns, not yet of arrival.
+//! A step has two barriers: one before the list is made, one before it is read. The charges, and
+//! the bits from which the list is made, have two buffers that alternate from step to step. So a
+//! unit that is ahead of the others overwrites nothing that they still read.
+//!
+//! Currents on their way wait in rows of the last state. Each synapse type has a ring buffer of d_k
+//! rows: a unit takes the current that arrives and stores the current of this step in its place. At
+//! the end, these rows are in the order of the ring buffer, not yet in the order of arrival.
 
 use super::active;
 use super::layout::Layout;
 use super::model::{Model, charge, constant, decay, phi, record, spikes};
 use cubecl::prelude::*;
 
-/// Rows of the weights that a unit reads at a time.
+/// Number of weight rows that a unit reads at a time.
 const AT_A_TIME: usize = 4;
 
-/// What is launched for a run: B × cubes of a layout.
+/// Runs all steps of a run. The launch has B × ⌈N/row⌉ cubes of a layout.
 #[cube(launch)]
 pub(super) fn run<F: Float>(
     drive: &Tensor<F>,
@@ -183,7 +188,8 @@ pub(super) fn run<F: Float>(
             sync_cube();
             let mut from = 0usize;
             while from < count {
-                // Several rows at a time, so that their ways from memory overlap. Beyond the last sender nothing is sent.
+                // The unit reads several rows at a time, so that their memory accesses overlap.
+                // Places after the last sender count as charge 0.
                 let mut senders = Array::<u32>::new(AT_A_TIME);
                 let mut charges = Array::<F>::new(AT_A_TIME);
                 #[unroll]

@@ -1,21 +1,21 @@
-//! How a run is laid over a device: cubes, units, and what a unit holds.
+//! The layout of a run on a device: its cubes, its units, and the neurons of each unit.
 
 use crate::scan::ScanPlan;
 use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 
-/// One synapse type, compiled into the kernel.
+/// One synapse type, as compiled into the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Type {
     decay: u64,
     amplitude: u64,
-    /// Its plane of the weights.
+    /// Index of its weight plane, if it has one.
     pub(super) weights: Option<usize>,
-    /// Its plane of the traces.
+    /// Index of its plane of the recorded traces, if its trace is read.
     pub(super) readout: Option<usize>,
-    /// Steps that a current is on its way.
+    /// The delay of its current, in steps.
     pub(super) delay: usize,
-    /// The first row of a state for its currents on their way.
+    /// Index of the first state row of its currents on their way.
     pub(super) first_row: usize,
 }
 
@@ -31,41 +31,45 @@ impl Type {
     }
 }
 
-/// What is compiled into a kernel beside the neuron.
+/// The constants of a kernel, except for the neuron and the gate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Layout {
     /// The synapse types.
     pub(super) types: Vec<Type>,
-    /// Planes of weights, M.
+    /// Number of weight planes, M.
     pub(super) planes: usize,
-    /// Rows of a state beside v.
+    /// Number of rows of a state, without v.
     pub(super) state_rows: usize,
-    /// Units of a cube.
+    /// Number of units of a cube.
     pub(super) units: usize,
-    /// Neurons of a unit.
+    /// Number of neurons of a unit.
     pub(super) per_unit: usize,
-    /// Neurons of a cube: what its shared rows hold.
+    /// Number of neurons of a cube, and the length of its shared rows.
     pub(super) row: usize,
-    /// Words of one bit for each neuron of a cube.
+    /// Number of words that hold one bit for each neuron of a cube.
     pub(super) words: usize,
-    /// Whether the device sums over planes.
+    /// Whether the kernel sums over planes of units.
     pub(super) plane_sums: bool,
     pub(super) record_v: bool,
     pub(super) record_charge: bool,
-    /// Whether the tape is kept.
+    /// Whether the kernel keeps the tape.
     pub(super) tape: bool,
-    /// Whether constants have gradients, so that the kernels read them from a table.
+    /// Whether constants have gradients. If so, the kernels read the constants from a table.
     pub(super) learned: bool,
 }
 
-/// Units of a cube at most: beyond, a unit has too few registers for a flow.
+/// The largest number of units of a cube. With more units, each has too few registers for a flow.
 const UNITS: u32 = 512;
 
-/// Bindings of the larger of the two kernels, and the two that launches add.
+/// Buffer bindings of the larger of the two kernels, plus two that each launch adds.
 const BINDINGS: u32 = 14 + 2;
 
 impl Layout {
-    /// A layout for this run; `None` where the device is too small for it.
+    /// Makes the layout of a run.
+    ///
+    /// # Errors
+    /// A message, if the device has too little shared memory or too few buffer bindings for the
+    /// run.
     pub(super) fn of(
         plan: &ScanPlan,
         neurons: usize,
@@ -78,13 +82,15 @@ impl Layout {
         let planes = plan.weight_planes();
         let wide = hardware.plane_size_min.max(1);
         let most = hardware.max_cube_dim.0.min(hardware.max_units_per_cube).min(UNITS);
-        // A feed-forward run needs no cube for all neurons of a sample: many small cubes keep a device busy.
+        // A feed-forward run does not need all neurons of a sample in one cube. Many small cubes
+        // use a device better.
         let most = if planes == 0 { most.min(64) } else { most };
         let units = (neurons as u32).next_multiple_of(wide).min(most).max(1) as usize;
         let per_unit = if planes == 0 { 1 } else { neurons.div_ceil(units) };
         let row = units * per_unit;
         let words = row.div_ceil(32);
-        // Two rows of charges, or Pᵏ and μ, and the sums of each unit; the list, and two sets of words.
+        // Shared memory holds two rows of charges (forward) or the rows Pᵏ and μ (adjoint), one sum
+        // for each unit, the list, and two sets of words.
         let shared = ((planes + 1).max(2) * row + units) * dtype.size() + (row + 2 * words) * 4;
         let fits = planes == 0 || shared <= hardware.max_shared_memory_size;
         let even = hardware.plane_size_min == hardware.plane_size_max && (units as u32).is_multiple_of(wide);
@@ -105,7 +111,7 @@ impl Layout {
                 .zip(plan.readout_planes())
                 .enumerate()
                 .map(|(k, (synapse, read))| Type {
-                    // A learned one is not compiled in.
+                    // A learned α is not compiled in.
                     decay: if plan.constants { 0 } else { synapse.decay.to_bits() },
                     amplitude: synapse.amplitude.to_bits(),
                     weights: synapse.weights,
@@ -128,25 +134,26 @@ impl Layout {
         })
     }
 
-    /// What the adjoint leaves for each neuron at the start: λ_0, α_k Dᵏ_1, Pᵏ_0; of learned constants Eᵏ_{−1}, Fᵏ_{−1}, and the sums
-    /// for τ_mem, w and each α_k.
+    /// The number of rows that the adjoint writes for the start of a run: λ_0, α_k Dᵏ_1 and Pᵏ_0;
+    /// and with learned constants Eᵏ_{−1}, Fᵏ_{−1}, and the sums for τ_mem, w and each α_k.
     pub(super) fn rows_at_start(&self) -> usize {
         let (types, planes) = (self.types.len(), self.planes);
         1 + types + planes + if self.learned { types + planes + 2 + types } else { 0 }
     }
 
-    /// Cubes of a run: one for each sample, and for each part of a feed-forward layer.
+    /// The cubes of a run: one for each sample, or several for each sample of a feed-forward layer.
     pub(super) fn cubes(&self, batch: usize, neurons: usize) -> CubeCount {
         CubeCount::Static(batch as u32, neurons.div_ceil(self.row) as u32, 1)
     }
 
-    /// Units of a cube.
+    /// The units of a cube.
     pub(super) fn cube(&self) -> CubeDim {
         CubeDim::new_1d(self.units as u32)
     }
 }
 
-/// CubeCL leaves planes alone on software devices. Tests, which have no other, turn them on to see that they are right.
+/// Whether sums over planes of units are forced. CubeCL does not offer plane operations on software
+/// devices. Tests on such devices force them, to check the code for planes.
 fn planes_are_forced() -> bool {
     std::env::var_os("BURN_SPIKING_PLANES").is_some()
 }

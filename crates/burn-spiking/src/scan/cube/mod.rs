@@ -1,13 +1,17 @@
-//! The scan on GPUs: all steps in one launch, forwards and backwards, for every CubeCL runtime from one source.
+//! The scan on GPUs: one launch runs all steps forwards, another all steps backwards. One source
+//! serves every CubeCL runtime.
 //!
-//! [`forward`] and [`adjoint`] are the kernels, [`layout`] how a run is laid over a device, [`model`] flow and gate as a kernel's code,
-//! compiled from the same source as on the CPU by way of [`traced`] numbers. What is no recursion is left to Burn's products of
-//! matrices: the projection before a run, the readout after it, and the gradients of parameters.
+//! [`forward`] and [`adjoint`] are the kernels. [`layout`] divides a run among the units of a
+//! device. [`model`] holds flow and gate as code of a kernel; they are compiled from the same
+//! source as on the CPU, by way of [`expression`] numbers. Burn's matrix products do everything
+//! that is not a recursion: the projection before a run, the readout after it, and the gradients of
+//! parameters.
 //!
 //! A run whose rows would fill the memory is cut into segments, see [`segmented`].
 //!
-//! The tape is that of [`tensor_ops`], which takes over where the kernel does not serve: a network whose rows outgrow a cube's shared
-//! memory, a limited adjoint without recurrence.
+//! The tape is that of [`tensor_ops`], which runs the scan if the kernel cannot: if the network's
+//! rows need more shared memory than a cube has, if the device has too few buffer bindings, or if
+//! the adjoint is limited and the network has no recurrent weights.
 
 mod active;
 #[allow(clippy::collapsible_if, reason = "an `if` of its own is decided when the kernel is compiled")]
@@ -42,7 +46,8 @@ use std::sync::Arc;
 
 type Tensors = TensorNumber<CubeBackend>;
 
-/// The plan that the kernel runs: it records the trace that is read out, too.
+/// The plan that the kernel runs. Unlike the caller's plan, it always records the trace of the
+/// readout.
 fn recording(plan: &ScanPlan) -> ScanPlan {
     let mut plan = plan.clone();
     if let Some(k) = plan.readout {
@@ -51,7 +56,7 @@ fn recording(plan: &ScanPlan) -> ScanPlan {
     plan
 }
 
-/// The layout of a run; `None` where tensor operations run it.
+/// The layout of a run; `None` if tensor operations run it.
 fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
     let neurons = v0.shape()[1];
     if plan.implementation != Implementation::Fused {
@@ -70,18 +75,19 @@ fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
     layout.inspect_err(|why| fallback::tell(plan, || why.clone())).ok()
 }
 
-/// Space for a tensor like another; of one element where it is not wanted.
+/// An uninitialised tensor on the device and with the dtype of `like`; it has one element if it is
+/// not wanted.
 fn space(like: &CubeTensor, wanted: bool, shape: &[usize]) -> CubeTensor {
     let shape = if wanted { Shape::from(shape.to_vec()) } else { Shape::from([1]) };
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, like.dtype)
 }
 
-/// A tensor as the kernel reads it; of one element where there is none.
+/// A tensor as an argument of the kernel; a tensor of one element if there is none.
 fn given(like: &CubeTensor, tensor: Option<CubeTensor>) -> CubeTensor {
     tensor.map_or_else(|| space(like, false, &[]), into_contiguous)
 }
 
-/// The constants that a model's kernel reads.
+/// The table of constants that the kernel of a model reads.
 fn table(like: &CubeTensor, plan: &ScanPlan, model: &Model) -> CubeTensor {
     let table = model.table(plan);
     if table.is_empty() {
@@ -122,7 +128,7 @@ impl SpikingBackend for CubeBackend {
     }
 }
 
-/// Steps of a segment, if a run is cut.
+/// Number of steps of a segment; `None` if the run is not cut into segments.
 fn every_of(inputs: &ScanInputs<CubeBackend>, plan: &ScanPlan) -> Option<usize> {
     let [batch, steps, _] = inputs.drive.shape().dims::<3>();
     segmented::every(plan, [batch, steps, inputs.v0.shape()[1]], inputs.v0.dtype.size())
@@ -191,7 +197,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
     let (output, activity) =
         output_and_activity(tensor(&inputs.readout), trace.clone(), tensor(&inputs.activity_weight));
     let optional = |tensor: Option<Tensors>| OptionalTensor::from(tensor.map(|TensorNumber(tensor)| tensor));
-    // The planes that were asked for; the kernel may have recorded one more.
+    // The kernel may have recorded one trace more than the caller asked for.
     let asked: Vec<_> = plan.readout_planes().zip(&plan.synapses).filter(|(plane, _)| plane.is_some()).collect();
     let traces = match asked.len() {
         0 => OptionalTensor::Absent,
@@ -220,7 +226,8 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
     }
 }
 
-/// A state's rows, whose currents on their way are in the order of the kernel's turns, in that of arrival.
+/// Returns the rows of a state with the currents on their way in the order of arrival. In `rows`
+/// they are in the order of the kernel's ring buffers.
 fn in_order_of_arrival(rows: Tensors, plan: &ScanPlan, steps: usize) -> Tensors {
     if plan.synapses.iter().all(|synapse| synapse.delay == 0 || steps.is_multiple_of(synapse.delay)) {
         return rows;
@@ -248,7 +255,7 @@ fn run_back(
     let like = &currents;
     let rows = [batch, steps, neurons];
 
-    // s′ of the types that are read, in the planes that the kernel has for them.
+    // s′ of the types that are read, in the kernel's order of trace planes.
     let errors = direct_errors(&inputs, &tape, &gradients, plan);
     let zero = || TensorNumber(like.clone()).zeros(rows);
     let d_traces = errors.iter().any(Option::is_some).then(|| {
@@ -268,7 +275,7 @@ fn run_back(
         TensorNumber::stack(all, 1).0
     });
     let adjoint_limit = plan.adjoint.adjoint_limit(batch, steps);
-    let given_now = adjoint::NumberConstants {
+    let flags = adjoint::AdjointFlags {
         traces: d_traces.is_some(),
         v: gradients.v.as_option().is_some(),
         charge: gradients.charge.as_option().is_some(),
@@ -281,7 +288,7 @@ fn run_back(
 
     let model = Model::of(plan);
     let (q, charge) = (space(like, true, &rows), space(like, true, &rows));
-    // Of learned constants Fᵏ follows Pᵏ.
+    // With learned constants, the rows Fᵏ follow the rows Pᵏ.
     let p_rows = if layout.learned { 2 * planes } else { planes };
     let p = space(like, planes > 0, &[p_rows, batch, steps, neurons]);
     let starts = space(like, true, &[batch, layout.rows_at_start(), neurons]);
@@ -310,7 +317,7 @@ fn run_back(
         neurons as u32,
         InputScalar::new(limit.min(f32::MAX as f64), element),
         InputScalar::new(keep, element),
-        given_now,
+        flags,
         layout,
         model,
         element,

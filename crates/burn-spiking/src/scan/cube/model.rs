@@ -1,4 +1,4 @@
-//! Flow and gate as a kernel's code.
+//! Flow and gate as code of a kernel.
 
 use super::expression::{self, Traced};
 use super::layout::Layout;
@@ -14,8 +14,9 @@ use cubecl::ir::Scope;
 use cubecl::prelude::*;
 use std::hash::{Hash, Hasher};
 
-/// What a neuron does in a step, compiled into the kernel: with all its constants, or, where they are learned, in a form that reads
-/// them from memory, from which one kernel serves all their values.
+/// The neuron and its gate over one step, compiled into the kernel. Fixed constants are compiled
+/// in. If constants are learned or differ per neuron, the kernel reads them from memory, and one
+/// kernel serves all their values.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     neuron: Neuron,
@@ -24,18 +25,20 @@ pub(super) struct Model {
     constants: Constants,
 }
 
-/// Where a kernel has τ_mem and the gate's width from.
+/// The source of τ_mem and of the gate width in a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Constants {
     /// Compiled in.
     Fixed,
-    /// Read from a table: first the synapses' α, as many as this, then a record for all neurons.
+    /// Read from a table: first α of the synapse types, whose number this is, then one record for
+    /// all neurons.
     Shared(usize),
-    /// The same, and a record for each neuron.
+    /// Read from a table: first α of the synapse types, whose number this is, then a record for
+    /// each neuron.
     PerNeuron(usize),
 }
 
-/// Numbers in a record: τ_mem, 1/τ_mem, e^(−dt/τ_mem) and 1 less that; w − 1 and 1/w.
+/// Length of a record: τ_mem, 1/τ_mem, e^(−dt/τ_mem), 1 − e^(−dt/τ_mem), w − 1 and 1/w.
 const RECORD: usize = 6;
 
 impl Model {
@@ -49,13 +52,14 @@ impl Model {
         };
         let (mut neuron, mut gate) = (plan.neuron.clone(), plan.gate);
         if constants != Constants::Fixed {
-            // What is read is not compiled in.
+            // Constants that are read from the table must not be part of the key: their values are
+            // replaced by 1.
             (neuron, gate) = (neuron.with_tau(1.0), gate.with_width(1.0));
         }
         Self { neuron, gate, dt: plan.dt, constants }
     }
 
-    /// The table that the kernel reads; empty where all is compiled in.
+    /// The table that the kernel reads; empty if all constants are compiled in.
     pub(super) fn table(&self, plan: &ScanPlan) -> Vec<f64> {
         if self.constants == Constants::Fixed {
             return Vec::new();
@@ -73,13 +77,14 @@ impl Model {
         table
     }
 
-    /// Two models of one key are compiled once.
+    /// The key of a model. The kernel is compiled once for all models with the same key.
     fn key(&self) -> (String, String, u64, Constants) {
-        // Names of models hold every constant.
+        // The name of a model contains all its constants.
         (self.neuron.to_string(), self.gate.to_string(), self.dt.to_bits(), self.constants)
     }
 
-    /// The largest |I| that the neuron's cheaper flow holds for, where the kernel has that flow; infinite where it has only one.
+    /// The largest |I|, in 1/ms, for which the neuron's cheaper flow is valid; infinite if the
+    /// kernel has only one flow.
     fn small_current_limit(&self) -> f64 {
         match self.constants {
             Constants::Fixed => {
@@ -89,7 +94,8 @@ impl Model {
         }
     }
 
-    /// Flow and gate on the kernel's values; `record` is where the neuron's record begins.
+    /// Flow and gate on the kernel's values. `record` is the index of the neuron's record in the
+    /// table.
     fn dynamics<'s, F: Float>(
         &self,
         table: &TensorExpand<F>,
@@ -133,13 +139,13 @@ pub(super) fn constant<F: Float>(#[comptime] c: f64) -> F {
     intrinsic!(|scope| expression::constant(scope, c))
 }
 
-/// α_k: compiled in, or, where constants are learned, from their table.
+/// α_k: compiled in, or read from the table if constants are learned.
 #[cube]
 pub(super) fn decay<F: Float>(table: &Tensor<F>, #[comptime] k: usize, #[comptime] layout: Layout) -> F {
     if comptime!(layout.learned) { table[k] } else { constant::<F>(comptime!(layout.types[k].decay())) }
 }
 
-/// Where a neuron's record begins; of no meaning where nothing is read.
+/// Index of a neuron's record in the table; not used if all constants are compiled in.
 #[cube]
 pub(super) fn record(neuron: usize, #[comptime] model: Model) -> usize {
     match comptime!(model.constants) {
