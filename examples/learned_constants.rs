@@ -14,7 +14,7 @@ const TAU_SYN: f64 = 10.0;
 
 fn layer(tau_syn: f64, device: &Device) -> Result<SpikingRnn, ConfigError> {
     SpikingRnnConfig::new(1, NEURONS)
-        .with_neuron(Neuron::Lif { tau_mem: 30.0 })
+        .with_neuron(Neuron::Lif { tau_mem: 18.0 })
         .with_synapses(vec![Synapse::readout_only(tau_syn)])
         .with_learned(Learned { tau_mem: Learn::PerNeuron, tau_syn: true, ..Learned::default() })
         .init(device)
@@ -28,19 +28,19 @@ fn main() -> Result<(), ConfigError> {
     let device = Device::flex().autodiff();
     device.seed(1);
     let teacher = layer(TAU_SYN, &device)?.with_tau_mem(&TAU_MEM)?;
-    let mut student = layer(25.0, &device)?;
+    let mut student = layer(20.0, &device)?;
     // Only the constants are to be learned.
     student.input_weight = teacher.input_weight.clone().no_grad();
     student.bias = teacher.bias.clone().map(|bias| bias.no_grad());
 
     let mut optimizer = AdamConfig::new().init();
-    for iteration in 0..=400 {
+    for iteration in 0..=150 {
         // A slow current that makes neurons spike now and then.
-        let wave = Tensor::<3>::random([16, 10, 1], Distribution::Normal(1.0, 1.5), &device);
-        let input = wave.repeat_dim(2, 20).reshape([16, 200, 1]);
+        let wave = Tensor::<3>::random([8, 10, 1], Distribution::Normal(1.0, 1.5), &device);
+        let input = wave.repeat_dim(2, 20).reshape([8, 200, 1]);
         let target = teacher.forward(input.clone(), None).0.trace().detach();
         let cost = (student.forward(input, None).0.trace() - target).square().mean();
-        if iteration % 100 == 0 {
+        if iteration % 50 == 0 {
             let constants = student.constants.as_ref().expect("the layer learns constants");
             let tau_mem = values(constants.log_tau_mem.as_ref().expect("learned").val());
             let tau_syn = values(constants.log_tau_syn.as_ref().expect("learned").val());

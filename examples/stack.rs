@@ -9,7 +9,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use burn_spiking::{ConfigError, SpikingRnnConfig, SpikingStack, SpikingStackConfig, Trajectory};
 
-const STEPS: usize = 200;
+const STEPS: usize = 100;
 
 #[derive(Module, Debug)]
 struct Model {
@@ -36,7 +36,7 @@ impl Model {
 fn draw(batch: usize, device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
     let more = Tensor::<1>::random([batch], Distribution::Bernoulli(0.5), device);
     let less = more.clone().neg() + 1.0;
-    let rates = Tensor::stack::<2>(vec![less, more.clone()], 1) * 0.03 + 0.03;
+    let rates = Tensor::stack::<2>(vec![less, more.clone()], 1) * 0.04 + 0.03;
     let rates = rates.unsqueeze_dim::<3>(1).expand([batch, STEPS, 2]);
     let uniform = Tensor::<3>::random([batch, STEPS, 2], Distribution::Uniform(0.0, 1.0), device);
     // A spike of one step weighs as much as a current of 1 over 10 ms.
@@ -49,12 +49,12 @@ fn main() -> Result<(), ConfigError> {
     let mut model = Model::init(&device)?;
     let mut optimizer = AdamConfig::new().init();
     let cost = CrossEntropyLossConfig::new().init(&device);
-    for iteration in 0..=200 {
+    for iteration in 0..=80 {
         let (spikes, class) = draw(32, &device);
         let (scores, layers) = model.forward(spikes);
         let right = scores.clone().argmax(1).squeeze_dim::<1>(1).equal(class.clone()).float().mean();
         let loss = cost.forward(scores, class);
-        if iteration % 50 == 0 {
+        if iteration % 20 == 0 {
             let rates: Vec<f32> = layers.iter().map(|layer| layer.rates_hz().mean().into_scalar()).collect();
             let (loss, right) = (loss.clone().into_scalar::<f32>(), right.into_scalar::<f32>());
             println!("{iteration:3}: cost {loss:.3}, right {right:.2}, rates {:.0} and {:.0} Hz", rates[0], rates[1]);

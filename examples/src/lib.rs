@@ -17,3 +17,20 @@ pub mod progress;
 pub mod run;
 pub mod seeds;
 pub mod training;
+
+/// Compiles and runs the code of `docs/guide`.
+#[cfg(all(doctest, feature = "flex"))]
+mod guide {
+    #[doc = include_str!("../../docs/guide/1-first-spike.md")]
+    struct FirstSpike;
+    #[doc = include_str!("../../docs/guide/2-the-gate.md")]
+    struct TheGate;
+    #[doc = include_str!("../../docs/guide/3-a-layer-in-a-model.md")]
+    struct ALayerInAModel;
+    #[doc = include_str!("../../docs/guide/4-your-own-task.md")]
+    struct YourOwnTask;
+    #[doc = include_str!("../../docs/guide/5-your-own-neuron.md")]
+    struct YourOwnNeuron;
+    #[doc = include_str!("../../docs/guide/7-from-pytorch.md")]
+    struct FromPytorch;
+}

@@ -1,27 +1,31 @@
-//! The mean-tensor adjoint: spikes forward, rates backward. **Its gradient is not the exact one.**
+//! The mean-field adjoint: spikes in the forward pass, rates in the backward pass. **Its gradient
+//! is not the exact one.**
 //!
 //! # The model
 //!
-//! The steps are cut into blocks of M steps (`step_ms`/dt; the last may be shorter), n = 0 … The mean-tensor model gives a neuron
-//! the rate f(I) of a steady current instead of spikes ([`rate`](crate::neuron::rate)); a bar is a mean over a block's steps:
+//! The steps are cut into blocks n = 0, 1, … of M = `step_ms`/dt steps; the last block may be
+//! shorter. The mean-field model replaces the spikes of a neuron by the rate f(I) of a steady
+//! current ([`rate`](crate::neuron::rate)). A bar denotes the mean over the steps of a block:
 //!
 //! ```text
-//! I_n     = x̄_n + Σ_k W_k sᵏ_{n−1}                  sᵏ_{−1}: the traces that the run starts from
-//! ΔQ_t    = dt f(I_n)                                in each of the block's steps
-//! sᵏ_n    = a_k sᵏ_{n−1} + b_k f(I_n)                a_k = α_k^M,  b_k = c_k dt (1 − α_k^M)/(1 − α_k)
+//! I_n     = x̄_n + Σ_k W_k sᵏ_{n−1}               sᵏ_{−1}: the initial traces of the run
+//! ΔQ_t    = dt f(I_n)                             in each step of the block
+//! sᵏ_n    = a_k sᵏ_{n−1} + b_k f(I_n)             a_k = α_k^M,  b_k = c_k dt (1 − α_k^M)/(1 − α_k)
 //! o_t     = O s_n        A = Σ_n (Σ_t m_t) |s_n|²
 //! ```
 //!
-//! In a shorter last block M is its own length.
+//! In a shorter last block, M is the length of that block.
 //!
-//! The forward run stays the spiking network's. The adjoint is that of this model *along the spiking network's trajectory*: wherever a
-//! derivative asks for a trace, it gets the spiking network's mean trace s̄ᵏ_n of the block, and so I_n too is that of the spiking network.
-//! In the words of automatic differentiation: values come from the spikes, derivatives from the rates.
+//! The forward run is that of the spiking network. The adjoint is that of the mean-field model
+//! *along the trajectory of the spiking network*: if a derivative depends on a trace, the adjoint
+//! uses the spiking network's mean trace s̄ᵏ_n of the block. The current I_n is therefore also that
+//! of the spiking network. In the words of automatic differentiation, the values come from the
+//! spikes and the derivatives from the rates.
 //!
 //! # Its adjoint
 //!
-//! With the sums of the cost's direct gradients over a block, S′ᵏ_n = Σ_t s′ᵏ_{t+1} (and what readout and activity add to it) and
-//! κ_n = dt Σ_t ΔQ′_t, for n = last … 0:
+//! The cost's direct gradients are summed over each block: S′ᵏ_n = Σ_t s′ᵏ_{t+1} (including the
+//! contributions of readout and activity) and κ_n = dt Σ_t ΔQ′_t. For n = last … 0:
 //!
 //! ```text
 //! Dᵏ_n  = S′ᵏ_n + a_k Dᵏ_{n+1} + W_kᵀ q_{n+1}
@@ -29,18 +33,22 @@
 //! ∂C/∂W_k += q_n ⊗ s̄ᵏ_{n−1}        ∂C/∂sᵏ_{−1} = a_k Dᵏ_0 + W_kᵀ q_0        ∂C/∂v_0 = 0
 //! ```
 //!
-//! **Derivation.** sᵏ_n enters the direct cost, sᵏ_{n+1} (a_k) and I_{n+1} (W_k): Dᵏ_n. I_n enters the block's charges and, by b_k, all
-//! sᵏ_n: q_n. The gradient with respect to s_T counts for the last block; potentials do not exist in the model, so v′ is not heard.
+//! **Derivation.** sᵏ_n enters the direct cost, sᵏ_{n+1} (with the factor a_k) and I_{n+1} (with
+//! the factor W_k); this gives Dᵏ_n. I_n enters the charges of the block and, through b_k, all
+//! sᵏ_n; this gives q_n. The gradient with respect to s_T is added in the last block. The model has
+//! no membrane potentials, so the adjoint ignores v′.
 //!
-//! # What it is good for
+//! # When to use it
 //!
-//! Errors pass through smooth slopes f′ instead of single gates, so they do not grow by chaos, and a few trials do not outweigh the
-//! others. It learns what rates and attractors code: memories over long delays, many rounds. It does not see when within a block a
-//! spike falls, so it cannot learn spike times. Where inputs are slow and neurons many, its direction approaches that of the exact
-//! gradient; `gradient-angle` (examples) draws how far.
+//! Errors pass through the smooth slopes f′ instead of single gates. Chaos therefore does not
+//! amplify them, and a few trials do not outweigh the others. The adjoint suits tasks that are
+//! coded by rates and attractors, such as memories over long delays or many rounds. It does not see
+//! the time of a spike within a block, so it cannot learn spike times. With slow inputs and many
+//! neurons, the direction of its gradient approaches that of the exact gradient. The example
+//! `gradient-angle` plots how close the two are.
 //!
-//! Source: the f-I curves' derivatives in place of spikes as in the mean-tensor theory of spiking networks; the forward run is that
-//! of Huh & Sejnowski 2017.
+//! Source: derivatives of f-I curves in place of spikes, as in the mean-field theory of spiking
+//! networks. The forward run is that of Huh & Sejnowski 2017.
 
 use super::tensor_number::TensorNumber;
 use super::tensor_ops::{Found, direct_errors, drive_of, kept, tensor};
@@ -53,10 +61,10 @@ use crate::num::Number;
 use burn::backend::{Backend, Slice, TensorMetadata};
 use burn::tensor::Shape;
 
-/// How the steps of a run are cut into blocks.
+/// The division of a run's steps into blocks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocks {
-    /// M.
+    /// M, the number of steps in a block.
     pub(super) every: usize,
     steps: usize,
 }
@@ -74,12 +82,12 @@ impl Blocks {
         self.steps.div_ceil(self.every)
     }
 
-    /// Steps of block n.
+    /// The number of steps in block n.
     pub(super) fn len(self, n: usize) -> usize {
         self.every.min(self.steps - n * self.every)
     }
 
-    /// The sum over each block: `[.., T, N]` to `[.., blocks, N]`.
+    /// Sums over each block: `[.., T, N]` to `[.., blocks, N]`.
     fn sums<B: Backend>(self, x: &TensorNumber<B>) -> TensorNumber<B> {
         let (lead, outer, last) = flattened(x);
         let x = B::float_reshape(x.0.clone(), Shape::from([outer, self.steps, last]));
@@ -96,7 +104,7 @@ impl Blocks {
         restored(lead, parts, self.count(), last)
     }
 
-    /// Each block's row in all its steps: `[.., blocks, N]` to `[.., T, N]`.
+    /// Copies each block's row to all steps of the block: `[.., blocks, N]` to `[.., T, N]`.
     fn spread<B: Backend>(self, x: &TensorNumber<B>) -> TensorNumber<B> {
         let (lead, outer, last) = flattened(x);
         let x = B::float_reshape(x.0.clone(), Shape::from([outer, self.count(), last]));
@@ -113,7 +121,7 @@ impl Blocks {
         restored(lead, parts, self.steps, last)
     }
 
-    /// The mean over each block.
+    /// Takes the mean over each block: `[.., T, N]` to `[.., blocks, N]`.
     fn means<B: Backend>(self, x: &TensorNumber<B>) -> TensorNumber<B> {
         let sums = self.sums(x);
         let last = self.count() - 1;
@@ -137,12 +145,13 @@ impl Blocks {
 /// a_k and b_k of a block of `steps` steps.
 pub(super) fn factors(synapse: &ScanSynapse, steps: usize, dt: f64) -> (f64, f64) {
     let left = synapse.decay.powi(steps as i32);
-    // The sum of the decay's powers, which holds for a decay of 0, too.
+    // The sum of the powers of the decay. It is also right for a decay of 0, since `powi` gives 0⁰
+    // = 1.
     let powers: f64 = (0..steps).map(|power| synapse.decay.powi(power as i32)).sum();
     (left, synapse.amplitude * dt * powers)
 }
 
-/// The axes before the last two, how many rows they make, and the last.
+/// The axes before the last two, the product of these axes, and the last axis.
 fn flattened<B: Backend>(x: &TensorNumber<B>) -> (Vec<usize>, usize, usize) {
     let shape = x.0.shape();
     let dims: Vec<usize> = (0..shape.num_dims()).map(|d| shape[d]).collect();
@@ -151,7 +160,7 @@ fn flattened<B: Backend>(x: &TensorNumber<B>) -> (Vec<usize>, usize, usize) {
     (lead, outer, dims[dims.len() - 1])
 }
 
-/// Joins parts along their middle axis, and gives the axes before it back.
+/// Joins parts along their middle axis and restores the leading axes.
 fn restored<B: Backend>(
     lead: Vec<usize>,
     mut parts: Vec<burn::backend::tensor::FloatTensor<B>>,
@@ -162,7 +171,7 @@ fn restored<B: Backend>(
     TensorNumber(B::float_reshape(joined, Shape::from([lead, vec![middle, last]].concat())))
 }
 
-/// Some of the middle axis of `[outer, middle, last]`.
+/// The part `from..to` of the middle axis of `[outer, middle, last]`.
 fn sliced<B: Backend>(
     x: burn::backend::tensor::FloatTensor<B>,
     from: usize,
@@ -171,7 +180,8 @@ fn sliced<B: Backend>(
     B::float_slice(x, &[Slice::full(), Slice::new(from as isize, Some(to as isize), 1)])
 }
 
-/// Runs a plan forwards by `run`, which reads all traces, and keeps their means over blocks.
+/// Runs a plan forwards by `run`, with all traces recorded, and keeps their block means on the
+/// tape.
 pub(super) fn forward<B: Backend>(
     inputs: ScanInputs<B>,
     plan: &ScanPlan,
@@ -196,7 +206,7 @@ pub(super) fn forward<B: Backend>(
     }
 }
 
-/// The adjoint in tensor operations.
+/// Runs the mean-field adjoint in tensor operations.
 pub(super) fn adjoint<B: Backend>(
     inputs: ScanInputs<B>,
     tape: ScanTape<B>,
@@ -211,7 +221,7 @@ pub(super) fn adjoint<B: Backend>(
     let means: TensorNumber<B> = kept(&tape.means);
     let types = 0..plan.synapses.len();
     let mean: Vec<TensorNumber<B>> = types.clone().map(|k| means.index(0, k)).collect();
-    // What readout and activity see is the mean trace in each of a block's steps.
+    // In each step of a block, the readout and the activity see the mean trace of the block.
     let tape =
         ScanTape { trace: OptionalTensor::from(plan.readout.map(|k| blocks.spread(&mean[k]).0)), ..ScanTape::empty() };
     let direct = direct_errors(&inputs, &tape, &gradients, plan);
@@ -246,7 +256,7 @@ pub(super) fn adjoint<B: Backend>(
     let mut next: Option<TensorNumber<B>> = None;
     let mut q = Vec::with_capacity(count);
     let factors = |k: usize, n: usize| factors(&plan.synapses[k], blocks.len(n), plan.dt);
-    // What goes back from block n to the traces before it.
+    // The gradient that block n passes back to the traces before it.
     let back = |k: usize, n: usize, d: &TensorNumber<B>, q: &TensorNumber<B>| {
         let through_trace = d.clone().times(factors(k, n).0);
         match plane(k) {
@@ -293,7 +303,7 @@ pub(super) fn adjoint<B: Backend>(
     found.gradients(inputs, &tape, tensor(&gradients.readout), wanted)
 }
 
-/// The f-I curve and its softness, of a plan whose adjoint is the mean-tensor one.
+/// The f-I curve and its softness, for a plan with [`Adjoint::MeanField`].
 pub(super) fn curve_of(plan: &ScanPlan) -> (&RateCurve, f64) {
     match (&plan.rates, plan.adjoint) {
         (Some(curve), Adjoint::MeanField { softness, .. }) => (curve, softness),

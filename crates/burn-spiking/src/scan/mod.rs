@@ -7,7 +7,6 @@
 //! c_k to the trace sᵏ: 1/τ_k in the paper's units, 1 in the layer's units. For t = 0 … T−1:
 //!
 //! ```text
-//! ```text
 //! I_t       = x_t + Σ_k Jᵏ_{t−d_k}              Jᵏ = W_k sᵏ, recurrent current, delay of d_k steps
 //! vpre_t    = φ(v_t, I_t)                       the neuron's exact flow, before the reset
 //! n_t       = max(⌊vpre_t⌋, 0)                  spikes in this step
@@ -40,7 +39,6 @@
 //! starts from λ_T = v′_T and D_{T+1} = P_{T+1} = q_T = 0. For t = T−1 … 0:
 //!
 //! ```text
-//! ```text
 //! Dᵏ_{t+1}  = s′ᵏ_{t+1} + α_k Dᵏ_{t+2}                      direct error, filtered backwards
 //! Pᵏ_{t+1}  = q_{t+1+d_k} + α_k Pᵏ_{t+2}                    adjoint of Jᵏ
 //! μ_t       = ΔQ′_t + Σ_k c_k (Dᵏ_{t+1} + W_kᵀ Pᵏ_{t+1})    error current
@@ -50,8 +48,8 @@
 //! ∂C/∂W_k  += Pᵏ_{t+1} ⊗ c_k ΔQ_t
 //! ```
 //!
-//! At the start of the run, Pᵏ_0 = q_{d_k} + α_k Pᵏ_1, ∂C/∂v_0 = λ_0, ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ
-//! Pᵏ_0 and ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0.
+//! At the start of the run, Pᵏ_0 = q_{d_k} + α_k Pᵏ_1, ∂C/∂v_0 = λ_0,
+//! ∂C/∂sᵏ_0 = α_k Dᵏ_1 + W_kᵀ Pᵏ_0 and ∂C/∂W_k += Pᵏ_0 ⊗ sᵏ_0.
 //!
 //! A current in transit acts once, when it arrives, so its adjoint is the q of that step. If it
 //! arrives after the end of the run, q_{T+i} stands for the cost's gradient with respect to the
@@ -72,17 +70,17 @@
 //! ∂φ/∂dt = f at the end of the step.
 //!
 //! A projection has the gradients ∂C/∂U += q_t ⊗ i_t, ∂C/∂I_o += q_t and ∂C/∂i_t = Uᵀ q_t. A
-//! readout adds Oᵀ o′_t + 2 A′ m_t s_{t+1} to s′_{t+1}, and the gradient of its weights is ∂C/∂O +=
-//! o′_t ⊗ s_{t+1}.
+//! readout adds Oᵀ o′_t + 2 A′ m_t s_{t+1} to s′_{t+1}. The gradient of its weights is
+//! ∂C/∂O += o′_t ⊗ s_{t+1}.
 //!
 //! In these equations W maps pre to post. It is stored as `[pre, post]`, so the outgoing weights of
 //! one neuron are one row.
 //!
-//! **Derivation.** Jᵏ_t enters I_{t+d_k} and Jᵏ_{t+1}, so its adjoint is Pᵏ_t = q_{t+d_k} + α_k
-//! Pᵏ_{t+1}. In the same way, Dᵏ + W_kᵀPᵏ is the adjoint of sᵏ, because W_k sᵏ = Jᵏ. The charge
-//! enters sᵏ and Jᵏ; this gives μ. vpre_t enters v_{t+1} (with derivative 1 through the reset) and
-//! ΔQ_t (through G, with derivative g); this gives λpre. v_t enters vpre_t and, with a minus sign,
-//! ΔQ_t; this gives λ. Nothing is approximated.
+//! **Derivation.** Jᵏ_t enters I_{t+d_k} and Jᵏ_{t+1}, so its adjoint is
+//! Pᵏ_t = q_{t+d_k} + α_k Pᵏ_{t+1}. In the same way, Dᵏ + W_kᵀPᵏ is the adjoint of sᵏ, because W_k
+//! sᵏ = Jᵏ. The charge enters sᵏ and Jᵏ; this gives μ. vpre_t enters v_{t+1} (with derivative 1
+//! through the reset) and ΔQ_t (through G, with derivative g); this gives λpre. v_t enters vpre_t
+//! and, with a minus sign, ΔQ_t; this gives λ. Nothing is approximated.
 //!
 //! μ_t is needed only if g(v_t), g(vpre_t) or ΔQ_t is not 0, that is, for the *active* neurons. All
 //! three O(N²) products, W ΔQ, Wᵀ P and P ⊗ ΔQ, therefore use only the rows of the active neurons.
@@ -97,8 +95,7 @@
 //! - [`tensor_ops`]: the same operation in tensor operations, for any other backend.
 //! - [`autodiff`]: the gradient of the operation in Burn's graph.
 //! - [`mean_field`]: the adjoint of the rate model, which is not exact.
-//! - [`mod@oracle`]: the same system for Burn's automatic differentiation; the tests compare with
-//!   it.
+//! - [`mod@oracle`]: the same system, differentiated by Burn; the tests compare with it.
 
 pub mod autodiff;
 #[cfg(any(feature = "flex", feature = "ndarray"))]

@@ -1,11 +1,12 @@
-//! The same system in plain tensor operations, differentiated by Burn: the oracle of the tests and the peer that the op is
-//! measured against.
+//! The same system in plain tensor operations, differentiated by Burn. It is the oracle of the
+//! tests, and the scan's speed is compared with it.
 //!
-//! It is written as well as tensor operations allow. An input is projected step by step ([`Drive::Projected`](super::Drive)), since the
-//! input has no gradient of its own as a rule: slicing a tracked `[B, T, N]` tensor costs O(T²) in the backward pass. The
-//! currents come from one product W s a step. A flow's cheaper form is used where every current of the step allows it.
+//! It is as fast as tensor operations allow. An input is projected step by step
+//! ([`Drive::Projected`](super::Drive)), because the input usually needs no gradient, and slicing a
+//! tracked `[B, T, N]` tensor costs O(T²) in the backward pass. The currents come from one product
+//! W s per step. A flow uses its cheaper form if every current of the step allows it.
 //!
-//! It is also what runs [`Integrator::Heun`].
+//! This module also runs [`Integrator::Heun`].
 
 use super::tensor_number::TensorNumber;
 use super::tensor_ops::{Recorder, Recording, State, dynamics_by, dynamics_of};
@@ -21,7 +22,7 @@ pub fn run(arguments: Arguments, plan: &ScanPlan, integrator: Integrator) -> Run
     let [_, steps, _] = drive.series().dims();
     let asked = plan;
     let mut plan = plan.clone();
-    // The readout's trace is a trajectory here.
+    // The readout is computed from the recorded trace below, so its trace is always recorded.
     plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.readout |= asked.readout == Some(k));
     let plan = &plan;
     let weights: Vec<TensorNumber<Dispatch>> = match weights {

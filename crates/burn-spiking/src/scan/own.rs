@@ -1,16 +1,16 @@
-//! How a model becomes an own neuron: with the kernels that are compiled for it.
+//! The constructors of user-defined neurons. They compile the CPU kernels for the model.
 
 use crate::neuron::{Neuron, NeuronModel, OwnNeuron};
 
 impl Neuron {
-    /// A neuron of one's own model.
+    /// A user-defined neuron of this model.
     pub fn own(model: impl NeuronModel) -> Self {
         Neuron::Own(OwnNeuron::new(model))
     }
 }
 
 impl OwnNeuron {
-    /// A neuron of this model.
+    /// A neuron of this model, with the kernels compiled for it.
     pub fn new(model: impl NeuronModel) -> Self {
         #[cfg(any(feature = "flex", feature = "ndarray"))]
         let kernels = super::cpu::own::compiled_for(model.clone());

@@ -1,4 +1,4 @@
-//! What a scan is, but for its tensors.
+//! The description of a scan: everything except its tensors.
 
 use super::dynamics::PerNeuronConstants;
 use super::finite::NonFiniteGradient;
@@ -9,63 +9,75 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One synapse type, as the scan sees it.
+/// One synapse type in the units of the scan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScanSynapse {
-    /// α = e^(−dt/τ), the share of the trace that is left after a step.
+    /// α = e^(−dt/τ), the factor by which the trace decays in a step.
     pub decay: f64,
-    /// c, what one spike adds to the trace.
+    /// c, the amount that one spike adds to the trace.
     pub amplitude: f64,
-    /// Which plane of the weights `[M, N, N]` belongs to this type; `None` where it connects no neurons.
+    /// The plane of the weights `[M, N, N]` that belongs to this type; `None` if the type connects
+    /// no neurons.
     pub weights: Option<usize>,
-    /// Whether the trajectory gives this type's trace.
+    /// Whether the trajectory contains this type's trace.
     pub readout: bool,
-    /// d, the steps that a current is on its way; 0 where the type connects no neurons.
+    /// d, the delay of the current in steps; 0 if the type connects no neurons.
     pub delay: usize,
 }
 
-/// Which program runs the scan.
+/// The program that runs the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Implementation {
-    /// The backend's own kernel, where it has one; otherwise [`TensorOps`](Self::TensorOps).
+    /// The backend's own kernel if it has one; otherwise [`TensorOps`](Self::TensorOps).
     #[default]
     Fused,
     /// The backend's tensor operations, step by step, with the same explicit adjoint.
     TensorOps,
-    /// The backend's tensor operations, step by step, differentiated by Burn: automatic backpropagation through time. It takes more
-    /// time and memory, and is there to be compared with.
+    /// The backend's tensor operations, step by step, differentiated by Burn: automatic
+    /// backpropagation through time. It needs more time and memory and serves for comparison.
     Autodiff,
 }
 
-/// What a kernel keeps of a run for its adjoint. The gradients of drive and initial
-/// state are the same to the last bit, since what is not kept is computed again from what is, by the same program; those of
-/// parameters to rounding, since sums over steps end in other places.
+/// The part of a run that a kernel keeps for its adjoint.
 ///
-/// The steps are cut into segments. The adjoint runs each segment again, forwards, with its rows in cache, before it goes back
-/// through it. On a GPU a segment is a run of its own, and what is kept of it, where the states are not enough, is every step.
+/// The steps are cut into segments. The adjoint first runs each segment forwards again, with its
+/// rows in cache, and then goes backwards through it. On a GPU, each segment is a run of its own,
+/// and [`Currents`](Self::Currents) keeps all steps without segments.
+///
+/// The choice does not change a bit of the gradients of drive and initial state: the same program
+/// computes again every value that was not kept. The gradients of the parameters agree up to
+/// rounding, because their sums over steps are split at other steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Checkpointing {
-    /// On a GPU all steps, up to a gigabyte of them. On the CPU the states; and the currents, too, of a run that gives trajectories and whose steps are expected to use many rows of the
-    /// weights, which then cost more to send again. Segments of about √T steps, fewer where their rows would outgrow the cache.
+    /// Decides by the size of the run.
+    ///
+    /// - On a GPU: all steps if they need at most about one gigabyte, otherwise the states.
+    /// - On the CPU: the states. The currents, too, if the run records trajectories and its steps
+    ///   are expected to use many rows of the weights, because a second product would then cost
+    ///   more than memory.
+    ///
+    /// A segment has about √T steps, on the CPU fewer if its rows would not fit into the cache.
     #[default]
     Auto,
-    /// The state before each segment, and all currents: no product is computed again. Memory grows as B T N.
+    /// The state before each segment, and all currents. No product is computed again. Memory grows
+    /// in proportion to B T N.
     Currents,
-    /// Only the state before each segment of about √T steps. Memory grows as B √T N.
+    /// Only the state before each segment of about √T steps. Memory grows in proportion to B √T N.
     States,
-    /// Only the state before every this many steps, at least 1.
+    /// Only the state before each segment of this many steps, at least 1.
     Every(usize),
 }
 
-/// How a step treats the recurrent current, which changes while it lasts.
+/// The treatment of the recurrent current, which changes during a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Integrator {
-    /// It is held at its value before the step, and a charge arrives at the step's end: first order in dt. The op with its
-    /// kernel and its adjoint.
+    /// The current keeps its value from before the step, and a charge arrives at the end of the
+    /// step. First order in dt. The kernels and the explicit adjoint use this integrator.
     #[default]
     Flow,
-    /// Heun's: the mean of the current before the step and that after a first try of it; a charge, sent in the middle of the step on
-    /// average, has decayed for half of it,
+    /// Heun's method. The current is the mean of the current before the step and the current after
+    /// a first trial of the step. On average, a charge is sent in the middle of the step, so it
+    /// decays for half a step:
     ///
     /// ```text
     /// I*        = x_t + Σ_k W_k sᵏ_t                         ΔQ* from φ(v_t, I*)
@@ -73,49 +85,57 @@ pub enum Integrator {
     /// sᵏ_{t+1}  = α_k sᵏ_t + √α_k c_k ΔQ_t                   ΔQ_t from φ(v_t, I_t)
     /// ```
     ///
-    /// Second order in dt, if the drive of a step is that of its middle and a cost over time is summed by trapezoids. It runs in tensor
-    /// operations, differentiated by Burn, so it takes the time and memory of automatic differentiation.
+    /// Second order in dt, if the drive of a step is the drive at its middle and a cost over time
+    /// is summed by the trapezoidal rule. It runs in tensor operations, differentiated by Burn, so
+    /// it needs the time and memory of automatic differentiation.
     Heun,
 }
 
-/// How errors go back through the network.
+/// The method of the backward pass.
 ///
-/// Strongly coupled networks are chaotic, and the exact gradient of a few trials may outweigh that of all others by orders of
-/// magnitude. [`Limited`](Adjoint::Limited) keeps each sample's adjoint small inside the scan, where a cut of the whole gradient
-/// comes too late. [`MeanField`](Adjoint::MeanField) sends errors back through rates instead of spikes.
+/// Strongly coupled networks are chaotic, and the exact gradient of a few trials can outweigh that
+/// of all others by orders of magnitude. [`Limited`](Adjoint::Limited) keeps each sample's adjoint
+/// small inside the scan; clipping the whole gradient afterwards is too late.
+/// [`MeanField`](Adjoint::MeanField) sends errors back through rates instead of spikes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Adjoint {
-    /// Nothing: the gradient is exact.
+    /// The exact adjoint.
     #[default]
     Exact,
-    /// Each sample's adjoint is kept small inside the scan. It is for tasks in which a network must learn to leave one state and take the
-    /// next, such as several rounds of the delayed exclusive or: there a few samples' exact adjoints are 10 to 1000 times the others', and
-    /// a clip of the whole gradient comes too late for the rest of their batch. docs/delayed-xor.md has what it does for that task.
+    /// The exact adjoint with a limit on each sample inside the scan. It is for tasks in which a
+    /// network must learn to leave one state and enter the next, such as several rounds of the
+    /// delayed exclusive or. In such tasks, the exact adjoints of a few samples are 10 to 1000
+    /// times larger than the others. Clipping the whole gradient is then too late for the rest of
+    /// the batch. docs/delayed-xor.md shows the effect on that task.
     ///
-    /// After each step back, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by keep · min(1, L/|λ_t|), L = limit/(B T),
-    /// before the parameters' gradients take them. What comes out is no longer the gradient of the cost.
+    /// After each step backwards, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by
+    /// keep · min(1, L/|λ_t|), with L = limit/(B T), before they enter the gradients of the
+    /// parameters. The result is no longer the gradient of the cost.
     Limited {
-        /// The largest norm of a sample's λ_t over its neurons, in units of 1/(B T): costs are means over batch and time.
-        /// Above 0; `None` for no limit.
+        /// The largest norm of a sample's λ_t over its neurons, in units of 1/(B T), because costs
+        /// are means over batch and time. Above 0; `None` for no limit.
         limit: Option<f64>,
-        /// What is left of the adjoint after each step, in (0, 1]; 1 leaves it alone.
+        /// The factor on the adjoint after each step, in (0, 1]; 1 leaves the adjoint unchanged.
         keep: f64,
     },
-    /// The adjoint of the mean-field (rate) model along the spiking network's own trajectory: see
-    /// [`mean_field`](crate::scan::mean_field). **It is not the exact gradient.** It suits tasks that are coded by rates and
-    /// attractors, such as memories over long delays, and not those where single spikes count. It wants no slope of the gate, so a
-    /// network of [`Gate::Threshold`] can be trained with it, too.
+    /// The adjoint of the mean-field (rate) model along the trajectory of the spiking network: see
+    /// [`mean_field`](crate::scan::mean_field). **It is not the exact gradient.** It suits tasks
+    /// that are coded by rates and attractors, such as memories over long delays, but not tasks in
+    /// which single spikes matter. It needs no slope of the gate, so it can also train a network
+    /// with [`Gate::Threshold`].
     MeanField {
-        /// Length of the blocks whose mean activity stands for it, ms; a multiple of dt. Shorter than the synapses' τ, such as 5.
+        /// The length of the blocks over which the activity is averaged, in ms; a multiple of dt.
+        /// Choose it shorter than the synapses' τ, such as 5.
         step_ms: f64,
-        /// Softness d of the f-I curve's foot, 1/ms, above 0: how far from its rheobase a neuron still has a slope, such as
-        /// 0.005. See [`rate`](crate::neuron::rate).
+        /// The softness d of the foot of the f-I curve, in 1/ms, above 0, such as 0.005: the
+        /// distance from the rheobase at which a neuron still has a slope. See
+        /// [`rate`](crate::neuron::rate).
         softness: f64,
     },
 }
 
 impl Adjoint {
-    /// Refuses numbers that restrain nothing or everything.
+    /// Refuses invalid numbers.
     pub(crate) fn check(&self, dt: f64) -> Result<(), ConfigError> {
         match *self {
             Adjoint::Exact => Ok(()),
@@ -141,7 +161,7 @@ impl Adjoint {
         }
     }
 
-    /// L and the share that is kept, for a run of these sizes; `None` where the adjoint is exact.
+    /// L and `keep` for a run of these sizes; `None` if the adjoint is not [`Adjoint::Limited`].
     pub(crate) fn adjoint_limit(&self, batch: usize, steps: usize) -> Option<(f64, f64)> {
         match *self {
             Adjoint::Exact | Adjoint::MeanField { .. } => None,
@@ -152,43 +172,46 @@ impl Adjoint {
     }
 }
 
-/// Everything about a scan but its tensors.
+/// The description of a scan: everything except its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanPlan {
     /// The neuron.
     pub neuron: Neuron,
     /// The gate.
     pub gate: Gate,
-    /// Length of a step, ms.
+    /// The length of a time step, in ms.
     pub dt: f64,
-    /// The synapse types, K of them.
+    /// The K synapse types.
     pub synapses: Vec<ScanSynapse>,
-    /// Whether the trajectory gives the membrane potential.
+    /// Whether the trajectory contains the membrane potential.
     pub record_v: bool,
-    /// Whether the trajectory gives the charge sent in each step.
+    /// Whether the trajectory contains the charge sent in each step.
     pub record_charge: bool,
-    /// Whether a run's inputs and its end, and its gradient, are searched for infinite values and NaN whatever the backend; the CPU kernel
-    /// always looks at the end and at the gradient.
+    /// Whether every backend searches the inputs, the last state and the gradient of a run for
+    /// infinite values and NaN. The CPU kernel always searches the last state and the gradient.
     pub check_finite: bool,
-    /// Whether the CPU kernel panics over a value that became infinite or NaN. A caller that looks at the run's end itself, such as
+    /// Whether the CPU kernel panics if a value of the forward pass becomes infinite or NaN. A
+    /// caller that checks the last state itself, such as
     /// [`SpikingRnn::try_forward`](crate::SpikingRnn::try_forward), sets it to `false`.
     pub panic_if_not_finite: bool,
-    /// What becomes of a gradient that is infinite or NaN, where it is checked: by the CPU kernel, and with `check_finite`.
+    /// The response to a gradient that is infinite or NaN. The CPU kernel always checks for it,
+    /// other backends if `check_finite` is set.
     pub non_finite_gradient: NonFiniteGradient,
-    /// The synapse type whose trace the readout sees; `None` without a readout.
+    /// The synapse type whose trace the readout reads; `None` without a readout.
     pub readout: Option<usize>,
-    /// What the CPU kernel keeps for the adjoint.
+    /// The part of a run that the kernel keeps for the adjoint.
     pub checkpointing: Checkpointing,
-    /// How errors go back.
+    /// The method of the backward pass.
     pub adjoint: Adjoint,
     /// The neuron's f-I curve, if the adjoint is [`Adjoint::MeanField`]; see [`ScanPlan::with_adjoint`].
     pub rates: Option<Arc<RateCurve>>,
-    /// Constants that differ from neuron to neuron, N of each; `None` where all neurons share those of `neuron` and `gate`, which
-    /// otherwise say no more than the kind.
+    /// Constants that differ from neuron to neuron, N of each. They replace those of `neuron` and
+    /// `gate`. `None` if all neurons share the constants of `neuron` and `gate`.
     pub per_neuron: Option<Arc<PerNeuronConstants>>,
-    /// Whether the network's constants may have gradients; then the run takes them as a tensor too.
+    /// Whether the network's constants may have gradients. The run then also takes them as a
+    /// tensor.
     pub constants: bool,
-    /// Which program runs it.
+    /// The program that runs the scan.
     pub implementation: Implementation,
 }
 
@@ -207,50 +230,52 @@ impl ScanPlan {
         Ok(self)
     }
 
-    /// Number of planes in the weights.
+    /// The number of weight planes.
     pub fn weight_planes(&self) -> usize {
         self.synapses.iter().filter(|synapse| synapse.weights.is_some()).count()
     }
 
-    /// Rows of a state beside v: the K traces, and the currents on their way.
+    /// The number of rows of a state, without v: the K traces and the currents in transit.
     pub fn state_rows(&self) -> usize {
         self.synapses.len() + steps_of_delay(&self.synapses)
     }
 
-    /// The rows of a state that hold type k's currents on their way.
+    /// The rows of a state that hold the currents of type k in transit.
     pub fn rows_on_the_way(&self, k: usize) -> Range<usize> {
         rows_on_the_way(&self.synapses, k)
     }
 
-    /// For each synapse type, the plane of its trace in the trajectory; `None` where it is not read.
+    /// For each synapse type, the plane of its trace in the trajectory; `None` if the trace is not
+    /// recorded.
     pub(crate) fn readout_planes(&self) -> impl Iterator<Item = Option<usize>> + '_ {
         let mut next = 0..;
         self.synapses.iter().map(move |synapse| if synapse.readout { next.next() } else { None })
     }
 
-    /// Length of the constants that have gradients: 2 M + K.
+    /// The length of the tensor of constants: 2 M + K, with M = 1, or M = N if neurons have their
+    /// own constants.
     pub fn constants_len(&self, neurons: usize) -> usize {
         2 * if self.per_neuron.is_some() { neurons } else { 1 } + self.synapses.len()
     }
 
-    /// Number of traces in the trajectory.
+    /// The number of traces in the trajectory.
     pub fn readout_traces(&self) -> usize {
         self.synapses.iter().filter(|synapse| synapse.readout).count()
     }
 }
 
-/// D, the steps of delay of all types.
+/// D, the steps of delay summed over all types.
 pub(crate) fn steps_of_delay(synapses: &[ScanSynapse]) -> usize {
     synapses.iter().map(|synapse| synapse.delay).sum()
 }
 
-/// The rows of a state that hold type k's currents on their way.
+/// The rows of a state that hold the currents of type k in transit.
 pub(crate) fn rows_on_the_way(synapses: &[ScanSynapse], k: usize) -> Range<usize> {
     let first = synapses.len() + steps_of_delay(&synapses[..k]);
     first..first + synapses[k].delay
 }
 
-/// The f-I curve of a plan whose adjoint may be the mean-field one.
+/// The f-I curve for [`Adjoint::MeanField`], or the reason why this plan cannot have that adjoint.
 fn rates_of(plan: &ScanPlan) -> Result<RateCurve, ConfigError> {
     let refused = |why: String| Err(ConfigError::Mismatch(format!("Adjoint::MeanField {why}")));
     if plan.synapses.iter().any(|synapse| synapse.delay > 0) {

@@ -1,8 +1,11 @@
-//! Checkpoints for programs that run all their steps at once: a run cut into segments, each a run of its own.
+//! Checkpointing for programs that run all their steps at once. A run is cut into segments, and
+//! each segment is a run of its own.
 //!
-//! Forwards, a segment starts from the state that the one before it ended in, and only these states are kept. Backwards, a segment
-//! is run again from its state, now with its tape, and its adjoint takes ∂C/∂v_0 and ∂C/∂s_0 of the segment after it as the
-//! gradients of its own end: two calls in sequence are one. Memory grows as B √T N where all steps would take B T N.
+//! In the forward pass, each segment starts from the last state of the previous segment, and only
+//! these states are kept. In the backward pass, each segment runs again from its first state, this
+//! time with its tape. Its adjoint takes ∂C/∂v_0 and ∂C/∂s_0 of the next segment as the gradients
+//! of its own last state. This is correct because two calls in sequence are equivalent to one call.
+//! Memory grows in proportion to B √T N, instead of B T N with all steps kept.
 
 use super::tensor_number::TensorNumber;
 use super::{
@@ -11,17 +14,19 @@ use super::{
 };
 use burn::backend::{Backend, Slice, TensorMetadata, tensor::FloatTensor};
 
-/// Bytes of a run's rows, `[B, T, N]` of them, up to which all of them are kept.
+/// The largest memory of a run, in bytes, for which all its steps are kept.
 const KEPT: usize = 1 << 30;
 
-/// Rows that a run and its adjoint have at a time, about.
+/// The approximate number of tensors `[B, T, N]` that a run and its adjoint hold at a time.
 const ROWS: usize = 8;
 
-/// Steps of a segment; `None` where all steps are kept.
+/// The number of steps in a segment; `None` if all steps are kept. `size` is the size of a number
+/// in bytes.
 pub(super) fn every(plan: &ScanPlan, [batch, steps, neurons]: [usize; 3], size: usize) -> Option<usize> {
     let root = (steps as f64).sqrt().ceil() as usize;
     let every = match plan.checkpointing {
-        // A limited adjoint is limited in each step from the end on, and cannot be cut.
+        // `Adjoint::Limited` limits the adjoint in each step from the end on, so the run cannot be
+        // cut.
         _ if plan.adjoint != Adjoint::Exact => steps,
         Checkpointing::Auto if batch * steps * neurons * size * ROWS <= KEPT => steps,
         Checkpointing::Currents => steps,
@@ -31,14 +36,14 @@ pub(super) fn every(plan: &ScanPlan, [batch, steps, neurons]: [usize; 3], size: 
     (every < steps).then_some(every)
 }
 
-/// Some steps of `[B, T, ..]`.
+/// The part `[from, to]` of an axis, without the index `to`.
 fn steps_of<B: Backend>(tensor: FloatTensor<B>, axis: usize, [from, to]: [usize; 2]) -> FloatTensor<B> {
     let mut slices = vec![Slice::full(); axis + 1];
     slices[axis] = Slice::new(from as isize, Some(to as isize), 1);
     B::float_slice(tensor, &slices)
 }
 
-/// The same of a tensor that may be absent.
+/// The same part of a tensor that may be absent.
 fn part_of<B: Backend>(slot: &OptionalTensor<B>, axis: usize, segment: [usize; 2]) -> OptionalTensor<B> {
     slot.as_option().map(|tensor| steps_of::<B>(tensor.clone(), axis, segment)).into()
 }
@@ -52,12 +57,13 @@ fn summed<B: Backend>(parts: Vec<OptionalTensor<B>>) -> OptionalTensor<B> {
     parts.into_iter().filter_map(OptionalTensor::into_option).reduce(B::float_add).into()
 }
 
-/// The segments of a run in order.
+/// The segments of a run in order, each from its first step to the first step after it.
 fn segments(steps: usize, every: usize) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator {
     (0..steps.div_ceil(every)).map(move |at| [at * every, ((at + 1) * every).min(steps)])
 }
 
-/// Runs all steps in segments of `every`, each by `run`; the tape has the states before them, `[B, segments, 1 + K + D, N]`.
+/// Runs all steps in segments of `every` steps, each by `run`. The tape holds the state before each
+/// segment, `[B, segments, 1 + K + D, N]`.
 pub(super) fn forward<B: Backend>(
     inputs: ScanInputs<B>,
     plan: &ScanPlan,
@@ -94,7 +100,8 @@ pub(super) fn forward<B: Backend>(
     }
 }
 
-/// The adjoint of [`forward`], each segment by `run` and `back`.
+/// Runs the adjoint of [`forward`]. Each segment runs again by `run`, and then its adjoint runs by
+/// `back`.
 pub(super) fn adjoint<B: Backend>(
     (inputs, tape): (ScanInputs<B>, ScanTape<B>),
     gradients: OutputGradients<B>,

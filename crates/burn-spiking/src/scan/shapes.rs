@@ -1,4 +1,5 @@
-//! The shapes of a scan's outputs on a GPU, for Burn's fusion, which hands them out before the scan has run.
+//! The shapes of a scan's outputs on a GPU. Burn's fusion needs them, because it returns the
+//! outputs before the scan has run.
 
 use super::mean_field::Blocks;
 use super::segmented;
@@ -10,7 +11,7 @@ use super::{GradientMask, ScanPlan};
 use burn::backend::fusion::custom::TensorSpec;
 use std::sync::Arc;
 
-/// Those of a run.
+/// The shapes of the outputs of a run.
 pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tape: &bool) -> ScanOutputMetadata {
     let spec = |dims: &[usize]| TensorSpec::new(dims.to_vec().into(), inputs.drive.dtype);
     let slot = |there: bool, dims: &[usize]| {
@@ -60,7 +61,7 @@ fn nothing_kept() -> ScanTapeMetadata {
     }
 }
 
-/// Those of an adjoint.
+/// The shapes of the outputs of an adjoint.
 pub(super) fn of_adjoint(
     inputs: &ScanInputsMetadata,
     _tape: &ScanTapeMetadata,

@@ -66,7 +66,7 @@ impl<B: Backend> Number for TensorNumber<B> {
         Self(B::float_exp(self.0))
     }
     fn exp_m1(self) -> Self {
-        // From the tangent while that has digits to give.
+        // Below 1, e^x − 1 = 2h/(1 − h) with h = tanh(x/2), which keeps its digits near 0.
         let large = self.clone().plus(-1.0).within(0.0, f64::MAX);
         let half = Self(B::float_tanh(self.clone().within(-f64::MAX, 1.0).times(0.5).0));
         let small = half.clone().times(2.0) / (-half).plus(1.0);
@@ -85,12 +85,12 @@ impl<B: Backend> Number for TensorNumber<B> {
 }
 
 impl<B: Backend> TensorNumber<B> {
-    /// Zeros of this dtype, on this device.
+    /// Zeros with the dtype and the device of this tensor.
     pub(crate) fn zeros(&self, shape: impl Into<Shape>) -> Self {
         Self(B::float_zeros(shape.into(), &self.0.device(), self.0.dtype().into()))
     }
 
-    /// One index of one axis, which is dropped.
+    /// Selects one index of an axis and drops the axis.
     pub(crate) fn index(&self, axis: usize, index: usize) -> Self {
         let shape = self.0.shape();
         let mut slices = vec![Slice::full(); axis + 1];
@@ -100,7 +100,7 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_reshape(B::float_slice(self.0.clone(), &slices), Shape::from(rest)))
     }
 
-    /// Joins fields along a new axis.
+    /// Joins tensors along a new axis.
     pub(crate) fn stack(fields: Vec<Self>, axis: usize) -> Self {
         let parts = fields.into_iter().map(|TensorNumber(part)| {
             let shape = part.shape();
@@ -116,7 +116,7 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_matmul(self.0, matrix.0))
     }
 
-    /// All but the last axis as one: `[.., N]` to `[rows, N]`.
+    /// Merges all axes except the last: `[.., N]` to `[rows, N]`.
     pub(crate) fn rows(self) -> Self {
         let shape = self.0.shape();
         let last = shape[shape.num_dims() - 1];
@@ -131,14 +131,14 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_reshape(product.0, Shape::from([shape[0], shape[1], columns])))
     }
 
-    /// With this many new axes of one before its own.
+    /// Adds this many axes of length 1 at the front.
     pub(crate) fn unsqueezed(self, axes: usize) -> Self {
         let shape = self.0.shape();
         let longer = [1].repeat(axes).into_iter().chain((0..shape.num_dims()).map(|d| shape[d]));
         Self(B::float_reshape(self.0, Shape::from(longer.collect::<Vec<usize>>())))
     }
 
-    /// With a new axis of one at this place.
+    /// Inserts an axis of length 1 at this position.
     #[cfg(feature = "cube")]
     pub(crate) fn unsqueezed_at(self, axis: usize) -> Self {
         let shape = self.0.shape();
@@ -147,7 +147,7 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_reshape(self.0, Shape::from(longer)))
     }
 
-    /// With this many new axes of one after its own.
+    /// Adds this many axes of length 1 at the end.
     pub(crate) fn unsqueezed_after(self, axes: usize) -> Self {
         let shape = self.0.shape();
         let longer = (0..shape.num_dims()).map(|d| shape[d]).chain([1].repeat(axes));
@@ -160,7 +160,7 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_reshape(B::float_sum_dim(self.0, 0), Shape::from([columns])))
     }
 
-    /// The sum over all axes but the first.
+    /// The sum over all axes except the first.
     pub(crate) fn summed_but_first(self) -> Self {
         let (first, all) = (self.0.shape()[0], self.0.shape().num_elements());
         let rows = B::float_reshape(self.0, Shape::from([first, all / first]));
@@ -172,18 +172,18 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_sum(self.0))
     }
 
-    /// Fields one after the other along their only axis.
+    /// Joins tensors of one axis, one after the other.
     pub(crate) fn joined(fields: Vec<Self>) -> Self {
         Self(B::float_cat(fields.into_iter().map(|TensorNumber(part)| part).collect(), 0))
     }
 
-    /// Some numbers of the only axis.
+    /// The elements at `places` of a tensor of one axis.
     pub(crate) fn part(&self, places: std::ops::Range<usize>) -> Self {
         let slice = Slice::new(places.start as isize, Some(places.end as isize), 1);
         Self(B::float_slice(self.0.clone(), &[slice]))
     }
 
-    /// Transpose of the last two axes.
+    /// Swaps the last two axes.
     pub(crate) fn transposed(self) -> Self {
         Self(B::float_transpose(self.0))
     }

@@ -1,7 +1,8 @@
-//! The scan and its explicit adjoint in tensor operations, for backends without a kernel of their own.
+//! The scan and its explicit adjoint in tensor operations, for backends without a kernel.
 //!
-//! The equations are those of [`scan`](super). This body is dense: tensor operations cannot follow the active neurons. It
-//! keeps every step's current and potential, whatever the plan says of checkpoints.
+//! The equations are those of [`scan`](super). All products are dense, because tensor operations
+//! cannot select the active neurons. The tape keeps the current and the potential of every step;
+//! the plan's checkpointing has no effect.
 
 use super::dynamics::{DynamicsOn, NumberConstants};
 use super::tensor_number::TensorNumber;
@@ -16,7 +17,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::TensorData;
 use std::collections::VecDeque;
 
-/// Flow and gate of a plan, on tensors like `like`.
+/// The flow and the gate of a plan, on tensors with the dtype and the device of `like`.
 pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
     let given = plan.per_neuron.as_ref().map(|each| {
         let row = |numbers: Vec<f64>| {
@@ -30,7 +31,8 @@ pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &TensorNumber<B>) -
     DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, given)
 }
 
-/// The same, to be differentiated by constants: τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1 or N.
+/// The same, differentiable with respect to the constants τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1
+/// or N.
 pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
     let types = plan.synapses.len();
     let of = (constants.0.shape()[0] - types) / 2;
@@ -41,7 +43,7 @@ pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &TensorNumber<
     DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, Some(given))
 }
 
-/// One step's outcome.
+/// The result of one step.
 pub(crate) struct Step<B: Backend> {
     /// I_t.
     pub(crate) current: TensorNumber<B>,
@@ -60,7 +62,7 @@ pub(crate) struct State<B: Backend> {
     pub(crate) sent: TensorNumber<B>,
     /// sᵏ_t, `[B, N]` each.
     pub(crate) s: Vec<TensorNumber<B>>,
-    /// The currents of each type on their way, the first to arrive first.
+    /// The currents of each type in transit, in the order of their arrival.
     on_the_way: Vec<VecDeque<TensorNumber<B>>>,
 }
 
@@ -77,7 +79,7 @@ impl<B: Backend> State<B> {
         Self { sent: dynamics.charge(v0.clone()), v: v0, s, on_the_way: on_the_way.collect() }
     }
 
-    /// All rows beside v, `[B, K + D, N]`.
+    /// All rows except v, `[B, K + D, N]`.
     pub(crate) fn rows(self) -> TensorNumber<B> {
         TensorNumber::stack(self.s.into_iter().chain(self.on_the_way.into_iter().flatten()).collect(), 1)
     }
@@ -159,7 +161,7 @@ impl<B: Backend> State<B> {
     }
 }
 
-/// α_k s.
+/// The trace after the decay of one step, α_k s.
 fn decayed<B: Backend>(decay: Option<TensorNumber<B>>, synapse: &ScanSynapse, s: TensorNumber<B>) -> TensorNumber<B> {
     match decay {
         Some(decay) => s * decay,
@@ -167,14 +169,14 @@ fn decayed<B: Backend>(decay: Option<TensorNumber<B>>, synapse: &ScanSynapse, s:
     }
 }
 
-/// Collects what a plan asks for, step by step.
+/// Collects, step by step, the trajectories that a plan records.
 pub(crate) struct Recorder<B: Backend> {
     traces: Vec<Vec<TensorNumber<B>>>,
     v: Vec<TensorNumber<B>>,
     charge: Vec<TensorNumber<B>>,
 }
 
-/// What a plan asked for, `[B, T, N]` each.
+/// The recorded trajectories, `[B, T, N]` each.
 pub(crate) struct Recording<B: Backend> {
     pub(crate) traces: Vec<TensorNumber<B>>,
     pub(crate) v: Option<TensorNumber<B>>,
@@ -212,17 +214,17 @@ fn planes<B: Backend>(weights: &OptionalTensor<B>, plan: &ScanPlan) -> Vec<Tenso
     (0..plan.weight_planes()).filter_map(|m| weights.as_ref().map(|w| w.index(0, m))).collect()
 }
 
-/// What the tape has.
+/// A tensor of the tape, which the forward run must have kept.
 pub(super) fn kept<B: Backend>(slot: &OptionalTensor<B>) -> TensorNumber<B> {
     tensor(slot).expect("the forward run kept its tape")
 }
 
-/// A slot's tensor.
+/// The tensor of a slot, if there is one.
 pub(super) fn tensor<B: Backend>(slot: &OptionalTensor<B>) -> Option<TensorNumber<B>> {
     slot.as_option().map(|tensor| TensorNumber(tensor.clone()))
 }
 
-/// x, `[B, T, N]`.
+/// The drive x, `[B, T, N]`, projected if the inputs have a projection.
 pub(super) fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> TensorNumber<B> {
     let drive = TensorNumber::<B>(inputs.drive.clone());
     let Some(projection) = tensor(&inputs.projection) else { return drive };
@@ -233,7 +235,7 @@ pub(super) fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> TensorNumber<B> {
     }
 }
 
-/// [`SpikingBackend::spiking_scan`](super::SpikingBackend::spiking_scan) in tensor operations.
+/// Runs [`SpikingBackend::spiking_scan`](super::SpikingBackend::spiking_scan) in tensor operations.
 pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
     let drive = drive_of(&inputs);
     let ScanInputs { weights, v0, s0, readout, activity_weight, .. } = inputs;
@@ -278,7 +280,8 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     }
 }
 
-/// o, `[B, T, O]`, and A, `[B]`, from the trace that is read out and the weights of its steps.
+/// The readout o, `[B, T, O]`, and the activity A, `[B]`, from the trace that is read out and the
+/// weights of its steps.
 pub(super) fn output_and_activity<B: Backend>(
     readout: Option<TensorNumber<B>>,
     trace: Option<TensorNumber<B>>,
@@ -293,14 +296,15 @@ pub(super) fn output_and_activity<B: Backend>(
     (output, weighted.map(TensorNumber::summed_but_first))
 }
 
-/// keep · min(1, L/|λ|) of each sample, `[B, 1]`.
+/// The factor keep · min(1, L/|λ|) of each sample, `[B, 1]`.
 fn left_of<B: Backend>(lambda: &TensorNumber<B>, limit: f64, keep: f64) -> TensorNumber<B> {
     let norm = (lambda.clone() * lambda.clone()).summed_but_first().sqrt();
     let left = if limit.is_finite() { norm.one().times(limit) / norm.within(limit, f64::MAX) } else { norm.one() };
     left.times(keep).unsqueezed_after(1)
 }
 
-/// [`SpikingBackend::spiking_scan_adjoint`](super::SpikingBackend::spiking_scan_adjoint) in tensor operations.
+/// Runs [`SpikingBackend::spiking_scan_adjoint`](super::SpikingBackend::spiking_scan_adjoint) in
+/// tensor operations.
 pub fn adjoint<B: Backend>(
     inputs: ScanInputs<B>,
     tape: ScanTape<B>,
@@ -336,7 +340,8 @@ pub fn adjoint<B: Backend>(
         });
     };
 
-    // The adjoint of a current of type k that sets out before step t, from those q found so far, the last first.
+    // The adjoint of the current of type k that is sent before step t. `found` holds the q computed
+    // so far, the last step first.
     let arriving = |found: &[TensorNumber<B>], k: usize, t: usize| {
         let arrival = t + plan.synapses[k].delay;
         d_arriving(plan, k, (arrival, steps), d_last_s.as_ref(), |t| found[steps - 1 - t].clone())
@@ -434,12 +439,13 @@ pub fn adjoint<B: Backend>(
     found.gradients(inputs, &tape, tensor(&gradients.readout), wanted)
 }
 
-/// The gradient of τ_mem or w, `[1]`, or where each neuron has its own `[N]`, from the neurons' parts of it, `[B, N]`.
+/// The gradient of τ_mem or w, from the contributions of the neurons, `[B, N]`. It is `[1]`, or
+/// `[N]` if each neuron has its own constants.
 pub(super) fn of_constant<B: Backend>(parts: TensorNumber<B>, plan: &ScanPlan) -> TensorNumber<B> {
     if plan.per_neuron.is_some() { parts.summed_rows() } else { parts.summed() }
 }
 
-/// ∂C/∂(currents on their way at the start), row by row; `None` where zero. `q` gives q_t.
+/// ∂C/∂(currents in transit at the start), row by row; `None` if it is 0. `q` gives q_t.
 pub(super) fn d_on_the_way<'a, B: Backend>(
     plan: &'a ScanPlan,
     steps: usize,
@@ -450,8 +456,9 @@ pub(super) fn d_on_the_way<'a, B: Backend>(
     arrivals.map(move |(k, arrival)| d_arriving(plan, k, (arrival, steps), d_last_s, &q))
 }
 
-/// ∂C/∂(a current of type k that arrives in a step): q of that step, or beyond the run's steps the cost's gradient with respect to what
-/// is still on its way; `None` where zero.
+/// ∂C/∂(a current of type k that arrives in the step `arrival`). It is the q of that step. If the
+/// current arrives after the end of the run, it is the cost's gradient with respect to the current
+/// still in transit. `None` if it is 0.
 fn d_arriving<B: Backend>(
     plan: &ScanPlan,
     k: usize,
@@ -466,7 +473,8 @@ fn d_arriving<B: Backend>(
     d_last_s.map(|d_last_s| d_last_s.index(1, row))
 }
 
-/// s′ of each synapse type, `[B, T, N]`, with what the readout and the activity add to it.
+/// s′ of each synapse type, `[B, T, N]`, with the contributions of the readout and the activity;
+/// `None` if it is 0.
 pub(super) fn direct_errors<B: Backend>(
     inputs: &ScanInputs<B>,
     tape: &ScanTape<B>,
@@ -494,22 +502,22 @@ pub(super) fn direct_errors<B: Backend>(
     traces
 }
 
-/// What the way back found.
+/// The results of the backward pass.
 pub(super) struct Found<B: Backend> {
     /// q_t = ∂C/∂x_t, `[B, T, N]`.
     pub(super) q: TensorNumber<B>,
-    /// ∂C/∂W of each plane, `[N, N]`; none if not wanted.
+    /// ∂C/∂W of each plane, `[N, N]`; empty if not wanted.
     pub(super) weights: Vec<TensorNumber<B>>,
     /// ∂C/∂v_0.
     pub(super) v0: TensorNumber<B>,
     /// ∂C/∂s_0 row by row, `[B, N]` each.
     pub(super) s0: Vec<TensorNumber<B>>,
-    /// Those of the constants.
+    /// The gradient of the constants.
     pub(super) constants: Option<TensorNumber<B>>,
 }
 
 impl<B: Backend> Found<B> {
-    /// The gradients that are wanted.
+    /// The gradients that `wanted` selects.
     pub(super) fn gradients(
         self,
         inputs: ScanInputs<B>,
@@ -556,7 +564,7 @@ impl<B: Backend> Found<B> {
     }
 }
 
-/// sᵏ_t of all steps, from the potentials that the tape has.
+/// sᵏ_t of all steps, computed again from the potentials on the tape.
 fn states_of<B: Backend>(
     potentials: &TensorNumber<B>,
     v0: &TensorNumber<B>,

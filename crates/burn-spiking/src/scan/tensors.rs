@@ -1,4 +1,4 @@
-//! The tensors that go into the op and come out of it.
+//! The input and output tensors of the scan and its adjoint.
 
 use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
 
@@ -6,14 +6,14 @@ use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub enum OptionalTensor<B: Backend> {
-    /// Nothing here: not asked for, or zero.
+    /// No tensor: it is not wanted, or it is 0.
     Absent,
     /// The tensor.
     Present(FloatTensor<B>),
 }
 
 impl<B: Backend> OptionalTensor<B> {
-    /// As an option.
+    /// Converts this slot to an option.
     pub fn into_option(self) -> Option<FloatTensor<B>> {
         match self {
             OptionalTensor::Absent => None,
@@ -21,7 +21,7 @@ impl<B: Backend> OptionalTensor<B> {
         }
     }
 
-    /// By reference.
+    /// Borrows the tensor, if there is one.
     pub fn as_option(&self) -> Option<&FloatTensor<B>> {
         match self {
             OptionalTensor::Absent => None,
@@ -36,11 +36,11 @@ impl<B: Backend> From<Option<FloatTensor<B>>> for OptionalTensor<B> {
     }
 }
 
-/// What a scan runs on. Every one of these has a gradient, except the weights of the activity.
+/// The input tensors of a scan. Each has a gradient, except the weights of the activity.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanInputs<B: Backend> {
-    /// x, `[B, T, N]`; with a projection i, `[B, T, C]`.
+    /// The drive x, `[B, T, N]`; with a projection, the input i, `[B, T, C]`.
     pub drive: FloatTensor<B>,
     /// U, `[C, N]`.
     #[extension_type]
@@ -58,26 +58,28 @@ pub struct ScanInputs<B: Backend> {
     /// O, `[N, O]`.
     #[extension_type]
     pub readout: OptionalTensor<B>,
-    /// m, the weights of the steps in the activity, `[B, T]`; 1 if empty. It has no gradient.
+    /// m, the weights of the steps in the activity, `[B, T]`; all 1 if absent. They have no
+    /// gradient.
     #[extension_type]
     pub activity_weight: OptionalTensor<B>,
-    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1 or, where neurons have their own τ_mem and w, N: the plan's own numbers, to be
-    /// differentiated by. Only if the plan says so.
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, with M = 1, or M = N if each neuron has its own τ_mem and
+    /// w. The numbers are those of the plan; the tensor makes the run differentiable with respect
+    /// to them. Present only if the plan's `constants` is set.
     #[extension_type]
     pub constants: OptionalTensor<B>,
 }
 
-/// What a scan gives.
+/// The output tensors of a scan.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanOutput<B: Backend> {
-    /// The traces read, `[R, B, T, N]`.
+    /// The R recorded traces, `[R, B, T, N]`.
     #[extension_type]
     pub traces: OptionalTensor<B>,
-    /// Membrane potentials, `[B, T, N]`.
+    /// The membrane potentials, `[B, T, N]`.
     #[extension_type]
     pub v: OptionalTensor<B>,
-    /// Charges sent, `[B, T, N]`.
+    /// The charges sent, `[B, T, N]`.
     #[extension_type]
     pub charge: OptionalTensor<B>,
     /// o, `[B, T, O]`, with a readout.
@@ -90,12 +92,12 @@ pub struct ScanOutput<B: Backend> {
     pub last_v: FloatTensor<B>,
     /// s_T, `[B, K + D, N]`.
     pub last_s: FloatTensor<B>,
-    /// What the adjoint needs. Empty unless asked for.
+    /// The tape for the adjoint; empty unless `keep_tape` is set.
     #[extension_type]
     pub tape: ScanTape<B>,
 }
 
-/// The cost's direct gradients with respect to a scan's outputs; empty where zero.
+/// The cost's direct gradients with respect to a scan's outputs; absent if they are 0.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct OutputGradients<B: Backend> {
@@ -114,16 +116,16 @@ pub struct OutputGradients<B: Backend> {
     /// A′, `[B]`.
     #[extension_type]
     pub activity: OptionalTensor<B>,
-    /// With respect to v_T, `[B, N]`.
+    /// The gradient with respect to v_T, `[B, N]`.
     #[extension_type]
     pub last_v: OptionalTensor<B>,
-    /// With respect to s_T, `[B, K + D, N]`.
+    /// The gradient with respect to s_T, `[B, K + D, N]`.
     #[extension_type]
     pub last_s: OptionalTensor<B>,
 }
 
 impl<B: Backend> OutputGradients<B> {
-    /// All zero.
+    /// Gradients that are all 0.
     pub fn empty() -> Self {
         Self {
             traces: OptionalTensor::Absent,
@@ -137,7 +139,8 @@ impl<B: Backend> OutputGradients<B> {
     }
 }
 
-/// What a forward run leaves for its adjoint; which parts is the program's own affair.
+/// The tensors that a forward run keeps for its adjoint. Each program decides which of them it
+/// keeps.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanTape<B: Backend> {
@@ -147,10 +150,10 @@ pub struct ScanTape<B: Backend> {
     /// vpre_t, `[B, T, N]`.
     #[extension_type]
     pub potentials: OptionalTensor<B>,
-    /// The trace that the readout sees, `[B, T, N]`.
+    /// The trace that the readout reads, `[B, T, N]`.
     #[extension_type]
     pub trace: OptionalTensor<B>,
-    /// The states before each segment, `[B, segments, rows, N]`.
+    /// The state before each segment, `[B, segments, rows, N]`.
     #[extension_type]
     pub states: OptionalTensor<B>,
     /// The mean traces of each block, `[K, B, blocks, N]`, for [`Adjoint::MeanField`](super::Adjoint::MeanField).
@@ -159,7 +162,7 @@ pub struct ScanTape<B: Backend> {
 }
 
 impl<B: Backend> ScanTape<B> {
-    /// Nothing kept.
+    /// A tape without tensors.
     pub fn empty() -> Self {
         Self {
             currents: OptionalTensor::Absent,
@@ -171,7 +174,7 @@ impl<B: Backend> ScanTape<B> {
     }
 }
 
-/// Which gradients are wanted beside those of v_0.
+/// The gradients that are wanted. The gradient of v_0 is always computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GradientMask {
     /// ∂C/∂x, or ∂C/∂i with a projection.
@@ -191,8 +194,8 @@ pub struct GradientMask {
 }
 
 impl GradientMask {
-    /// What training asks for: the gradients of the parameters among the inputs, and of a whole drive, behind which other
-    /// parameters stand.
+    /// Selects the gradients that training needs: those of the parameters among the inputs, and
+    /// that of a whole drive, because the drive may depend on other parameters.
     pub fn parameters<B: Backend>(inputs: &ScanInputs<B>) -> Self {
         let given = |slot: &OptionalTensor<B>| slot.as_option().is_some();
         Self {
@@ -207,7 +210,7 @@ impl GradientMask {
     }
 }
 
-/// The gradients of a scan's inputs, those that are wanted.
+/// The gradients of a scan's inputs that are wanted.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct InputGradients<B: Backend> {

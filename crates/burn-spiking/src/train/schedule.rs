@@ -189,6 +189,7 @@ mod tests {
     fn a_schedule_that_leads_nowhere_is_refused() {
         let told = |config: FollowScore| ScoreSchedule::new(config).unwrap_err().to_string();
         assert!(told(FollowScore { factor: 0.9, ..config() }).contains("never gets there"));
+        assert!(told(FollowScore { end: 3.0, factor: 1.0, ..config() }).contains("never gets there"));
         assert!(told(FollowScore { start: 0.0, ..config() }).contains("start is 0"));
         assert!(told(FollowScore { batches: 0, ..config() }).contains("batches is 0"));
         let falls = ScoreSchedule::new(FollowScore { end: 3.0, factor: 0.5, ..config() }).unwrap();
