@@ -15,7 +15,6 @@ pub use options::{GradientName, Options, Recipe, ScaleName, StartName};
 pub use program::{COLUMNS, run};
 
 use crate::network::ReadoutNetwork;
-use burn::grad_clipping::GradientClippingConfig;
 use burn::lr_scheduler::LrSchedulerConfig;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
@@ -146,7 +145,6 @@ pub fn rates(recipe: &Recipe, iterations: usize, falling: usize) -> Result<Modul
 }
 
 /// The optimizer at its start.
-pub fn optimizer(recipe: &Recipe) -> ModuleOptimizer {
-    let cut = recipe.cut.map(GradientClippingConfig::Norm);
-    AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_grad_clipping(cut).init()
+pub fn optimizer() -> ModuleOptimizer {
+    AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).init()
 }

@@ -370,7 +370,7 @@ impl Learned {
                 let recipe = options.recipe();
                 let recipe = Recipe { rate: share * recipe.rate, ..recipe };
                 let rates = delayed_xor::rates(&recipe, iterations, iterations)?;
-                (rates, delayed_xor::optimizer(&recipe), Best::Score, recipe.scale)
+                (rates, delayed_xor::optimizer(), Best::Score, recipe.scale)
             }
             Task::Coding(_) => {
                 (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost, GradientScale::Off)

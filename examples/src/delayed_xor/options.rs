@@ -155,8 +155,6 @@ pub struct Recipe {
     pub rest: f64,
     /// How gradients are brought to size.
     pub scale: GradientScale,
-    /// Norm at which each parameter's gradient is cut, by Burn.
-    pub cut: Option<f32>,
     /// Learning rates of U, W, I_o and O.
     pub rates: [f64; 4],
     /// Share of them.
@@ -193,19 +191,17 @@ impl Recipe {
             limit: None,
             activity: LITTLE,
             rest: 0.0,
-            scale: GradientScale::Off,
-            // Almost all gradients are larger until the task is solved. So all iterations count alike.
-            cut: Some(1e-3),
+            // All iterations count alike, however large a few samples' gradients are.
+            scale: GradientScale::UnitNorm,
             // In the paper's units 0.003 times U 0.05, W 0.05, I_o 0.005, O 3.
             rates: [0.003 * 0.05 * TAU_V, 0.003 * 0.05 * TAU_V / TAU, 0.003 * 0.005 * TAU_V, 0.003 * 3.0 / TAU],
-            rate: 1.0,
+            rate: 0.5,
             shortest_gap: 30.0,
             train_gap: max_gap,
-            // Tenfold in half of the training, whatever the score: gaps that follow the score grow faster, but not every seed keeps up.
-            growth: (1.1220184543019633, 0.0, None, 50),
+            growth: (1.2, 0.92, None, 8),
             average: 0.99,
-            epochs: 40,
-            falling: 1.0,
+            epochs: 24,
+            falling: 0.7,
             batch: 48,
         }
     }
@@ -220,7 +216,7 @@ impl Recipe {
             activity: 10.0 * LITTLE,
             rest: 800.0 * LITTLE,
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
-            cut: None,
+            rate: 1.0,
             // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
             // Gaps reach a little beyond the task's at both ends, so that its longest and shortest ones are learned on every seed.
@@ -290,7 +286,6 @@ impl Recipe {
                 Some(ScaleName::Unit) => GradientScale::UnitNorm,
                 Some(ScaleName::Median) => GradientScale::MedianClip { multiple: 1.5, window: 50 },
             },
-            cut: usual.cut.filter(|_| options.scale.is_none()),
             rate: usual.rate * options.rate,
             train_gap: options.train_gap.unwrap_or(usual.train_gap),
             growth: (

@@ -95,7 +95,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         resumed: run.resumed,
         plain: options.plain,
         model,
-        optimizer: optimizer(&recipe),
+        optimizer: optimizer(),
         rates: rates(&recipe, iterations, (recipe.falling * iterations as f64) as usize)?,
         best: Best::Score,
         epochs: recipe.epochs,

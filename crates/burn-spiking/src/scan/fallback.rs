@@ -1,4 +1,4 @@
-//! The record of runs whose plan asks for a kernel but which run in tensor operations.
+//! The record of the reasons why runs whose plan asks for a kernel use tensor operations instead.
 
 use super::plan::{Implementation, ScanPlan};
 use std::collections::BTreeSet;

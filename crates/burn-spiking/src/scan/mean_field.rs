@@ -145,8 +145,7 @@ impl Blocks {
 /// a_k and b_k of a block of `steps` steps.
 pub(super) fn factors(synapse: &ScanSynapse, steps: usize, dt: f64) -> (f64, f64) {
     let left = synapse.decay.powi(steps as i32);
-    // The sum of the powers of the decay. It is also right for a decay of 0, since `powi` gives 0⁰
-    // = 1.
+    // The sum of the powers of the decay. It also holds for a decay of 0: `powi` gives 0⁰ = 1.
     let powers: f64 = (0..steps).map(|power| synapse.decay.powi(power as i32)).sum();
     (left, synapse.amplitude * dt * powers)
 }

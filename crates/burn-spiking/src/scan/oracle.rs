@@ -8,9 +8,10 @@
 //!
 //! This module also runs [`Integrator::Heun`].
 
+use super::arguments::{Arguments, Run};
+use super::plan::{Integrator, ScanPlan};
 use super::tensor_number::TensorNumber;
 use super::tensor_ops::{Recorder, Recording, State, dynamics_by, dynamics_of};
-use super::{Arguments, Integrator, Run, ScanPlan};
 use crate::neuron::flow::{Flow, SmallCurrent};
 use crate::neuron::{NeuronModel, with_model};
 use burn::backend::Dispatch;

@@ -53,8 +53,8 @@ pub enum Checkpointing {
     ///
     /// - On a GPU: all steps if they need at most about one gigabyte, otherwise the states.
     /// - On the CPU: the states. The currents, too, if the run records trajectories and its steps
-    ///   are expected to use many rows of the weights, because a second product would then cost
-    ///   more than memory.
+    ///   are expected to use many rows of the weights, because it would then take longer to compute
+    ///   the currents again than to store them.
     ///
     /// A segment has about √T steps, on the CPU fewer if its rows would not fit into the cache.
     #[default]
@@ -99,10 +99,10 @@ pub enum Integrator {
 /// [`MeanField`](Adjoint::MeanField) sends errors back through rates instead of spikes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Adjoint {
-    /// The exact adjoint.
+    /// The exact adjoint. Its result is the gradient of the cost.
     #[default]
     Exact,
-    /// The exact adjoint with a limit on each sample inside the scan. It is for tasks in which a
+    /// An adjoint that is kept small for each sample inside the scan. It is for tasks in which a
     /// network must learn to leave one state and enter the next, such as several rounds of the
     /// delayed exclusive or. In such tasks, the exact adjoints of a few samples are 10 to 1000
     /// times larger than the others. Clipping the whole gradient is then too late for the rest of
@@ -203,7 +203,8 @@ pub struct ScanPlan {
     pub checkpointing: Checkpointing,
     /// The method of the backward pass.
     pub adjoint: Adjoint,
-    /// The neuron's f-I curve, if the adjoint is [`Adjoint::MeanField`]; see [`ScanPlan::with_adjoint`].
+    /// The neuron's f-I curve, if the adjoint is [`Adjoint::MeanField`]; see
+    /// [`ScanPlan::with_adjoint`].
     pub rates: Option<Arc<RateCurve>>,
     /// Constants that differ from neuron to neuron, N of each. They replace those of `neuron` and
     /// `gate`. `None` if all neurons share the constants of `neuron` and `gate`.
@@ -219,8 +220,8 @@ impl ScanPlan {
     /// The same plan with another adjoint.
     ///
     /// # Errors
-    /// [`ConfigError`] if the adjoint is [`Adjoint::MeanField`] and the neuron has no f-I curve, a synapse type has a delay, or
-    /// constants are learned.
+    /// [`ConfigError`] if the adjoint is [`Adjoint::MeanField`] and the neuron has no f-I curve, a
+    /// synapse type has a delay, or constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.rates = match adjoint {
             Adjoint::MeanField { .. } => Some(Arc::new(rates_of(&self)?)),

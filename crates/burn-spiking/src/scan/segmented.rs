@@ -36,7 +36,7 @@ pub(super) fn every(plan: &ScanPlan, [batch, steps, neurons]: [usize; 3], size: 
     (every < steps).then_some(every)
 }
 
-/// The part `[from, to]` of an axis, without the index `to`.
+/// The part `from..to` of an axis.
 fn steps_of<B: Backend>(tensor: FloatTensor<B>, axis: usize, [from, to]: [usize; 2]) -> FloatTensor<B> {
     let mut slices = vec![Slice::full(); axis + 1];
     slices[axis] = Slice::new(from as isize, Some(to as isize), 1);

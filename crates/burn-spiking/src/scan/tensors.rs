@@ -156,7 +156,8 @@ pub struct ScanTape<B: Backend> {
     /// The state before each segment, `[B, segments, rows, N]`.
     #[extension_type]
     pub states: OptionalTensor<B>,
-    /// The mean traces of each block, `[K, B, blocks, N]`, for [`Adjoint::MeanField`](super::Adjoint::MeanField).
+    /// The mean traces of each block, `[K, B, blocks, N]`, for
+    /// [`Adjoint::MeanField`](super::Adjoint::MeanField).
     #[extension_type]
     pub means: OptionalTensor<B>,
 }
