@@ -106,8 +106,7 @@ impl SpikingRnn {
         let mut parameters = self.recurrent_weights.iter().map(|weights| weights.is_require_grad());
         let bias = self.bias.as_ref().is_some_and(|bias| bias.is_require_grad());
         let learns = parameters.any(|learns| learns) || bias || self.input_weight.is_require_grad();
-        let device = self.device();
-        let asked = device.clone().inner() != device && (learns || input.is_require_grad());
+        let asked = self.device().is_autodiff() && (learns || input.is_require_grad());
         match asked && !self.plan.gate.is_differentiable() && self.plan.rates.is_none() {
             true => Err(ForwardError::Mismatch(NO_GRADIENT.into())),
             false => Ok(()),
