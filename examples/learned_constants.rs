@@ -1,4 +1,5 @@
-//! A layer learns the membrane time constant of each neuron, and one for its synapses, from what another layer did.
+//! A layer learns the membrane time constant of each neuron, and one for its synapses, from what
+//! another layer did.
 //!
 //! `cargo run --release --example learned_constants`
 

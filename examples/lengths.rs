@@ -1,4 +1,5 @@
-//! Samples of different lengths are classified: which of three channels has the pulse that comes last?
+//! Samples of different lengths are classified: which of three channels has the pulse that comes
+//! last?
 //!
 //! `cargo run --release --example lengths`
 
@@ -20,7 +21,8 @@ struct Batch {
     class: Tensor<1, Int>,
 }
 
-/// Pulses of 15 ms, every 25 ms, each in a channel drawn at random; the sample ends 10 ms after its last one.
+/// Pulses of 15 ms, every 25 ms, each in a channel drawn at random; the sample ends 10 ms after its
+/// last one.
 fn draw(random: &mut ChaCha8Rng, device: &Device) -> Batch {
     let mut input = vec![f32::NAN; BATCH * LONGEST * CHANNELS];
     let (mut lengths, mut classes) = (Vec::new(), Vec::new());

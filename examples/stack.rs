@@ -9,7 +9,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use burn_spiking::{ConfigError, SpikingRnnConfig, SpikingStack, SpikingStackConfig, Trajectory};
 
-const STEPS: usize = 100;
+const STEPS: usize = 150;
 
 #[derive(Module, Debug)]
 struct Model {
@@ -24,7 +24,8 @@ impl Model {
         Ok(Self { stack, readout: LinearConfig::new(10, 2).init(device) })
     }
 
-    /// Scores of the classes, `[batch, 2]`, of spike trains, `[batch, time, 2]`, and what each layer did.
+    /// Scores of the classes, `[batch, 2]`, of spike trains, `[batch, time, 2]`, and what each
+    /// layer did.
     fn forward(&self, spikes: Tensor<3>) -> (Tensor<2>, Vec<Trajectory>) {
         let (layers, _states) = self.stack.forward_recording(spikes, None);
         let trace = layers[1].trace().mean_dim(1).squeeze_dim(1);
@@ -49,7 +50,7 @@ fn main() -> Result<(), ConfigError> {
     let mut model = Model::init(&device)?;
     let mut optimizer = AdamConfig::new().init();
     let cost = CrossEntropyLossConfig::new().init(&device);
-    for iteration in 0..=80 {
+    for iteration in 0..=100 {
         let (spikes, class) = draw(32, &device);
         let (scores, layers) = model.forward(spikes);
         let right = scores.clone().argmax(1).squeeze_dim::<1>(1).equal(class.clone()).float().mean();
@@ -60,7 +61,7 @@ fn main() -> Result<(), ConfigError> {
             println!("{iteration:3}: cost {loss:.3}, right {right:.2}, rates {:.0} and {:.0} Hz", rates[0], rates[1]);
         }
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = optimizer.step(0.01, model, gradients);
+        model = optimizer.step(0.003, model, gradients);
     }
     Ok(())
 }

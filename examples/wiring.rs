@@ -1,4 +1,5 @@
-//! A sparse network of 80 excitatory and 20 inhibitory neurons, with fast and slow synapses and a transmission delay.
+//! A sparse network of 80 excitatory and 20 inhibitory neurons, with fast and slow synapses and a
+//! transmission delay.
 //!
 //! `cargo run --release --example wiring`
 

@@ -1,4 +1,5 @@
-//! The delayed-memory network: QIF neurons that remember by their activity, and the recipes that train it.
+//! The delayed-memory network: QIF neurons that remember by their activity, and the recipes that
+//! train it.
 //!
 //! ```text
 //! pulses, go cue → U → 80 QIF neurons ⟲ W (τ = 20 ms) → answer o = O ŝ
@@ -38,7 +39,8 @@ pub const TAU: f64 = 20.0;
 pub const VALIDATION_ROUNDS: usize = 480;
 /// Fresh rounds that a trained network is judged on.
 pub const TEST_ROUNDS: usize = 2000;
-/// Steps after an answer window in which activity is free, and does not count as activity at rest: two time constants of the traces.
+/// Steps after an answer window in which activity is free, and does not count as activity at rest:
+/// two time constants of the traces.
 pub const GRACE: usize = 40;
 /// The mean-field adjoint: blocks of a quarter of τ.
 pub const BY_RATES: Adjoint = Adjoint::MeanField { step_ms: 5.0, softness: 0.005 };
@@ -59,7 +61,8 @@ pub struct Start {
 }
 
 impl Start {
-    /// Every neuron rests or fires at length, whichever it did last: each is a memory, which random initial potentials set.
+    /// Every neuron rests or fires at length, whichever it did last: each is a memory, which random
+    /// initial potentials set.
     pub fn latched() -> Self {
         // In units of 1/ms: W 1.6 and 0.1, I_o −0.04, U 0.1, O 0.3.
         Self {
@@ -71,7 +74,8 @@ impl Start {
         }
     }
 
-    /// Silent at rest: no neuron excites itself enough to go on alone, but groups can learn to. Memories can be made and unmade.
+    /// Silent at rest: no neuron excites itself enough to go on alone, but groups can learn to.
+    /// Memories can be made and unmade.
     pub fn quiet() -> Self {
         // In units of 1/ms: W 0.8 and 0.3, I_o −0.02, U 0.08, O 0.5.
         Self {
@@ -120,7 +124,8 @@ pub fn delayed_xor(task: &DelayedXor, recipe: &Recipe, device: &Device) -> Resul
     Ok(ReadoutNetwork { network, loss, floor: None, rest: recipe.rest_cost(), mixture: None })
 }
 
-/// Each parameter's rate: constant at first, then, in the last `falling` iterations, along a cosine to a fiftieth.
+/// Each parameter's rate: constant at first, then, in the last `falling` iterations, along a cosine
+/// to a fiftieth.
 ///
 /// # Errors
 /// If Burn refuses the rates.

@@ -27,7 +27,8 @@ impl DeviceName {
         matches!(self, Self::Wgpu | Self::Cuda)
     }
 
-    /// The precision in which gradients are compared: double, but for Vulkan and its like, which have no functions of it.
+    /// The precision in which gradients are compared: double, but for Vulkan and its like, which
+    /// have no functions of it.
     pub fn exact(self) -> DType {
         if self == Self::Wgpu { DType::F32 } else { DType::F64 }
     }

@@ -44,8 +44,8 @@ pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale
     curves(path, title, &panels).map_err(|error| error.to_string())
 }
 
-/// Draws how cost and score on validation data changed from epoch to epoch, in several runs: each with its seed, or, of more than five,
-/// all in the same colour with their median.
+/// Draws how cost and score on validation data changed from epoch to epoch, in several runs: each
+/// with its seed, or, of more than five, all in the same colour with their median.
 ///
 /// - `score`: the metric's name, and how its axis is divided.
 ///

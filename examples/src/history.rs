@@ -40,7 +40,8 @@ pub struct History {
 }
 
 impl History {
-    /// Reads what a folder holds of epochs up to `last`, and forgets the rest: those will be trained again.
+    /// Reads what a folder holds of epochs up to `last`, and forgets the rest: those will be
+    /// trained again.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -52,7 +53,8 @@ impl History {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(failed(error)),
         };
-        // A killed program may have left half a line at the end. Whole lines stay as they are, to the letter.
+        // A killed program may have left half a line at the end. Whole lines stay as they are, to
+        // the letter.
         let (mut epochs, mut kept) = (Vec::new(), String::new());
         for line in text.split_inclusive('\n') {
             match serde_json::from_str::<Epoch>(line) {
@@ -87,7 +89,8 @@ impl History {
         &self.epochs
     }
 
-    /// The best epoch up to `last`; of equals the one with the lowest loss, then the first. `None` if none has a number.
+    /// The best epoch up to `last`; of equals the one with the lowest loss, then the first. `None`
+    /// if none has a number.
     pub fn best(&self, judge: &Judge, last: usize) -> Option<usize> {
         let value = |epoch: &Epoch, metric: &str| epoch.valid.get(metric).copied().flatten();
         let rank = |epoch: &Epoch| {

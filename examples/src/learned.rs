@@ -251,7 +251,8 @@ impl Learned {
         batches(&self.loader(2, trials, device)?)
     }
 
-    /// Trials of the run's task with gaps of 30 ms to another longest gap, drawn anew, in one batch.
+    /// Trials of the run's task with gaps of 30 ms to another longest gap, drawn anew, in one
+    /// batch.
     ///
     /// - `stream`: which of the trials that the run's seed fixes.
     ///
@@ -343,8 +344,8 @@ impl Learned {
         score.ok_or_else(|| "there are no trials".into())
     }
 
-    /// The network after some more training with a gate of another width. Trials are those of the longest kind that the run
-    /// was trained on, drawn anew.
+    /// The network after some more training with a gate of another width. Trials are those of the
+    /// longest kind that the run was trained on, drawn anew.
     ///
     /// - `folder`: keeps the training's checkpoints; a training that was stopped goes on.
     /// - `share`: of the usual learning rates.

@@ -1,4 +1,5 @@
-//! What both tasks' models are: a spiking network with a linear readout of its trace, and the cost of tracking a target.
+//! What both tasks' models are: a spiking network with a linear readout of its trace, and the cost
+//! of tracking a target.
 
 use crate::output::Folder;
 use burn::backend::ExecutionError;
@@ -83,7 +84,8 @@ pub struct GrowingFloor {
 }
 
 impl ReadoutNetwork {
-    /// Writes the model to `model.bpk`, and its spiking layer with its constants to `network.bpk`, beside it `network.bpk.json`.
+    /// Writes the model to `model.bpk`, and its spiking layer with its constants to `network.bpk`,
+    /// beside it `network.bpk.json`.
     ///
     /// # Errors
     /// If a file cannot be written.

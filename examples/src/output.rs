@@ -11,7 +11,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, and finds out now whether it can be written rather than when the work is done.
+    /// Makes the folder, and finds out now whether it can be written rather than when the work is
+    /// done.
     ///
     /// # Errors
     /// If it cannot be made or written.
@@ -62,7 +63,8 @@ impl From<String> for Stop {
     }
 }
 
-/// Tells the user what ended the program, if anything did, and gives the exit code: 130 for an interrupt, as shells do.
+/// Tells the user what ended the program, if anything did, and gives the exit code: 130 for an
+/// interrupt, as shells do.
 pub fn exit_code(outcome: Result<(), Stop>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,8 @@
 //! The Python peers of `compare`: the same system in JAX and PyTorch.
 //!
-//! A peer gets the network as a SafeTensors file and the constants as JSON, and gives times as JSON or gradients as SafeTensors.
-//! Its scripts (`examples/peers`) travel inside the program and are written beside its report.
+//! A peer gets the network as a SafeTensors file and the constants as JSON, and gives times as JSON
+//! or gradients as SafeTensors. Its scripts (`examples/peers`) travel inside the program and are
+//! written beside its report.
 
 use crate::measured::Measured;
 use crate::output::Folder;

@@ -1,4 +1,5 @@
-//! Training progress: one line an epoch with the time that is left, and a moving bar where there is a terminal.
+//! Training progress: one line an epoch with the time that is left, and a moving bar where there is
+//! a terminal.
 
 use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
@@ -41,7 +42,8 @@ impl Default for EpochLines {
 
 impl EpochLines {
     fn add(&mut self, split: &'static str, state: MetricState) {
-        // A metric's last word on an epoch is final; what it said of single batches does not matter here.
+        // A metric's last word on an epoch is final; what it said of single batches does not matter
+        // here.
         if let MetricState::Numeric(entry, Some(NumericEntry::Final(value))) = state {
             let name = self.names.get(&entry.metric_id).cloned().unwrap_or_default();
             self.values.insert((split, name), value);

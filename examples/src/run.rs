@@ -57,12 +57,12 @@ struct Started<O> {
 const TRACES: [&str; 4] = ["checkpoint", "train", "valid", "history.jsonl"];
 
 impl<O: Serialize + DeserializeOwned> Run<O> {
-    /// Opens a folder: a new run with these options, or the one to be resumed with its own. Options that `check` refuses leave
-    /// nothing behind.
+    /// Opens a folder: a new run with these options, or the one to be resumed with its own. Options
+    /// that `check` refuses leave nothing behind.
     ///
     /// # Errors
-    /// If the options are refused; if the folder cannot be made or written, is in use, holds a run that would be lost, or holds
-    /// none to resume.
+    /// If the options are refused; if the folder cannot be made or written, is in use, holds a run
+    /// that would be lost, or holds none to resume.
     pub fn open(
         program: &str,
         place: &Place,

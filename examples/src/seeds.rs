@@ -1,4 +1,5 @@
-//! The same run with several seeds: each in a folder of its own, with a table of their reports at the end.
+//! The same run with several seeds: each in a folder of its own, with a table of their reports at
+//! the end.
 
 use crate::figures;
 use crate::history::History;
@@ -12,7 +13,8 @@ use std::path::Path;
 /// How many seeds.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Seeds {
-    /// Runs, with seeds from --seed on, each in its own folder below --out; given again, the command goes on where it was left
+    /// Runs, with seeds from --seed on, each in its own folder below --out; given again, the
+    /// command goes on where it was left
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
 }
@@ -27,7 +29,8 @@ impl Seeds {
     /// - `learning`: the metric whose course is drawn for all seeds, and how its axis is divided.
     ///
     /// # Errors
-    /// As the program; if a seed's folder holds a run with other options; if a file cannot be written.
+    /// As the program; if a seed's folder holds a run with other options; if a file cannot be
+    /// written.
     #[allow(clippy::too_many_arguments)]
     pub fn run<O: Serialize>(
         &self,

@@ -1,7 +1,9 @@
 //! Training with Burn's learner that can be stopped at any moment and resumed to the same end.
 //!
-//! Data depend on the seed, the epoch and a schedule's state, the optimizer's and the rates' states are in the checkpoint, that of a schedule in the history, and all arithmetic is
-//! repeatable: a run that was stopped or killed and resumed ends with the same parameters, bit for bit, as one left alone.
+//! Data depend on the seed, the epoch and a schedule's state, the optimizer's and the rates' states
+//! are in the checkpoint, that of a schedule in the history, and all arithmetic is repeatable: a
+//! run that was stopped or killed and resumed ends with the same parameters, bit for bit, as one
+//! left alone.
 
 use crate::checkpoint::{self, KeepLastAndBest, PARTS, WholeFiles};
 use crate::history::{History, Judge};
@@ -119,12 +121,12 @@ where
 {
     /// Trains to the last epoch and gives the model of the best epoch.
     ///
-    /// Beside the score and the cost, batches that were skipped are recorded on training data, firing rate, silent and active share on
-    /// validation data.
+    /// Beside the score and the cost, batches that were skipped are recorded on training data,
+    /// firing rate, silent and active share on validation data.
     ///
     /// # Errors
-    /// If it was stopped, which is no failure but has no model to give; if a checkpoint cannot be used; if a file cannot be
-    /// written.
+    /// If it was stopped, which is no failure but has no model to give; if a checkpoint cannot be
+    /// used; if a file cannot be written.
     pub fn train<S>(self, score: S) -> Result<Trained, Stop>
     where
         S: Metric + Numeric + 'static,
@@ -221,7 +223,8 @@ fn stopped(run: &Path, done: usize, epochs: usize) -> String {
 
 /// A first SIGINT or SIGTERM ends the run in good order, a second one ends it at once.
 fn stop_on_signal(interrupter: &Interrupter) -> Result<(), String> {
-    /// Of the training that goes on; a process hears signals in one place, however many it does in turn.
+    /// Of the training that goes on; a process hears signals in one place, however many it does in
+    /// turn.
     static CURRENT: Mutex<Option<Interrupter>> = Mutex::new(None);
     let heard = CURRENT.lock().expect("no holder panics").replace(interrupter.clone()).is_some();
     if heard {

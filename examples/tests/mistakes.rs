@@ -1,4 +1,5 @@
-//! Every mistake that a user of the programs can make, in one table: what is typed, and what is told.
+//! Every mistake that a user of the programs can make, in one table: what is typed, and what is
+//! told.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! A run that is stopped, or killed in the middle of writing a checkpoint, and resumed, ends as one that was left alone: the
-//! same parameters and the same curve, bit for bit.
+//! A run that is stopped, or killed in the middle of writing a checkpoint, and resumed, ends as one
+//! that was left alone: the same parameters and the same curve, bit for bit.
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
@@ -20,7 +20,8 @@ fn program() -> Command {
     program
 }
 
-/// A small run in streams, of which some start anew; its gaps grow whatever the score, so that the schedule's state counts.
+/// A small run in streams, of which some start anew; its gaps grow whatever the score, so that the
+/// schedule's state counts.
 fn start(folder: &Path) -> Command {
     let mut program = program();
     program.args(["--neurons", &NEURONS.to_string(), "--epochs", &EPOCHS.to_string(), "--iterations", "3"]);
@@ -68,7 +69,8 @@ fn parameters(model: &ReadoutNetwork) -> Vec<TensorData> {
     ]
 }
 
-/// The curve with the schedule, all parameters of the last epoch and of the result, the streams' states and the gradients' norms.
+/// The curve with the schedule, all parameters of the last epoch and of the result, the streams'
+/// states and the gradients' norms.
 fn end_of(folder: &Path) -> (String, Vec<TensorData>) {
     let text = std::fs::read_to_string(folder.join("run.json")).unwrap();
     let run: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -123,7 +125,8 @@ fn killed_while_a_checkpoint_was_written() {
     let alone = left_alone();
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path();
-    // The line of an epoch comes just before its checkpoint, so these kills fall into the writing of one.
+    // The line of an epoch comes just before its checkpoint, so these kills fall into the writing
+    // of one.
     interrupt(start(run), run, 2, "-KILL");
     interrupt(resume(run), run, 4, "-KILL");
     finish(resume(run));

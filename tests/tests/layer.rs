@@ -28,7 +28,8 @@ fn neurons() -> [Neuron; 5] {
     ]
 }
 
-/// A run of so many ms under a steady current, dt and neuron as given: the charge of one neuron in each step, and its last potential.
+/// A run of so many ms under a steady current, dt and neuron as given: the charge of one neuron in
+/// each step, and its last potential.
 fn steady_charges(
     neuron: Neuron,
     (duration, dt): (f64, f64),
@@ -118,8 +119,8 @@ fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
     }
 }
 
-/// The gradient with respect to W of the squared trace of a small network, summed over time (by trapezoids with Heun's integrator), for a
-/// signal fixed in time.
+/// The gradient with respect to W of the squared trace of a small network, summed over time (by
+/// trapezoids with Heun's integrator), for a signal fixed in time.
 fn gradient_at(dt: f64, integrator: Integrator) -> Vec<f64> {
     let device = devices()[0].clone().autodiff();
     let mut layer = SpikingRnnConfig::new(2, 6)
@@ -426,7 +427,8 @@ fn a_cost_of_the_trace_alone_trains() {
     assert!(after < 0.3 * before, "{before} to {after}");
 }
 
-/// Output, activity and every gradient of a network, by the fused readout or by a layer followed by Burn's products.
+/// Output, activity and every gradient of a network, by the fused readout or by a layer followed by
+/// Burn's products.
 fn of_network(network: &SpikingNetwork, input: Tensor<3>, fused: bool) -> Vec<Vec<f64>> {
     let [batch, steps, _] = input.dims();
     let state = network.layer.random_state(batch, 0.1, 0.9, 3);
@@ -534,8 +536,8 @@ fn double_precision_is_kept_on_the_way_through_burn() {
     assert!(relative_distance(&found, &want) < 1e-15);
 }
 
-/// More neurons than a tile of registers or a word of bits holds, with more samples than partial sums, and with one sample, whose
-/// segments two threads share.
+/// More neurons than a tile of registers or a word of bits holds, with more samples than partial
+/// sums, and with one sample, whose segments two threads share.
 #[test]
 fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
     let device = devices()[0].clone().autodiff();

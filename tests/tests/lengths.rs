@@ -1,4 +1,5 @@
-//! Samples that end at different steps: counts, rates, spikes and costs are those of each sample alone, in either layout.
+//! Samples that end at different steps: counts, rates, spikes and costs are those of each sample
+//! alone, in either layout.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -112,7 +113,8 @@ fn spikes_are_counted_with_the_widths_that_were_learned() {
     let wide = config().with_gate(Gate::Quintic { width: 0.9 }).with_learned(learned);
     let widths = [0.05, 0.9, 0.3, 0.6, 0.1, 0.2, 0.7];
     let layer = init(&wide).with_widths(&widths).unwrap();
-    // Weak input: a strong one can drive a potential down by half the way to the threshold in one step.
+    // Weak input: a strong one can drive a potential down by half the way to the threshold in one
+    // step.
     let (run, _) = layer.forward_recording(noise([2, 200, 2]) * 0.2, None);
     let v = numbers(run.v.clone().unwrap());
     for b in 0..2 {

@@ -1,4 +1,5 @@
-//! The mean-field adjoint: its gradient is that of the rate model along the spiking network's run, on every program.
+//! The mean-field adjoint: its gradient is that of the rate model along the spiking network's run,
+//! on every program.
 
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Distribution, Tensor};
@@ -83,7 +84,8 @@ fn hard_spikes_learn_by_rates() {
     }
 }
 
-/// Wiring, Dale's law, several synapse types and lengths: a sample in a batch of others has the gradient that it has alone.
+/// Wiring, Dale's law, several synapse types and lengths: a sample in a batch of others has the
+/// gradient that it has alone.
 #[test]
 fn samples_of_different_lengths_have_the_gradients_that_they_have_alone() {
     let device = Device::flex().autodiff();

@@ -1,6 +1,8 @@
-//! Every mistake that the library can know of, in one table: what is done, and what its user is told.
+//! Every mistake that the library can know of, in one table: what is done, and what its user is
+//! told.
 //!
-//! A message names the value, its limit and the remedy. Mistakes of the programs are in `examples/tests/mistakes.rs`.
+//! A message names the value, its limit and the remedy. Mistakes of the programs are in
+//! `examples/tests/mistakes.rs`.
 
 use burn::module::{Module, Param};
 use burn::nn::LinearConfig;

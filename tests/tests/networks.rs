@@ -1,6 +1,8 @@
-//! The public gradient check on random layers of every kind: neurons, gates, synapses, wiring, Dale's law, starts, layouts.
+//! The public gradient check on random layers of every kind: neurons, gates, synapses, wiring,
+//! Dale's law, starts, layouts.
 //!
-//! `GRADIENT_DRAWS=n` changes the number of random layers, `GRADIENT_FIRST=m` passes over the first m of them.
+//! `GRADIENT_DRAWS=n` changes the number of random layers, `GRADIENT_FIRST=m` passes over the first
+//! m of them.
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
@@ -91,7 +93,8 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     .with_learned(learned)
                     .with_integrator(integrator)
                     .with_batch_first(batch_first);
-                // About a spike in three steps, and weights that move it; an explicit rule magnifies rounding under such a drive.
+                // About a spike in three steps, and weights that move it; an explicit rule
+                // magnifies rounding under such a drive.
                 let explicit = matches!(config.neuron, Neuron::Eif(_) | Neuron::Own(_));
                 let unit = if explicit { 0.06 } else { 0.3 } * config.time_unit_ms() / dt;
                 config.initial = Some(InitialWeights { input: unit, recurrent: pull * unit, bias: 0.5 * unit });

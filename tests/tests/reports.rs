@@ -1,4 +1,5 @@
-//! Faults that users of spiking and recurrent layers have reported in public, tried on these layers. Each test names the report.
+//! Faults that users of spiking and recurrent layers have reported in public, tried on these
+//! layers. Each test names the report.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -157,7 +158,8 @@ fn gradients_may_come_in_any_layout() {
     near(&sliced, &of(&|trace| (trace * mask.clone()).sum()), 1e-12, "sliced");
 }
 
-/// jeshraghian/snntorch#442: decays of single neurons were ignored, and a wrong number of them accepted.
+/// jeshraghian/snntorch#442: decays of single neurons were ignored, and a wrong number of them
+/// accepted.
 #[test]
 fn a_neurons_own_tau_is_used_everywhere() {
     let taus = [5.0, 10.0, 20.0, 40.0, 80.0, 160.0];
@@ -416,7 +418,8 @@ fn a_tonic_current_of_zero_is_none() {
     }
 }
 
-/// jeshraghian/snntorch#366: spikes and resets were drawn apart, so that one came without the other.
+/// jeshraghian/snntorch#366: spikes and resets were drawn apart, so that one came without the
+/// other.
 #[test]
 fn spikes_counts_and_resets_agree() {
     for gate in [
@@ -435,7 +438,8 @@ fn spikes_counts_and_resets_agree() {
             let spikes = run.spikes(0);
             assert!(spikes.windows(2).any(|pair| pair[0] == pair[1]), "no step has two spikes");
             let v = numbers(run.v.clone().unwrap());
-            // A NIF neuron adds up its currents, and each reset takes 1: an account that no charge enters.
+            // A NIF neuron adds up its currents, and each reset takes 1: an account that no charge
+            // enters.
             let drive = input.clone().squeeze_dim::<2>(0).matmul(layer.input_weight.val())
                 + layer.bias.as_ref().unwrap().val().unsqueeze();
             let total = numbers(drive.sum_dim(0) * (1.0 / config.time_unit_ms()));

@@ -1,4 +1,5 @@
-//! Faults in training that users of spiking and recurrent layers have reported in public, tried on ours. Each test names the report.
+//! Faults in training that users of spiking and recurrent layers have reported in public, tried on
+//! ours. Each test names the report.
 
 use burn::data::dataloader::DataLoader;
 use burn::data::dataset::Dataset;
@@ -106,7 +107,8 @@ fn through_file<M: Module>(module: &M, into: M) -> Result<M, String> {
     Ok(loaded)
 }
 
-/// tracel-ai/burn#5130: after a resume the optimizer's moments matched no parameter, and its record grew with each restart.
+/// tracel-ai/burn#5130: after a resume the optimizer's moments matched no parameter, and its record
+/// grew with each restart.
 #[test]
 fn a_resumed_optimizer_knows_its_parameters() {
     let mut optimizer = AdamConfig::new().init();
@@ -199,7 +201,8 @@ fn every_parameter_has_its_gradient_and_moves() {
     }
 }
 
-/// tracel-ai/burn#701: epochs came in the same order, and asking for their length must not use one up.
+/// tracel-ai/burn#701: epochs came in the same order, and asking for their length must not use one
+/// up.
 #[test]
 fn asking_for_the_length_uses_no_epoch_up() {
     let data = |epoch: usize| -> Arc<dyn Dataset<burn_spiking_tasks::Trial>> {
@@ -214,7 +217,8 @@ fn asking_for_the_length_uses_no_epoch_up() {
     assert_ne!(epochs[0], epochs[1]);
 }
 
-/// tracel-ai/burn#2337 and #5191: schedulers left out their first value, and jumped back after their last.
+/// tracel-ai/burn#2337 and #5191: schedulers left out their first value, and jumped back after
+/// their last.
 #[test]
 fn a_schedule_has_its_first_value_and_keeps_its_last() {
     let follow = FollowScore { start: 30.0, end: 500.0, factor: 1.3, above: 0.9, below: Some(0.5), batches: 2 };

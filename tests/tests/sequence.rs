@@ -1,4 +1,5 @@
-//! Sequences as users have them: of different lengths, time first, step by step, from a start that is learned, wired and stacked.
+//! Sequences as users have them: of different lengths, time first, step by step, from a start that
+//! is learned, wired and stacked.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};

@@ -1,71 +1,78 @@
-//! Spiking neural networks that learn by *exact* gradient descent, as layers of [Burn](https://burn.dev).
+//! Spiking neural networks that learn by *exact* gradient descent, as layers of
+//! [Burn](https://burn.dev).
 //!
-//! A smooth gate replaces the all-or-none synapse, so that a network of spiking neurons becomes differentiable (Huh &
-//! Sejnowski, "Gradient Descent for Spiking Neural Networks", 2017). The layer runs all time steps in one operation whose
-//! backward pass is the exact adjoint, written by hand: the error flows only through the gate's active zone, as sparsely as
-//! the spikes do.
+//! A smooth gate replaces the all-or-none synapse. This makes a network of spiking neurons
+//! differentiable (Huh & Sejnowski, "Gradient Descent for Spiking Neural Networks", 2017). The
+//! layer runs all time steps in one operation. Its backward pass is the exact adjoint, written by
+//! hand. Errors pass only through the gate's active zone, so they are as sparse as the spikes.
 //!
 //! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
-//! - [`SpikingNetwork`]: the layer with a linear readout in the same operation, for little memory.
-//! - [`SpikingStack`]: layers on each other's traces.
-//! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: what they are made of; [`Learned`]: which of their constants are learned.
-//! - [`NeuronModel`]: a neuron of your own; [`gradcheck`]: whether its gradient is one.
-//! - `Streamed`, `Scaling`, `Skipping`, `Averaged`, `ScoreSchedule` (feature `train`): streams that go on from their own last state,
-//!   gradients brought to size, bad ones skipped, the running mean of the parameters, numbers of a task that follow the score.
-//! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`] with its [`Scores`];
-//!   [`RestCost`], [`RateBounds`] and [`PotentialFloor`]: costs on what neurons do.
-//! - [`Firing`]: rates, silent and active neurons; `metric` (feature `train`): the same, and the gradient's norm, as metrics of
-//!   Burn's learner.
+//! - [`SpikingNetwork`]: the layer and a linear readout in one operation, with little memory.
+//! - [`SpikingStack`]: several layers, each on the traces of the one before.
+//! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: the parts of a layer; [`Learned`]: the
+//!   constants that are learned.
+//! - [`NeuronModel`]: a user-defined neuron; [`gradcheck`]: a check of its gradient.
+//! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`]
+//!   with its [`Scores`]; [`RestCost`], [`RateBounds`] and [`PotentialFloor`]: costs on the
+//!   neurons' activity.
+//! - [`Firing`]: rates, silent and active neurons; `train::metric` (feature `train`): the same, and
+//!   the gradient's norm, as metrics of Burn's learner.
+//! - `Streamed`, `Scaling`, `Skipping`, `Averaged`, `ScoreSchedule` (feature `train`): streams that
+//!   continue from their own last state, scaled gradients, skipped gradients that are not finite,
+//!   the running mean of the parameters, and numbers of a task that follow the score.
 //! - [`scan`]: the operation, its equations and its adjoint.
 //!
-//! # What combines with what
+//! # Combinations
 //!
-//! Everything with everything, in single and double precision, but for these; each is refused where the table of mistakes says.
+//! All parts combine with each other, in single and double precision, except for these. The table
+//! of mistakes below says where each is refused.
 //!
 //! | part | with | what happens |
 //! | --- | --- | --- |
-//! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none; [`Adjoint::MeanField`] wants none of it |
-//! | a learned τ_mem | NIF, EIF, own neurons | refused by the configuration: only LIF and QIF have an exact flow with one |
-//! | learned thresholds | QIF, EIF, own neurons | refused by the configuration: only those of NIF and LIF can be moved |
-//! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has none |
-//! | τ_mem or width of each neuron ([`Learn::PerNeuron`]) | a neuron of one's own | runs in tensor operations, without the CPU kernel |
+//! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none; [`Adjoint::MeanField`] needs none |
+//! | a learned τ_mem | NIF, EIF, user-defined neurons | refused by the configuration: only LIF and QIF have an exact flow with a τ_mem |
+//! | learned thresholds | QIF, EIF, user-defined neurons | refused by the configuration: only NIF and LIF have thresholds that can be learned |
+//! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has no width |
+//! | τ_mem or width of each neuron ([`Learn::PerNeuron`]) | a user-defined neuron | runs in tensor operations, without the CPU kernel |
 //! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: it is differentiated automatically |
-//! | a delay of a [`Synapse`] | steps that it is no multiple of; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
+//! | a delay of a [`Synapse`] | a delay that is not a multiple of dt; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
 //! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
-//! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing looks through its tensor operations |
+//! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing checks its tensor operations |
 //! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | have no effect: it runs in tensor operations and keeps all steps |
-//! | `time_unit` | LIF, QIF, EIF, own neurons with a τ | refused by the configuration: their τ_mem is the unit |
-//! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer that reads no synapse type, or several | refused by the configuration |
-//! | [`Wiring::Groups`] | [`Synapse::readout_only`] | nothing to wire; `inputs` still counts |
-//! | a learned start | a state that is given | the state that is given counts |
-//! | [`Checkpointing`] | backends without a kernel; on a GPU with [`Adjoint::Limited`] | has no effect: all steps are kept |
-//! | double precision | a GPU by Vulkan, Metal or DirectX | fails: they have no functions in double precision |
+//! | `time_unit` | LIF, QIF, EIF, user-defined neurons with a τ | refused by the configuration: their τ_mem is the unit of time |
+//! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer without a readout synapse type, or with several | refused by the configuration |
+//! | [`Wiring::Groups`] | [`Synapse::readout_only`] | has no connections; `inputs` still applies |
+//! | a learned start | a state given to `forward` | the given state is used |
+//! | [`Checkpointing`] | backends without a kernel; on a GPU with [`Adjoint::Limited`] | no effect: all steps are kept |
+//! | double precision | a GPU by Vulkan, Metal or DirectX | fails: these have no functions in double precision |
 //! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_mem, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve) | refused by the configuration |
-//! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | not heard: rates have no potentials |
-//! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | has no effect: automatic differentiation is exact |
-//! | EIF | steps longer than the shortest interval between spikes | one spike a step is exact; more are one late |
-//! | own neurons | a configuration read from a file | refused until the model is given again |
+//! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | ignored: rates have no potentials |
+//! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | no effect: automatic differentiation is exact |
+//! | EIF | steps longer than the shortest interval between spikes | one spike in a step is exact; further ones are one step late |
+//! | user-defined neurons | a configuration read from a file | refused until the model is given again |
 //!
-//! There are no refractory periods: after a reset a neuron would be held for a time that is no multiple of the step, and how much of
-//! it is left would be a second state variable of every neuron. A charge takes one step to arrive, and
-//! a [delay](Synapse::with_delay) on top of it is the same for all neurons of a synapse type.
+//! There are no refractory periods. A neuron would be held after a reset for a time that is not a
+//! multiple of the step, and the rest of that time would be a second state variable of every
+//! neuron. A charge takes one step to arrive. A [delay](Synapse::with_delay) is added to that step
+//! and is the same for all neurons of a synapse type.
 //!
 //! # Mistakes
 //!
-//! Each is told with the value, its limit and the remedy, where it is made:
+//! Each mistake is reported where it is made, with the value, its limit and the remedy:
 //!
 //! | mistake | where | how |
 //! | --- | --- | --- |
 //! | dt, τ, τ_mem, τ_u not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_u for a neuron with a time constant of its own; groups that do not add up; a share outside its range; layers that do not fit each other; λ below 0, rate bounds that cross | `init` of the configuration | [`ConfigError`] |
-//! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; lengths that do not fit the input; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the layer's entry |
-//! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; by the CPU kernel always, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite). With [`NonFiniteGradient::Nan`] the gradient is NaN instead, for `Skipping` (feature `train`) to skip |
+//! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; lengths that do not fit the input; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the entry of the layer; [`SpikingRnn::try_forward`] returns a [`ForwardError`] |
+//! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; always in the CPU kernel, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite). With [`NonFiniteGradient::Nan`] the gradient is NaN instead, for `Skipping` (feature `train`) to skip |
 //! | a record of other constants, or one that cannot be read or written | [`SpikingRnn::load`], [`SpikingRnn::save`] | [`RecordError`] |
-//! | a task that cannot be, such as gaps that do not fit the trial | the task's `dataset` in `burn-spiking-tasks` | its `TaskError` |
+//! | an impossible task, such as gaps that do not fit into the trial | the task's `dataset` in `burn-spiking-tasks` | its `TaskError` |
 //!
 //! # Records
 //!
-//! What a layer's record holds, in whatever model the layer is, and what is checked when one is loaded by Burn's `try_load_record`, by
-//! the `load` of a layer, a network or a stack, or by a checkpoint:
+//! This table shows the contents of a layer's record, in any model that holds the layer, and the
+//! checks when a record is loaded: by Burn's `try_load_record`, by the `load` of a layer, a network
+//! or a stack, or by a checkpoint.
 //!
 //! | part of a layer | in the record | when it is loaded |
 //! | --- | --- | --- |
@@ -85,7 +92,8 @@
 //!
 //! let device = Device::flex().autodiff();
 //! let layer = SpikingRnnConfig::new(3, 20).init(&device)?;
-//! let input = Tensor::random([4, 100, 3], Distribution::Normal(0.0, 1.0), &device); // [batch, time, channels]
+//! // [batch, time, channels]
+//! let input = Tensor::random([4, 100, 3], Distribution::Normal(0.0, 1.0), &device);
 //! let (trajectory, state) = layer.forward(input, None);
 //! let gradients = trajectory.trace().square().mean().backward();
 //! assert_eq!(layer.recurrent_weights[0].grad(&gradients).unwrap().dims(), [20, 20]);

@@ -53,7 +53,8 @@ pub(super) fn draw_spikes(folder: &Folder, model: &ReadoutNetwork, batch: &Trial
     Ok(())
 }
 
-/// For each answer, in the order of [`Answer::ALL`], its name and the first trial of a batch whose first round wants it, if any does.
+/// For each answer, in the order of [`Answer::ALL`], its name and the first trial of a batch whose
+/// first round wants it, if any does.
 fn first_of_each(names: [&'static str; 3], batch: &TrialBatch) -> impl Iterator<Item = (&'static str, usize)> {
     let first = |answer: Answer| batch.rounds.iter().position(|rounds| rounds[0].answer == answer);
     names.into_iter().zip(Answer::ALL.map(first)).filter_map(|(name, trial)| Some((name, trial?)))
@@ -81,7 +82,8 @@ const AROUND: f64 = 400.0;
 /// Over how many ms rates are averaged.
 const SMOOTH: f64 = 20.0;
 
-/// Draws how fast the neurons fire around the answers of a batch's trials: before, in the background state, and back to it.
+/// Draws how fast the neurons fire around the answers of a batch's trials: before, in the
+/// background state, and back to it.
 pub(super) fn draw_rest(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
     let (_, trajectory) = model.recorded(batch);
     let charge = trajectory.charge.expect("a recording has the charge");

@@ -1,4 +1,5 @@
-//! The options of `delayed-xor`, and the recipe that they amount to: what is known to work, unless an option says otherwise.
+//! The options of `delayed-xor`, and the recipe that they amount to: what is known to work, unless
+//! an option says otherwise.
 
 use super::{GRACE, Start, TAU, TAU_V, layer};
 use crate::device::DeviceName;
@@ -18,7 +19,8 @@ pub enum GradientName {
     Exact,
     /// Spikes forward, rates backward: not the exact gradient.
     MeanField,
-    /// From mean-field to exact: the share of the exact gradient rises from 0 to 1 in the first half of training.
+    /// From mean-field to exact: the share of the exact gradient rises from 0 to 1 in the first
+    /// half of training.
     Mixed,
 }
 
@@ -57,8 +59,8 @@ pub struct Options {
     /// Longest gap between pulses, and between second pulse and go cue, ms; it grows from 30
     #[arg(long, default_value_t = 500.0)]
     pub max_gap: f64,
-    /// Longest gap of training trials, ms [default: for several rounds 1.2 times --max-gap by rates and 110 by exact gradients; --max-gap
-    /// otherwise]
+    /// Longest gap of training trials, ms [default: for several rounds 1.2 times --max-gap by rates
+    /// and 110 by exact gradients; --max-gap otherwise]
     #[arg(long)]
     pub train_gap: Option<f64>,
     /// Number of neurons
@@ -67,7 +69,8 @@ pub struct Options {
     /// Which gradient trains it [default: exact for one round, mean-field for several]
     #[arg(long, value_enum)]
     pub gradient: Option<GradientName>,
-    /// Width of the gate, in (0, 1]; a wide gate shows the exact gradient more, a narrow one is faster
+    /// Width of the gate, in (0, 1]; a wide gate shows the exact gradient more, a narrow one is
+    /// faster
     #[arg(long, default_value_t = 1.0)]
     pub width: f64,
     /// What the network starts from
@@ -76,7 +79,8 @@ pub struct Options {
     /// Start from the network of this finished run, with gaps of full length at once
     #[arg(long)]
     pub from: Option<PathBuf>,
-    /// Chance that a trial of a stream starts anew instead of from the state that the last one ended in; 1: no streams
+    /// Chance that a trial of a stream starts anew instead of from the state that the last one
+    /// ended in; 1: no streams
     #[arg(long, allow_negative_numbers = true)]
     pub fresh: Option<f64>,
     /// Rounds in a training trial
@@ -163,7 +167,8 @@ pub struct Recipe {
     pub shortest_gap: f64,
     /// Longest gap in training, ms.
     pub train_gap: f64,
-    /// Factor by which gaps grow, the accuracy from which on they do and below which they shrink, and the batches that it is a mean of.
+    /// Factor by which gaps grow, the accuracy from which on they do and below which they shrink,
+    /// and the batches that it is a mean of.
     pub growth: (f64, f64, Option<f64>, usize),
     /// Decay of the running mean.
     pub average: f64,
@@ -219,7 +224,8 @@ impl Recipe {
             rate: 1.0,
             // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
-            // Gaps reach a little beyond the task's at both ends, so that its longest and shortest ones are learned on every seed.
+            // Gaps reach a little beyond the task's at both ends, so that its longest and shortest
+            // ones are learned on every seed.
             shortest_gap: 20.0,
             train_gap: 1.2 * max_gap,
             growth: (1.2, 0.95, Some(0.85), 8),
@@ -231,14 +237,16 @@ impl Recipe {
         }
     }
 
-    /// Round after round, by exact gradients: what has come furthest, which is not far enough (docs/delayed-xor.md).
+    /// Round after round, by exact gradients: what has come furthest, which is not far enough
+    /// (docs/delayed-xor.md).
     fn exact(max_gap: f64) -> Self {
         Self {
             gradient: GradientName::Exact,
             limit: Some(3.0),
             // The cost is steep along directions that many neurons share: larger steps overshoot.
             rate: 0.1,
-            // At longer gaps the gradient is more noise than direction, and what was learned is lost again.
+            // At longer gaps the gradient is more noise than direction, and what was learned is
+            // lost again.
             shortest_gap: 30.0,
             train_gap: max_gap.min(110.0),
             growth: (1.1, 0.95, Some(0.85), 16),
@@ -324,7 +332,8 @@ impl Recipe {
         (self.rest > 0.0).then_some(QuietRest { cost: RestCost { weight: self.rest }, grace: GRACE })
     }
 
-    /// The gaps that follow the score, up to the longest of training; those of a network that goes on from another run are that long at once.
+    /// The gaps that follow the score, up to the longest of training; those of a network that goes
+    /// on from another run are that long at once.
     ///
     /// # Errors
     /// If the numbers lead nowhere.

@@ -77,7 +77,8 @@ fn accuracy(model: &ReadoutNetwork, task: &DelayedXor, stream: u64, options: &Op
     Ok(answers.accuracy())
 }
 
-/// The accuracy where both gaps of each round are equally long, within the trained range and beyond it.
+/// The accuracy where both gaps of each round are equally long, within the trained range and beyond
+/// it.
 pub(super) fn accuracy_by_gap(
     model: &ReadoutNetwork,
     task: &DelayedXor,

@@ -1,16 +1,19 @@
-//! What a layer's record says of the layer: every constant that gives the parameters their meaning, and connections given by hand.
+//! What a layer's record says of the layer: every constant that gives the parameters their meaning,
+//! and connections given by hand.
 //!
 //! ```text
 //! LAYER.config.constants        lines `name: value`, [1024] words of four bytes each
 //! LAYER.config.connections_k    [N, N] of 0 and 1, where `with_connections(k, ..)` gave them
 //! ```
 //!
-//! Both are tensors of the layer's module. So they are in the record of any model that holds a layer, at any depth, and every way of
-//! loading meets them: Burn's `try_load_record`, a checkpoint of its learner, `burn-store`.
+//! Both are tensors of the layer's module. So they are in the record of any model that holds a
+//! layer, at any depth, and every way of loading meets them: Burn's `try_load_record`, a checkpoint
+//! of its learner, `burn-store`.
 //!
-//! A record of other constants must be refused there. Burn refuses a record that lacks a tensor of the module. So a layer that finds other
-//! constants asks for one more tensor, whose name says what differs, and which no record has. (A caller that allows partial records has
-//! switched that refusal off; he gets a warning in the log instead.)
+//! A record of other constants must be refused there. Burn refuses a record that lacks a tensor of
+//! the module. So a layer that finds other constants asks for one more tensor, whose name says what
+//! differs, and which no record has. (A caller that allows partial records has switched that
+//! refusal off; he gets a warning in the log instead.)
 
 use super::config::SpikingRnnConfig;
 use super::mask::Missing;
@@ -40,7 +43,8 @@ pub struct Described {
 struct Connections {
     /// `None` where all are connected.
     missing: Option<Missing>,
-    /// The parameter that they are in a record, if they were given by hand; as configured otherwise.
+    /// The parameter that they are in a record, if they were given by hand; as configured
+    /// otherwise.
     given: Option<ParamId>,
 }
 
@@ -80,7 +84,8 @@ impl Described {
         self.connections[k].missing.as_ref()
     }
 
-    /// Gives the k-th recurrent synapse type other connections: 1 where there is one, else 0, `[pre, post]`.
+    /// Gives the k-th recurrent synapse type other connections: 1 where there is one, else 0,
+    /// `[pre, post]`.
     pub(super) fn connect(&mut self, k: usize, there: Tensor<2>) {
         let there = there.to_device(&self.device);
         self.connections[k] = Connections { missing: Some(Missing { there }), given: Some(ParamId::new()) };
@@ -295,7 +300,8 @@ impl Module for Probe<'_> {
 impl Described {
     /// The constants in the record of a module that holds the layer; `None` if it has none.
     ///
-    /// - `modules`: names of the modules that the layer is in, from the record's own on; none for a layer's own record.
+    /// - `modules`: names of the modules that the layer is in, from the record's own on; none for a
+    ///   layer's own record.
     pub(super) fn lines_in(&self, record: &ModuleRecord, modules: &[&str]) -> Option<Vec<Line>> {
         let record = record.clone().allow_partial(true).allow_unused(true).validate(false);
         let probe = Probe { modules, asks: self.clone(), found: None };

@@ -4,10 +4,12 @@
 //! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_u        ŝᵏ = τ_k sᵏ: one spike adds 1
 //! ```
 //!
-//! [`Wiring`](crate::Wiring) and Dale's law say what W_k is of the parameters; see [`wiring`](crate::wiring).
+//! [`Wiring`](crate::Wiring) and Dale's law make W_k from the parameters w_k; see
+//! [`wiring`](crate::wiring).
 //!
-//! The parameters U, I_o and W_k are dimensionless, so that one learning rate serves all. τ_u is τ_mem for QIF and LIF;
-//! NIF has no time constant, so the configuration gives one (the first synapse's, if it does not).
+//! The parameters U, I_o and W_k are dimensionless, so one learning rate suits all of them. For
+//! LIF, QIF and EIF neurons τ_u is τ_mem. NIF neurons have no time constant; the configuration
+//! gives τ_u as `time_unit`, by default the first synapse's τ.
 
 use super::config::SpikingRnnConfig;
 use super::mask::Missing;
@@ -26,8 +28,9 @@ use std::sync::Arc;
 
 /// A recurrent layer of smooth-gated spiking neurons with an exact gradient.
 ///
-/// Should be created with [`SpikingRnnConfig`]. The equations are at the top of [this module](self) and of
-/// [`scan`](crate::scan). Differentiable once, with respect to the parameters, the input and the initial state.
+/// Create it with [`SpikingRnnConfig`]. The equations are at the top of [this module](self)
+/// and of [`scan`](crate::scan). Differentiable once, with respect to the parameters, the input and
+/// the initial state.
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SpikingRnn {
@@ -35,17 +38,17 @@ pub struct SpikingRnn {
     pub input_weight: Param<Tensor<2>>,
     /// I_o, `[N]`, if the configuration has one.
     pub bias: Option<Param<Tensor<1>>>,
-    /// w_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order. Where neurons are not connected, such as on the
-    /// diagonals unless autapses are asked for, they have no effect and no gradient; see
-    /// [`effective_weights`](Self::effective_weights).
+    /// w_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order. Entries of
+    /// neurons that are not connected have no effect and no gradient; without autapses these
+    /// include the diagonals. See [`effective_weights`](Self::effective_weights).
     pub recurrent_weights: Vec<Param<Tensor<2>>>,
-    /// The logit of the potential that runs start from, `[N]`, if it is learned.
+    /// The logit of the initial potential, `[N]`, if the start is learned.
     pub start_v: Option<Param<Tensor<1>>>,
-    /// The traces ŝ that runs start from, `[K, N]`, if they are learned.
+    /// The initial traces ŝ, `[K, N]`, if the start is learned.
     pub start_s: Option<Param<Tensor<2>>>,
-    /// The constants that are learned, if any is.
+    /// The learned constants, if there are any.
     pub constants: Option<Constants>,
-    /// Where the input does not reach, `[C, N]`.
+    /// The missing input connections, `[C, N]`.
     pub(super) unreached: Option<Missing>,
     /// ±1 for each sending neuron, `[N, 1]`, under Dale's law.
     pub(super) signs: Option<Tensor<2>>,
@@ -65,7 +68,7 @@ impl ModuleDisplay for SpikingRnn {
     }
 }
 
-/// Gives the neurons' own constant other values.
+/// Sets the values of a constant that is learned per neuron.
 fn set_each(
     param: Option<&mut Param<Tensor<1>>>,
     learn: Learn,
@@ -84,7 +87,7 @@ fn set_each(
             values.len()
         )));
     }
-    // An optimizer knows the parameter by its id, and a frozen one stays frozen.
+    // The optimizer identifies the parameter by its id. A frozen parameter stays frozen.
     let (tensor, learns) = (param.val(), param.is_require_grad());
     let options = (&tensor.device(), tensor.dtype());
     let values = Tensor::from_data(TensorData::new(values, [neurons]), options).set_require_grad(learns);
@@ -93,32 +96,34 @@ fn set_each(
 }
 
 impl SpikingRnn {
-    /// The configuration that the layer was made from.
+    /// Returns the configuration of the layer.
     pub fn config(&self) -> &SpikingRnnConfig {
         &self.config
     }
 
-    /// What the layer lets [`scan`](crate::scan::scan) run; where constants are learned, with the values that they started from.
+    /// Returns the plan that the layer gives to [`scan`](crate::scan::scan). It has the initial
+    /// values of learned constants.
     pub fn plan(&self) -> &Arc<ScanPlan> {
         &self.plan
     }
 
-    /// The device that the parameters are on.
+    /// Returns the device of the parameters.
     pub fn device(&self) -> Device {
         self.input_weight.val().device()
     }
 
-    /// The same layer, run by another program.
+    /// Returns the same layer with another implementation of its runs.
     pub fn with_implementation(mut self, implementation: Implementation) -> Self {
         Arc::make_mut(&mut self.plan).implementation = implementation;
         self
     }
 
-    /// The same layer with another adjoint: how errors go back through it.
+    /// Returns the same layer with another adjoint, that is, another backward pass.
     ///
     /// # Errors
-    /// [`ConfigError`] if a number of it is out of range, the layer's integrator is [`Integrator::Heun`](crate::Integrator::Heun), or, for [`Adjoint::MeanField`], the
-    /// neuron has no f-I curve, a synapse type has a delay or constants are learned.
+    /// [`ConfigError`] if a number of it is out of range, the layer's integrator is
+    /// [`Integrator::Heun`](crate::Integrator::Heun), or, for [`Adjoint::MeanField`], the neuron
+    /// has no f-I curve, a synapse type has a delay or constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.config.adjoint = adjoint;
         self.config.check()?;
@@ -126,11 +131,12 @@ impl SpikingRnn {
         Ok(Self { plan: Arc::new(plan), ..self })
     }
 
-    /// The same layer with another gate: the same parameters, as to see what becomes of a network without its gradual synapses. A
-    /// width that was learned is learned no longer.
+    /// Returns the same layer with another gate and the same parameters. If the width was learned,
+    /// it is no longer learned.
     ///
     /// # Errors
-    /// [`ConfigError`] if the gate's width is out of range, or the layer's integrator does not go with it.
+    /// [`ConfigError`] if the gate's width is out of range, or the layer's integrator does not go
+    /// with it.
     pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
         let learned = Learned { width: Learn::No, ..self.config.learned };
         if let Some(constants) = &mut self.constants {
@@ -143,10 +149,12 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The same layer whose neurons have these τ_mem, in ms; they go on being learned, unless the parameter is frozen.
+    /// Returns the same layer with these values of τ_mem, in ms, one for each neuron. They are
+    /// still learned, unless the parameter is frozen.
     ///
     /// # Errors
-    /// [`ConfigError`] if the layer learns no τ_mem of each neuron, or there are not N numbers above 0.
+    /// [`ConfigError`] if the layer learns no τ_mem of each neuron, or there are not N numbers
+    /// above 0.
     pub fn with_tau_mem(mut self, tau_mem: &[f64]) -> Result<Self, ConfigError> {
         tau_mem.iter().try_for_each(|&tau| positive("tau_mem", tau, "give each neuron's time constant in ms"))?;
         let logs: Vec<f64> = tau_mem.iter().map(|tau| tau.ln()).collect();
@@ -155,11 +163,12 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The same layer whose neurons have gates of these widths; they go on being learned, unless the parameter is frozen.
+    /// Returns the same layer with these gate widths, one for each neuron. They are still learned,
+    /// unless the parameter is frozen.
     ///
     /// # Errors
-    /// [`ConfigError`] if the layer learns no width of each neuron, or there are not N numbers above 0 and at most
-    /// [`WIDEST`].
+    /// [`ConfigError`] if the layer learns no width of each neuron, or there are not N numbers
+    /// above 0 and at most [`WIDEST`].
     pub fn with_widths(mut self, widths: &[f64]) -> Result<Self, ConfigError> {
         widths.iter().try_for_each(|&width| {
             positive_at_most("gate width", width, WIDEST, "a learned width is below 1, which no parameter stands for")
@@ -170,7 +179,8 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The same layer in steps of `dt` ms. The parameters mean the same: currents are per ms, and a spike adds 1 to ŝ.
+    /// Returns the same layer with steps of `dt` ms. The parameters keep their meaning: currents
+    /// are per ms, and a spike adds 1 to ŝ.
     ///
     /// # Errors
     /// [`ConfigError`] if `dt` is not above 0.
@@ -182,7 +192,8 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// The state of a layer at rest, nothing on its way, for `batch` samples; the one that is learned, if it is.
+    /// Returns the initial state for `batch` samples: the learned one if the start is learned,
+    /// otherwise rest, with no current in transit.
     pub fn resting_state(&self, batch: usize) -> SpikingState {
         let (n, synapses) = (self.config.d_hidden, self.config.synapses.len());
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
@@ -194,13 +205,14 @@ impl SpikingRnn {
         self.state_from_potential(Tensor::full([batch, n], v, self.options()))
     }
 
-    /// The state of given membrane potentials, `[B, N]`, in which no synapse is active and nothing is on its way.
+    /// Returns the state with these membrane potentials, `[B, N]`, without synaptic traces and
+    /// without currents in transit.
     pub fn state_from_potential(&self, v: Tensor<2>) -> SpikingState {
         SpikingState::from_potential(v, self.plan.state_rows())
     }
 
-    /// W_k of the k-th recurrent synapse type as the neurons meet it, `[pre, post]`: with the signs of Dale's law, and 0 where neurons
-    /// are not connected.
+    /// Returns W_k of the k-th recurrent synapse type, `[pre, post]`, with the signs of Dale's law,
+    /// and 0 for neurons that are not connected.
     ///
     /// # Errors
     /// [`ConfigError`] if there are not so many recurrent synapse types.
@@ -236,13 +248,14 @@ impl SpikingRnn {
         }
     }
 
-    /// The same layer with other connections for the k-th recurrent synapse type. They are part of the layer's record: a layer that loads it
-    /// has them.
+    /// Returns the same layer with other connections of the k-th recurrent synapse type. They are
+    /// part of the layer's record, so a layer that loads the record takes them over.
     ///
     /// - `connected`: `[pre, post]`, true where neurons are connected, also on the diagonal.
     ///
     /// # Errors
-    /// [`ConfigError`] if there are not so many recurrent synapse types, or the shape is not `[N, N]`.
+    /// [`ConfigError`] if there are not so many recurrent synapse types, or the shape is not `[N,
+    /// N]`.
     pub fn with_connections(mut self, k: usize, connected: Tensor<2, Bool>) -> Result<Self, ConfigError> {
         self.has_recurrent_type(k, "connections are given")?;
         let (n, dims) = (self.config.d_hidden, connected.dims());
@@ -255,7 +268,8 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// A state whose membrane potentials are drawn evenly from [low, high), from a seed; no synapse is active.
+    /// Returns a state with membrane potentials drawn uniformly from [low, high), from a seed, and
+    /// without synaptic traces.
     ///
     /// # Panics
     /// If the range is empty.

@@ -1,7 +1,8 @@
 //! Sequences: samples that end at different steps.
 //!
-//! A batch of samples of different lengths is run in pieces, from one end of a sample to the next. After each piece the samples that
-//! have ended stay out: nothing is computed for padding, and the gradients are those of each sample run alone.
+//! A batch of samples of different lengths is run in pieces, from one end of a sample to the next.
+//! After each piece the samples that have ended stay out: nothing is computed for padding, and the
+//! gradients are those of each sample run alone.
 
 use crate::layer::state::SpikingState;
 use crate::scan::Run;
@@ -15,7 +16,8 @@ pub struct Timing {
     pub dt: f64,
     /// Whether series are `[B, T, ·]`; `[T, B, ·]` if not.
     pub batch_first: bool,
-    /// Number of steps of each sample, where they differ: what a series has after a sample's end does not count.
+    /// Number of steps of each sample, where they differ: what a series has after a sample's end
+    /// does not count.
     pub lengths: Option<Arc<[usize]>>,
 }
 
@@ -51,7 +53,8 @@ impl Timing {
     }
 }
 
-/// A series `[B, T, ..]` with 0 after each sample's end, whatever stood there: 0 times NaN would be NaN, and so would its gradient.
+/// A series `[B, T, ..]` with 0 after each sample's end, whatever stood there: 0 times NaN would be
+/// NaN, and so would its gradient.
 pub(crate) fn cut<const D: usize>(series: Tensor<D>, lengths: &[usize]) -> Tensor<D> {
     let after = after_ends(lengths, &series);
     series.mask_fill(after, 0.0)
@@ -107,7 +110,8 @@ fn ordered<const D: usize>(tensor: Tensor<D>, order: &[usize], device: &Device) 
     tensor.select(0, Tensor::<1, Int>::from_data(TensorData::from(order.as_slice()), device))
 }
 
-/// Runs samples of different lengths. What is after a sample's end is 0, and its final state is that after its last step.
+/// Runs samples of different lengths. What is after a sample's end is 0, and its final state is
+/// that after its last step.
 ///
 /// - `input`: `[B, T, C]`.
 /// - `lengths`: number of steps of each sample.

@@ -1,7 +1,8 @@
-//! Stacks: layers that run on each other's traces.
+//! Stacks of layers, each of which runs on the traces of the layer before.
 //!
-//! [`SpikingStackConfig`] → [`SpikingStack`]. Each layer may have neurons, gates and synapses of its own. A layer's drive is the trace
-//! of the one before in the same step, so a spike passes through the whole stack within one.
+//! [`SpikingStackConfig`] → [`SpikingStack`]. Each layer has its own neurons, gates and synapses.
+//! The input of a layer is the trace of the layer before in the same step, so a spike passes
+//! through the whole stack within one step.
 
 use crate::error::{ConfigError, at_least_one};
 use crate::gate::Gate;
@@ -17,15 +18,17 @@ use burn::tensor::{Tensor, TensorCreationOptions};
 /// Configuration of a [`SpikingStack`].
 #[derive(Config, Debug, PartialEq)]
 pub struct SpikingStackConfig {
-    /// The layers, from the input on.
+    /// The layers, in order from the input.
     pub layers: Vec<SpikingRnnConfig>,
 }
 
 impl SpikingStackConfig {
-    /// Initialises a stack on a device: `init(&device)`, or `init((&device, DType::F64))` for double precision.
+    /// Initialises a stack on a device: `init(&device)`, or `init((&device, DType::F64))` for
+    /// double precision.
     ///
     /// # Errors
-    /// [`ConfigError`], as [`SpikingRnnConfig::check`]; and if there are no layers, or one does not fit the one before.
+    /// [`ConfigError`], as [`SpikingRnnConfig::check`]; and if there are no layers, or one does not
+    /// fit the one before.
     pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingStack, ConfigError> {
         at_least_one("number of layers", self.layers.len(), "give the layers from the input on")?;
         for (at, pair) in self.layers.windows(2).enumerate() {
@@ -69,28 +72,29 @@ impl SpikingStackConfig {
     }
 }
 
-/// Layers that run on each other's traces. Should be created with [`SpikingStackConfig`].
+/// Layers, each of which runs on the traces of the layer before. Create it with
+/// [`SpikingStackConfig`].
 #[derive(Module, Debug)]
 pub struct SpikingStack {
-    /// The layers, from the input on.
+    /// The layers, in order from the input.
     pub layers: Vec<SpikingRnn>,
 }
 
-/// What each layer did, and the states after it.
+/// The output of each layer, and the final states.
 type StackRun<T> = (Vec<T>, Vec<SpikingState>);
 
 impl SpikingStack {
-    /// The configuration that [`SpikingStackConfig::init`] makes such a stack from.
+    /// Returns the configuration of the stack.
     pub fn config(&self) -> SpikingStackConfig {
         SpikingStackConfig::new(self.layers.iter().map(|layer| layer.config().clone()).collect())
     }
 
-    /// The same stack, run by another implementation.
+    /// Returns the same stack with another implementation of its runs.
     pub fn with_implementation(self, implementation: Implementation) -> Self {
         Self { layers: self.layers.into_iter().map(|layer| layer.with_implementation(implementation)).collect() }
     }
 
-    /// The same stack with another adjoint in all layers; see [`SpikingRnn::with_adjoint`].
+    /// Returns the same stack with another adjoint in all layers; see [`SpikingRnn::with_adjoint`].
     ///
     /// # Errors
     /// As [`SpikingRnn::with_adjoint`].
@@ -98,7 +102,7 @@ impl SpikingStack {
         self.with_each(|layer| layer.with_adjoint(adjoint))
     }
 
-    /// The same stack with another gate in all layers; see [`SpikingRnn::with_gate`].
+    /// Returns the same stack with another gate in all layers; see [`SpikingRnn::with_gate`].
     ///
     /// # Errors
     /// As [`SpikingRnn::with_gate`].
@@ -106,7 +110,7 @@ impl SpikingStack {
         self.with_each(|layer| layer.with_gate(gate))
     }
 
-    /// The same stack in steps of `dt` ms; see [`SpikingRnn::with_dt`].
+    /// Returns the same stack with steps of `dt` ms; see [`SpikingRnn::with_dt`].
     ///
     /// # Errors
     /// As [`SpikingRnn::with_dt`].
@@ -123,8 +127,8 @@ impl SpikingStack {
     /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layers are not `batch_first`.
     /// - `states`: the state of each layer to start from; all at rest if `None`.
     ///
-    /// Returns what each layer did, the last of which is the stack's output, and the final states, with which the next call
-    /// continues the run.
+    /// Returns what each layer did, the last of which is the stack's output, and the final states,
+    /// with which the next call continues the run.
     ///
     /// # Panics
     /// If there are not as many states as layers; otherwise as [`SpikingRnn::forward`].
@@ -132,7 +136,8 @@ impl SpikingStack {
         self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward(input, state))
     }
 
-    /// As [`forward`](Self::forward), for samples that end at different steps; see [`SpikingRnn::forward_lengths`].
+    /// As [`forward`](Self::forward), for samples that end at different steps; see
+    /// [`SpikingRnn::forward_lengths`].
     ///
     /// - `lengths`: number of steps of each sample.
     ///
@@ -155,7 +160,8 @@ impl SpikingStack {
         self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward_recording(input, state))
     }
 
-    /// As [`forward_lengths`](Self::forward_lengths), with membrane potentials and charges in all trajectories.
+    /// As [`forward_lengths`](Self::forward_lengths), with membrane potentials and charges in all
+    /// trajectories.
     ///
     /// # Panics
     /// As [`forward_lengths`](Self::forward_lengths).

@@ -1,11 +1,12 @@
 //! What neurons did: the trajectory of a run, which knows its time step, layout, lengths and gate.
 //!
 //! ```text
-//! count      n_j = Σ_t ΔQ_jt                 spikes, and the part of one that has begun; differentiable through the gate
+//! count      n_j = Σ_t ΔQ_jt                 spikes and begun parts of spikes; differentiable
 //! rate       r_j = 1000 n_j/(T_b dt)         Hz; T_b: the sample's own steps
 //! ```
 //!
-//! A linear readout of counts, `Linear` of [`Trajectory::spike_counts`], is the field's "rate code".
+//! A linear readout of counts, `Linear` of [`Trajectory::spike_counts`], is the field's "rate
+//! code".
 
 use super::spikes::spikes;
 use crate::gate::Gate;
@@ -14,8 +15,8 @@ use crate::scan::Run;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
 
-/// What a layer's neurons did: the state after each step. Series are `[B, T, N]`, or `[T, B, N]` if the layer is not `batch_first`; after a
-/// sample's end they are 0.
+/// What a layer's neurons did: the state after each step. Series are `[B, T, N]`, or `[T, B, N]` if
+/// the layer is not `batch_first`; after a sample's end they are 0.
 #[derive(Debug, Clone)]
 pub struct Trajectory {
     /// Synaptic traces ŝ of the synapse types that are read, each `[B, T, N]`; a spike adds 1.
@@ -69,8 +70,8 @@ impl Trajectory {
         &self.timing
     }
 
-    /// Charge that each neuron sends in a run, `[B, N]`: its spikes, and the part of one that has begun at the end, less the part that
-    /// had begun at the start.
+    /// Charge that each neuron sends in a run, `[B, N]`: its spikes, and the part of one that has
+    /// begun at the end, less the part that had begun at the start.
     ///
     /// # Panics
     /// If the trajectory has no charges.
@@ -89,8 +90,8 @@ impl Trajectory {
         counts * unit
     }
 
-    /// The spikes of one sample: (step, neuron) of each reset, in order; a neuron that is reset twice in a step is there twice. Waits for
-    /// the device.
+    /// The spikes of one sample: (step, neuron) of each reset, in order; a neuron that is reset
+    /// twice in a step is there twice. Waits for the device.
     ///
     /// # Panics
     /// If the trajectory has no potentials or charges, or no such sample.
