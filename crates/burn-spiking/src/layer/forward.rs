@@ -126,8 +126,8 @@ impl SpikingRnn {
     /// # Panics
     /// If the number of lengths is not the number of samples, or a length is not in 1 ..= T;
     /// otherwise as [`forward`](Self::forward). If a value is not finite, the message numbers the
-    /// samples from the longest to the shortest, and counts the steps from the last end of another
-    /// sample.
+    /// samples from the longest to the shortest, and counts the steps from the end of the sample
+    /// that ended last.
     pub fn forward_lengths(
         &self,
         input: Tensor<3>,

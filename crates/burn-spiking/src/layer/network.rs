@@ -181,8 +181,8 @@ impl SpikingNetwork {
     /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layer is not `batch_first`.
     /// - `state`: the initial state. If `None`, it is [`SpikingRnn::resting_state`].
     ///
-    /// Returns the output and the final state. A call that starts from this state continues the
-    /// run.
+    /// Returns the output and the final state. A call that starts from the final state continues
+    /// the run.
     ///
     /// # Panics
     /// As [`SpikingRnn::forward`].

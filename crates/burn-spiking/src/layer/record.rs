@@ -1,19 +1,19 @@
-//! What a layer's record says of the layer: every constant that gives the parameters their meaning,
-//! and connections given by hand.
+//! The description of a layer in its record: every constant on which the meaning of the parameters
+//! depends, and the connections given by hand.
 //!
 //! ```text
 //! LAYER.config.constants        lines `name: value`, [1024] words of four bytes each
-//! LAYER.config.connections_k    [N, N] of 0 and 1, where `with_connections(k, ..)` gave them
+//! LAYER.config.connections_k    [N, N] of 0 and 1, if `with_connections(k, ..)` gave them
 //! ```
 //!
-//! Both are tensors of the layer's module. So they are in the record of any model that holds a
-//! layer, at any depth, and every way of loading meets them: Burn's `try_load_record`, a checkpoint
-//! of its learner, `burn-store`.
+//! Both are tensors of the layer's module. So the record of any model that contains a layer has
+//! them, at any depth, and every way of loading reads them: Burn's `try_load_record`, a checkpoint
+//! of its learner, and `burn-store`.
 //!
-//! A record of other constants must be refused there. Burn refuses a record that lacks a tensor of
-//! the module. So a layer that finds other constants asks for one more tensor, whose name says what
-//! differs, and which no record has. (A caller that allows partial records has switched that
-//! refusal off; he gets a warning in the log instead.)
+//! A layer must refuse a record with other constants. Burn refuses a record that lacks a tensor of
+//! the module. So a layer that finds other constants asks for one more tensor, which no record has.
+//! The name of this tensor says what differs. (A caller who allows partial records switches this
+//! refusal off, and only gets a warning in the log.)
 
 use super::config::SpikingRnnConfig;
 use super::mask::Missing;
@@ -25,26 +25,26 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use std::ops::{Deref, DerefMut};
 
-/// What Burn is told that a submodule of this file is.
+/// The container type that Burn is told for the submodules of this file.
 const CONTAINER: &str = "Struct:SpikingRnnConfig";
 
-/// A layer's configuration with its connections, as the layer's record has them.
+/// A layer's configuration and its connections, as the layer's record stores them.
 #[derive(Debug, Clone)]
 pub struct Described {
     config: SpikingRnnConfig,
-    /// Of each recurrent synapse type.
+    /// The connections of each recurrent synapse type.
     connections: Vec<Connections>,
     id: ParamId,
     device: Device,
 }
 
-/// Which neurons one synapse type connects.
+/// The connections of one synapse type.
 #[derive(Debug, Clone)]
 struct Connections {
-    /// `None` where all are connected.
+    /// `None` if all neurons are connected.
     missing: Option<Missing>,
-    /// The parameter that they are in a record, if they were given by hand; as configured
-    /// otherwise.
+    /// The id of their parameter in a record, if they were given by hand; `None` if they are as
+    /// configured.
     given: Option<ParamId>,
 }
 
@@ -71,7 +71,7 @@ impl DerefMut for Described {
 }
 
 impl Described {
-    /// A configuration, and the connections that it asks for.
+    /// Combines a configuration with the connections that it describes.
     pub(super) fn new(config: SpikingRnnConfig, device: &Device) -> Self {
         let device = device.clone().inner();
         let planes = config.synapses.iter().filter(|synapse| synapse.recurrent).count();
@@ -79,30 +79,33 @@ impl Described {
         Self { config, connections, id: ParamId::new(), device }
     }
 
-    /// What the k-th recurrent synapse type does not connect.
+    /// Returns the pairs that the k-th recurrent synapse type does not connect; `None` if there are
+    /// none.
     pub(super) fn missing(&self, k: usize) -> Option<&Missing> {
         self.connections[k].missing.as_ref()
     }
 
-    /// Gives the k-th recurrent synapse type other connections: 1 where there is one, else 0,
-    /// `[pre, post]`.
+    /// Replaces the connections of the k-th recurrent synapse type. `there` is 1 for a connection
+    /// and 0 for none, `[pre, post]`.
     pub(super) fn connect(&mut self, k: usize, there: Tensor<2>) {
         let there = there.to_device(&self.device);
         self.connections[k] = Connections { missing: Some(Missing { there }), given: Some(ParamId::new()) };
     }
 
-    /// The synapse types whose connections were given by hand.
+    /// Returns the index and the parameter id of each recurrent synapse type whose connections were
+    /// given by hand.
     fn given(&self) -> impl Iterator<Item = (usize, ParamId)> {
         self.connections.iter().enumerate().filter_map(|(k, connections)| connections.given.map(|id| (k, id)))
     }
 
-    /// What the record says.
+    /// Returns the lines of the record: the constants, and the synapse types with connections given
+    /// by hand.
     pub(super) fn lines(&self) -> Vec<Line> {
         let given: Vec<String> = self.given().map(|(k, _)| k.to_string()).collect();
         self.config.lines().into_iter().chain([(GIVEN.to_string(), given.join(" "))]).collect()
     }
 
-    /// The constants as a parameter that is not computed before it is asked for.
+    /// Returns the constants as a parameter, which is computed at its first use.
     fn constants(&self, id: ParamId) -> Param<Tensor<1, Int>> {
         let lines = self.lines();
         let words = move |device: &Device, _: bool| {
@@ -111,7 +114,7 @@ impl Described {
         Param::uninitialized(id, words, self.device.clone(), false, Shape::new([WORDS]))
     }
 
-    /// Connections given by hand as a parameter of a record.
+    /// Returns connections given by hand as a parameter of a record.
     fn there(&self, k: usize, id: ParamId) -> Param<Tensor<2, Int>> {
         let n = self.config.d_hidden;
         let there = self.connections[k].missing.as_ref().map(|missing| missing.there.clone());
@@ -122,7 +125,7 @@ impl Described {
         Param::uninitialized(id, there, self.device.clone(), false, Shape::new([n, n]))
     }
 
-    /// Takes over the connections of a record whose constants are this layer's.
+    /// Takes over the connections of a record whose constants equal those of this layer.
     fn connect_as<M: ModuleMapper>(&mut self, lines: &[Line], mapper: &mut M) {
         let given = lines.iter().find(|(name, _)| name == GIVEN).map_or("", |(_, value)| value);
         let given: Vec<usize> = given.split(' ').filter_map(|k| k.parse().ok()).collect();
@@ -145,13 +148,14 @@ fn lines_of(words: Tensor<1, Int>) -> Vec<Line> {
     decoded(&words.into_data().iter::<i32>().collect::<Vec<_>>())
 }
 
-/// Maps a parameter under a name; what it is afterwards, and its id, if it came from a record.
+/// Maps a parameter under a name. If the result comes from a record, returns its tensor and its id.
 fn loaded<M: ModuleMapper, const D: usize>(
     mapper: &mut M,
     name: &str,
     param: Param<Tensor<D, Int>>,
 ) -> Option<(Tensor<D, Int>, ParamId)> {
-    // A record gives its own id along. Nothing else does, and nothing else computes a tensor here.
+    // Only a mapper that loads a record changes the id. With all other mappers the tensor is never
+    // computed.
     let sent = param.id;
     mapper.enter_module(name, CONTAINER);
     let mapped = mapper.map_int(param);
@@ -159,7 +163,8 @@ fn loaded<M: ModuleMapper, const D: usize>(
     (mapped.id != sent).then(|| (mapped.val(), mapped.id))
 }
 
-/// Makes whoever loads a record say this: it is the name of a tensor that no record has.
+/// Makes the loading of a record fail with the message `why`: asks for a tensor of this name, which
+/// no record has.
 fn refuse<M: ModuleMapper>(mapper: &mut M, device: &Device, why: &str) {
     let nothing = |device: &Device, _: bool| Tensor::<1, Int>::zeros([1], (device, DType::I32));
     let param = Param::uninitialized(ParamId::new(), nothing, device.clone(), false, Shape::new([1]));
@@ -168,7 +173,8 @@ fn refuse<M: ModuleMapper>(mapper: &mut M, device: &Device, why: &str) {
     mapper.exit_module(why, CONTAINER);
 }
 
-/// Whether a mapper loads records. Others find no constants either, but have none to find.
+/// Returns whether a mapper loads records. Other mappers find no constants either, but this is no
+/// fault.
 fn loads_records<M>() -> bool {
     let name = std::any::type_name::<M>();
     name.contains("ModuleRecordMapper") || name.contains("burn_store::")
@@ -251,10 +257,10 @@ impl ModuleDisplayDefault for Described {
 
 impl ModuleDisplay for Described {}
 
-/// A module that only looks for a layer's constants in a record.
+/// A module that only reads a layer's constants from a record.
 #[derive(Debug, Clone)]
 struct Probe<'a> {
-    /// The modules that the layer is in, from the record's own on.
+    /// The path of the layer in the record: names of modules, from the outermost to the innermost.
     modules: &'a [&'a str],
     asks: Described,
     found: Option<Vec<Line>>,
@@ -298,10 +304,11 @@ impl Module for Probe<'_> {
 }
 
 impl Described {
-    /// The constants in the record of a module that holds the layer; `None` if it has none.
+    /// Returns the constants from the record of a module that contains the layer; `None` if the
+    /// record has none.
     ///
-    /// - `modules`: names of the modules that the layer is in, from the record's own on; none for a
-    ///   layer's own record.
+    /// - `modules`: the path of the layer in the record, as names of modules from the outermost to
+    ///   the innermost. It is empty for the layer's own record.
     pub(super) fn lines_in(&self, record: &ModuleRecord, modules: &[&str]) -> Option<Vec<Line>> {
         let record = record.clone().allow_partial(true).allow_unused(true).validate(false);
         let probe = Probe { modules, asks: self.clone(), found: None };
@@ -310,7 +317,7 @@ impl Described {
 }
 
 impl SpikingRnnConfig {
-    /// Every constant that gives the parameters their meaning, as a record has them.
+    /// Returns every constant on which the meaning of the parameters depends, as lines of a record.
     pub(super) fn lines(&self) -> Vec<Line> {
         let version = [(VERSION.0.to_string(), VERSION.1.to_string())];
         let constants = self.constants().map(|(name, value)| (name.to_string(), shortened(&value)));

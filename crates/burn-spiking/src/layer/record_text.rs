@@ -1,21 +1,23 @@
-//! Constants as lines of text, and text as the numbers of a tensor.
+//! Conversion of constants to lines of text, and of text to the numbers of a tensor.
 
-/// What the first line of the constants says; another number would mean other lines.
+/// The first line of the constants, with the version of the format. If the lines change, the
+/// version changes, too.
 pub(super) const VERSION: (&str, &str) = ("burn-spiking record", "1");
 
-/// Words of the constants.
+/// Number of words that store the constants.
 pub(super) const WORDS: usize = 1024;
 
-/// Characters of a value that are kept; of longer ones the rest is told by a check sum.
+/// Number of characters of a value that are kept. In a longer value, a check sum replaces the rest.
 const LONGEST: usize = 160;
 
-/// A constant and its value.
+/// The name of a constant, and its value.
 pub(super) type Line = (String, String);
 
-/// The line that names the synapse types with connections given by hand.
+/// The name of the line that lists the synapse types with connections given by hand.
 pub(super) const GIVEN: &str = "connections given by hand";
 
-/// A value of bounded length: the same for equal values alone, as far as a check sum tells.
+/// Shortens a value to a bounded length. Different values stay different, up to collisions of the
+/// check sum.
 pub(super) fn shortened(value: &str) -> String {
     match value.char_indices().nth(LONGEST) {
         None => value.to_string(),
@@ -23,12 +25,12 @@ pub(super) fn shortened(value: &str) -> String {
     }
 }
 
-/// FNV-1a, 64 bits.
+/// Returns the FNV-1a hash of a text, 64 bits.
 fn check_sum(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Text in words of four bytes, zeros after its end.
+/// Encodes lines as text in words of four bytes, with zeros after its end.
 pub(super) fn encoded(lines: &[Line]) -> Vec<i32> {
     let text: String = lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     assert!(text.len() <= 4 * WORDS, "values were shortened");
@@ -41,7 +43,7 @@ pub(super) fn encoded(lines: &[Line]) -> Vec<i32> {
     words
 }
 
-/// The lines that words say; none if they are no text.
+/// Decodes the lines from words. Returns no lines if the words are not text.
 pub(super) fn decoded(words: &[i32]) -> Vec<Line> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).take_while(|&byte| byte != 0).collect();
     let text = String::from_utf8(bytes).unwrap_or_default();
@@ -49,16 +51,16 @@ pub(super) fn decoded(words: &[i32]) -> Vec<Line> {
     text.lines().filter_map(line).collect()
 }
 
-/// What another value in a record is told as.
+/// A constant whose value in a record differs from the layer's.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Difference {
     /// Name and value in the record.
     pub(super) saved: String,
-    /// Name and value of the layer.
+    /// Name and value in the layer.
     pub(super) own: String,
 }
 
-/// All constants in which a record and a layer differ.
+/// Returns all constants in which a record and a layer differ.
 pub(super) fn differences(saved: &[Line], own: &[Line]) -> Vec<Difference> {
     let value = |lines: &[Line], name: &str| -> String {
         let found = lines.iter().find(|(other, _)| other == name);
@@ -83,7 +85,7 @@ mod tests {
         ];
         assert_eq!(decoded(&encoded(&lines)), lines);
         assert_eq!(decoded(&[0; 4]), []);
-        // Bytes that are no text.
+        // Bytes that are not text.
         assert_eq!(decoded(&[-1, -1]), []);
     }
 

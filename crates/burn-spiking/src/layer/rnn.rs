@@ -4,12 +4,12 @@
 //! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_u        ŝᵏ = τ_k sᵏ: one spike adds 1
 //! ```
 //!
-//! [`Wiring`](crate::Wiring) and Dale's law make W_k from the parameters w_k; see
+//! [`Wiring`](crate::Wiring) and Dale's law determine W_k from the parameters w_k; see
 //! [`wiring`](crate::wiring).
 //!
-//! The parameters U, I_o and W_k are dimensionless, so one learning rate suits all of them. For
-//! LIF, QIF and EIF neurons τ_u is τ_mem. NIF neurons have no time constant; the configuration
-//! gives τ_u as `time_unit`, by default the first synapse's τ.
+//! The parameters U, I_o and W_k are dimensionless, so that one learning rate suits all of them.
+//! For QIF and LIF neurons, τ_u is τ_mem. NIF neurons have no time constant, so the configuration
+//! gives τ_u. Its default is τ of the first synapse type.
 
 use super::config::SpikingRnnConfig;
 use super::mask::Missing;
@@ -34,13 +34,14 @@ use std::sync::Arc;
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SpikingRnn {
-    /// U, `[C, N]`.
+    /// The input weights U, `[C, N]`.
     pub input_weight: Param<Tensor<2>>,
-    /// I_o, `[N]`, if the configuration has one.
+    /// The bias currents I_o, `[N]`, if the configuration has them.
     pub bias: Option<Param<Tensor<1>>>,
-    /// w_k, `[N, N]` stored `[pre, post]`, for each recurrent synapse type in order. Entries of
-    /// neurons that are not connected have no effect and no gradient; without autapses these
-    /// include the diagonals. See [`effective_weights`](Self::effective_weights).
+    /// The parameters w_k of the recurrent weights, `[N, N]` stored `[pre, post]`, for each
+    /// recurrent synapse type in order. Entries for neurons that are not connected have no effect
+    /// and no gradient. Without autapses, the diagonals are such entries. See
+    /// [`effective_weights`](Self::effective_weights).
     pub recurrent_weights: Vec<Param<Tensor<2>>>,
     /// The logit of the initial potential, `[N]`, if the start is learned.
     pub start_v: Option<Param<Tensor<1>>>,
@@ -50,7 +51,7 @@ pub struct SpikingRnn {
     pub constants: Option<Constants>,
     /// The missing input connections, `[C, N]`.
     pub(super) unreached: Option<Missing>,
-    /// ±1 for each sending neuron, `[N, 1]`, under Dale's law.
+    /// The sign of each sending neuron under Dale's law, ±1, `[N, 1]`.
     pub(super) signs: Option<Tensor<2>>,
     #[module(skip)]
     pub(super) plan: Arc<ScanPlan>,
@@ -121,9 +122,10 @@ impl SpikingRnn {
     /// Returns the same layer with another adjoint, that is, another backward pass.
     ///
     /// # Errors
-    /// [`ConfigError`] if a number of it is out of range, the layer's integrator is
-    /// [`Integrator::Heun`](crate::Integrator::Heun), or, for [`Adjoint::MeanField`], the neuron
-    /// has no f-I curve, a synapse type has a delay or constants are learned.
+    /// [`ConfigError`] if a number of the adjoint is out of range, or if the adjoint is not
+    /// [`Adjoint::Exact`] and the layer's integrator is
+    /// [`Integrator::Heun`](crate::Integrator::Heun). For [`Adjoint::MeanField`] also if the neuron
+    /// has no f-I curve, a synapse type has a delay, or constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.config.adjoint = adjoint;
         self.config.check()?;
@@ -135,8 +137,8 @@ impl SpikingRnn {
     /// it is no longer learned.
     ///
     /// # Errors
-    /// [`ConfigError`] if the gate's width is out of range, or the layer's integrator does not go
-    /// with it.
+    /// [`ConfigError`] if the gate's width is out of range, or if the layer's integrator does not
+    /// support the gate.
     pub fn with_gate(mut self, gate: Gate) -> Result<Self, ConfigError> {
         let learned = Learned { width: Learn::No, ..self.config.learned };
         if let Some(constants) = &mut self.constants {
@@ -153,8 +155,8 @@ impl SpikingRnn {
     /// still learned, unless the parameter is frozen.
     ///
     /// # Errors
-    /// [`ConfigError`] if the layer learns no τ_mem of each neuron, or there are not N numbers
-    /// above 0.
+    /// [`ConfigError`] if the layer does not learn τ_mem per neuron, or if `tau_mem` is not N
+    /// numbers above 0.
     pub fn with_tau_mem(mut self, tau_mem: &[f64]) -> Result<Self, ConfigError> {
         tau_mem.iter().try_for_each(|&tau| positive("tau_mem", tau, "give each neuron's time constant in ms"))?;
         let logs: Vec<f64> = tau_mem.iter().map(|tau| tau.ln()).collect();
@@ -167,8 +169,8 @@ impl SpikingRnn {
     /// unless the parameter is frozen.
     ///
     /// # Errors
-    /// [`ConfigError`] if the layer learns no width of each neuron, or there are not N numbers
-    /// above 0 and at most [`WIDEST`].
+    /// [`ConfigError`] if the layer does not learn the gate width per neuron, or if `widths` is not
+    /// N numbers above 0 and at most [`WIDEST`].
     pub fn with_widths(mut self, widths: &[f64]) -> Result<Self, ConfigError> {
         widths.iter().try_for_each(|&width| {
             positive_at_most("gate width", width, WIDEST, "a learned width is below 1, which no parameter stands for")
@@ -183,7 +185,8 @@ impl SpikingRnn {
     /// are per ms, and a spike adds 1 to ŝ.
     ///
     /// # Errors
-    /// [`ConfigError`] if `dt` is not above 0.
+    /// [`ConfigError`] if `dt` is not above 0, or if a delay or the block length of
+    /// [`Adjoint::MeanField`] is not a whole number of steps.
     pub fn with_dt(mut self, dt: f64) -> Result<Self, ConfigError> {
         self.config.dt = dt;
         self.config.check()?;
@@ -215,13 +218,13 @@ impl SpikingRnn {
     /// and 0 for neurons that are not connected.
     ///
     /// # Errors
-    /// [`ConfigError`] if there are not so many recurrent synapse types.
+    /// [`ConfigError`] if the layer has no k-th recurrent synapse type, counted from 0.
     pub fn effective_weights(&self, k: usize) -> Result<Tensor<2>, ConfigError> {
         self.has_recurrent_type(k, "weights are asked for")?;
         Ok(self.connected_weights(k))
     }
 
-    /// Refuses a recurrent synapse type that does not exist.
+    /// Returns an error if the layer has no k-th recurrent synapse type.
     fn has_recurrent_type(&self, k: usize, what: &str) -> Result<(), ConfigError> {
         let types = self.recurrent_weights.len();
         if k < types {
@@ -232,7 +235,7 @@ impl SpikingRnn {
         )))
     }
 
-    /// [`effective_weights`](Self::effective_weights) of a type that exists.
+    /// Returns the [`effective_weights`](Self::effective_weights) of a synapse type that exists.
     pub(super) fn connected_weights(&self, k: usize) -> Tensor<2> {
         let weights = self.recurrent_weights[k].val();
         let weights = match &self.signs {
@@ -251,11 +254,12 @@ impl SpikingRnn {
     /// Returns the same layer with other connections of the k-th recurrent synapse type. They are
     /// part of the layer's record, so a layer that loads the record takes them over.
     ///
-    /// - `connected`: `[pre, post]`, true where neurons are connected, also on the diagonal.
+    /// - `connected`: `[pre, post]`, true for each pair of connected neurons. It also decides about
+    ///   the diagonal.
     ///
     /// # Errors
-    /// [`ConfigError`] if there are not so many recurrent synapse types, or the shape is not `[N,
-    /// N]`.
+    /// [`ConfigError`] if the layer has no k-th recurrent synapse type, counted from 0, or if the
+    /// shape is not `[N, N]`.
     pub fn with_connections(mut self, k: usize, connected: Tensor<2, Bool>) -> Result<Self, ConfigError> {
         self.has_recurrent_type(k, "connections are given")?;
         let (n, dims) = (self.config.d_hidden, connected.dims());

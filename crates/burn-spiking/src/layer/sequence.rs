@@ -1,50 +1,50 @@
 //! Sequences: samples that end at different steps.
 //!
-//! A batch of samples of different lengths is run in pieces, from one end of a sample to the next.
-//! After each piece the samples that have ended stay out: nothing is computed for padding, and the
-//! gradients are those of each sample run alone.
+//! A batch of samples of different lengths runs in pieces. A piece ends at each step at which a
+//! sample ends, and the next piece leaves that sample out. So nothing is computed for padding, and
+//! the gradients are the same as if each sample ran alone.
 
 use crate::layer::state::SpikingState;
 use crate::scan::Run;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorCreationOptions, TensorData};
 use std::sync::Arc;
 
-/// Time step, order of the axes and lengths of the samples of a run's series.
+/// The time step, the order of the axes, and the lengths of the samples in the series of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
-    /// Length of a step, ms.
+    /// Length of a step, in ms.
     pub dt: f64,
-    /// Whether series are `[B, T, ·]`; `[T, B, ·]` if not.
+    /// Whether series are `[B, T, ·]`. If not, they are `[T, B, ·]`.
     pub batch_first: bool,
-    /// Number of steps of each sample, where they differ: what a series has after a sample's end
-    /// does not count.
+    /// Number of steps of each sample, if samples may differ. The values of a series after the end
+    /// of a sample do not count.
     pub lengths: Option<Arc<[usize]>>,
 }
 
 impl Timing {
-    /// `[B, T, ..]` of a series as the run gives it, or the other way round.
+    /// Converts a series from the run's layout to `[B, T, ..]`, or back.
     pub(crate) fn in_layout<const D: usize>(&self, series: Tensor<D>) -> Tensor<D> {
         if self.batch_first { series } else { series.swap_dims(0, 1) }
     }
 
-    /// B and T of a series.
+    /// Returns B and T of a series.
     fn sizes<const D: usize>(&self, series: &Tensor<D>) -> [usize; 2] {
         let dims = series.dims();
         if self.batch_first { [dims[0], dims[1]] } else { [dims[1], dims[0]] }
     }
 
-    /// Number of steps of each sample of a series.
+    /// Returns the number of steps of each sample of a series.
     pub(crate) fn steps<const D: usize>(&self, series: &Tensor<D>) -> Vec<usize> {
         let [batch, steps] = self.sizes(series);
         self.lengths.as_ref().map_or_else(|| vec![steps; batch], |lengths| lengths.to_vec())
     }
 
-    /// Number of steps of all samples of a series together.
+    /// Returns the total number of steps of all samples of a series.
     pub(crate) fn steps_of_all<const D: usize>(&self, series: &Tensor<D>) -> usize {
         self.steps(series).iter().sum()
     }
 
-    /// A series with 0 after each sample's end, whatever stood there.
+    /// Sets a series to 0 after the end of each sample.
     pub(crate) fn cut<const D: usize>(&self, series: Tensor<D>) -> Tensor<D> {
         match &self.lengths {
             Some(lengths) => self.in_layout(cut(self.in_layout(series), lengths)),
@@ -53,14 +53,14 @@ impl Timing {
     }
 }
 
-/// A series `[B, T, ..]` with 0 after each sample's end, whatever stood there: 0 times NaN would be
-/// NaN, and so would its gradient.
+/// Sets a series `[B, T, ..]` to 0 after the end of each sample. It fills values instead of
+/// multiplying by 0, because 0 times NaN is NaN, and so is its gradient.
 pub(crate) fn cut<const D: usize>(series: Tensor<D>, lengths: &[usize]) -> Tensor<D> {
     let after = after_ends(lengths, &series);
     series.mask_fill(after, 0.0)
 }
 
-/// Where a series `[B, T, ..]` is after a sample's end.
+/// Returns a mask with the shape of a series `[B, T, ..]`, true after the end of each sample.
 pub(crate) fn after_ends<const D: usize>(lengths: &[usize], series: &Tensor<D>) -> Tensor<D, Bool> {
     let shape = series.dims();
     let device = series.device().inner();
@@ -70,8 +70,8 @@ pub(crate) fn after_ends<const D: usize>(lengths: &[usize], series: &Tensor<D>) 
     Tensor::<2, Bool>::from_data(TensorData::new(after, [shape[0], shape[1]]), &device).reshape(rows).expand(shape)
 }
 
-/// 1 in the steps of each sample, 0 after its end, `[B, T]`: the weight of a step for
-/// [`TrackingLoss`](crate::TrackingLoss).
+/// Returns 1 for the steps of each sample and 0 after its end, `[B, T]`: the weight of each step
+/// for [`TrackingLoss`](crate::TrackingLoss).
 ///
 /// - `lengths`: number of steps of each sample.
 ///
@@ -93,7 +93,7 @@ pub(crate) fn check_lengths(lengths: &[usize], [batch, steps]: [usize; 2]) {
     }
 }
 
-/// Zeros behind a tensor along one dimension, up to `size`.
+/// Pads a tensor with zeros at the end of one dimension, up to `size`.
 fn padded<const D: usize>(tensor: Tensor<D>, dim: usize, size: usize) -> Tensor<D> {
     let mut shape = tensor.dims();
     if shape[dim] == size {
@@ -104,21 +104,21 @@ fn padded<const D: usize>(tensor: Tensor<D>, dim: usize, size: usize) -> Tensor<
     Tensor::cat(vec![tensor, zeros], dim)
 }
 
-/// The samples in an order.
+/// Returns the samples in the given order.
 fn ordered<const D: usize>(tensor: Tensor<D>, order: &[usize], device: &Device) -> Tensor<D> {
     let order: Vec<i64> = order.iter().map(|&b| b as i64).collect();
     tensor.select(0, Tensor::<1, Int>::from_data(TensorData::from(order.as_slice()), device))
 }
 
-/// Runs samples of different lengths. What is after a sample's end is 0, and its final state is
-/// that after its last step.
+/// Runs samples of different lengths. The series of a sample are 0 after its end. Its final state
+/// is the state after its last step.
 ///
 /// - `input`: `[B, T, C]`.
 /// - `lengths`: number of steps of each sample.
 /// - `run`: runs a batch without padding.
 ///
 /// # Panics
-/// If there are not as many lengths as samples, or one is not in 1 ..= T.
+/// If the number of lengths is not the number of samples, or a length is not in 1 ..= T.
 pub(crate) fn run_lengths(
     input: Tensor<3>,
     lengths: &[usize],
@@ -128,7 +128,8 @@ pub(crate) fn run_lengths(
     let [batch, steps, _] = input.dims();
     check_lengths(lengths, [batch, steps]);
     let device = input.device();
-    // The longest first: those that go on are always the first ones.
+    // The longest samples come first, so that the samples which still run are always the first
+    // ones.
     let mut order: Vec<usize> = (0..batch).collect();
     order.sort_by_key(|&b| std::cmp::Reverse(lengths[b]));
     let mut places = vec![0; batch];

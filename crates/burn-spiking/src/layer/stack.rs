@@ -1,8 +1,8 @@
 //! Stacks of layers, each of which runs on the traces of the layer before.
 //!
-//! [`SpikingStackConfig`] → [`SpikingStack`]. Each layer has its own neurons, gates and synapses.
-//! The input of a layer is the trace of the layer before in the same step, so a spike passes
-//! through the whole stack within one step.
+//! [`SpikingStackConfig`] → [`SpikingStack`]. Each layer may have its own neuron model, gate and
+//! synapse types. The input of a layer in a step is the trace of the layer below in the same step,
+//! so a spike passes through the whole stack within one step.
 
 use crate::error::{ConfigError, at_least_one};
 use crate::gate::Gate;
@@ -27,8 +27,8 @@ impl SpikingStackConfig {
     /// double precision.
     ///
     /// # Errors
-    /// [`ConfigError`], as [`SpikingRnnConfig::check`]; and if there are no layers, or one does not
-    /// fit the one before.
+    /// [`ConfigError`] as in [`SpikingRnnConfig::init`], if there are no layers, or if a layer does
+    /// not fit the layer below.
     pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingStack, ConfigError> {
         at_least_one("number of layers", self.layers.len(), "give the layers from the input on")?;
         for (at, pair) in self.layers.windows(2).enumerate() {
@@ -125,24 +125,26 @@ impl SpikingStack {
     /// Runs the stack over an input.
     ///
     /// - `input`: `[B, T, C]`, or `[T, B, C]` if the layers are not `batch_first`.
-    /// - `states`: the state of each layer to start from; all at rest if `None`.
+    /// - `states`: the initial state of each layer. If `None`, it is [`SpikingRnn::resting_state`]
+    ///   of each layer.
     ///
-    /// Returns what each layer did, the last of which is the stack's output, and the final states,
-    /// with which the next call continues the run.
+    /// Returns the trajectory of each layer and the final states. The last trajectory is the output
+    /// of the stack. A call that starts from the final states continues the run.
     ///
     /// # Panics
-    /// If there are not as many states as layers; otherwise as [`SpikingRnn::forward`].
+    /// If the number of states is not the number of layers; otherwise as [`SpikingRnn::forward`].
     pub fn forward(&self, input: Tensor<3>, states: Option<Vec<SpikingState>>) -> StackRun<Trajectory> {
         self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward(input, state))
     }
 
-    /// As [`forward`](Self::forward), for samples that end at different steps; see
+    /// Runs the stack like [`forward`](Self::forward), for samples that end at different steps; see
     /// [`SpikingRnn::forward_lengths`].
     ///
     /// - `lengths`: number of steps of each sample.
     ///
     /// # Panics
-    /// If there are not as many states as layers; otherwise as [`SpikingRnn::forward_lengths`].
+    /// If the number of states is not the number of layers; otherwise as
+    /// [`SpikingRnn::forward_lengths`].
     pub fn forward_lengths(
         &self,
         input: Tensor<3>,
@@ -152,7 +154,8 @@ impl SpikingStack {
         self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward_lengths(input, lengths, state))
     }
 
-    /// As [`forward`](Self::forward), with membrane potentials and charges in all trajectories.
+    /// Runs the stack like [`forward`](Self::forward). All trajectories contain membrane potentials
+    /// and charges.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -160,8 +163,8 @@ impl SpikingStack {
         self.run(input, states, Trajectory::trace, |layer, input, state| layer.forward_recording(input, state))
     }
 
-    /// As [`forward_lengths`](Self::forward_lengths), with membrane potentials and charges in all
-    /// trajectories.
+    /// Runs the stack like [`forward_lengths`](Self::forward_lengths). All trajectories contain
+    /// membrane potentials and charges.
     ///
     /// # Panics
     /// As [`forward_lengths`](Self::forward_lengths).
@@ -176,10 +179,12 @@ impl SpikingStack {
         })
     }
 
-    /// One time step, for use online: the same as [`forward`](Self::forward) over one step.
+    /// Runs one time step, for online use. The result is that of [`forward`](Self::forward) over
+    /// one step.
     ///
     /// - `input`: `[B, C]`.
-    /// - `states`: the state of each layer to start from; all at rest if `None`.
+    /// - `states`: the initial state of each layer. If `None`, it is [`SpikingRnn::resting_state`]
+    ///   of each layer.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -187,7 +192,7 @@ impl SpikingStack {
         self.run(input, states, StepOutput::trace, |layer, input, state| layer.step(input, state))
     }
 
-    /// Runs the layers one after the other, each on the trace of the one before.
+    /// Runs the layers one after another, each on the trace of the layer below.
     fn run<T, const D: usize>(
         &self,
         input: Tensor<D>,

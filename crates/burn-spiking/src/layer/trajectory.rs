@@ -1,12 +1,12 @@
-//! What neurons did: the trajectory of a run, which knows its time step, layout, lengths and gate.
+//! The trajectory of a run: the states of the neurons, with the time step, layout, lengths and gate
+//! of the run.
 //!
 //! ```text
 //! count      n_j = Σ_t ΔQ_jt                 spikes and begun parts of spikes; differentiable
 //! rate       r_j = 1000 n_j/(T_b dt)         Hz; T_b: the sample's own steps
 //! ```
 //!
-//! A linear readout of counts, `Linear` of [`Trajectory::spike_counts`], is the field's "rate
-//! code".
+//! A linear readout of counts, `Linear` of [`Trajectory::spike_counts`], is known as a "rate code".
 
 use super::spikes::spikes;
 use crate::gate::Gate;
@@ -15,32 +15,33 @@ use crate::scan::Run;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
 
-/// What a layer's neurons did: the state after each step. Series are `[B, T, N]`, or `[T, B, N]` if
-/// the layer is not `batch_first`; after a sample's end they are 0.
+/// The states of a layer's neurons after each step. Series are `[B, T, N]`, or `[T, B, N]` if the
+/// layer is not `batch_first`. They are 0 after the end of a sample.
 #[derive(Debug, Clone)]
 pub struct Trajectory {
     /// Synaptic traces ŝ of the synapse types that are read, each `[B, T, N]`; a spike adds 1.
     pub traces: Vec<Tensor<3>>,
-    /// Membrane potentials after the reset, `[B, T, N]`, if asked for.
+    /// Membrane potentials after the reset, `[B, T, N]`, if recorded.
     pub v: Option<Tensor<3>>,
-    /// Charges sent in each step, `[B, T, N]`, if asked for; a spike's charges add up to 1.
+    /// Charges sent in each step, `[B, T, N]`, if recorded. The charges of a spike add up to 1.
     pub charge: Option<Tensor<3>>,
-    /// v_0, `[B, N]`.
+    /// The initial membrane potentials v_0, `[B, N]`.
     pub(crate) start_v: Tensor<2>,
     pub(crate) gate: GateNow,
     pub(crate) timing: Timing,
 }
 
-/// A gate, with the widths that it had learned.
+/// The gate of a run, with the learned widths that it had in the run.
 #[derive(Debug, Clone)]
 pub(crate) struct GateNow {
     pub(crate) gate: Gate,
-    /// Of each neuron, `[N]`, or of all, `[1]`, if widths are learned.
+    /// The logit of the width, if widths are learned: `[N]` if each neuron has its own, otherwise
+    /// `[1]`.
     pub(crate) logit_width: Option<Tensor<1>>,
 }
 
 impl GateNow {
-    /// The gate of each neuron.
+    /// Returns the gate of each neuron.
     fn of_neurons(&self) -> impl Fn(usize) -> Gate {
         let gate = self.gate;
         let widths = self.logit_width.clone().map(|logit| numbers(sigmoid(logit)));
@@ -51,13 +52,13 @@ impl GateNow {
     }
 }
 
-/// A tensor's numbers, in order. Waits for the device.
+/// Returns the numbers of a tensor, in order. Waits for the device.
 pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
 impl Trajectory {
-    /// The trace of a layer with one synapse type that is read.
+    /// Returns the trace of a layer that reads exactly one synapse type.
     ///
     /// # Panics
     /// If the layer reads no trace or several.
@@ -65,13 +66,14 @@ impl Trajectory {
         only(&self.traces)
     }
 
-    /// Time step, layout and lengths.
+    /// Returns the time step, the layout and the lengths of the run.
     pub fn timing(&self) -> &Timing {
         &self.timing
     }
 
-    /// Charge that each neuron sends in a run, `[B, N]`: its spikes, and the part of one that has
-    /// begun at the end, less the part that had begun at the start.
+    /// Returns the charge that each neuron sends in a run, `[B, N]`. This is its number of spikes,
+    /// plus the part of a spike that has begun at the end, minus the part that had already begun at
+    /// the start.
     ///
     /// # Panics
     /// If the trajectory has no charges.
@@ -79,7 +81,7 @@ impl Trajectory {
         self.timing.in_layout(self.charges("spike counts").clone()).sum_dim(1).squeeze_dim(1)
     }
 
-    /// Firing rate of each neuron in each sample's own time, Hz, `[B, N]`.
+    /// Returns the firing rate of each neuron over the steps of each sample, in Hz, `[B, N]`.
     ///
     /// # Panics
     /// If the trajectory has no charges.
@@ -90,11 +92,11 @@ impl Trajectory {
         counts * unit
     }
 
-    /// The spikes of one sample: (step, neuron) of each reset, in order; a neuron that is reset
-    /// twice in a step is there twice. Waits for the device.
+    /// Returns the spikes of one sample: (step, neuron) of each reset, in order. A neuron that is
+    /// reset twice in a step appears twice. Waits for the device.
     ///
     /// # Panics
-    /// If the trajectory has no potentials or charges, or no such sample.
+    /// If the trajectory has no membrane potentials or no charges, or if the sample does not exist.
     pub fn spikes(&self, sample: usize) -> Vec<(usize, usize)> {
         let (v, charge) = (self.potentials("spikes"), self.charges("spikes"));
         let steps = self.timing.steps(v);
@@ -110,17 +112,19 @@ impl Trajectory {
         spikes(self.gate.of_neurons(), &v0, &of_sample(v), &of_sample(charge))
     }
 
-    /// The charges, for what cannot do without.
+    /// Returns the charges. Panics if they were not recorded, with a message that `what` needs
+    /// them.
     pub(crate) fn charges(&self, what: &str) -> &Tensor<3> {
         self.charge.as_ref().unwrap_or_else(|| not_recorded(what, "charges", "record_charge"))
     }
 
-    /// The potentials, for what cannot do without.
+    /// Returns the membrane potentials. Panics if they were not recorded, with a message that
+    /// `what` needs them.
     pub(crate) fn potentials(&self, what: &str) -> &Tensor<3> {
         self.v.as_ref().unwrap_or_else(|| not_recorded(what, "potentials", "record_v"))
     }
 
-    /// Of charges alone, `[B, T, N]`, in steps of `dt` ms.
+    /// Makes a trajectory of charges alone, `[B, T, N]`, with time steps of `dt` ms.
     #[cfg(test)]
     pub(crate) fn of_charge(charge: Tensor<3>, dt: f64) -> Self {
         let [batch, _, neurons] = charge.dims();
@@ -142,7 +146,7 @@ fn not_recorded(what: &str, missing: &str, option: &str) -> ! {
     )
 }
 
-/// The only trace of those that a layer reads.
+/// Returns the only trace that a layer reads. Panics if it reads none or several.
 fn only<const D: usize>(traces: &[Tensor<D>]) -> Tensor<D> {
     match traces {
         [trace] => trace.clone(),
@@ -150,26 +154,26 @@ fn only<const D: usize>(traces: &[Tensor<D>]) -> Tensor<D> {
     }
 }
 
-/// What a layer's neurons did in one step.
+/// The states of a layer's neurons after one step.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StepOutput {
     /// Synaptic traces ŝ of the synapse types that are read, each `[B, N]`.
     pub traces: Vec<Tensor<2>>,
-    /// Membrane potentials after the reset, `[B, N]`, if asked for.
+    /// Membrane potentials after the reset, `[B, N]`, if recorded.
     pub v: Option<Tensor<2>>,
-    /// Charges sent, `[B, N]`, if asked for.
+    /// Charges sent, `[B, N]`, if recorded.
     pub charge: Option<Tensor<2>>,
 }
 
 impl StepOutput {
-    /// The only step of a run.
+    /// Converts a run of one step.
     pub(crate) fn of(run: Run) -> Self {
         let only = |x: Tensor<3>| x.squeeze_dim(1);
         Self { traces: run.traces.into_iter().map(only).collect(), v: run.v.map(only), charge: run.charge.map(only) }
     }
 
-    /// The trace of a layer with one synapse type that is read.
+    /// Returns the trace of a layer that reads exactly one synapse type.
     ///
     /// # Panics
     /// If the layer reads no trace or several.
@@ -195,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_rate_is_of_the_samples_own_time_in_either_layout() {
-        // One spike in 2 of 4 steps of 5 ms, two spikes in 4.
+        // Steps of 5 ms. The first sample has one spike in 2 steps, the second has two spikes in 4
+        // steps.
         let charge = [[[1.0], [0.0], [0.0], [0.0]], [[0.0], [1.0], [0.0], [1.0]]];
         let charge = Tensor::<3>::from_data(charge, &Device::flex());
         for batch_first in [true, false] {
