@@ -161,7 +161,7 @@ pub struct Draw {
     pub seed: u64,
 }
 
-/// |a − b|/max(|a|, |b|); infinite where a number is not finite.
+/// The relative distance |a − b|/max(|a|, |b|); infinite if a number is not finite.
 pub fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     // Infinity, because `f64::max` ignores NaN.
@@ -671,7 +671,8 @@ impl Draw {
         let cost = |draw: &Draw| -> Option<f64> {
             let plan = Arc::new(ScanPlan { record_v: true, ..draw.plan_of_constants() });
             let mut run = scan(draw.arguments(device, DType::F64), &plan);
-            // A spike in another step changes v by 1. Otherwise, h changes v much less.
+            // A spike that moves to another step changes v by 1. Otherwise, h changes v by much
+            // less.
             if spikes(&run).iter().zip(&potentials).any(|(a, b)| (a - b).abs() > 0.5) {
                 return None;
             }

@@ -103,11 +103,14 @@ fn nif_by_hand() {
 ///
 /// ```text
 /// v_3 = 2 − 3 e^(−0.6)
-/// e^(t*/10) = 2 − v_0, so v_3 = 2 − 2 (2 − v_0) e^(−0.6) and ∂v_3/∂v_0 = 2 e^(−0.6): twice the value without a reset
+/// e^(t*/10) = 2 − v_0, so v_3 = 2 − 2 (2 − v_0) e^(−0.6)
+///     and ∂v_3/∂v_0 = 2 e^(−0.6): twice the value without a reset
 /// if the current of step 3 alone is I + δ: with y = 2 + 10 δ and v_2 = 2 − 1.5 e^(−0.4)
-///     v_3 = y − y e^(−(2 − t)/10), e^(t/10) = (y − v_2)/(y − 1), so v_3 = y − y e^(−0.2) (y − v_2)/(y − 1)
+///     v_3 = y − y e^(−(2 − t)/10), e^(t/10) = (y − v_2)/(y − 1),
+///     so v_3 = y − y e^(−0.2) (y − v_2)/(y − 1)
 ///     ∂v_3/∂y at y = 2: 1 − e^(−0.2) ((2 − v_2) + 2 − 2 (2 − v_2)) = 1 − e^(−0.2) (2 − (2 − v_2))
-/// the currents of steps 1 and 2: ∂v_1/∂I = 10 (1 − e^(−0.2)), then a factor e^(−0.2) per step, and 2 e^(−0.2) in step 3
+/// the currents of steps 1 and 2: ∂v_1/∂I = 10 (1 − e^(−0.2)), then a factor e^(−0.2) per step,
+///     and 2 e^(−0.2) in step 3
 /// ```
 #[test]
 fn lif_by_hand() {
@@ -132,7 +135,8 @@ fn lif_by_hand() {
 /// v        0.3      0.7        1.1 -> 0.1     0.5
 /// G        0        0.31744    0              0           gate of width 1/2
 /// ΔQ                0.31744    0.68256        0
-/// ∂φ/∂v = 1, since f is constant along the path; ∂φ/∂I = ∫ (1 − cos 2πv) dt = 5 − (25/4π) (sin 2π(v + 0.4) − sin 2πv)
+/// ∂φ/∂v = 1, since f is constant along the path
+/// ∂φ/∂I = ∫ (1 − cos 2πv) dt = 5 − (25/4π) (sin 2π(v + 0.4) − sin 2πv)
 /// ```
 #[test]
 fn qif_by_hand() {

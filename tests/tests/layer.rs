@@ -1,4 +1,4 @@
-//! The layer as its users meet it: runs, states, records, mistakes.
+//! Tests of the layer through its public interface: runs, states, records, mistakes.
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
@@ -11,7 +11,7 @@ use burn_spiking_tests::{OwnQif, devices, normal, numbers, relative_distance};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Fixed numbers of about unit variance.
+/// Fixed numbers with a variance of about 1.
 fn noise<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
     let count = shape.iter().product();
     let data: Vec<f64> = (0..count).map(|at| 1.4 * (0.71 * at as f64 + (0.13 * at as f64).sin()).sin()).collect();
@@ -28,8 +28,8 @@ fn neurons() -> [Neuron; 5] {
     ]
 }
 
-/// A run of so many ms under a steady current, dt and neuron as given: the charge of one neuron in
-/// each step, and its last potential.
+/// Runs one neuron under a steady current for `duration` ms in steps of `dt` ms. Returns its charge
+/// in each step and its last potential.
 fn steady_charges(
     neuron: Neuron,
     (duration, dt): (f64, f64),
@@ -49,14 +49,15 @@ fn steady_charges(
     layer.input_weight = layer.input_weight.map(|u| u.ones_like());
     let steps = (duration / dt) as usize;
     let input = Tensor::<3>::full([1, steps, 1], 0.9, (device, dtype));
-    // From 0: the gate is shut there.
+    // At v = 0, the gate is closed.
     let state = SpikingState::from_potential(Tensor::zeros([1, 1], (device, dtype)), 1);
     let (trajectory, _) = layer.forward_recording(input, Some(state));
     let last_v = *numbers(trajectory.v.unwrap()).last().unwrap();
     (numbers(trajectory.charge.clone().unwrap()), last_v)
 }
 
-/// The same: the total charge, and what of it a spike has sent that was not over.
+/// Runs a neuron like [`steady_charges`] for 400 ms. Returns the total charge and the part of it
+/// that an unfinished spike sent.
 fn steady_run(neuron: Neuron, dt: f64, gate: Gate, dtype: DType) -> (f64, f64) {
     let (charge, last_v) = steady_charges(neuron, (400.0, dt), gate, dtype, Implementation::Fused);
     (charge.iter().sum(), gate.charge(last_v))
@@ -93,7 +94,7 @@ fn threshold_gate_sends_whole_spikes() {
 fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
     const SPIKES: f64 = 6.0;
     let dt = 0.1;
-    // When a spike sends its charge, on the average over the first spikes.
+    // The time at which a spike sends its charge, averaged over the first spikes.
     let mean_time = |neuron: &Neuron, gate, body| -> f64 {
         let (charges, _) = steady_charges(neuron.clone(), (400.0, dt), gate, DType::F64, body);
         assert!(charges.iter().sum::<f64>() > SPIKES, "{neuron}");
@@ -119,8 +120,9 @@ fn a_threshold_in_the_middle_of_a_gate_sends_neither_early_nor_late() {
     }
 }
 
-/// The gradient with respect to W of the squared trace of a small network, summed over time (by
-/// trapezoids with Heun's integrator), for a signal fixed in time.
+/// Returns the gradient with respect to W of the squared trace of a small network, averaged over
+/// time (by the trapezoidal rule with Heun's integrator). The input signal, as a function of time,
+/// is the same for every `dt`.
 fn gradient_at(dt: f64, integrator: Integrator) -> Vec<f64> {
     let device = devices()[0].clone().autodiff();
     let mut layer = SpikingRnnConfig::new(2, 6)
@@ -129,7 +131,8 @@ fn gradient_at(dt: f64, integrator: Integrator) -> Vec<f64> {
         .with_integrator(integrator)
         .init((&device, DType::F64))
         .unwrap();
-    // The same parameters for every dt, whatever the other tests have drawn from the device.
+    // The parameters are the same for every dt, independent of the random numbers that other tests
+    // draw from the device.
     layer.input_weight = Param::from_tensor(noise([2, 6], &device, DType::F64) * 0.2);
     layer.recurrent_weights = vec![Param::from_tensor(noise([6, 6], &device, DType::F64) * 0.1)];
     let steps = (40.0 / dt).round() as usize;
@@ -142,7 +145,7 @@ fn gradient_at(dt: f64, integrator: Integrator) -> Vec<f64> {
     let input = Tensor::<3>::from_data(TensorData::new(signal, [1, steps, 2]), (&device, DType::F64));
     let (trajectory, _) = layer.forward(input, None);
     let squares = trajectory.trace().square();
-    // Traces start at 0, so only the last one counts half.
+    // In the trapezoidal rule, the first and the last value count half. The first trace is 0.
     let cost = match integrator {
         Integrator::Flow => squares.mean(),
         Integrator::Heun => {
@@ -182,7 +185,7 @@ fn heuns_scheme_goes_on_where_it_was_left_and_has_a_readout() {
     assert!(relative_distance(&numbers(early.activity + late.activity), &numbers(whole.activity)) < 1e-13);
 }
 
-/// Every gradient of a layer on one batch.
+/// All gradients of a layer on one batch.
 fn gradients(layer: &SpikingRnn, input: Tensor<3>) -> Vec<Vec<f64>> {
     let (trajectory, state) = layer.forward_recording(input, None);
     let cost = trajectory.traces[0].clone().square().sum()
@@ -199,7 +202,7 @@ fn gradients(layer: &SpikingRnn, input: Tensor<3>) -> Vec<Vec<f64>> {
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     for device in devices().into_iter().map(Device::autodiff) {
-        // With a wide gate samples run side by side.
+        // With a wide gate, the kernel runs samples side by side.
         for (neuron, width) in neurons().into_iter().flat_map(|neuron| [(neuron.clone(), 0.1), (neuron, 1.0)]) {
             let config = SpikingRnnConfig::new(3, 37).with_neuron(neuron).with_gate(Gate::Quintic { width });
             let layer = config.init(&device).unwrap();
@@ -220,7 +223,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
 fn views_run_like_copies() {
     for device in devices().into_iter().map(Device::autodiff) {
         let layer = SpikingRnnConfig::new(3, 19).init((&device, DType::F64)).unwrap();
-        // Time first, and a slice of a longer and wider tensor.
+        // A view of a tensor with time first: its dimensions are swapped, and it is a slice of a
+        // longer and wider tensor.
         let long = noise([30, 5, 4], &device, DType::F64);
         let view = long.clone().swap_dims(0, 1).slice([1..4, 7..27, 1..4]);
         let copy = Tensor::<3>::from_data(view.clone().into_data(), (&device, DType::F64));
@@ -427,7 +431,7 @@ fn a_cost_of_the_trace_alone_trains() {
     assert!(after < 0.3 * before, "{before} to {after}");
 }
 
-/// Output, activity and every gradient of a network, by the fused readout or by a layer followed by
+/// Output, activity and all gradients of a network, by the fused readout or by a layer followed by
 /// Burn's products.
 fn of_network(network: &SpikingNetwork, input: Tensor<3>, fused: bool) -> Vec<Vec<f64>> {
     let [batch, steps, _] = input.dims();
@@ -517,7 +521,7 @@ fn a_cost_on_activity_is_the_same_for_a_network() {
 fn double_precision_is_kept_on_the_way_through_burn() {
     let device = devices()[0].clone().autodiff();
     let options = (&device, DType::F64);
-    // Numbers that single precision does not hold.
+    // This τ_mem leads to numbers that single precision cannot represent exactly.
     let layer = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Qif { tau_mem: 7.3 }).init(options).unwrap();
     let burn_spiking::scan::Drive::Projected { projection, .. } =
         layer.arguments(noise([1, 3, 2], &device, DType::F64), None).drive
@@ -536,8 +540,8 @@ fn double_precision_is_kept_on_the_way_through_burn() {
     assert!(relative_distance(&found, &want) < 1e-15);
 }
 
-/// More neurons than a tile of registers or a word of bits holds, with more samples than partial
-/// sums, and with one sample, whose segments two threads share.
+/// Large networks: more neurons than a tile of registers or a word of bits holds. The batches have
+/// more samples than there are partial sums, or one sample, whose segments two threads share.
 #[test]
 fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
     let device = devices()[0].clone().autodiff();
@@ -549,7 +553,8 @@ fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
             .with_gate(Gate::Quintic { width })
             .with_checkpointing(Checkpointing::Every(30));
         let mut network = SpikingNetworkConfig::new(layer, 3).init((&device, dtype)).unwrap();
-        // The same network in every run: how much it magnifies rounding is a matter of the draw.
+        // The network is the same in every run, because its parameters determine how much it
+        // magnifies rounding errors.
         let mut random = ChaCha8Rng::seed_from_u64(400);
         let mut drawn = |[rows, columns]: [usize; 2], spread: f64| {
             let numbers: Vec<f64> = (0..rows * columns).map(|_| spread * normal(&mut random)).collect();
@@ -567,7 +572,7 @@ fn large_networks_agree_with_tensor_operations_for_any_number_of_threads() {
             pool.install(|| of_network(&network, input(), fused))
         };
         let tensor_ops = of_network(&network.clone().with_implementation(Implementation::TensorOps), input(), true);
-        // Rounding grows with the number of steps.
+        // Rounding errors grow with the number of steps.
         let rounding = if dtype == DType::F64 { 2e-13 * shape[1] as f64 } else { 2e-4 };
         for fused in [true, false] {
             let found = with(1, fused);

@@ -1,5 +1,5 @@
-//! Samples that end at different steps: counts, rates, spikes and costs are those of each sample
-//! alone, in either layout.
+//! Tests of samples that end at different steps: counts, rates, spikes and costs equal those of
+//! each sample alone, in both layouts.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -17,14 +17,14 @@ fn device() -> Device {
     devices()[0].clone()
 }
 
-/// Fixed numbers of about unit variance.
+/// Fixed numbers with a variance of about 1.
 fn noise<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     let count = shape.iter().product();
     let data: Vec<f64> = (0..count).map(|at| 1.4 * (0.71 * at as f64 + (0.13 * at as f64).sin()).sin()).collect();
     Tensor::from_data(TensorData::new(data, shape), (&device(), DType::F64))
 }
 
-/// Neurons that fire often.
+/// A layer whose neurons fire often.
 fn config() -> SpikingRnnConfig {
     let initial = InitialWeights { input: 3.0, recurrent: 0.5, bias: 2.0 };
     SpikingRnnConfig::new(2, 7).with_initial(Some(initial))
@@ -48,7 +48,7 @@ fn turned(layer: &SpikingRnn) -> SpikingRnn {
     turned
 }
 
-/// All samples together in both layouts, and each one alone.
+/// Runs all samples together in both layouts, and each sample alone.
 fn runs(layer: &SpikingRnn) -> ([Trajectory; 2], Vec<Trajectory>) {
     let input = noise([3, 30, 2]);
     let (together, _) = layer.forward_lengths_recording(input.clone(), &LENGTHS, None);
@@ -80,7 +80,8 @@ fn counts_rates_and_spikes_are_those_of_each_sample_alone() {
 
 #[test]
 fn a_spike_in_half_of_the_padded_time_is_twice_the_rate() {
-    // One spike in 50 of 100 steps of 1 ms: 20 Hz, which no lower bound of 18 Hz should cost.
+    // One spike in 50 of 100 steps of 1 ms is a rate of 20 Hz. A lower bound of 18 Hz must cost
+    // nothing.
     let config = SpikingRnnConfig::new(1, 1).with_neuron(Neuron::Nif).with_bias(false);
     let mut layer = init(&config);
     let tau = config.time_unit_ms();
@@ -96,7 +97,8 @@ fn a_spike_in_half_of_the_padded_time_is_twice_the_rate() {
 
 #[test]
 fn no_spike_is_found_in_the_padding() {
-    // The first sample ends at v = 0.9, from where the padding's 0 would look like a reset.
+    // The first sample ends at v = 0.9. A step from there to the padding's 0 would look like a
+    // reset.
     let config = SpikingRnnConfig::new(1, 1).with_neuron(Neuron::Nif).with_bias(false);
     let mut layer = init(&config);
     layer.input_weight = Param::from_tensor(Tensor::full([1, 1], config.time_unit_ms(), (&device(), DType::F64)));
@@ -113,12 +115,13 @@ fn spikes_are_counted_with_the_widths_that_were_learned() {
     let wide = config().with_gate(Gate::Quintic { width: 0.9 }).with_learned(learned);
     let widths = [0.05, 0.9, 0.3, 0.6, 0.1, 0.2, 0.7];
     let layer = init(&wide).with_widths(&widths).unwrap();
-    // Weak input: a strong one can drive a potential down by half the way to the threshold in one
-    // step.
+    // The input is weak, because a strong input can lower a potential in one step by half the
+    // distance to the threshold.
     let (run, _) = layer.forward_recording(noise([2, 200, 2]) * 0.2, None);
     let v = numbers(run.v.clone().unwrap());
     for b in 0..2 {
-        // A QIF neuron's phase rises when it is reset only by wrapping from near 1 to near 0.
+        // The phase of a QIF neuron falls by more than 0.5 only at a reset, where it wraps from
+        // near 1 to near 0.
         let at = |t: usize, j: usize| v[(b * 200 + t) * 7 + j];
         let wrapped = |&(t, j): &(usize, usize)| at(t, j) < at(t - 1, j) - 0.5;
         let wanted: Vec<_> = (1..200).flat_map(|t| (0..7).map(move |j| (t, j))).filter(wrapped).collect();
@@ -137,7 +140,7 @@ fn costs_are_means_over_the_steps_that_samples_have() {
     let floor = PotentialFloor { floor: 0.4, weight: 0.3 };
     let quiet = RestCost { weight: 0.2 };
     let tracking = TrackingLossConfig::new().with_lambda(0.1).init().unwrap();
-    // Outputs as of a readout with a constant: not 0 in the padding.
+    // Outputs like those of a readout with a bias, which are not 0 in the padding.
     let output = |run: &Trajectory| run.traces[0].clone() + 0.5;
     let mean = |of: &dyn Fn(usize, &Trajectory) -> f64| -> f64 {
         let parts = alone_runs.iter().enumerate().map(|(b, run)| of(b, run) * LENGTHS[b] as f64);

@@ -1,5 +1,5 @@
-//! The mean-field adjoint: its gradient is that of the rate model along the spiking network's run,
-//! on every program.
+//! Tests of the mean-field adjoint: its gradient equals that of the rate model along the run of the
+//! spiking network, in every implementation.
 
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Distribution, Tensor};
@@ -9,7 +9,7 @@ use burn_spiking::scan::{Adjoint, Implementation};
 use burn_spiking::{Gate, Neuron, SpikingNetworkConfig, SpikingRnnConfig, Synapse, Trajectory, Wiring};
 use burn_spiking_tests::{Draw, NEAR_ROUNDING, devices, sample};
 
-/// Networks with blocks of one to five steps, some of which end in a shorter one.
+/// Random networks with blocks of one to five steps. Some runs end in a shorter block.
 fn rate_draws(count: usize) -> impl Iterator<Item = (Draw, usize)> {
     sample(count).enumerate().map(|(at, draw)| (draw.by_rates(1 + at % 5), 1 + at % 5))
 }
@@ -30,7 +30,7 @@ fn gradients_are_those_of_the_rate_model() {
     }
 }
 
-/// The comparison itself: slightly other rates, decays and steps must be told from the right ones.
+/// Tests the comparison itself: it must detect slightly different rates, decays and steps.
 #[test]
 fn planted_errors_are_caught() {
     let device = &devices()[0];
@@ -55,7 +55,7 @@ fn planted_errors_are_caught() {
     assert_eq!(caught, [draws; 3]);
 }
 
-/// The forward run is the spiking network's to the last bit, whatever the adjoint.
+/// The forward run is the same to the last bit with every adjoint.
 #[test]
 fn spikes_are_the_same_under_every_adjoint() {
     let device = Device::flex().autodiff();
@@ -67,7 +67,8 @@ fn spikes_are_the_same_under_every_adjoint() {
     assert!(of(&layer).iter::<f32>().any(|x| x > 0.5), "somebody spikes");
 }
 
-/// Threshold-triggered spikes have no gradient of their own, but rates go back through them.
+/// Threshold-triggered spikes have no gradient, but the mean-field adjoint propagates errors
+/// through the rates.
 #[test]
 fn hard_spikes_learn_by_rates() {
     let device = Device::flex().autodiff();
@@ -84,8 +85,8 @@ fn hard_spikes_learn_by_rates() {
     }
 }
 
-/// Wiring, Dale's law, several synapse types and lengths: a sample in a batch of others has the
-/// gradient that it has alone.
+/// Tests wiring, Dale's law, several synapse types and lengths: a sample in a batch with other
+/// samples has the same gradient as alone.
 #[test]
 fn samples_of_different_lengths_have_the_gradients_that_they_have_alone() {
     let device = Device::flex().autodiff();
@@ -103,7 +104,8 @@ fn samples_of_different_lengths_have_the_gradients_that_they_have_alone() {
     };
     let cost = |trajectory: Trajectory| trajectory.trace().square().sum();
     let together = gradient(cost(layer.forward_lengths(input.clone(), &[31, 18], None).0));
-    // Sample 0 is cut where sample 1 ends, and a block with it.
+    // The end of sample 1 cuts a block of sample 0, too. So the reference for sample 0 is cut
+    // there.
     let first = input.clone().narrow(0, 0, 1);
     let (early, state) = layer.forward(first.clone().narrow(1, 0, 18), None);
     let (late, _) = layer.forward(first.narrow(1, 18, 13), Some(state));
@@ -116,7 +118,7 @@ fn samples_of_different_lengths_have_the_gradients_that_they_have_alone() {
     }
 }
 
-/// A neuron without an f-I curve, and one with a measured one.
+/// A user-defined neuron, without an f-I curve or with a measured one.
 #[derive(Debug, Clone)]
 struct Own {
     measured: bool,

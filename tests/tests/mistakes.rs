@@ -1,8 +1,7 @@
-//! Every mistake that the library can know of, in one table: what is done, and what its user is
-//! told.
+//! All mistakes that the library detects, in tables: the mistake, and the message for its user.
 //!
-//! A message names the value, its limit and the remedy. Mistakes of the programs are in
-//! `examples/tests/mistakes.rs`.
+//! A message names the value, its limit and the remedy. `examples/tests/mistakes.rs` has the
+//! mistakes of the example programs.
 
 use burn::module::{Module, Param};
 use burn::nn::LinearConfig;
@@ -22,7 +21,7 @@ fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(data, shape), device)
 }
 
-/// The message of a panic.
+/// Runs code that must panic and returns the panic's message.
 fn panic_of(run: impl FnOnce()) -> String {
     text_of(catch_unwind(AssertUnwindSafe(run)).expect_err("it should panic"))
 }
@@ -31,7 +30,7 @@ fn text_of(panic: Box<dyn Any + Send>) -> String {
     panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default()
 }
 
-/// Fails unless each message has all its parts.
+/// Fails unless each message contains all its parts.
 fn hold(rows: Vec<(&str, &[&str], String)>) {
     for (mistake, parts, message) in rows {
         for part in parts {
@@ -195,7 +194,7 @@ fn tasks() {
     ]);
 }
 
-/// A layer of 5 neurons and 2 channels, and a run of 3 trials of 10 steps on it.
+/// A layer with 5 neurons and 2 channels.
 fn layer(device: &Device) -> SpikingRnn {
     SpikingRnnConfig::new(2, 5).with_check_finite(true).init(device).unwrap()
 }
@@ -274,12 +273,12 @@ fn calls() {
                 }),
             ),
         ]);
-        // What the threshold gate refuses a gradient for, it runs without one.
+        // Without gradients, the threshold gate accepts the same run.
         hard.valid().forward(numbers([3, 10, 2], &plain), None);
     }
 }
 
-/// A tensor with one number replaced.
+/// Returns the tensor with one number replaced.
 fn with<const D: usize>(tensor: Tensor<D>, at: usize, value: f32) -> Tensor<D> {
     let mut data = tensor.to_data();
     data.as_mut_slice::<f32>().expect("single precision")[at] = value;
@@ -295,7 +294,7 @@ fn values_that_are_not_finite() {
                     .with_neuron(neuron.clone())
                     .with_check_finite(body == Implementation::TensorOps);
                 let layer = || config.init(&device).unwrap().with_implementation(body);
-                // Longer than any neuron stays inactive, so that each weight is read.
+                // The run is longer than any neuron stays inactive, so that every weight is read.
                 let input = numbers([3, 400, 2], &device) + 2.0;
                 for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                     let told = |what: &str, layer: SpikingRnn, input: Tensor<3>, state: Option<SpikingState>| {
@@ -372,11 +371,11 @@ fn records() {
             config.init(device).unwrap().save(path.join("layer.bpk")).unwrap_err().to_string(),
         ),
     ]);
-    // Half a file.
+    // A file that is cut in half.
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     hold(vec![("half a file", &["layer.bpk"], told(config.clone()))]);
-    // Another layer's parameters under this layer's constants.
+    // The parameters of another layer, beside the constants of this layer.
     SpikingRnnConfig::new(2, 7).init(device).unwrap().into_record().save(&path).unwrap();
     hold(vec![("foreign parameters", &["layer.bpk", "d_hidden 7", "d_hidden 5"], told(config))]);
 }

@@ -1,8 +1,8 @@
-//! The public gradient check on random layers of every kind: neurons, gates, synapses, wiring,
-//! Dale's law, starts, layouts.
+//! Runs the public gradient check on random layers of every kind: neurons, gates, synapses, wiring,
+//! Dale's law, initial states, layouts.
 //!
-//! `GRADIENT_DRAWS=n` changes the number of random layers, `GRADIENT_FIRST=m` passes over the first
-//! m of them.
+//! `GRADIENT_DRAWS=n` changes the number of random layers. `GRADIENT_FIRST=m` skips the first m of
+//! them.
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
@@ -25,7 +25,7 @@ fn neurons() -> impl Strategy<Value = Neuron> {
     })
 }
 
-/// Synapse types with their delays in steps.
+/// Synapse types, with their delays in steps.
 fn synapses() -> impl Strategy<Value = Vec<Synapse>> {
     let delay = prop_oneof![2 => Just(0_usize), 1 => 1_usize..=12];
     prop::collection::vec((1.0_f64..40.0, any::<[bool; 2]>(), delay), 1..=3).prop_map(|types| {
@@ -51,7 +51,7 @@ fn wirings(neurons: usize) -> impl Strategy<Value = Wiring> {
     ]
 }
 
-/// A layer's configuration, the sizes of its input, and a seed for everything that is drawn.
+/// The configuration of a layer, the sizes of its input, and the seed of all random numbers.
 fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
     (1_usize..=5, neurons(), (0.1_f64..=1.0, any::<bool>()), synapses(), 1_usize..=2).prop_flat_map(
         |(n, neuron, (width, smooth), synapses, channels)| {
@@ -74,7 +74,7 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     width: learn(width, each_width),
                     threshold: threshold && (leaky || neuron == Neuron::Nif),
                 };
-                // Some of those that it can be.
+                // Some layers use Heun's scheme, which does not support delays.
                 let integrator = if heun == Some(true) { Integrator::Heun } else { Integrator::Flow };
                 let delayed = |synapse: &Synapse| match integrator {
                     Integrator::Flow => synapse.with_delay(synapse.delay * dt),
@@ -93,8 +93,9 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     .with_learned(learned)
                     .with_integrator(integrator)
                     .with_batch_first(batch_first);
-                // About a spike in three steps, and weights that move it; an explicit rule
-                // magnifies rounding under such a drive.
+                // The input causes about one spike in three steps, and the weights shift the
+                // spikes. Explicit rules get a weaker input, because they magnify rounding errors
+                // under such a drive.
                 let explicit = matches!(config.neuron, Neuron::Eif(_) | Neuron::Own(_));
                 let unit = if explicit { 0.06 } else { 0.3 } * config.time_unit_ms() / dt;
                 config.initial = Some(InitialWeights { input: unit, recurrent: pull * unit, bias: 0.5 * unit });

@@ -1,4 +1,5 @@
-//! Records: a layer's constants and connections are in them, wherever the layer is.
+//! Tests of records: they contain the layer's constants and connections, in whichever module the
+//! layer is.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -11,7 +12,7 @@ use burn_spiking::{
 use burn_spiking_tests::{devices, numbers};
 use std::path::Path;
 
-/// A user's model: a layer two modules deep.
+/// A user's model, with a layer two modules deep.
 #[derive(Module, Debug)]
 struct Classifier {
     body: Body,
@@ -23,7 +24,7 @@ struct Body {
     layers: Vec<SpikingRnn>,
 }
 
-/// The parameters of a layer alone.
+/// A module with only the parameters of a layer.
 #[derive(Module, Debug)]
 struct Parameters {
     input_weight: Param<Tensor<2>>,
@@ -69,7 +70,7 @@ fn ring(device: &Device) -> Tensor<2, Bool> {
     Tensor::<1>::from_floats(connected.as_slice(), device).reshape([5, 5]).greater_elem(0.5)
 }
 
-/// Through a file, as Burn's users do it.
+/// Saves a model to a file and loads it into another model, by Burn's own methods.
 fn through_file<M: Module>(model: M, into: M, folder: &Path) -> Result<M, String> {
     let path = folder.join("model.bpk");
     model.into_record().save(&path).unwrap();
@@ -92,7 +93,7 @@ fn other_constants_are_refused_in_every_model_that_holds_a_layer() {
             assert!(message.contains(part), "{part} is missing from {message}");
         }
     }
-    // The same constants are taken.
+    // The same constants are accepted.
     through_file(classifier(config()), classifier(config()), folder).unwrap();
     through_file(network(config()), network(config()), folder).unwrap();
     through_file(stack(config()), stack(config()), folder).unwrap();
@@ -128,15 +129,15 @@ fn connections_given_by_hand_come_back() {
     let fresh = || config().init(&device()).unwrap();
     assert_ne!(run(&fresh().load_record(fresh().into_record())), run(&wired));
     assert_eq!(run(&fresh().load(&path).unwrap()), run(&wired));
-    // In a model, by Burn's own way.
+    // The layer is saved and loaded within a model, by Burn's own methods.
     let mut model = classifier(config());
     model.body.layers[0] = wired.clone();
     let loaded = through_file(model, classifier(config()), folder).unwrap();
     assert_eq!(run(&loaded.body.layers[0]), run(&wired));
-    // And again from the layer that was loaded.
+    // A loaded layer can be saved and loaded again.
     let again = through_file(loaded, classifier(config()), folder).unwrap();
     assert_eq!(run(&again.body.layers[0]), run(&wired));
-    // A layer as configured takes its place, with its connections.
+    // The record of a layer with the configured connections replaces connections given by hand.
     let plain = fresh();
     let loaded = through_file(plain.clone(), wired, folder).unwrap();
     assert_eq!(run(&loaded), run(&plain));
@@ -170,7 +171,7 @@ fn a_loaded_layer_needs_its_file_no_more() {
     let layer = config().init(&device()).unwrap();
     layer.save(&path).unwrap();
     let [one, other] = [0, 1].map(|_| config().init(&device()).unwrap().load(&path).unwrap());
-    // One is written over the file that it came from; then the file goes.
+    // One layer is saved over the file from which it was loaded. Then the file is removed.
     one.save(&path).unwrap();
     assert_eq!(run(&config().init(&device()).unwrap().load(&path).unwrap()), run(&layer));
     std::fs::remove_file(&path).unwrap();
@@ -193,7 +194,7 @@ fn a_layer_keeps_its_dtype() {
 fn numbers_come_back_to_the_last_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("layer");
-    // About one double in ten changed on its way through JSON.
+    // An imprecise JSON parser changes about one double in ten.
     for at in 0..200 {
         let tau = (200.0 + at as f64).sqrt();
         let config = config().with_synapses(vec![Synapse::new(tau)]);
@@ -249,7 +250,7 @@ fn networks_and_stacks_come_back_from_their_files_and_refuse_other_constants() {
     assert!(message.contains("tau_mem 10 ms"), "{message}");
 }
 
-/// Casts every parameter.
+/// Casts every parameter to a dtype.
 struct Cast(DType);
 
 impl ModuleMapper for Cast {
@@ -273,10 +274,10 @@ fn a_layer_stays_itself_when_it_is_cast_moved_or_forked() {
     assert!(distance < 1e-4, "{distance}");
     assert_eq!(run(&layer.clone().to_device(&device)), wanted);
     assert_eq!(run(&layer.clone().fork(&device)), wanted);
-    // Training and back.
+    // To training mode and back.
     let trained = layer.clone().train();
     assert_eq!(run(&trained.valid()), wanted);
-    // And what it is then is what its record says.
+    // The record of the layer after both casts restores the same layer.
     let again = config.init(&device).unwrap().load_record(there_and_back.into_record());
     assert_eq!(run(&again), wanted);
 }

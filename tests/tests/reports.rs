@@ -1,5 +1,5 @@
-//! Faults that users of spiking and recurrent layers have reported in public, tried on these
-//! layers. Each test names the report.
+//! Tests, on these layers, of faults that users of spiking and recurrent layers have reported in
+//! public. Each test names the report.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -23,7 +23,7 @@ fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     Tensor::from_data(TensorData::new(data, shape), (&device(), DType::F64))
 }
 
-/// Neurons that fire often.
+/// A layer whose neurons fire often.
 fn config() -> SpikingRnnConfig {
     SpikingRnnConfig::new(2, 6).with_initial(Some(InitialWeights { input: 3.0, recurrent: 2.0, bias: 1.0 }))
 }
@@ -32,7 +32,7 @@ fn init(config: &SpikingRnnConfig) -> SpikingRnn {
     config.init((&device(), DType::F64)).unwrap()
 }
 
-/// Gradients of a cost by all parameters of a layer that have one.
+/// Returns the gradients of a cost with respect to all parameters of a layer that have a gradient.
 fn gradients(layer: &SpikingRnn, cost: Tensor<1>) -> Vec<f64> {
     let found = cost.backward();
     let mut all = numbers(layer.input_weight.grad(&found).unwrap());
@@ -51,7 +51,7 @@ fn near(found: &[f64], wanted: &[f64], within: f64, what: &str) {
     assert!(distance < within, "{what}: {distance:e}");
 }
 
-/// tracel-ai/burn#3727: NaN in what a mask does not select came through in gradients.
+/// tracel-ai/burn#3727: NaN in values that a mask does not select appeared in gradients.
 #[test]
 fn what_a_reset_throws_away_may_be_nan() {
     let layer = init(&config().with_learned_start(true));
@@ -71,7 +71,7 @@ fn what_a_reset_throws_away_may_be_nan() {
     assert_eq!(run(f64::INFINITY), clean);
 }
 
-/// The same for what stands after a sample's end.
+/// The same report, for the input after the end of a sample.
 #[test]
 fn padding_may_be_nan() {
     let layer = init(&config());
@@ -85,7 +85,7 @@ fn padding_may_be_nan() {
     assert_eq!(run(f64::NAN), run(0.0));
 }
 
-/// The same for targets, weights and costs of rest.
+/// The same report, for targets, weights and costs of rest.
 #[test]
 fn what_costs_get_in_the_padding_may_be_nan() {
     let layer = init(&config());
@@ -106,7 +106,7 @@ fn what_costs_get_in_the_padding_may_be_nan() {
     near(&run(f64::NAN), &run(0.0), 1e-15, "gradients");
 }
 
-/// synsense/sinabs-exodus#3: gradients through several calls were wrong.
+/// synsense/sinabs-exodus#3: gradients across several calls were wrong.
 #[test]
 fn three_calls_are_one_for_networks_and_stacks_with_learned_constants() {
     let learned = Learned { tau_mem: Learn::Shared, tau_syn: true, width: Learn::Shared, threshold: false };
@@ -137,7 +137,8 @@ fn three_calls_are_one_for_networks_and_stacks_with_learned_constants() {
     near(&of_stack(3), &of_stack(1), 1e-10, "stack");
 }
 
-/// synsense/sinabs-exodus#4: a gradient that does not lie in order came to the backward pass.
+/// synsense/sinabs-exodus#4: the backward pass received a gradient that was not contiguous in
+/// memory.
 #[test]
 fn gradients_may_come_in_any_layout() {
     let layer = init(&config());
@@ -158,8 +159,8 @@ fn gradients_may_come_in_any_layout() {
     near(&sliced, &of(&|trace| (trace * mask.clone()).sum()), 1e-12, "sliced");
 }
 
-/// jeshraghian/snntorch#442: decays of single neurons were ignored, and a wrong number of them
-/// accepted.
+/// jeshraghian/snntorch#442: decays of single neurons were ignored, and a wrong number of decays
+/// was accepted.
 #[test]
 fn a_neurons_own_tau_is_used_everywhere() {
     let taus = [5.0, 10.0, 20.0, 40.0, 80.0, 160.0];
@@ -189,7 +190,7 @@ fn a_neurons_own_tau_is_used_everywhere() {
     assert!(layer.with_tau_mem(&taus[..5]).unwrap_err().to_string().contains("tau_mem is given 5 times"));
 }
 
-/// jeshraghian/snntorch#234: a second way to run a layer had other dynamics than the first.
+/// jeshraghian/snntorch#234: a second way to run a layer had different dynamics from the first.
 #[test]
 fn all_ways_to_run_a_layer_agree() {
     let synapses = vec![Synapse::new(15.0), Synapse::recurrent_only(4.0).with_delay(2.0)];
@@ -225,7 +226,7 @@ fn all_ways_to_run_a_layer_agree() {
     }
 }
 
-/// jeshraghian/snntorch#428: losses failed at their defaults and in double precision.
+/// jeshraghian/snntorch#428: losses failed with their default options and in double precision.
 #[test]
 fn costs_keep_their_dtype() {
     for dtype in [DType::F32, DType::F64] {
@@ -244,7 +245,7 @@ fn costs_keep_their_dtype() {
     }
 }
 
-/// norse/norse#125: no gradient reached a start that was not given.
+/// norse/norse#125: an initial state that was not given received no gradient.
 #[test]
 fn a_learned_start_hears_of_every_sample() {
     let layer = init(&config().with_learned_start(true));
@@ -265,7 +266,7 @@ fn a_learned_start_hears_of_every_sample() {
     assert_eq!(given, (None, None));
 }
 
-/// norse/norse#19: neurons were connected to themselves without being asked.
+/// norse/norse#19: neurons were connected to themselves by default.
 #[test]
 fn the_diagonal_has_no_effect_unless_asked_for() {
     let layer = init(&config());
@@ -279,7 +280,7 @@ fn the_diagonal_has_no_effect_unless_asked_for() {
     assert_ne!(trace(&spoiled.with_connections(0, all).unwrap()), trace(&layer));
 }
 
-/// A layer of NIF neurons whose first one fires once, in step 3, and drives the second.
+/// Runs a layer of two NIF neurons. The first neuron fires once, in step 3, and drives the second.
 fn relay(delay: f64, dt: f64) -> Trajectory {
     let synapse = Synapse::new(20.0).with_delay(delay);
     let config = SpikingRnnConfig::new(1, 2).with_neuron(Neuron::Nif).with_bias(false).with_synapses(vec![synapse]);
@@ -292,7 +293,7 @@ fn relay(delay: f64, dt: f64) -> Trajectory {
     layer.forward_recording(Tensor::from_data(TensorData::new(input, [1, steps, 1]), options), None).0
 }
 
-/// brainpy/BrainPy#709: a delay acted two steps too soon.
+/// brainpy/BrainPy#709: a delay acted two steps too early.
 #[test]
 fn a_spike_arrives_after_its_delay() {
     for dt in [1.0, 0.5] {
@@ -305,7 +306,7 @@ fn a_spike_arrives_after_its_delay() {
     }
 }
 
-/// lava-nc/lava-dl#226: the room for delays was that of another synapse.
+/// lava-nc/lava-dl#226: the buffer for delays was that of another synapse.
 #[test]
 fn synapse_types_may_stand_in_any_order() {
     let types = [
@@ -319,7 +320,7 @@ fn synapse_types_may_stand_in_any_order() {
         let mut layer = init(&config().with_synapses(order.map(|k| types[k]).to_vec()));
         layer.input_weight = Param::from_tensor(noise([2, 6], 30) * 2.0);
         let recurrent = order.iter().filter(|&&k| types[k].recurrent);
-        // Of the four types all but the third have weights.
+        // All types except the third of the four have weights.
         let of_type = |k: usize| weights[if k == 3 { 2 } else { k }].clone();
         layer.recurrent_weights = recurrent.map(|&k| Param::from_tensor(of_type(k))).collect();
         let forward = |reference: bool| {
@@ -346,7 +347,7 @@ fn synapse_types_may_stand_in_any_order() {
     }
 }
 
-/// lava-nc/lava-dl#260: weights were transposed on their way.
+/// lava-nc/lava-dl#260: weights arrived transposed.
 #[test]
 fn a_weight_leads_from_its_row_to_its_column() {
     let mut layer =
@@ -366,7 +367,7 @@ fn a_weight_leads_from_its_row_to_its_column() {
     }
 }
 
-/// lava-nc/lava-dl#383: decays that should be learned hardly moved.
+/// lava-nc/lava-dl#383: decays that should be learned hardly changed.
 #[test]
 fn tau_v_is_learned_from_a_teacher() {
     use burn::optim::{AdamConfig, GradientsParams};
@@ -392,7 +393,7 @@ fn tau_v_is_learned_from_a_teacher() {
     assert!((tau(&student) - 20.0).abs() < 1.0, "{}", tau(&student));
 }
 
-/// lava-nc/lava-dl#65: a recurrent block took the wrong synapse, but only where it had a bias.
+/// lava-nc/lava-dl#65: a recurrent block used the wrong synapse, but only if it had a bias.
 #[test]
 fn a_tonic_current_of_zero_is_none() {
     let wiring = Wiring::Sparse { share: 0.5, seed: 3 };
@@ -418,8 +419,8 @@ fn a_tonic_current_of_zero_is_none() {
     }
 }
 
-/// jeshraghian/snntorch#366: spikes and resets were drawn apart, so that one came without the
-/// other.
+/// jeshraghian/snntorch#366: spikes and resets were drawn separately, so that one occurred without
+/// the other.
 #[test]
 fn spikes_counts_and_resets_agree() {
     for gate in [
@@ -429,7 +430,7 @@ fn spikes_counts_and_resets_agree() {
         Gate::Threshold { at: 0.6 },
     ] {
         for dtype in [DType::F32, DType::F64] {
-            // So strong a drive that some steps have two spikes.
+            // A drive so strong that some steps have two spikes.
             let strong = InitialWeights { input: 30.0, recurrent: 0.0, bias: 20.0 };
             let config = config().with_neuron(Neuron::Nif).with_gate(gate).with_initial(Some(strong));
             let layer = config.init((&devices()[0], dtype)).unwrap();
@@ -438,8 +439,8 @@ fn spikes_counts_and_resets_agree() {
             let spikes = run.spikes(0);
             assert!(spikes.windows(2).any(|pair| pair[0] == pair[1]), "no step has two spikes");
             let v = numbers(run.v.clone().unwrap());
-            // A NIF neuron adds up its currents, and each reset takes 1: an account that no charge
-            // enters.
+            // A NIF neuron sums its currents, and each reset subtracts 1. So this check does not
+            // depend on the charge.
             let drive = input.clone().squeeze_dim::<2>(0).matmul(layer.input_weight.val())
                 + layer.bias.as_ref().unwrap().val().unsqueeze();
             let total = numbers(drive.sum_dim(0) * (1.0 / config.time_unit_ms()));
@@ -449,7 +450,8 @@ fn spikes_counts_and_resets_agree() {
             }
             for (j, count) in numbers(run.spike_counts()).into_iter().enumerate() {
                 let number = spikes.iter().filter(|&&(_, neuron)| neuron == j).count() as f64;
-                // The part of a spike that has begun at the end; runs start at 0, where none has.
+                // The part that an unfinished spike has sent at the end. Runs start at 0, where no
+                // spike has begun.
                 let begun = gate.charge(v[89 * 6 + j]);
                 assert!((count - number - begun).abs() < 1e-3, "{gate:?}, neuron {j}: {count} and {number} + {begun}");
             }

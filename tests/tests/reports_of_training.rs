@@ -1,5 +1,5 @@
-//! Faults in training that users of spiking and recurrent layers have reported in public, tried on
-//! ours. Each test names the report.
+//! Tests, on this library, of faults in training that users of spiking and recurrent layers have
+//! reported in public. Each test names the report.
 
 use burn::data::dataloader::DataLoader;
 use burn::data::dataset::Dataset;
@@ -60,7 +60,7 @@ fn model(options: impl Into<TensorCreationOptions>) -> Model {
 
 type Trained = Streamed<Skipping<Scaling<Averaged<Model>>>>;
 
-/// With all that a model may be wrapped in.
+/// A model in every wrapper: averaged, scaled, skipping and streamed.
 fn trained(streams: usize) -> Trained {
     let averaged = Averaged::new(model(&device()), 0.9).unwrap();
     let scaling = Scaling::new(averaged, GradientScale::MedianClip { multiple: 1.5, window: 4 }).unwrap();
@@ -101,14 +101,15 @@ fn through_file<M: Module>(module: &M, into: M) -> Result<M, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.bpk");
     module.clone().into_record().save(&path).unwrap();
-    // The folder is gone before Burn would read what it loads when it is first used.
+    // Burn reads loaded parameters on first use, but the folder is removed before that. So
+    // `parameters` reads them here.
     let loaded = into.try_load_record(ModuleRecord::load(&path).unwrap()).map_err(|error| error.to_string())?;
     parameters(&loaded);
     Ok(loaded)
 }
 
-/// tracel-ai/burn#5130: after a resume the optimizer's moments matched no parameter, and its record
-/// grew with each restart.
+/// tracel-ai/burn#5130: after a resume, the optimizer's moments matched no parameter, and its
+/// record grew with each restart.
 #[test]
 fn a_resumed_optimizer_knows_its_parameters() {
     let mut optimizer = AdamConfig::new().init();
@@ -126,11 +127,12 @@ fn a_resumed_optimizer_knows_its_parameters() {
     }
     assert_eq!(parameters(&resumed), parameters(&alone));
     let after = of_resumed.into_bytes().unwrap().len();
-    // A second set of moments would double it; counts may be a few bytes longer.
+    // A second set of moments would double the size. Counters may take a few more bytes.
     assert!((after as f64) < 1.1 * before.len() as f64, "from {} to {after} bytes", before.len());
 }
 
-/// The same report: a mean knows its model's parameters by their ids, so a record is for both.
+/// The same report: a moving average finds its model's parameters by their ids, so one record
+/// contains both.
 #[test]
 fn a_mean_follows_a_model_from_a_record() {
     let (one, other) = (Averaged::new(model(&device()), 0.9).unwrap(), Averaged::new(model(&device()), 0.9).unwrap());
@@ -138,7 +140,7 @@ fn a_mean_follows_a_model_from_a_record() {
     assert_eq!(parameters(&resumed.model), parameters(&one.model));
 }
 
-/// jeshraghian/snntorch#421: double precision failed where a single-precision state came back.
+/// jeshraghian/snntorch#421: double precision failed when a state came back in single precision.
 #[test]
 fn streams_run_in_double_precision() {
     let options = (&device(), DType::F64);
@@ -152,7 +154,7 @@ fn streams_run_in_double_precision() {
     assert!(told.contains("the streams' states are F32, but the model's fresh states are F64"), "{told}");
 }
 
-/// jeshraghian/snntorch#438: a reset of one network reset another one.
+/// jeshraghian/snntorch#438: a reset of one network also reset another network.
 #[test]
 fn two_models_do_not_touch_each_other() {
     let [one, other] = [trained(2), trained(2)];
@@ -176,18 +178,18 @@ fn two_models_do_not_touch_each_other() {
     assert_eq!(both.map(|trained| parameters(&trained)), apart);
 }
 
-/// jeshraghian/snntorch#314: states in a record made it useless for another batch size.
+/// jeshraghian/snntorch#314: states in a record made the record useless for another batch size.
 #[test]
 fn a_model_leaves_its_streams() {
     let three = trained(3);
     let told = through_file(&three, trained(5)).unwrap_err();
     assert!(told.contains("[3, 5]") && told.contains("[5, 5]"), "{told}");
-    // What was in the streams runs on any batch.
+    // The model without its streams accepts any batch size.
     let network = through_file(&inner(&three).model, model(&device())).unwrap();
     network.step(chunk(&[true; 4], 0).input);
 }
 
-/// tracel-ai/burn#5014: a step did nothing, since no gradient had the id of a parameter.
+/// tracel-ai/burn#5014: a step did nothing, because no gradient had the id of a parameter.
 #[test]
 fn every_parameter_has_its_gradient_and_moves() {
     let before = trained(2);
@@ -201,8 +203,8 @@ fn every_parameter_has_its_gradient_and_moves() {
     }
 }
 
-/// tracel-ai/burn#701: epochs came in the same order, and asking for their length must not use one
-/// up.
+/// tracel-ai/burn#701: epochs came in the same order. Also, a query of their length must not use up
+/// an epoch.
 #[test]
 fn asking_for_the_length_uses_no_epoch_up() {
     let data = |epoch: usize| -> Arc<dyn Dataset<burn_spiking_tasks::Trial>> {
@@ -217,8 +219,8 @@ fn asking_for_the_length_uses_no_epoch_up() {
     assert_ne!(epochs[0], epochs[1]);
 }
 
-/// tracel-ai/burn#2337 and #5191: schedulers left out their first value, and jumped back after
-/// their last.
+/// tracel-ai/burn#2337 and #5191: schedulers skipped their first value, and jumped back after their
+/// last.
 #[test]
 fn a_schedule_has_its_first_value_and_keeps_its_last() {
     let follow = FollowScore { start: 30.0, end: 500.0, factor: 1.3, above: 0.9, below: Some(0.5), batches: 2 };
@@ -263,14 +265,14 @@ fn the_targets_themselves_are_right_answers_however_trials_are_cut() {
     }
 }
 
-/// nengo/nengo#497: a time that was no multiple of the step gave series of different lengths.
+/// nengo/nengo#497: a time that was not a multiple of the step gave series of different lengths.
 #[test]
 fn times_that_are_no_multiple_of_the_step_give_series_of_one_length() {
     for (dt, gap) in [(0.3, 31.0), (0.7, 45.5), (1.3, 100.0)] {
         let task = DelayedXor { dt, ..DelayedXor::new(2, gap, 3) };
         let data = match task.dataset(0, 3) {
             Ok(data) => data,
-            // Refused is right, too.
+            // An error is also correct.
             Err(error) => {
                 assert!(error.to_string().contains("ms"), "{error}");
                 continue;
@@ -289,7 +291,8 @@ fn times_that_are_no_multiple_of_the_step_give_series_of_one_length() {
     }
 }
 
-/// brainpy/BrainPy#748: what a record lacked was told as what it had too much of.
+/// brainpy/BrainPy#748: the message listed the parts that a record lacked as parts that it had in
+/// excess.
 #[test]
 fn a_record_of_other_parts_is_told_from_the_right_side() {
     let folder = tempfile::tempdir().unwrap();

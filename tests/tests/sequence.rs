@@ -1,5 +1,5 @@
-//! Sequences as users have them: of different lengths, time first, step by step, from a start that
-//! is learned, wired and stacked.
+//! Tests of sequences in typical use: different lengths, time first, step by step, learned initial
+//! states, wiring and stacks.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
@@ -9,7 +9,7 @@ use burn_spiking::{
 };
 use burn_spiking_tests::{devices, numbers, relative_distance};
 
-/// Fixed numbers of about unit variance.
+/// Fixed numbers with a variance of about 1.
 fn noise<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     let count = shape.iter().product();
     let data: Vec<f64> = (0..count).map(|at| 1.4 * (0.71 * at as f64 + (0.13 * at as f64).sin()).sin()).collect();
@@ -27,7 +27,7 @@ fn config() -> SpikingRnnConfig {
         .with_record_charge(true)
 }
 
-/// A cost that touches everything that a run gives.
+/// A cost that depends on every output of a run.
 fn cost(trajectory: Trajectory, state: SpikingState) -> Tensor<1> {
     let weighed = |x: Tensor<3>| (x.clone().square() + x).sum();
     weighed(trajectory.v.unwrap())
@@ -63,7 +63,7 @@ fn samples_of_different_lengths_are_what_they_are_alone() {
         let one = |x: Tensor<3>| x.narrow(0, b, 1).narrow(1, 0, length);
         let state = SpikingState { v: start.v.clone().narrow(0, b, 1), s: start.s.clone().narrow(0, b, 1) };
         let (trajectory, state) = layer.forward(one(input.clone()), Some(state));
-        // To rounding: a run's currents are summed up anew where a piece begins.
+        // Equal up to rounding: each piece computes the currents at its start anew.
         let pairs = [
             (numbers(one(v.clone())), numbers(trajectory.v.clone().unwrap())),
             (numbers(one(together.traces[0].clone())), numbers(trajectory.traces[0].clone())),
@@ -107,7 +107,7 @@ fn a_network_of_different_lengths_is_layer_and_readout() {
     let loss = TrackingLossConfig::new().with_lambda(0.1).init().unwrap();
     let target = noise([3, 30, 2], &device);
     let fused = loss.forward_network(run, target.clone(), Some(mask.clone()));
-    // The mean is over the 60 steps that samples have, not over 90.
+    // The mean is over the 60 steps of the samples. `forward_weighted` averages over all 90 steps.
     let apart = loss.forward_weighted(output, target, mask, trace) * 1.5;
     let (fused, apart) = (gradients(&network.layer, fused), gradients(&network.layer, apart));
     for (fused, apart) in fused.iter().zip(&apart) {
@@ -128,7 +128,7 @@ fn steps_are_a_run() {
         let now = input.clone().narrow(1, t, 1).squeeze_dim::<2>(1);
         let (step, after) = layer.step(now.clone(), state.take());
         let at = |x: &Tensor<3>| numbers(x.clone().narrow(1, t, 1));
-        // To rounding: a run's currents are summed up anew where a call begins.
+        // Equal up to rounding: each call computes the currents at its start anew.
         let near = |found: Tensor<2>, wanted: &Tensor<3>| {
             let distance = relative_distance(&numbers(found), &at(wanted));
             assert!(distance < 1e-12, "step {t}: {distance:e}");
@@ -142,7 +142,7 @@ fn steps_are_a_run() {
     }
     let state = state.unwrap();
     assert!(relative_distance(&numbers(state.v.clone()), &numbers(last.v)) < 1e-12);
-    // The gradient goes back through all steps, unless the state is cut from the graph.
+    // The gradient goes back through all steps, because the state is not detached.
     let back = |state: SpikingState| layer.input_weight.grad(&state.v.sum().backward()).map(numbers);
     assert!(back(state.clone()).unwrap().iter().any(|g| *g != 0.0));
 }
@@ -227,7 +227,7 @@ fn a_learned_start_is_learned_and_recorded() {
     let config = config().with_learned_start(true);
     let mut layer = config.init((&device, DType::F64)).unwrap();
     let input = noise([3, 20, 2], &device);
-    // Before anything is learned, runs start at rest.
+    // Before training, runs start at rest.
     assert!(relative_distance(&numbers(layer.resting_state(3).v), &[0.5; 21]) < 1e-15);
     let (trajectory, last) = layer.forward(input, None);
     let gradients = cost(trajectory, last).backward();
@@ -259,7 +259,7 @@ fn learned_constants_are_run_and_recorded() {
     constants.log_tau_mem = moved(&constants.log_tau_mem, 0.2);
     constants.log_tau_syn = moved(&constants.log_tau_syn, -0.3);
     constants.logit_width = moved(&constants.logit_width, 0.5);
-    // A layer whose configuration has these values from the start.
+    // A layer with these values in its configuration.
     let width = 1.0 / (1.0 + f64::exp(-0.5));
     let mut fixed = self::config()
         .with_neuron(Neuron::Qif { tau_mem: 25.0 * f64::exp(0.2) })
@@ -273,13 +273,14 @@ fn learned_constants_are_run_and_recorded() {
     layer.save(&path).unwrap();
     let loaded = config.init((&device, DType::F64)).unwrap().load(&path).unwrap();
     assert_eq!(run(&loaded), run(&layer));
-    // Another gate takes the place of the one that was learned.
+    // A new gate replaces the learned one.
     let narrow = layer.with_gate(Gate::Quintic { width: 0.1 }).unwrap();
     let fixed = fixed.with_gate(Gate::Quintic { width: 0.1 }).unwrap();
     assert!(relative_distance(&run(&narrow), &run(&fixed)) < 1e-11);
 }
 
-/// Neurons with constants of their own are what each is in a layer where all have its constants.
+/// A neuron with its own constants runs like the same neuron in a layer in which all neurons have
+/// these constants.
 #[test]
 fn each_neuron_has_its_own_constants() {
     let device = device();
@@ -317,7 +318,7 @@ fn each_neuron_has_its_own_constants() {
 fn steps_of_another_length_mean_the_same_parameters() {
     let device = device();
     let mut layer = config().init((&device, DType::F64)).unwrap();
-    // An input that excites every neuron, whatever the draw.
+    // An input that excites every neuron, independent of the random weights.
     layer.input_weight = Param::from_tensor(Tensor::ones([2, 7], (&device, DType::F64)));
     let count = |layer: SpikingRnn, parts: usize| {
         let dt = layer.config().dt;
@@ -344,7 +345,7 @@ fn what_is_not_connected_has_no_effect_and_no_gradient() {
     for weights in &found[1..] {
         assert!(weights.iter().zip(&connected).all(|(g, &there)| there || *g == 0.0));
     }
-    // The input reaches the first group alone.
+    // The input reaches only the first group.
     assert!(found[0].chunks(7).all(|row| row[..3].iter().all(|g| *g != 0.0) && row[3..].iter().all(|g| *g == 0.0)));
     let mut other = layer.clone();
     let elsewhere: Vec<f64> = connected.iter().map(|&there| if there { 0.0 } else { 5.0 }).collect();
@@ -354,7 +355,7 @@ fn what_is_not_connected_has_no_effect_and_no_gradient() {
         layer.recurrent_weights.iter().map(|w| Param::from_tensor(Tensor::from_data(moved(w), (&device, DType::F64))));
     other.recurrent_weights = moved.collect();
     assert_eq!(run(&other).0, v);
-    // Connections given by hand take the place of the configuration's.
+    // Connections given by hand replace those of the configuration.
     let all = Tensor::<2, Bool>::from_data(TensorData::new(vec![true; 49], [7, 7]), &device);
     assert_ne!(run(&other.with_connections(0, all).unwrap()).0, v);
 }
@@ -363,7 +364,7 @@ fn what_is_not_connected_has_no_effect_and_no_gradient() {
 fn dales_law_holds_through_training() {
     let device = device();
     let layer = config().with_dale(Some(0.6)).init((&device, DType::F64)).unwrap();
-    // As if training had pushed every parameter to the other side.
+    // Imitates training that has changed the sign of every recurrent weight.
     let mut pushed = layer.clone();
     pushed.recurrent_weights = pushed.recurrent_weights.into_iter().map(|w| w.map(|w| -w)).collect();
     for layer in [&layer, &pushed] {
@@ -392,7 +393,7 @@ fn a_stack_is_its_layers_one_after_the_other() {
     let (above, last) = stack.layers[1].forward(below.trace(), None);
     assert_eq!(numbers(found[1].v.clone().unwrap()), numbers(above.v.clone().unwrap()));
     assert_eq!(numbers(states[1].v.clone()), numbers(last.v.clone()));
-    // Errors reach the first layer; two calls are one.
+    // Errors reach the first layer, and two calls are equivalent to one.
     let back = |cost: Tensor<1>| numbers(stack.layers[0].input_weight.grad(&cost.backward()).unwrap());
     let whole = back(cost(found[1].clone(), states[1].clone()));
     assert!(whole.iter().any(|g| *g != 0.0));
@@ -413,7 +414,7 @@ fn a_gate_that_differs_from_layer_to_layer_is_kept() {
     assert_eq!(widths, [0.2, 0.9]);
 }
 
-/// One neuron spikes under its input, and another hears of it by a synapse with a delay.
+/// One neuron spikes, and a synapse with a delay transmits the spike to another neuron.
 #[test]
 fn a_delayed_current_sets_in_later() {
     for device in devices() {
@@ -466,7 +467,7 @@ fn all_states_of_a_layer_have_one_shape_and_a_sample_that_starts_anew_is_a_fresh
             assert_eq!((state.v.dims(), state.s.dims()), (last.v.dims(), last.s.dims()));
         }
         let anew = Tensor::<1, Bool>::from_data(TensorData::from([false, true, false]), &device.clone().inner());
-        // Traces alone are a state, too: nothing is on its way.
+        // A state with only the traces is also valid: no delayed current is on its way.
         let traces_alone = SpikingState { s: fresh.s.clone().narrow(1, 0, 2), ..fresh.clone() };
         let input = noise([3, 20, 2], &device);
         let run = |state: Option<SpikingState>| numbers(layer.forward(input.clone(), state).0.v.unwrap());
@@ -501,7 +502,7 @@ fn constants_that_are_given_anew_keep_their_id_and_stay_frozen() {
     let frozen = layer.no_grad();
     assert_eq!(of(&given(frozen.clone())), of(&frozen));
     assert!(of(&frozen).iter().all(|(_, learns)| !learns));
-    // What is given is what runs.
+    // The layer runs with the given constants.
     let [slow, fast] = [vec![200.0; 7], vec![5.0; 7]].map(|taus| {
         let layer = frozen.clone().with_tau_mem(&taus).unwrap();
         numbers(layer.forward(noise([3, 30, 2], &device), None).0.v.unwrap())

@@ -151,8 +151,8 @@ impl CodingDataset {
     }
 }
 
-/// White noise after two low-pass filters, stationary and with unit variance: a′ = α a + σ ξ, b′ =
-/// α b + (1 − α) a′. The output is b.
+/// White noise after two low-pass filters, stationary and with unit variance. The filters are a′ =
+/// α a + σ ξ and b′ = α b + (1 − α) a′; the output is b.
 #[derive(Debug, Clone)]
 struct Noise {
     decay: f64,

@@ -60,7 +60,7 @@ pub enum Gaps {
     /// Draws one gap for both: `step_ms` times a geometrically distributed number (1, 2, ...) with
     /// mean `max_ms`/`step_ms`, limited to `max_ms`.
     Geometric {
-        /// Unit, ms.
+        /// Unit of the gaps, ms.
         step_ms: f64,
         /// Longest gap, ms.
         max_ms: f64,

@@ -198,7 +198,7 @@ impl<I: Send + Sync + Clone + 'static, O: Cut + 'static> DataLoader<Chunk<O>> fo
             fresh: self.fresh.clone(),
             seed: self.seed,
             device: device.clone(),
-            // Each device's loader counts its own epochs.
+            // Each device has its own loader, which counts its own epochs.
             next_epoch: AtomicUsize::new(self.next_epoch.load(Ordering::SeqCst)),
         })
     }

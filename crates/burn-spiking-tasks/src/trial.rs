@@ -23,7 +23,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Divides each step into `parts` steps with the same values.
+    /// Returns the same trial with each step divided into `parts` steps of the same values.
     pub fn in_finer_steps(self, parts: usize) -> Self {
         let finer = |series: &[f32]| -> Vec<f32> {
             let width = series.len() / self.steps;

@@ -19,9 +19,9 @@ pub struct InitialWeights {
     pub input: f64,
     /// Recurrent weights: W_k ~ N(0, `recurrent`/√(N p)), where p is the fraction of connections
     /// that exist. If a neuron has three or more senders, the mean of its incoming weights is
-    /// subtracted from them, and they are scaled back to the same spread. So senders that all fire
-    /// alike have no effect in total. Under Dale's law, the inhibitory weights are scaled instead,
-    /// so that inhibition cancels excitation on average.
+    /// subtracted from them, and they are scaled back to the same spread. So the effects of senders
+    /// that all fire alike cancel. Under Dale's law, the inhibitory weights are scaled instead, so
+    /// that inhibition cancels excitation on average.
     pub recurrent: f64,
     /// The bias current I_o, the same for every neuron.
     pub bias: f64,

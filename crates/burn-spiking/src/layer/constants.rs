@@ -4,12 +4,12 @@
 //! τ_mem = e^a        τ_k = e^{b_k}        w = 1/(1 + e^−c)        θ_j = e^{d_j}
 //! ```
 //!
-//! The parameters are a, b, c and d. They are all of about the same size, and no step of an
+//! The parameters are a, b, c and d. They are all of about the same size, and no update by an
 //! optimizer can make a constant negative. Either all neurons share τ_mem and w, or each neuron has
-//! its own ([`Learn`]). All neurons share τ_k: the current of a neuron decays as a whole,
-//! regardless of its senders, which keeps a step at O(N · active neurons). The gradients of τ_mem,
-//! w and τ_k are part of the scan's adjoint, at O(N) a step. A learned τ_mem is also the time unit
-//! of the parameters: the currents of a neuron are divided by the learned τ_mem.
+//! its own ([`Learn`]). All neurons share τ_k, so that the current of a neuron decays as a whole,
+//! regardless of its senders. This keeps a step at O(N · active neurons). The gradients of τ_mem, w
+//! and τ_k are part of the scan's adjoint, at O(N) a step. A learned τ_mem is also the time unit of
+//! the parameters: the currents of a neuron are divided by the learned τ_mem.
 //!
 //! Each neuron j has its own θ_j. Scaling the potential of a neuron by its threshold is the same as
 //! scaling all its currents. So a NIF or LIF neuron with the threshold θ_j receives the current

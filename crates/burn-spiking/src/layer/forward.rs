@@ -8,6 +8,7 @@ use super::trajectory::{GateNow, StepOutput, Trajectory};
 use crate::error::ForwardError;
 use crate::scan::autodiff::NO_GRADIENT;
 use crate::scan::{self, Arguments, Drive, Implementation, Integrator, Run, ScanPlan, finite};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use std::sync::Arc;
 
@@ -35,6 +36,19 @@ fn not_finite(run: &Run, steps: usize) -> Option<String> {
     find_in_tensor(POTENTIAL, &run.last_v, steps)
         .or_else(|| find_in_tensor(TRACE, &run.last_s, steps))
         .or_else(|| run.output.as_ref().and_then(|output| find_in_tensor(OUTPUT, output, steps)))
+}
+
+/// Whether a parameter of a module requires a gradient.
+pub(crate) fn learns(module: &impl Module) -> bool {
+    struct Learns(bool);
+    impl ModuleVisitor for Learns {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 |= param.is_require_grad();
+        }
+    }
+    let mut learns = Learns(false);
+    module.visit(&mut learns);
+    learns.0
 }
 
 impl SpikingRnn {
@@ -66,50 +80,44 @@ impl SpikingRnn {
     ///
     /// # Panics
     /// If all parameters are frozen, and a gradient through
-    /// [`Gate::Threshold`](crate::Gate::Threshold) is required only by the state, or by tensors
-    /// from which the input was computed.
+    /// [`Gate::Threshold`](crate::Gate::Threshold) is required only by tensors from which the input
+    /// or the state was computed.
     pub fn try_forward(
         &self,
         input: Tensor<3>,
         state: Option<SpikingState>,
     ) -> Result<(Trajectory, SpikingState), ForwardError> {
-        let (start_v, run) = self.try_run(input, state, (*self.plan).clone(), |input, state, plan| {
-            self.run(input, Some(state), ReadoutTensors::none(), plan)
-        })?;
+        let (start_v, run) =
+            self.try_run((input, state), learns(self), (*self.plan).clone(), |input, state, plan| {
+                self.run(input, Some(state), ReadoutTensors::none(), plan)
+            })?;
         Ok(self.output_of(run, start_v, None))
     }
 
     /// Runs a plan without its own checks for infinite values and NaN, and checks the end of the
     /// run instead. Returns v_0 and the run.
+    ///
+    /// - `learns`: whether a parameter of the run requires a gradient.
     pub(crate) fn try_run(
         &self,
-        input: Tensor<3>,
-        state: Option<SpikingState>,
+        (input, state): (Tensor<3>, Option<SpikingState>),
+        learns: bool,
         plan: ScanPlan,
         run: impl Fn(Tensor<3>, SpikingState, Arc<ScanPlan>) -> Run,
     ) -> Result<(Tensor<2>, Run), ForwardError> {
         let input = self.config.in_layout(input);
         let state = self.complete_state(state, input.dims()[0]);
         self.fits(&input, &state)?;
-        self.has_a_gradient(&input)?;
+        let tracked = learns || input.is_require_grad() || state.v.is_require_grad() || state.s.is_require_grad();
+        if tracked && self.device().is_autodiff() && !plan.gate.is_differentiable() && plan.rates.is_none() {
+            return Err(ForwardError::Mismatch(NO_GRADIENT.into()));
+        }
         let (start_v, [_, steps, _]) = (state.v.clone(), input.dims());
         let plan = ScanPlan { check_finite: false, panic_if_not_finite: false, ..plan };
         let run = run(input, state, Arc::new(plan));
         match not_finite(&run, steps) {
             Some(found) => Err(ForwardError::NotFinite(found)),
             None => Ok((start_v, run)),
-        }
-    }
-
-    /// Returns an error if a gradient is required through a gate that has none.
-    pub(crate) fn has_a_gradient(&self, input: &Tensor<3>) -> Result<(), ForwardError> {
-        let mut parameters = self.recurrent_weights.iter().map(|weights| weights.is_require_grad());
-        let bias = self.bias.as_ref().is_some_and(|bias| bias.is_require_grad());
-        let learns = parameters.any(|learns| learns) || bias || self.input_weight.is_require_grad();
-        let asked = self.device().is_autodiff() && (learns || input.is_require_grad());
-        match asked && !self.plan.gate.is_differentiable() && self.plan.rates.is_none() {
-            true => Err(ForwardError::Mismatch(NO_GRADIENT.into())),
-            false => Ok(()),
         }
     }
 
@@ -317,8 +325,8 @@ impl SpikingRnn {
         Some(constants.tensor(&self.plan, self.each(), &self.options()))
     }
 
-    /// Completes the initial state. `None` becomes the resting state. A state of the traces alone
-    /// gets rows of zeros, so that no delayed current is still to arrive.
+    /// Completes the initial state. `None` becomes [`resting_state`](Self::resting_state). A state
+    /// of the traces alone gets rows of zeros, so that no current is in transit.
     pub(crate) fn complete_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
         let state = state.unwrap_or_else(|| self.resting_state(batch));
         let [_, rows, _] = state.s.dims();

@@ -14,7 +14,7 @@
 use crate::error::{ConfigError, ForwardError, at_least_one};
 use crate::gate::Gate;
 use crate::layer::config::SpikingRnnConfig;
-use crate::layer::forward::ReadoutTensors;
+use crate::layer::forward::{ReadoutTensors, learns};
 use crate::layer::rnn::SpikingRnn;
 use crate::layer::sequence::{Timing, run_lengths};
 use crate::layer::state::SpikingState;
@@ -200,9 +200,9 @@ impl SpikingNetwork {
         input: Tensor<3>,
         state: Option<SpikingState>,
     ) -> Result<(NetworkOutput, SpikingState), ForwardError> {
-        let (start_v, run) = self
-            .layer
-            .try_run(input, state, self.plan(), |input, state, plan| self.run_plan(input, Some(state), None, plan))?;
+        let (start_v, run) = self.layer.try_run((input, state), learns(self), self.plan(), |input, state, plan| {
+            self.run_plan(input, Some(state), None, plan)
+        })?;
         Ok(self.output_of(run, start_v, None))
     }
 

@@ -25,7 +25,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use std::ops::{Deref, DerefMut};
 
-/// The container type that Burn is told for the submodules of this file.
+/// The container type that this file reports to Burn for its submodules.
 const CONTAINER: &str = "Struct:SpikingRnnConfig";
 
 /// A layer's configuration and its connections, as the layer's record stores them.

@@ -133,8 +133,9 @@ impl SpikingRnn {
         Ok(Self { plan: Arc::new(plan), ..self })
     }
 
-    /// Returns the same layer with another gate and the same parameters. If the width was learned,
-    /// it is no longer learned.
+    /// Returns the same layer with another gate and the same parameters. For example, this shows
+    /// how a trained network works without its gradual synapses. If the width was learned, it is no
+    /// longer learned.
     ///
     /// # Errors
     /// [`ConfigError`] if the gate's width is out of range, or if the layer's integrator does not
@@ -195,8 +196,8 @@ impl SpikingRnn {
         Ok(self)
     }
 
-    /// Returns the initial state for `batch` samples: the learned one if the start is learned,
-    /// otherwise rest, with no current in transit.
+    /// Returns the initial state for `batch` samples: the learned state if the layer learns it,
+    /// otherwise the state at rest. No current is in transit.
     pub fn resting_state(&self, batch: usize) -> SpikingState {
         let (n, synapses) = (self.config.d_hidden, self.config.synapses.len());
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {

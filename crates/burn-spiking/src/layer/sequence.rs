@@ -1,8 +1,8 @@
 //! Sequences: samples that end at different steps.
 //!
-//! A batch of samples of different lengths runs in pieces. A piece ends at each step at which a
-//! sample ends, and the next piece leaves that sample out. So nothing is computed for padding, and
-//! the gradients are the same as if each sample ran alone.
+//! A batch of samples of different lengths runs in pieces. Each piece ends at the step at which the
+//! next sample ends, and the following pieces leave that sample out. So nothing is computed for
+//! padding, and the gradients are the same as if each sample ran alone.
 
 use crate::layer::state::SpikingState;
 use crate::scan::Run;
@@ -128,8 +128,7 @@ pub(crate) fn run_lengths(
     let [batch, steps, _] = input.dims();
     check_lengths(lengths, [batch, steps]);
     let device = input.device();
-    // The longest samples come first, so that the samples which still run are always the first
-    // ones.
+    // The longest samples come first, so that the samples that still run are always the first ones.
     let mut order: Vec<usize> = (0..batch).collect();
     order.sort_by_key(|&b| std::cmp::Reverse(lengths[b]));
     let mut places = vec![0; batch];

@@ -9,10 +9,9 @@ pub struct SpikingState {
     pub v: Tensor<2>,
     /// Synaptic traces ŝ of all synapse types, `[B, K, N]`. In a layer with delays s is
     /// `[B, K + D, N]`, with D the sum of the delays of all types, in steps. The D rows after the
-    /// traces are the recurrent currents that have not arrived yet, in 1/ms: type by type, and in
-    /// order of arrival within a type. The states that a layer returns always have these rows. A
-    /// layer also accepts a state of the K traces alone, which means that no current is still to
-    /// arrive.
+    /// traces are the recurrent currents in transit, in 1/ms: type by type, in the order of their
+    /// arrival. The states that a layer returns always have these rows. A layer also accepts a
+    /// state of the K traces alone, which means that no current is in transit.
     pub s: Tensor<3>,
 }
 
@@ -55,7 +54,7 @@ impl SpikingState {
     /// - `samples`: `[B]`, true for each sample that starts anew.
     /// - `to`: a state of the same layer, such as
     ///   [`SpikingRnn::resting_state`](crate::SpikingRnn::resting_state). If one of the two states
-    ///   has the traces alone, it counts as a state in which no current is still to arrive.
+    ///   has the traces alone, it counts as a state without currents in transit.
     ///
     /// # Panics
     /// If the shapes do not fit each other.
@@ -71,7 +70,7 @@ impl SpikingState {
         Self { v: own.v.mask_where(of_v, to.v), s: own.s.mask_where(of_s, to.s) }
     }
 
-    /// Appends rows of zeros to s, up to `rows` rows. In these rows no current is still to arrive.
+    /// Appends rows of zeros to s, up to `rows` rows. They mean that no current is in transit.
     pub(crate) fn with_rows(self, rows: usize) -> Self {
         let [batch, own, neurons] = self.s.dims();
         if own >= rows {

@@ -2,8 +2,8 @@
 //! of the run.
 //!
 //! ```text
-//! count      n_j = Σ_t ΔQ_jt                 spikes and begun parts of spikes; differentiable
-//! rate       r_j = 1000 n_j/(T_b dt)         Hz; T_b: the sample's own steps
+//! count      n_j = Σ_t ΔQ_jt          spikes and parts of spikes, differentiable through the gate
+//! rate       r_j = 1000 n_j/(T_b dt)  in Hz; T_b: number of steps of the sample
 //! ```
 //!
 //! A linear readout of counts, `Linear` of [`Trajectory::spike_counts`], is known as a "rate code".
