@@ -1,4 +1,5 @@
-//! The delayed-memory network: QIF neurons that remember by their activity, and the recipes that
+//! The delayed-memory network, whose QIF neurons remember by their activity, and the recipes that
+//! train it.
 //! train it.
 //!
 //! ```text
@@ -31,38 +32,39 @@ use burn_spiking::{
 use burn_spiking_tasks::DelayedXor;
 use burn_spiking_tasks::delayed_xor::CHANNELS;
 
-/// Time constant of the neurons, ms.
+/// Time constant of the neurons, in ms.
 pub const TAU_V: f64 = 25.0;
-/// Time constant of the synapses, ms.
+/// Time constant of the synapses, in ms.
 pub const TAU: f64 = 20.0;
-/// Rounds by which the best epoch is chosen.
+/// Number of validation rounds, which decide the best epoch.
 pub const VALIDATION_ROUNDS: usize = 480;
-/// Fresh rounds that a trained network is judged on.
+/// Number of test rounds.
 pub const TEST_ROUNDS: usize = 2000;
-/// Steps after an answer window in which activity is free, and does not count as activity at rest:
+/// Number of steps after an answer window in which activity costs nothing and does not count as
+/// activity at rest. That is two time constants of the traces.
 /// two time constants of the traces.
 pub const GRACE: usize = 40;
-/// The mean-field adjoint: blocks of a quarter of τ.
+/// The mean-field adjoint, with blocks of a quarter of τ.
 pub const BY_RATES: Adjoint = Adjoint::MeanField { step_ms: 5.0, softness: 0.005 };
 
-/// What a network starts from, in the layer's units.
+/// The initial parameters of a network, in the layer's units.
 #[derive(Debug, Clone, Copy)]
 pub struct Start {
-    /// A neuron's weight onto itself.
+    /// Weight of each neuron onto itself.
     pub own: f64,
-    /// Spread of all weights, times √N.
+    /// Standard deviation of all recurrent weights, times √N.
     pub spread: f64,
-    /// Tonic current.
+    /// Bias current.
     pub bias: f64,
-    /// Spread of U.
+    /// Standard deviation of U.
     pub input: f64,
-    /// Spread of O.
+    /// Standard deviation of O.
     pub readout: f64,
 }
 
 impl Start {
-    /// Every neuron rests or fires at length, whichever it did last: each is a memory, which random
-    /// initial potentials set.
+    /// Returns a start in which each neuron keeps on resting or firing for a long time. So each
+    /// neuron is a memory, which the random initial potentials set.
     pub fn latched() -> Self {
         // In units of 1/ms: W 1.6 and 0.1, I_o −0.04, U 0.1, O 0.3.
         Self {
@@ -74,8 +76,9 @@ impl Start {
         }
     }
 
-    /// Silent at rest: no neuron excites itself enough to go on alone, but groups can learn to.
-    /// Memories can be made and unmade.
+    /// Returns a start that is silent at rest. No neuron excites itself enough to keep on firing
+    /// alone, but groups of neurons can learn to. So the network can learn to set and to clear
+    /// memories.
     pub fn quiet() -> Self {
         // In units of 1/ms: W 0.8 and 0.3, I_o −0.02, U 0.08, O 0.5.
         Self {
@@ -88,7 +91,7 @@ impl Start {
     }
 }
 
-/// The spiking layer for a task.
+/// Configures the spiking layer for a task.
 pub fn layer(task: &DelayedXor, recipe: &Recipe) -> SpikingRnnConfig {
     let start = recipe.start();
     SpikingRnnConfig::new(CHANNELS, task.neurons)
@@ -106,10 +109,11 @@ pub fn layer(task: &DelayedXor, recipe: &Recipe) -> SpikingRnnConfig {
         }))
 }
 
-/// The network for a task, with parameters drawn from the device's random state.
+/// Builds the network for a task. Its parameters are drawn from the random state of the device.
 ///
 /// # Errors
-/// [`ConfigError`] if the task's sizes or step, or the recipe's numbers, describe no network.
+/// [`ConfigError`] if the sizes or the time step of the task, or the numbers of the recipe, are
+/// invalid.
 pub fn delayed_xor(task: &DelayedXor, recipe: &Recipe, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
     let (n, start) = (task.neurons, recipe.start());
     let mut layer = layer(task, recipe).init(device)?;
@@ -124,11 +128,11 @@ pub fn delayed_xor(task: &DelayedXor, recipe: &Recipe, device: &Device) -> Resul
     Ok(ReadoutNetwork { network, loss, floor: None, rest: recipe.rest_cost(), mixture: None })
 }
 
-/// Each parameter's rate: constant at first, then, in the last `falling` iterations, along a cosine
-/// to a fiftieth.
+/// Returns the learning rates of all parameters. They are constant at first. In the last `falling`
+/// iterations they fall to a fiftieth along a cosine.
 ///
 /// # Errors
-/// If Burn refuses the rates.
+/// If Burn rejects the rates.
 pub fn rates(recipe: &Recipe, iterations: usize, falling: usize) -> Result<ModuleLrScheduler, String> {
     let course = |rate: f64| -> LrSchedulerConfig {
         let rate = rate * recipe.rate;
@@ -149,7 +153,7 @@ pub fn rates(recipe: &Recipe, iterations: usize, falling: usize) -> Result<Modul
         .init()
 }
 
-/// The optimizer at its start.
+/// Returns the optimizer in its initial state.
 pub fn optimizer() -> ModuleOptimizer {
     AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).init()
 }

@@ -7,8 +7,8 @@
 //! hand. Errors pass only through the gate's active zone, so they are as sparse as the spikes.
 //!
 //! - [`SpikingRnnConfig`] → [`SpikingRnn`] → [`SpikingState`]: the layer, used like Burn's `Lstm`.
-//! - [`SpikingNetwork`]: the layer and a linear readout in one operation, with little memory.
-//! - [`SpikingStack`]: several layers, each on the traces of the one before.
+//! - [`SpikingNetwork`]: the layer and a linear readout in one operation, which saves memory.
+//! - [`SpikingStack`]: several layers. The traces of each are the input of the next.
 //! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: the parts of a layer; [`Learned`]: the
 //!   constants that are learned.
 //! - [`NeuronModel`]: a user-defined neuron; [`gradcheck`]: a check of its gradient.
@@ -24,37 +24,37 @@
 //!
 //! # Combinations
 //!
-//! All parts combine with each other, in single and double precision, except for these. The table
-//! of mistakes below says where each is refused.
+//! All parts combine with each other, in single and double precision, except those in this table.
+//! The table of mistakes below says where the crate refuses them.
 //!
 //! | part | with | what happens |
 //! | --- | --- | --- |
-//! | [`Gate::Threshold`] | a gradient | refused when the layer is run: a threshold-triggered spike has none; [`Adjoint::MeanField`] needs none |
+//! | [`Gate::Threshold`] | a gradient | refused when the layer runs: a threshold-triggered spike has no gradient; [`Adjoint::MeanField`] does not need one |
 //! | a learned τ_mem | NIF, EIF, user-defined neurons | refused by the configuration: only LIF and QIF have an exact flow with a τ_mem |
 //! | learned thresholds | QIF, EIF, user-defined neurons | refused by the configuration: only NIF and LIF have thresholds that can be learned |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has no width |
-//! | τ_mem or width of each neuron ([`Learn::PerNeuron`]) | a user-defined neuron | runs in tensor operations, without the CPU kernel |
-//! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: it is differentiated automatically |
-//! | a delay of a [`Synapse`] | a delay that is not a multiple of dt; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
+//! | a gate width per neuron ([`Learn::PerNeuron`]) | a user-defined neuron | runs in tensor operations, without the CPU kernel |
+//! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: Burn differentiates Heun's steps automatically |
+//! | a delay of a [`Synapse`] | a dt of which the delay is not a multiple; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
 //! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
-//! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing checks its tensor operations |
-//! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | have no effect: it runs in tensor operations and keeps all steps |
-//! | `time_unit` | LIF, QIF, EIF, user-defined neurons with a τ | refused by the configuration: their τ_mem is the unit of time |
+//! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing checks its tensor operations for infinite values and NaN |
+//! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | no effect: it runs in tensor operations and keeps all steps |
+//! | `time_unit` | LIF, QIF, EIF, user-defined neurons with a τ_mem | refused by the configuration: their τ_mem is the unit of time |
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer without a readout synapse type, or with several | refused by the configuration |
-//! | [`Wiring::Groups`] | [`Synapse::readout_only`] | has no connections; `inputs` still applies |
+//! | [`Wiring::Groups`] | [`Synapse::readout_only`] | this type has no connections; `inputs` still applies |
 //! | a learned start | a state given to `forward` | the given state is used |
 //! | [`Checkpointing`] | backends without a kernel; on a GPU with [`Adjoint::Limited`] | no effect: all steps are kept |
 //! | double precision | a GPU by Vulkan, Metal or DirectX | fails: these have no functions in double precision |
 //! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_mem, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve) | refused by the configuration |
-//! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | ignored: rates have no potentials |
+//! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | no gradient: rates have no potentials |
 //! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | no effect: automatic differentiation is exact |
-//! | EIF | steps longer than the shortest interval between spikes | one spike in a step is exact; further ones are one step late |
+//! | EIF | steps longer than the shortest interval between spikes | only the first spike in a step is exact; further spikes in it are approximate |
 //! | user-defined neurons | a configuration read from a file | refused until the model is given again |
 //!
-//! There are no refractory periods. A neuron would be held after a reset for a time that is not a
-//! multiple of the step, and the rest of that time would be a second state variable of every
-//! neuron. A charge takes one step to arrive. A [delay](Synapse::with_delay) is added to that step
-//! and is the same for all neurons of a synapse type.
+//! There are no refractory periods. Such a period would begin with a reset and end in the middle of
+//! a step, so its remaining time would be a second state variable of every neuron. A charge takes
+//! one step to arrive. A [delay](Synapse::with_delay) is added to that step and is the same for all
+//! neurons of a synapse type.
 //!
 //! # Mistakes
 //!
@@ -62,10 +62,10 @@
 //!
 //! | mistake | where | how |
 //! | --- | --- | --- |
-//! | dt, τ, τ_mem, τ_u not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_u for a neuron with a time constant of its own; groups that do not add up; a share outside its range; layers that do not fit each other; λ below 0, rate bounds that cross | `init` of the configuration | [`ConfigError`] |
-//! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; lengths that do not fit the input; a gradient asked of [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the entry of the layer; [`SpikingRnn::try_forward`] returns a [`ForwardError`] |
+//! | dt, τ, τ_mem, τ_u not above 0 or not finite; a gate's width outside (0, 1]; no neurons, channels or synapse types; τ_u for a neuron with a τ_mem; groups whose sizes do not add up to the number of neurons; a share outside its range; layers that do not fit each other; λ below 0, rate bounds that cross | `init` of the configuration | [`ConfigError`] |
+//! | an input or a state of another shape, batch size, dtype or device; no samples or no steps; lengths that do not fit the input; a gradient through [`Gate::Threshold`] | [`SpikingRnn::forward`] | panic at the entry of the layer; [`SpikingRnn::try_forward`] returns a [`ForwardError`] |
 //! | infinite values or NaN in input, state or parameters; a gradient that is not finite | [`SpikingRnn::forward`], the backward pass | panic that names neuron and sample; always in the CPU kernel, elsewhere with [`check_finite`](SpikingRnnConfig::check_finite). With [`NonFiniteGradient::Nan`] the gradient is NaN instead, for `Skipping` (feature `train`) to skip |
-//! | a record of other constants, or one that cannot be read or written | [`SpikingRnn::load`], [`SpikingRnn::save`] | [`RecordError`] |
+//! | a record with other constants, or a record that cannot be read or written | [`SpikingRnn::load`], [`SpikingRnn::save`] | [`RecordError`] |
 //! | an impossible task, such as gaps that do not fit into the trial | the task's `dataset` in `burn-spiking-tasks` | its `TaskError` |
 //!
 //! # Records
@@ -76,12 +76,12 @@
 //!
 //! | part of a layer | in the record | when it is loaded |
 //! | --- | --- | --- |
-//! | parameters, with their ids; those of learned constants and of a learned start too | as tensors | Burn checks the shapes |
-//! | sizes, neuron, gate, synapse types, dt, τ_u, bias, autapses, wiring, Dale's law, learned start, which constants are learned, integrator | as text in the tensor `config.constants` | any difference is refused with both values |
-//! | connections given by [`with_connections`](SpikingRnn::with_connections) | as tensors `config.connections_k` | the layer takes them over |
-//! | layout, what is recorded, checkpoint, adjoint, what becomes of bad gradients, initial sizes | only in the JSON file that [`SpikingRnn::save`] writes beside it | the layer keeps its own: they do not change what parameters mean |
-//! | [`SpikingState`] | no; `Streamed` (feature `train`) has those of its streams | keep it yourself between runs |
-//! | a record without constants, of parameters alone | | refused, unless `allow_partial(true)` is set, which warns in the log |
+//! | parameters with their ids, including those of learned constants and of a learned initial state | as tensors | Burn checks the shapes |
+//! | sizes, neuron, gate, synapse types, dt, τ_u, bias, autapses, wiring, Dale's law, whether the initial state is learned, which constants are learned, integrator | as text in the tensor `config.constants` | any difference is refused, and the message names both values |
+//! | connections given by [`with_connections`](SpikingRnn::with_connections) | as tensors `config.connections_k` | the layer uses them |
+//! | layout, recorded quantities, `checkpointing`, adjoint, `check_finite`, `non_finite_gradient`, initial weights | only in the JSON file that [`SpikingRnn::save`] writes next to the record | the layer keeps its own values, since they do not change the meaning of the parameters |
+//! | [`SpikingState`] | no; the record of `Streamed` (feature `train`) contains the states of its streams | you keep it between runs |
+//! | a record of parameters only, without constants | | refused, unless `allow_partial(true)` is set; then the log has a warning |
 //!
 //! # Example
 //!
@@ -102,7 +102,7 @@
 //! # Ok::<(), burn_spiking::ConfigError>(())
 //! ```
 
-// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
+// Burn 0.22 deprecates its NdArray backend, but users may still choose it.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 pub mod error;

@@ -1,4 +1,4 @@
-//! The pictures of a run of `delayed-xor`.
+//! The figures of a run of `delayed-xor`.
 
 use super::report::Report;
 use crate::figures::Inside;
@@ -9,7 +9,7 @@ use burn_spiking_plot::{AnsweredTrial, Curve, Curves, Role, Scale, curves};
 use burn_spiking_tasks::{Answer, TrialBatch};
 use std::path::Path;
 
-/// Draws accuracy against gap and against the round of a trial.
+/// Draws the accuracy against the gap and against the round in a trial.
 pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> {
     let trained = vec![(report.max_gap_ms, 0.0), (report.max_gap_ms, 1.0)];
     let lines = vec![
@@ -44,7 +44,7 @@ pub(super) fn draw_gaps(folder: &Folder, report: &Report) -> Result<(), String> 
     curves(path, "Delayed exclusive or: accuracy against gap", &panels).map_err(|error| error.to_string())
 }
 
-/// Draws input, spikes and output of a trial for each answer.
+/// Draws input, spikes and output of one trial for each answer.
 pub(super) fn draw_spikes(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
     for (name, trial) in first_of_each(["plus", "minus", "none"], batch) {
         let title = format!("Delayed exclusive or: the first answer is {name}");
@@ -53,14 +53,14 @@ pub(super) fn draw_spikes(folder: &Folder, model: &ReadoutNetwork, batch: &Trial
     Ok(())
 }
 
-/// For each answer, in the order of [`Answer::ALL`], its name and the first trial of a batch whose
-/// first round wants it, if any does.
+/// Returns, for each answer in the order of [`Answer::ALL`], its name and the first trial of the
+/// batch whose first round has that answer. Leaves out answers without such a trial.
 fn first_of_each(names: [&'static str; 3], batch: &TrialBatch) -> impl Iterator<Item = (&'static str, usize)> {
     let first = |answer: Answer| batch.rounds.iter().position(|rounds| rounds[0].answer == answer);
     names.into_iter().zip(Answer::ALL.map(first)).filter_map(|(name, trial)| Some((name, trial?)))
 }
 
-/// Draws the output of the first trial for each answer of its first round.
+/// Draws the output of one trial for each answer of its first round.
 pub(super) fn draw_answers(
     path: &Path,
     title: &str,
@@ -77,13 +77,13 @@ pub(super) fn draw_answers(
     burn_spiking_plot::answers(path, title, dt, &shown).map_err(|error| error.to_string())
 }
 
-/// Time before and after a go cue's answer window that is drawn, ms.
+/// Time that the figure shows before and after the end of an answer window, in ms.
 const AROUND: f64 = 400.0;
-/// Over how many ms rates are averaged.
+/// Time over which rates are averaged, in ms.
 const SMOOTH: f64 = 20.0;
 
-/// Draws how fast the neurons fire around the answers of a batch's trials: before, in the
-/// background state, and back to it.
+/// Draws the firing rate of the neurons around the answers of a batch, which shows the change
+/// between activity and rest.
 pub(super) fn draw_rest(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBatch) -> Result<(), String> {
     let (_, trajectory) = model.recorded(batch);
     let charge = trajectory.charge.expect("a recording has the charge");
@@ -104,7 +104,7 @@ pub(super) fn draw_rest(folder: &Folder, model: &ReadoutNetwork, batch: &TrialBa
                 }
             }
         }
-        // Times that no trial reaches are left out.
+        // Leave out times that no trial reaches.
         let means: Vec<Option<f64>> =
             sums.iter().map(|&(sum, count)| (count > 0).then_some(sum / count as f64)).collect();
         let points = means.windows(smooth.max(1)).enumerate().filter_map(|(at, window)| {

@@ -1,4 +1,4 @@
-//! A run of `delayed-xor`: training, report and pictures.
+//! A run of `delayed-xor`: training, report and figures.
 
 use super::figures::{draw_answers, draw_gaps, draw_rest, draw_spikes};
 use super::report::{Evaluation, Report, accuracy_by_gap, accuracy_by_rounds, evaluate};
@@ -19,7 +19,7 @@ use burn_spiking_tasks::{EpochLoader, StreamLoader, Trial, TrialBatcher};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The columns of a table of reports.
+/// The columns of the table of reports.
 pub const COLUMNS: [&str; 9] = [
     "seed",
     "gradient",
@@ -32,17 +32,18 @@ pub const COLUMNS: [&str; 9] = [
     "train_seconds",
 ];
 
-/// The share of the exact gradient in a mixture: it rises in the first half of training.
+/// Returns the share of the exact gradient in a mixture. It rises from 0 to 1 in the first half of
+/// training.
 fn exact_share(iteration: usize, iterations: usize) -> f64 {
     (2.0 * iteration as f64 / iterations as f64).min(1.0)
 }
 
-/// Trains a network, judges it, and writes all that came of it into the run's folder.
+/// Trains a network, judges it, and writes all results into the folder of the run.
 ///
 /// # Errors
-/// If it was stopped, the options make no run, or a file cannot be written.
+/// If the run was stopped, the options are invalid, or a file cannot be written.
 pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
-    // A run that goes on has its parameters already, wherever they came from.
+    // A resumed run already has its parameters. So it does not need the network of --from.
     let check = |options: &Options| match place.resume {
         None => options.check().and_then(|()| options.check_from()),
         Some(_) => options.check(),
@@ -56,7 +57,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let task = options.task();
     let told = |error: ConfigError| error.to_string();
     let mut network = delayed_xor(&task, &recipe, &training_device).map_err(told)?;
-    // A checkpoint has all parameters.
+    // If the run has checkpoints, its parameters come from there.
     let begins = !run.resumed || !checkpoint::folder(folder.path()).exists();
     if let Some(from) = options.from.as_ref().filter(|_| begins) {
         network = Learned::open(from, &device)?.into_start_of(network);
@@ -141,14 +142,15 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     };
     draw_gaps(folder, &report)?;
     trained.model.save(folder)?;
-    // The last of all files: with it the run is done.
+    // This file comes last: its presence marks the run as finished.
     folder.write_json("report.json", &report)?;
     tell(&report, &recipe, train_seconds);
     println!("report {}, picture {}", folder.file("report.json").display(), answers_picture.display());
     Ok(())
 }
 
-/// The iteration in which the gaps of training first had their full length, if they ever had.
+/// Returns the iteration in which the gaps of training first had their full length, or `None` if
+/// they never had it.
 fn full_gap_iteration(history: &History, options: &Options) -> Option<usize> {
     let longest = options.recipe().train_gap;
     let full = |epoch: &&Epoch| epoch.scheduled == Some(longest);
@@ -158,7 +160,7 @@ fn full_gap_iteration(history: &History, options: &Options) -> Option<usize> {
     })
 }
 
-/// What a person wants to know of a report.
+/// Prints the main results of a report.
 fn tell(report: &Report, recipe: &Recipe, train_seconds: f64) {
     let [plus, minus, none] = report.accuracy_by_answer;
     println!(

@@ -1,4 +1,4 @@
-//! How a trained network does on rounds that it was not trained on.
+//! Measures how well a trained network answers test rounds, and writes the report.
 
 use super::{GRACE, GradientName, Options};
 use crate::network::ReadoutNetwork;
@@ -8,10 +8,11 @@ use burn_spiking::Firing;
 use burn_spiking_tasks::{Answers, DelayedXor, EpochLoader, Gaps, TrialBatch, TrialBatcher};
 use serde::Serialize;
 
-/// Rounds for each gap in the figure of accuracy against gap, and for each number of rounds.
+/// Number of rounds for each gap in the figure of accuracy against gap, and for each number of
+/// rounds in a trial.
 const VARIANT_ROUNDS: usize = 960;
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Serialize)]
 pub(super) struct Report {
     pub(super) seed: u64,
@@ -25,23 +26,23 @@ pub(super) struct Report {
     pub(super) test_rounds: usize,
     pub(super) leak: f64,
     pub(super) rate_hz: f64,
-    /// Rate between rounds, from 40 ms after an answer to the next pulse.
+    /// Firing rate between rounds, from 40 ms after an answer to the next pulse.
     pub(super) rest_hz: f64,
     pub(super) silent: usize,
     pub(super) active_share: f64,
     pub(super) best_epoch: usize,
     pub(super) epochs: usize,
-    /// Iterations until the gaps had their full length; `None` if they never had.
+    /// Number of iterations until the gaps had their full length; `None` if they never had it.
     pub(super) full_gap_iteration: Option<usize>,
-    /// `None` of a run that was resumed, whose time is not one stretch.
+    /// `None` if the run was resumed, because its time is then interrupted.
     pub(super) train_seconds: Option<f64>,
-    /// (rounds in a trial, accuracy), also of more rounds than were trained.
+    /// (rounds in a trial, accuracy), also for more rounds than in training.
     pub(super) accuracy_by_rounds: Vec<(usize, f64)>,
-    /// (gap in ms, accuracy) where both gaps of each round are that long.
+    /// (gap in ms, accuracy), for trials in which both gaps of each round are that long.
     pub(super) accuracy_by_gap: Vec<(f64, f64)>,
 }
 
-/// How a network did on trials that it was not trained on.
+/// How well a network answers test rounds, and how its neurons fire.
 pub(super) struct Evaluation {
     pub(super) answers: Answers,
     pub(super) firing: Firing,
@@ -65,7 +66,8 @@ pub(super) fn evaluate(model: &ReadoutNetwork, batches: Vec<TrialBatch>) -> Eval
     Evaluation { answers, firing, rest_hz: 1000.0 * spikes / neuron_ms }
 }
 
-/// The accuracy in trials of a variant of the task, drawn from a stream of the run's seed.
+/// Measures the accuracy on a variant of the task, with trials drawn from one random stream of the
+/// run's seed.
 fn accuracy(model: &ReadoutNetwork, task: &DelayedXor, stream: u64, options: &Options) -> Result<f64, String> {
     let trials = VARIANT_ROUNDS.div_ceil(task.rounds);
     let data = task.dataset(seeded(options.seed, stream), trials).map_err(|error| error.to_string())?;
@@ -77,7 +79,7 @@ fn accuracy(model: &ReadoutNetwork, task: &DelayedXor, stream: u64, options: &Op
     Ok(answers.accuracy())
 }
 
-/// The accuracy where both gaps of each round are equally long, within the trained range and beyond
+/// Measures the accuracy on rounds with two equally long gaps, within the trained range and beyond
 /// it.
 pub(super) fn accuracy_by_gap(
     model: &ReadoutNetwork,
@@ -98,7 +100,7 @@ pub(super) fn accuracy_by_gap(
     Ok(points)
 }
 
-/// The accuracy in trials of 1, 2, 4 and 8 rounds.
+/// Measures the accuracy in trials of 1, 2, 4 and 8 rounds.
 pub(super) fn accuracy_by_rounds(model: &ReadoutNetwork, options: &Options) -> Result<Vec<(usize, f64)>, String> {
     let mut points = Vec::new();
     for rounds in [1, 2, 4, 8] {

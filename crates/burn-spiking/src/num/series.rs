@@ -4,7 +4,7 @@
 use super::number::Float;
 use std::f64::consts::{FRAC_1_PI, PI};
 
-/// π^n/n! with the sign (−1)^(n/2): the Taylor coefficients of sin πx (odd n) and cos πx (even n).
+/// π^n/n! with the sign (−1)^⌊n/2⌋: the Taylor coefficients of sin πx (odd n) and cos πx (even n).
 const fn turn_series<const TERMS: usize>(first: usize) -> [f64; TERMS] {
     let mut series = [0.0; TERMS];
     let mut term = if first == 0 { 1.0 } else { PI };

@@ -80,7 +80,7 @@ impl<S: Simd, T: Real> Lanes<S, T> {
     /// Views a padded row as mutable vectors.
     ///
     /// # Panics
-    /// In the cases of [`row`](Self::row).
+    /// In the same cases as [`row`](Self::row).
     #[inline(always)]
     pub fn row_mut(row: &mut [T]) -> &mut [Self] {
         bytemuck::cast_slice_mut(row)
@@ -227,7 +227,7 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
 
 #[inline(always)]
 fn mask_of<S: Simd, T: Scalar>(mask: &LaneMask<S, T>) -> Mask<S, T> {
-    // `Mask` and `LaneMask` are transparent over the same mask.
+    // `Mask` is transparent over the type of `mask.0`.
     unsafe { std::mem::transmute_copy(&mask.0) }
 }
 
@@ -262,7 +262,7 @@ impl<S: Simd, T: Real> Float for Lanes<S, T> {
 #[inline(always)]
 pub(crate) fn nonzero<S: Simd, T: Real, const R: usize>(blocks: [&[T; BLOCK]; R]) -> u32 {
     let count = Lanes::<S, T>::count();
-    // Masks of one bit for each lane are joined below. For other masks `T::nonzero` uses
+    // The code below needs masks with one bit for each lane. For other masks `T::nonzero` has
     // instructions that `macerator` does not offer.
     if size_of::<LaneMask<S, T>>() * 8 != count {
         return T::nonzero(blocks);
