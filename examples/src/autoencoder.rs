@@ -45,7 +45,7 @@ pub const NEURONS: usize = 30;
 pub const BATCH: usize = 50;
 /// Number of validation trials, which decide the best epoch.
 pub const VALIDATION_TRIALS: usize = 100;
-/// Number of test trials.
+/// Number of fresh trials that test a trained network.
 pub const TEST_TRIALS: usize = 200;
 /// Number of input channels, which is also the number of outputs.
 pub const CHANNELS: usize = 2;

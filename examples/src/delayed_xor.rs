@@ -1,6 +1,5 @@
 //! The delayed-memory network, whose QIF neurons remember by their activity, and the recipes that
 //! train it.
-//! train it.
 //!
 //! ```text
 //! pulses, go cue → U → 80 QIF neurons ⟲ W (τ = 20 ms) → answer o = O ŝ
@@ -38,11 +37,10 @@ pub const TAU_V: f64 = 25.0;
 pub const TAU: f64 = 20.0;
 /// Number of validation rounds, which decide the best epoch.
 pub const VALIDATION_ROUNDS: usize = 480;
-/// Number of test rounds.
+/// Number of fresh rounds that test a trained network.
 pub const TEST_ROUNDS: usize = 2000;
 /// Number of steps after an answer window in which activity costs nothing and does not count as
 /// activity at rest. That is two time constants of the traces.
-/// two time constants of the traces.
 pub const GRACE: usize = 40;
 /// The mean-field adjoint, with blocks of a quarter of τ.
 pub const BY_RATES: Adjoint = Adjoint::MeanField { step_ms: 5.0, softness: 0.005 };

@@ -1,13 +1,13 @@
-//! Devices by name.
+//! Devices and their command-line names.
 
-// Burn 0.22 deprecates its NdArray backend, which users may still ask for.
+// Burn 0.22 deprecates its NdArray backend, but users may still ask for it.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use burn::tensor::{DType, Device};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// Where a program computes.
+/// The device that a program computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceName {
@@ -22,21 +22,21 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
-    /// Whether it is a GPU, whose memory a process does not have among its own.
+    /// Returns whether the device is a GPU. The memory of a process does not include that of a GPU.
     pub fn is_gpu(self) -> bool {
         matches!(self, Self::Wgpu | Self::Cuda)
     }
 
-    /// The precision in which gradients are compared: double, but for Vulkan and its like, which
-    /// have no functions of it.
+    /// Returns the precision for comparisons of gradients: double precision, except on wgpu, whose
+    /// devices do not have all functions in double precision.
     pub fn exact(self) -> DType {
         if self == Self::Wgpu { DType::F32 } else { DType::F64 }
     }
 
-    /// The device.
+    /// Returns the device.
     ///
     /// # Errors
-    /// If the program was built without it, or the machine has no such device.
+    /// If the program was built without the device, or the machine does not have it.
     pub fn device(self) -> Result<Device, String> {
         match self {
             #[cfg(feature = "flex")]
@@ -63,7 +63,8 @@ impl DeviceName {
     }
 }
 
-/// A device that works: Burn panics where it finds none, and only when it is first used.
+/// Returns the device if it works, otherwise the message `missing`. Burn panics if it finds no
+/// device, but only at the first use. So the function uses it once.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn found(device: impl Fn() -> Device + std::panic::UnwindSafe, missing: &str) -> Result<Device, String> {
     let hook = std::panic::take_hook();

@@ -1,4 +1,4 @@
-//! Figures that both tasks' programs draw.
+//! Figures for the programs of both tasks.
 
 use crate::history::{Epoch, History};
 use crate::network::{ReadoutNetwork, floats};
@@ -7,7 +7,8 @@ use burn_spiking_tasks::TrialBatch;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A metric from epoch to epoch, where it is a number that its axis can show.
+/// Returns the curve of a metric over the epochs. Leaves out values that are not numbers or that
+/// the axis cannot show.
 fn course(
     name: String,
     history: &History,
@@ -22,9 +23,9 @@ fn course(
     Curve { name, points: history.epochs().iter().filter_map(point).collect(), role: Role::Own }
 }
 
-/// Draws how cost and score changed from epoch to epoch.
+/// Draws cost and score over the epochs.
 ///
-/// - `score`: the metric's name, and how its axis is divided.
+/// - `score`: the name of the metric, and the scale of its axis.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -37,17 +38,18 @@ pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale
         Curves { x: "epoch".into(), y: metric.to_lowercase(), x_scale: Scale::Linear, y_scale, lines }
     };
     let panels = [panel("Loss", Scale::Log), panel(score.0, score.1)];
-    // A run may have had no number at all.
+    // All values of a metric may be NaN or missing.
     if panels.iter().any(|panel| panel.lines.iter().all(|line| line.points.is_empty())) {
         return Ok(());
     }
     curves(path, title, &panels).map_err(|error| error.to_string())
 }
 
-/// Draws how cost and score on validation data changed from epoch to epoch, in several runs: each
-/// with its seed, or, of more than five, all in the same colour with their median.
+/// Draws cost and score on validation data over the epochs, for several runs. Up to five runs have
+/// one labelled curve for each seed. More runs all have the same colour, and a curve for their
+/// median.
 ///
-/// - `score`: the metric's name, and how its axis is divided.
+/// - `score`: the name of the metric, and the scale of its axis.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -67,7 +69,7 @@ pub fn learning(path: &Path, title: &str, runs: &[(u64, History)], score: (&str,
     curves(path, title, &panels).map_err(|error| error.to_string())
 }
 
-/// Makes many alike of curves, and adds their median at each x.
+/// Gives all curves the same style, and adds their median at each x.
 fn many(mut curves: Vec<Curve>) -> Vec<Curve> {
     let count = curves.len();
     let mut points: Vec<(f64, f64)> = curves.iter().flat_map(|curve| curve.points.iter().copied()).collect();
@@ -85,19 +87,19 @@ fn many(mut curves: Vec<Curve>) -> Vec<Curve> {
     curves
 }
 
-/// What one trial of a batch was, from within.
+/// The activity of the network in one trial.
 pub struct Inside {
-    /// N.
+    /// Number of neurons N.
     pub neurons: usize,
-    /// i, `[T, C]`.
+    /// The input i, `[T, C]`.
     pub input: Vec<f32>,
-    /// v, `[T, N]`.
+    /// The membrane potentials v, `[T, N]`.
     pub v: Vec<f32>,
-    /// ΔQ, `[T, N]`.
+    /// The charges ΔQ, `[T, N]`.
     pub charge: Vec<f32>,
     /// (step, neuron) of each spike.
     pub spikes: Vec<(usize, usize)>,
-    /// o, `[T, O]`.
+    /// The output o, `[T, O]`.
     pub output: Vec<f32>,
 }
 
@@ -116,7 +118,7 @@ impl Inside {
         }
     }
 
-    /// One neuron's, channel's or output's value in each step.
+    /// Returns the values of one column of `rows` in each step: a neuron, a channel or an output.
     pub fn column(rows: &[f32], width: usize, at: usize) -> Vec<f32> {
         rows.iter().skip(at).step_by(width).copied().collect()
     }

@@ -1,4 +1,4 @@
-//! A run's curve: `history.jsonl`, one line of JSON for each epoch that was judged.
+//! The learning curve of a run: `history.jsonl`, with one line of JSON for each finished epoch.
 
 use burn_spiking::train::schedule::ScheduleState;
 use serde::{Deserialize, Serialize};
@@ -6,29 +6,29 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// One epoch's metrics.
+/// The metrics of one epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// The epoch, from 1.
+    /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Metrics on the training data; `None` where a metric is not a number.
+    /// Metrics on the training data; `None` for a metric that is NaN, infinite or missing.
     pub train: BTreeMap<String, Option<f64>>,
-    /// Metrics on the validation data.
+    /// Metrics on the validation data, in the same form.
     pub valid: BTreeMap<String, Option<f64>>,
-    /// Where the schedule that follows the score had come, if there is one.
+    /// State of the schedule that follows the score, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleState>,
-    /// The schedule's number then.
+    /// Value of the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<f64>,
 }
 
-/// What tells a better epoch from a worse one.
+/// The criterion that compares epochs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judge {
-    /// A validation metric's name.
+    /// The name of a validation metric.
     pub metric: String,
-    /// Whether it should rise.
+    /// Whether a higher value is better.
     pub higher_is_better: bool,
 }
 
@@ -40,8 +40,8 @@ pub struct History {
 }
 
 impl History {
-    /// Reads what a folder holds of epochs up to `last`, and forgets the rest: those will be
-    /// trained again.
+    /// Reads the epochs up to `last` from the history in a folder. Deletes the later epochs from
+    /// the file: the run trains them again.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -53,8 +53,8 @@ impl History {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(failed(error)),
         };
-        // A killed program may have left half a line at the end. Whole lines stay as they are, to
-        // the letter.
+        // A killed program may have left half a line at the end. Whole lines stay unchanged, byte
+        // for byte.
         let (mut epochs, mut kept) = (Vec::new(), String::new());
         for line in text.split_inclusive('\n') {
             match serde_json::from_str::<Epoch>(line) {
@@ -84,13 +84,13 @@ impl History {
         Ok(())
     }
 
-    /// The epochs, in order.
+    /// Returns the epochs, in order.
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
     }
 
-    /// The best epoch up to `last`; of equals the one with the lowest loss, then the first. `None`
-    /// if none has a number.
+    /// Returns the best epoch up to `last`. Of equally good epochs, this is the one with the lowest
+    /// loss, and then the first. `None` if the metric is a number in no epoch.
     pub fn best(&self, judge: &Judge, last: usize) -> Option<usize> {
         let value = |epoch: &Epoch, metric: &str| epoch.valid.get(metric).copied().flatten();
         let rank = |epoch: &Epoch| {

@@ -1,4 +1,4 @@
-//! A run's trained network, its task, and how well it does when something about it is changed.
+//! The trained network of a run, its task, and its score after changes to the network.
 
 use crate::autoencoder::{self, LONG, LONGEST, SystemName, autoencoder};
 use crate::delayed_xor::{self, Options, Recipe, delayed_xor};
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What of a run's options says what was learned.
+/// The part of `run.json` that determines the network and its task.
 #[derive(Deserialize)]
 #[serde(tag = "program", content = "options", rename_all = "kebab-case")]
 enum Started {
@@ -36,7 +36,7 @@ enum Task {
 }
 
 impl Task {
-    /// A network for the task, not trained.
+    /// Builds an untrained network for the task.
     fn fresh(&self, device: &Device) -> Result<ReadoutNetwork, ConfigError> {
         match self {
             Task::Xor(options) => delayed_xor(&options.task(), &options.recipe(), device),
@@ -50,14 +50,14 @@ impl Task {
 pub struct Learned {
     /// The network.
     pub model: ReadoutNetwork,
-    /// The run's seed.
+    /// The seed of the run.
     pub seed: u64,
     task: Task,
-    /// How many steps one of the run's is taken in.
+    /// Number of time steps that replace one step of the run.
     parts: usize,
 }
 
-/// Trials where each step is this many.
+/// Replaces each time step of a trial by this number of shorter steps.
 struct FinerSteps(usize);
 
 impl Mapper<Trial, Trial> for FinerSteps {
@@ -66,22 +66,22 @@ impl Mapper<Trial, Trial> for FinerSteps {
     }
 }
 
-/// What is changed about a network.
+/// A change to a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// Nothing.
+    /// No change.
     None,
-    /// Each step is this many.
+    /// Each time step is replaced by this number of shorter steps.
     Finer(usize),
     /// The gate has this share of its width.
     Narrower(f64),
-    /// Synapses are triggered in the middle of the gate's active zone.
+    /// Synapses send their charge in the middle of the gate's active zone.
     Middle,
-    /// Synapses are triggered by the spike.
+    /// Synapses send their charge at the spike.
     Spike,
-    /// Double precision.
+    /// The network runs in double precision.
     Double,
-    /// Initial potentials are off by normal numbers of this spread.
+    /// Normal noise with this standard deviation is added to the initial potentials.
     Noise(f64),
 }
 
@@ -99,17 +99,17 @@ impl std::fmt::Display for Change {
     }
 }
 
-/// How well a network does.
+/// The score of a network.
 #[derive(Debug, Clone)]
 pub enum Score {
-    /// Of rounds.
+    /// The score on the rounds of `delayed-xor`.
     Answers(Answers),
-    /// Of a target.
+    /// The score on the targets of `autoencoder`.
     Tracking(Tracking),
 }
 
 impl Score {
-    /// Accuracy, or normalised error.
+    /// Returns the accuracy, or the normalised error.
     pub fn value(&self) -> f64 {
         match self {
             Score::Answers(answers) => answers.accuracy(),
@@ -126,13 +126,13 @@ impl Score {
     }
 }
 
-/// A parameter's numbers as a parameter of another's kind.
+/// Returns a parameter with the values of `from`, on the device and in the precision of `to`.
 fn copied<const D: usize>(to: &Param<Tensor<D>>, from: &Param<Tensor<D>>) -> Param<Tensor<D>> {
     let (device, dtype) = (to.val().device(), to.val().dtype());
     Param::from_tensor(Tensor::from_data(from.val().into_data(), (&device, dtype)))
 }
 
-/// A layer's parameters under another layer's constants.
+/// Returns `layer` with the parameters of `other`. The constants stay those of `layer`.
 fn with_parameters_of(mut layer: SpikingRnn, other: &SpikingRnn) -> SpikingRnn {
     layer.input_weight = copied(&layer.input_weight, &other.input_weight);
     layer.bias = layer.bias.as_ref().zip(other.bias.as_ref()).map(|(to, from)| copied(to, from));
@@ -164,10 +164,10 @@ impl Learned {
         Ok(Self { model, seed, task, parts: 1 })
     }
 
-    /// Refuses to start another network from this one if it has other neurons.
+    /// Checks that a run can start from this network.
     ///
     /// # Errors
-    /// If their numbers differ, or this is no network of the same task.
+    /// If the numbers of channels, neurons or synapse types differ.
     pub fn check_start_of(&self, task: &DelayedXor, recipe: &Recipe) -> Result<(), String> {
         let own = self.model.network.layer.config();
         let other = delayed_xor::layer(task, recipe);
@@ -180,7 +180,7 @@ impl Learned {
         ))
     }
 
-    /// Its parameters in a network for the same neurons that is yet to be trained.
+    /// Copies the parameters of this network into an untrained network of the same size.
     pub fn into_start_of(&self, mut network: ReadoutNetwork) -> ReadoutNetwork {
         network.network.layer = with_parameters_of(network.network.layer, &self.model.network.layer);
         let readout = &mut network.network.readout;
@@ -188,7 +188,7 @@ impl Learned {
         network
     }
 
-    /// The network and its task where each step of the run's is this many.
+    /// Replaces each time step of the run by `parts` shorter steps, in the network and in its task.
     ///
     /// # Errors
     /// If `parts` is 0.
@@ -200,12 +200,12 @@ impl Learned {
         Ok(self)
     }
 
-    /// How many steps one of the run's is taken in.
+    /// Returns the number of time steps that replace one step of the run.
     pub fn parts(&self) -> usize {
         self.parts
     }
 
-    /// What [`Score::value`] is.
+    /// Returns the name of [`Score::value`].
     pub fn score_name(&self) -> &'static str {
         match self.task {
             Task::Xor { .. } => "accuracy",
@@ -213,7 +213,10 @@ impl Learned {
         }
     }
 
-    /// Trials of one stream of the run's seed; `steps` of those that have no length of their own.
+    /// Draws trials from one random stream of the run's seed.
+    ///
+    /// - `steps`: number of time steps of a trial of `autoencoder`. The trials of `delayed-xor`
+    ///   have their own length.
     fn data(&self, stream: u64, trials: usize, steps: usize) -> Result<Arc<dyn Dataset<Trial>>, String> {
         let seed = seeded(self.seed, stream);
         let trials: Arc<dyn Dataset<Trial>> = match &self.task {
@@ -226,7 +229,7 @@ impl Learned {
         Ok(Arc::new(MapperDataset::new(trials, FinerSteps(self.parts))))
     }
 
-    /// Trials in a batch.
+    /// Returns the number of trials in a batch.
     fn batch(&self) -> usize {
         match &self.task {
             Task::Xor(options) => options.recipe().batch,
@@ -239,10 +242,10 @@ impl Learned {
         Ok(EpochLoader::new(move |_| data.clone(), TrialBatcher, self.batch(), device))
     }
 
-    /// The trials that the run was judged on, which it was not trained on.
+    /// Returns the test trials of the run. They are not in its training data.
     ///
     /// # Errors
-    /// If the task cannot be.
+    /// If the task is invalid.
     pub fn test(&self, device: &Device) -> Result<Vec<TrialBatch>, String> {
         let trials = match &self.task {
             Task::Xor(options) => delayed_xor::TEST_ROUNDS.div_ceil(options.rounds),
@@ -251,13 +254,13 @@ impl Learned {
         batches(&self.loader(2, trials, device)?)
     }
 
-    /// Trials of the run's task with gaps of 30 ms to another longest gap, drawn anew, in one
-    /// batch.
+    /// Draws fresh trials of the run's task, in one batch. The gaps reach from 30 ms to `max_gap`,
+    /// in ms.
     ///
-    /// - `stream`: which of the trials that the run's seed fixes.
+    /// - `stream`: the random stream of the run's seed.
     ///
     /// # Errors
-    /// If the run is not one of delayed-xor, or the gap is too short.
+    /// If the run is not a run of `delayed-xor`, or the gap is too short.
     pub fn fresh_batch(&self, stream: u64, trials: usize, max_gap: f64, device: &Device) -> Result<TrialBatch, String> {
         let Task::Xor(options) = &self.task else {
             return Err(
@@ -270,10 +273,10 @@ impl Learned {
         found.pop().ok_or_else(|| "a batch needs at least 1 trial".into())
     }
 
-    /// The trials by which the run's best epoch was chosen.
+    /// Returns the validation trials of the run, which decided its best epoch.
     ///
     /// # Errors
-    /// If the task cannot be.
+    /// If the task is invalid.
     pub fn validation(&self, device: &Device) -> Result<Vec<TrialBatch>, String> {
         batches(&self.validation_loader(device)?)
     }
@@ -286,10 +289,10 @@ impl Learned {
         self.loader(1, trials, device)
     }
 
-    /// How well the network does on trials with something changed.
+    /// Measures the score of the network on trials after a change.
     ///
     /// # Errors
-    /// If the change describes no network.
+    /// If the changed network is invalid, or there are no trials.
     pub fn score(&self, batches: &[TrialBatch], change: Change) -> Result<Score, String> {
         let SpikingNetwork { layer, readout } = self.model.network.clone();
         let config = layer.config().clone();
@@ -344,14 +347,15 @@ impl Learned {
         score.ok_or_else(|| "there are no trials".into())
     }
 
-    /// The network after some more training with a gate of another width. Trials are those of the
-    /// longest kind that the run was trained on, drawn anew.
+    /// Trains the network further with a gate of another width, and returns it. The trials are
+    /// fresh, and as long as the longest trials of the run.
     ///
-    /// - `folder`: keeps the training's checkpoints; a training that was stopped goes on.
-    /// - `share`: of the usual learning rates.
+    /// - `folder`: gets the checkpoints of this training. If it has some already, the training
+    ///   continues from there.
+    /// - `share`: a factor on the usual learning rates.
     ///
     /// # Errors
-    /// If it was stopped, or as [`Training::train`].
+    /// If the training was stopped, or as [`Training::train`].
     pub fn trained_on(&self, folder: &Path, width: f64, iterations: usize, share: f64) -> Result<Self, Stop> {
         const EPOCH: usize = 50;
         let device = self.model.network.layer.device().inner();
@@ -377,7 +381,7 @@ impl Learned {
                 (autoencoder::rates(iterations, share)?, autoencoder::optimizer(), Best::Cost, GradientScale::Off)
             }
         };
-        // Each epoch has trials of its own, and each width too.
+        // Each epoch at each width draws its trials from another stream.
         let stream = move |epoch: usize| 1000 + (width * 1e6) as u64 + epoch as u64;
         let learned = self.clone();
         let data = move |epoch: usize| {

@@ -1,5 +1,5 @@
-//! What the programs share: the models that they train, runs that can be stopped and resumed,
-//! progress, devices by name.
+//! Shared parts of the programs: the models that they train, runs that can be stopped and resumed,
+//! progress, and devices by name.
 
 pub mod angle;
 pub mod autoencoder;

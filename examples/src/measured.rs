@@ -1,36 +1,36 @@
-//! Times and memory of a way to a gradient.
+//! Times and memory of one way to compute a gradient.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// What was measured of one way, in a process of its own.
+/// The measurements of one way, taken in its own process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
-    /// Median time of forward and backward together.
+    /// Median time of forward and backward pass together, in ms.
     pub ms: f64,
-    /// The shortest.
+    /// Shortest time, in ms.
     pub ms_min: f64,
-    /// The longest.
+    /// Longest time, in ms.
     pub ms_max: f64,
-    /// How many times it ran after the first.
+    /// Number of timed runs. The first run is not timed.
     pub runs: usize,
-    /// Largest resident memory above what the process had before its first run.
+    /// Largest resident memory, above that of the process before its first run, in MB.
     pub peak_mb: f64,
 }
 
 impl Measured {
-    /// Of times in ms, in a process that had `base` MB before its first run.
+    /// Makes the measurements from times in ms. The process had `base` MB before its first run.
     pub fn of(mut times: Vec<f64>, base: f64) -> Self {
         times.sort_by(f64::total_cmp);
         let runs = times.len();
         Self { ms: times[runs / 2], ms_min: times[0], ms_max: times[runs - 1], runs, peak_mb: memory("VmHWM:") - base }
     }
 
-    /// The one of several processes whose median is in the middle.
+    /// Returns the measurements of the process whose median time is the middle one.
     ///
     /// # Panics
-    /// If there is none.
+    /// If `processes` is empty.
     pub fn middle(mut processes: Vec<Self>) -> Self {
         processes.sort_by(|a, b| a.ms.total_cmp(&b.ms));
         let middle = processes.len() / 2;
@@ -38,24 +38,24 @@ impl Measured {
     }
 }
 
-/// A line of /proc/self/status in MB; 0 where there is none.
+/// Returns the value of a line of /proc/self/status, in MB; 0 if there is no such line.
 pub fn memory(line: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let value = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().next()?.parse::<f64>().ok());
     value.unwrap_or(0.0) / 1024.0
 }
 
-/// Memory bandwidth of this machine, by all threads, over more memory than caches hold.
+/// Memory bandwidth of the machine for all threads together, over more memory than the caches hold.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Stream {
-    /// Reading, GB/s.
+    /// Bandwidth of reading, in GB/s.
     pub read_gb_s: f64,
-    /// Writing, GB/s.
+    /// Bandwidth of writing, in GB/s.
     pub write_gb_s: f64,
 }
 
 impl Stream {
-    /// Measures it: the fastest of several passes over 128 MiB.
+    /// Measures the bandwidth: the fastest of several passes over 128 MiB.
     pub fn measure() -> Self {
         let mut memory = vec![1.0_f32; 32 << 20];
         let bytes = size_of_val(memory.as_slice()) as f64;
@@ -70,7 +70,7 @@ impl Stream {
         };
         let write_gb_s = fastest(&mut || memory.par_chunks_mut(part).for_each(|part| part.fill(2.0)));
         let read_gb_s = fastest(&mut || {
-            // Sixteen sums, so that additions do not wait for each other.
+            // Sixteen independent sums, so that an addition does not wait for the one before.
             let sum = |part: &[f32]| {
                 let mut sums = [0.0; 16];
                 for block in part.as_chunks::<16>().0 {

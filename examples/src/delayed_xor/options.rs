@@ -1,5 +1,5 @@
-//! The options of `delayed-xor`, and the recipe that they amount to: what is known to work, unless
-//! an option says otherwise.
+//! The options of `delayed-xor`, and the training recipe that they select: known good values, which
+//! options override.
 
 use super::{GRACE, Start, TAU, TAU_V, layer};
 use crate::device::DeviceName;
@@ -11,124 +11,125 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Which gradient trains the network.
+/// The gradient that trains the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GradientName {
     /// The exact gradient of the spiking network.
     Exact,
-    /// Spikes forward, rates backward: not the exact gradient.
+    /// Spikes in the forward pass, rates in the backward pass: not the exact gradient.
     MeanField,
     /// From mean-field to exact: the share of the exact gradient rises from 0 to 1 in the first
     /// half of training.
     Mixed,
 }
 
-/// What the network starts from.
+/// The initial parameters of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartName {
     /// Silent at rest.
     Quiet,
-    /// Each neuron rests or fires at length.
+    /// Each neuron keeps on resting or firing for a long time.
     Latched,
 }
 
-/// How gradients are brought to size.
+/// How gradients are scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScaleName {
-    /// Left as they are.
+    /// Unchanged.
     Off,
-    /// Each parameter's to norm 1.
+    /// The gradient of each parameter scaled to norm 1.
     Unit,
-    /// All cut at 1.5 times the running median of their norm.
+    /// The whole gradient clipped at 1.5 times the running median of its norm.
     Median,
 }
 
-/// What fixes the course of a run.
+/// The options that determine the result of a run.
 #[derive(clap::Args, Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Seed of the initial parameters and of all trials
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Rounds in a trial that the network is judged on
+    /// Number of rounds in a trial, in validation and test
     #[arg(long, default_value_t = 4)]
     pub rounds: usize,
-    /// Longest gap between pulses, and between second pulse and go cue, ms; it grows from 30
+    /// Longest gap between the pulses, and between the second pulse and the go cue, ms; in training
+    /// it grows from 30
     #[arg(long, default_value_t = 500.0)]
     pub max_gap: f64,
-    /// Longest gap of training trials, ms [default: for several rounds 1.2 times --max-gap by rates
-    /// and 110 by exact gradients; --max-gap otherwise]
+    /// Longest gap of training trials, ms [default: 1.2 times --max-gap with mean-field gradients;
+    /// --max-gap, but at most 110, with exact gradients and several rounds; --max-gap otherwise]
     #[arg(long)]
     pub train_gap: Option<f64>,
     /// Number of neurons
     #[arg(long, default_value_t = 80)]
     pub neurons: usize,
-    /// Which gradient trains it [default: exact for one round, mean-field for several]
+    /// Gradient that trains the network [default: exact for one round, mean-field for several]
     #[arg(long, value_enum)]
     pub gradient: Option<GradientName>,
-    /// Width of the gate, in (0, 1]; a wide gate shows the exact gradient more, a narrow one is
-    /// faster
+    /// Width of the gate, in (0, 1]; with a wide gate the exact gradient has more information, with
+    /// a narrow gate training is faster
     #[arg(long, default_value_t = 1.0)]
     pub width: f64,
-    /// What the network starts from
+    /// Initial parameters of the network
     #[arg(long, value_enum)]
     pub start: Option<StartName>,
-    /// Start from the network of this finished run, with gaps of full length at once
+    /// Start from the trained network of this finished run, with full gaps at once
     #[arg(long)]
     pub from: Option<PathBuf>,
-    /// Chance that a trial of a stream starts anew instead of from the state that the last one
-    /// ended in; 1: no streams
+    /// Chance that a trial of a stream starts from fresh potentials instead of the final state of
+    /// the previous trial; 1 for no streams
     #[arg(long, allow_negative_numbers = true)]
     pub fresh: Option<f64>,
-    /// Rounds in a training trial
+    /// Number of rounds in a training trial
     #[arg(long)]
     pub trial_rounds: Option<usize>,
-    /// Chunks that a training trial is cut into, each with a gradient of its own
+    /// Number of chunks that a training trial is cut into; each chunk gives one gradient
     #[arg(long)]
     pub chunks: Option<usize>,
-    /// Limit of each sample's exact adjoint, in units of 1/(B T); 0 for none
+    /// Limit of the exact adjoint of each sample, in units of 1/(B T); 0 for no limit
     #[arg(long, allow_negative_numbers = true)]
     pub limit: Option<f64>,
     /// Weight of the cost of activity between rounds; 0 for no cost
     #[arg(long, allow_negative_numbers = true)]
     pub rest: Option<f64>,
-    /// How gradients are brought to size
+    /// How gradients are scaled
     #[arg(long, value_enum)]
     pub scale: Option<ScaleName>,
-    /// Share of the usual learning rates
+    /// Factor on the usual learning rates
     #[arg(long, default_value_t = 1.0)]
     pub rate: f64,
-    /// Factor by which gaps grow
+    /// Factor by which the gaps grow
     #[arg(long)]
     pub grow: Option<f64>,
-    /// Gaps grow when the mean accuracy is at least this
+    /// Mean accuracy at or above which the gaps grow
     #[arg(long)]
     pub grow_above: Option<f64>,
-    /// Gaps shrink when it is below this; 0 for never
+    /// Mean accuracy below which the gaps shrink; 0 for never
     #[arg(long)]
     pub shrink_below: Option<f64>,
-    /// Batches in that mean
+    /// Number of batches in the mean accuracy
     #[arg(long)]
     pub grow_batches: Option<usize>,
-    /// Decay of the parameters' running mean, in [0, 1)
+    /// Decay of the running mean of the parameters, in [0, 1)
     #[arg(long)]
     pub average: Option<f64>,
-    /// Epochs
+    /// Number of epochs
     #[arg(long)]
     pub epochs: Option<usize>,
-    /// Share of the iterations, the last ones, in which the learning rates fall, in [0, 1]
+    /// Share of the iterations, at the end of training, in which the learning rates fall, in [0, 1]
     #[arg(long)]
     pub falling: Option<f64>,
-    /// Iterations in an epoch
+    /// Number of iterations in an epoch
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
-    /// Streams, or trials in a batch
+    /// Number of streams, or of trials in a batch
     #[arg(long)]
     pub batch: Option<usize>,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceName::Flex)]
     pub device: DeviceName,
     /// Print a line for each epoch, even in a terminal
@@ -136,55 +137,55 @@ pub struct Options {
     pub plain: bool,
 }
 
-/// How a network is trained. Costs are of the trace ŝ, rates in the layer's units.
+/// How a network is trained. Costs are for the trace ŝ, learning rates in the layer's units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
-    /// Which gradient.
+    /// The gradient.
     pub gradient: GradientName,
     /// Width of the gate.
     pub width: f64,
-    /// What it starts from.
+    /// The initial parameters.
     pub start: StartName,
-    /// Chance that a trial starts anew.
+    /// Chance that a trial starts from fresh potentials.
     pub fresh: f64,
-    /// Rounds in a training trial.
+    /// Number of rounds in a training trial.
     pub trial_rounds: usize,
-    /// Chunks of a trial.
+    /// Number of chunks of a trial.
     pub chunks: usize,
-    /// Limit of each sample's exact adjoint.
+    /// Limit of the exact adjoint of each sample, in units of 1/(B T).
     pub limit: Option<f64>,
-    /// λ: cost of activity at all times.
+    /// λ: weight of the cost of activity at all times.
     pub activity: f64,
-    /// κ: cost of activity between rounds.
+    /// κ: weight of the cost of activity between rounds.
     pub rest: f64,
-    /// How gradients are brought to size.
+    /// How gradients are scaled.
     pub scale: GradientScale,
     /// Learning rates of U, W, I_o and O.
     pub rates: [f64; 4],
-    /// Share of them.
+    /// A factor on these learning rates.
     pub rate: f64,
-    /// Shortest gap in training, ms.
+    /// Shortest gap in training, in ms.
     pub shortest_gap: f64,
-    /// Longest gap in training, ms.
+    /// Longest gap in training, in ms.
     pub train_gap: f64,
-    /// Factor by which gaps grow, the accuracy from which on they do and below which they shrink,
-    /// and the batches that it is a mean of.
+    /// The growth of the gaps: their factor, the mean accuracy at or above which they grow, the
+    /// mean accuracy below which they shrink, and the number of batches in the mean.
     pub growth: (f64, f64, Option<f64>, usize),
-    /// Decay of the running mean.
+    /// Decay of the running mean of the parameters.
     pub average: f64,
-    /// Epochs.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Share of the iterations, the last ones, in which the rates fall.
+    /// Share of the iterations, at the end of training, in which the learning rates fall.
     pub falling: f64,
-    /// Streams.
+    /// Number of streams.
     pub batch: usize,
 }
 
-/// 0.001 on the paper's s = ŝ/τ.
+/// λ = 0.001 for the trace s = ŝ/τ of the paper.
 const LITTLE: f64 = 0.001 / (TAU * TAU);
 
 impl Recipe {
-    /// One round in a trial, by exact gradients.
+    /// Returns the recipe for one round in a trial and exact gradients.
     fn one_round(max_gap: f64) -> Self {
         Self {
             gradient: GradientName::Exact,
@@ -196,9 +197,9 @@ impl Recipe {
             limit: None,
             activity: LITTLE,
             rest: 0.0,
-            // All iterations count alike, however large a few samples' gradients are.
+            // All iterations have the same weight, even if a few samples have large gradients.
             scale: GradientScale::UnitNorm,
-            // In the paper's units 0.003 times U 0.05, W 0.05, I_o 0.005, O 3.
+            // In the paper's units, the rates are 0.003 times U 0.05, W 0.05, I_o 0.005, O 3.
             rates: [0.003 * 0.05 * TAU_V, 0.003 * 0.05 * TAU_V / TAU, 0.003 * 0.005 * TAU_V, 0.003 * 3.0 / TAU],
             rate: 0.5,
             shortest_gap: 30.0,
@@ -211,7 +212,7 @@ impl Recipe {
         }
     }
 
-    /// Round after round, errors going back by rates.
+    /// Returns the recipe for several rounds and mean-field gradients.
     fn by_rates(max_gap: f64) -> Self {
         Self {
             gradient: GradientName::MeanField,
@@ -222,10 +223,10 @@ impl Recipe {
             rest: 800.0 * LITTLE,
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
             rate: 1.0,
-            // In the paper's units U 0.002, W 0.002, I_o 0.0005, O 0.01.
+            // In the paper's units, the rates are U 0.002, W 0.002, I_o 0.0005, O 0.01.
             rates: [0.002 * TAU_V, 0.002 * TAU_V / TAU, 0.0005 * TAU_V, 0.01 / TAU],
-            // Gaps reach a little beyond the task's at both ends, so that its longest and shortest
-            // ones are learned on every seed.
+            // The gaps reach a little beyond those of the task at both ends. So every seed learns
+            // the longest and the shortest gaps of the task.
             shortest_gap: 20.0,
             train_gap: 1.2 * max_gap,
             growth: (1.2, 0.95, Some(0.85), 8),
@@ -237,16 +238,16 @@ impl Recipe {
         }
     }
 
-    /// Round after round, by exact gradients: what has come furthest, which is not far enough
-    /// (docs/delayed-xor.md).
+    /// Returns the recipe for several rounds and exact gradients. It is the best one known, but it
+    /// does not solve the whole task (docs/delayed-xor.md).
     fn exact(max_gap: f64) -> Self {
         Self {
             gradient: GradientName::Exact,
             limit: Some(3.0),
-            // The cost is steep along directions that many neurons share: larger steps overshoot.
+            // The cost is steep along directions that many neurons share. Larger steps overshoot.
             rate: 0.1,
-            // At longer gaps the gradient is more noise than direction, and what was learned is
-            // lost again.
+            // At longer gaps, the gradient has more noise than direction, and the network loses
+            // what it has learned.
             shortest_gap: 30.0,
             train_gap: max_gap.min(110.0),
             growth: (1.1, 0.95, Some(0.85), 16),
@@ -258,12 +259,12 @@ impl Recipe {
         }
     }
 
-    /// Round after round, from mean-field to exact gradients.
+    /// Returns the recipe for several rounds and a mixture of gradients, from mean-field to exact.
     fn mixed(max_gap: f64) -> Self {
         Self { gradient: GradientName::Mixed, train_gap: max_gap, ..Self::exact(max_gap) }
     }
 
-    /// The recipe that options amount to.
+    /// Returns the recipe that the options select.
     pub fn of(options: &Options) -> Self {
         let default = if options.rounds == 1 { GradientName::Exact } else { GradientName::MeanField };
         let gradient = options.gradient.unwrap_or(default);
@@ -310,7 +311,7 @@ impl Recipe {
         }
     }
 
-    /// What the network starts from.
+    /// Returns the initial parameters of the network.
     pub fn start(&self) -> Start {
         match self.start {
             StartName::Quiet => Start::quiet(),
@@ -318,7 +319,7 @@ impl Recipe {
         }
     }
 
-    /// How errors go back; of a mixture the exact part.
+    /// Returns the adjoint; for a mixture, the adjoint of its exact part.
     pub fn adjoint(&self) -> Adjoint {
         match (self.gradient, self.limit) {
             (GradientName::MeanField, _) => super::BY_RATES,
@@ -327,16 +328,16 @@ impl Recipe {
         }
     }
 
-    /// The cost of activity between rounds.
+    /// Returns the cost of activity between rounds, if it has one.
     pub fn rest_cost(&self) -> Option<QuietRest> {
         (self.rest > 0.0).then_some(QuietRest { cost: RestCost { weight: self.rest }, grace: GRACE })
     }
 
-    /// The gaps that follow the score, up to the longest of training; those of a network that goes
-    /// on from another run are that long at once.
+    /// Returns the schedule of the gaps, in ms. They follow the score up to the longest gap of
+    /// training. A network from another run (`goes_on`) has that gap at once.
     ///
     /// # Errors
-    /// If the numbers lead nowhere.
+    /// If the numbers of the schedule are invalid.
     pub fn gaps(&self, goes_on: bool) -> Result<ScoreSchedule, String> {
         let (factor, above, below, batches) = self.growth;
         let end = self.train_gap;
@@ -346,33 +347,33 @@ impl Recipe {
 }
 
 impl Options {
-    /// The task that the network is judged on.
+    /// Returns the task for validation and test.
     pub fn task(&self) -> DelayedXor {
         DelayedXor::new(self.rounds, self.max_gap, self.neurons)
     }
 
-    /// The task that it is trained on, with gaps up to `longest` ms.
+    /// Returns the task for training, with gaps up to `longest` ms.
     pub fn training_task(&self, longest: f64) -> DelayedXor {
         let Recipe { trial_rounds, shortest_gap, .. } = self.recipe();
         let task = DelayedXor { rounds: trial_rounds, ..self.task() }.with_max_gap(longest);
         DelayedXor { gaps: Gaps::Even { min_ms: shortest_gap.min(longest), max_ms: longest }, ..task }
     }
 
-    /// How it is trained.
+    /// Returns the training recipe.
     pub fn recipe(&self) -> Recipe {
         Recipe::of(self)
     }
 
-    /// Sizes of the training data.
+    /// Returns the sizes of the training data.
     pub fn sizes(&self) -> StreamSizes {
         let Recipe { batch, chunks, .. } = self.recipe();
         StreamSizes { streams: batch, chunks_per_trial: chunks, chunks_per_epoch: self.iterations as usize }
     }
 
-    /// Refuses options that make no run.
+    /// Checks that the options describe a run.
     ///
     /// # Errors
-    /// It names the option, its limit and the remedy.
+    /// If an option is invalid. The message names the option, its limit and the remedy.
     pub fn check(&self) -> Result<(), String> {
         self.device.device()?;
         let recipe = self.recipe();
@@ -405,7 +406,7 @@ impl Options {
         share("epochs", recipe.epochs as f64, recipe.epochs > 0, "at least 1")
     }
 
-    /// Refuses a network to start from that is none, or has other neurons.
+    /// Checks that the network of --from exists and has the same numbers of channels and neurons.
     ///
     /// # Errors
     /// As [`Learned::open`] and [`Learned::check_start_of`].

@@ -1,4 +1,4 @@
-//! Measures how well a trained network answers test rounds, and writes the report.
+//! Measures how well a trained network answers test rounds, and holds the report of a run.
 
 use super::{GRACE, GradientName, Options};
 use crate::network::ReadoutNetwork;
@@ -42,7 +42,7 @@ pub(super) struct Report {
     pub(super) accuracy_by_gap: Vec<(f64, f64)>,
 }
 
-/// How well a network answers test rounds, and how its neurons fire.
+/// How well a network answers rounds that are not in its training data, and how its neurons fire.
 pub(super) struct Evaluation {
     pub(super) answers: Answers,
     pub(super) firing: Firing,
