@@ -1,5 +1,5 @@
-//! A layer learns the membrane time constant of each neuron, and one for its synapses, from what
-//! another layer did.
+//! A layer learns the membrane time constant of each neuron, and the time constant of its synapses,
+//! from the traces of another layer.
 //!
 //! `cargo run --release --example learned_constants`
 
@@ -9,8 +9,9 @@ use burn::tensor::{Device, Distribution, Tensor};
 use burn_spiking::{ConfigError, Learn, Learned, Neuron, SpikingRnn, SpikingRnnConfig, Synapse};
 
 const NEURONS: usize = 4;
-/// The time constants to be found, ms.
+/// The membrane time constants to learn, in ms.
 const TAU_MEM: [f64; NEURONS] = [12.0, 16.0, 20.0, 24.0];
+/// The time constant of the synapses to learn, in ms.
 const TAU_SYN: f64 = 10.0;
 
 fn layer(tau_syn: f64, device: &Device) -> Result<SpikingRnn, ConfigError> {
@@ -30,13 +31,13 @@ fn main() -> Result<(), ConfigError> {
     device.seed(1);
     let teacher = layer(TAU_SYN, &device)?.with_tau_mem(&TAU_MEM)?;
     let mut student = layer(20.0, &device)?;
-    // Only the constants are to be learned.
+    // The student learns only the time constants.
     student.input_weight = teacher.input_weight.clone().no_grad();
     student.bias = teacher.bias.clone().map(|bias| bias.no_grad());
 
     let mut optimizer = AdamConfig::new().init();
     for iteration in 0..=150 {
-        // A slow current that makes neurons spike now and then.
+        // The input current changes slowly, and the neurons spike from time to time.
         let wave = Tensor::<3>::random([8, 10, 1], Distribution::Normal(1.0, 1.5), &device);
         let input = wave.repeat_dim(2, 20).reshape([8, 200, 1]);
         let target = teacher.forward(input.clone(), None).0.trace().detach();

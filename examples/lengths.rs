@@ -1,5 +1,5 @@
-//! Samples of different lengths are classified: which of three channels has the pulse that comes
-//! last?
+//! A network learns to classify samples of different lengths. The class of a sample is the channel
+//! of its last pulse, one of three.
 //!
 //! `cargo run --release --example lengths`
 
@@ -15,14 +15,15 @@ const BATCH: usize = 32;
 const LONGEST: usize = 150;
 
 struct Batch {
-    /// `[BATCH, LONGEST, CHANNELS]`: after a sample's end it is padding, which nothing depends on.
+    /// `[BATCH, LONGEST, CHANNELS]`. Padding follows the end of each sample. No result depends on
+    /// the padding.
     input: Tensor<3>,
     lengths: Vec<usize>,
     class: Tensor<1, Int>,
 }
 
-/// Pulses of 15 ms, every 25 ms, each in a channel drawn at random; the sample ends 10 ms after its
-/// last one.
+/// Draws a batch. Each sample has one pulse of 15 ms every 25 ms, and each pulse is in a random
+/// channel. The sample ends 10 ms after its last pulse.
 fn draw(random: &mut ChaCha8Rng, device: &Device) -> Batch {
     let mut input = vec![f32::NAN; BATCH * LONGEST * CHANNELS];
     let (mut lengths, mut classes) = (Vec::new(), Vec::new());

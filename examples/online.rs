@@ -1,4 +1,4 @@
-//! A network is run step by step, each input made of its last output, as in a control loop.
+//! Runs a network step by step. Each input depends on the last output, as in a control loop.
 //!
 //! `cargo run --release --example online`
 
@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use burn_spiking::{ConfigError, SpikingNetworkConfig, SpikingRnnConfig, SpikingState};
 
 fn main() -> Result<(), ConfigError> {
-    // A device without autodiff: nothing is kept for a backward pass.
+    // On a device without autodiff, the network stores nothing for a backward pass.
     let device = Device::flex();
     device.seed(3);
     let network = SpikingNetworkConfig::new(SpikingRnnConfig::new(1, 50), 1).init(&device)?;
@@ -16,7 +16,7 @@ fn main() -> Result<(), ConfigError> {
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for ms in 0..500 {
         let (push, next) = network.step(angle.clone(), state);
-        // An untrained network pushes a leaky pendulum about.
+        // The output of the untrained network pushes a leaky pendulum.
         inputs.push(angle.clone());
         angle = angle * 0.99 + push.clone() * 0.05;
         outputs.push(push);

@@ -1,4 +1,5 @@
-//! Two spiking layers, one on the other's traces, learn which of two channels spikes more.
+//! Two stacked spiking layers learn which of two channels has more spikes. The input of the second
+//! layer is the trace of the first.
 //!
 //! `cargo run --release --example stack`
 
@@ -24,8 +25,8 @@ impl Model {
         Ok(Self { stack, readout: LinearConfig::new(10, 2).init(device) })
     }
 
-    /// Scores of the classes, `[batch, 2]`, of spike trains, `[batch, time, 2]`, and what each
-    /// layer did.
+    /// Runs the model over spike trains, `[batch, time, 2]`. Returns the scores of the classes,
+    /// `[batch, 2]`, and the trajectory of each layer.
     fn forward(&self, spikes: Tensor<3>) -> (Tensor<2>, Vec<Trajectory>) {
         let (layers, _states) = self.stack.forward_recording(spikes, None);
         let trace = layers[1].trace().mean_dim(1).squeeze_dim(1);
@@ -33,14 +34,15 @@ impl Model {
     }
 }
 
-/// Spike trains of two channels, `[batch, time, 2]`, and the channel that has the higher rate.
+/// Draws spike trains of two channels, `[batch, time, 2]`. Also returns the channel with the higher
+/// rate, `[batch]`.
 fn draw(batch: usize, device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
     let more = Tensor::<1>::random([batch], Distribution::Bernoulli(0.5), device);
     let less = more.clone().neg() + 1.0;
     let rates = Tensor::stack::<2>(vec![less, more.clone()], 1) * 0.04 + 0.03;
     let rates = rates.unsqueeze_dim::<3>(1).expand([batch, STEPS, 2]);
     let uniform = Tensor::<3>::random([batch, STEPS, 2], Distribution::Uniform(0.0, 1.0), device);
-    // A spike of one step weighs as much as a current of 1 over 10 ms.
+    // The integral of one spike, 10 for one step of 1 ms, is that of a current of 1 over 10 ms.
     (uniform.lower(rates).float() * 10.0, more.int())
 }
 

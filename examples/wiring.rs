@@ -15,9 +15,10 @@ fn main() -> Result<(), ConfigError> {
         // The first 80 neurons only excite, the other 20 only inhibit.
         .with_dale(Some(0.8))
         .with_synapses(vec![
-            // A current that arrives 2 ms after its spike and fades in 5 ms.
+            // The current of a fast synapse arrives 2 ms after the spike. Its time constant is
+            // 5 ms.
             Synapse::recurrent_only(5.0).with_delay(2.0),
-            // A slow one, whose trace is the layer's output.
+            // The trace of the slow synapses is the output of the layer.
             Synapse::new(50.0),
         ])
         .init(&device)?;
@@ -32,7 +33,7 @@ fn main() -> Result<(), ConfigError> {
         println!("neuron {neuron:2} of sample 0 spikes {step} ms after the start");
     }
 
-    // Training changes only connections that exist, and never their sign.
+    // Training changes only the weights of existing connections, and never changes their sign.
     let gradients = trajectory.trace().square().mean().backward();
     for (k, name) in ["fast", "slow"].iter().enumerate() {
         let weights = layer.effective_weights(k)?.inner();

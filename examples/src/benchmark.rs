@@ -63,7 +63,7 @@ impl Default for System {
 /// Parses a count of at least 1.
 ///
 /// # Errors
-/// If the text is no such count.
+/// If the text is not such a count.
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".into()),

@@ -1,5 +1,5 @@
-//! The delayed-memory network, whose QIF neurons remember by their activity, and the recipes that
-//! train it.
+//! The delayed-memory network, and the recipes that train it. The network holds a memory in the
+//! activity of its QIF neurons.
 //!
 //! ```text
 //! pulses, go cue → U → 80 QIF neurons ⟲ W (τ = 20 ms) → answer o = O ŝ
@@ -39,8 +39,8 @@ pub const TAU: f64 = 20.0;
 pub const VALIDATION_ROUNDS: usize = 480;
 /// Number of fresh rounds that test a trained network.
 pub const TEST_ROUNDS: usize = 2000;
-/// Number of steps after an answer window in which activity costs nothing and does not count as
-/// activity at rest. That is two time constants of the traces.
+/// Number of steps after an answer window in which activity does not count as activity at rest, and
+/// the cost of rest is 0. That is two time constants of the traces.
 pub const GRACE: usize = 40;
 /// The mean-field adjoint, with blocks of a quarter of τ.
 pub const BY_RATES: Adjoint = Adjoint::MeanField { step_ms: 5.0, softness: 0.005 };

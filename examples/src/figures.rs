@@ -46,8 +46,8 @@ pub fn training(path: &Path, title: &str, history: &History, score: (&str, Scale
 }
 
 /// Draws cost and score on validation data over the epochs, for several runs. Up to five runs have
-/// one labelled curve for each seed. More runs all have the same colour, and a curve for their
-/// median.
+/// one labelled curve for each seed. If there are more, all their curves have the same colour, and
+/// another curve shows their median.
 ///
 /// - `score`: the name of the metric, and the scale of its axis.
 ///

@@ -89,8 +89,9 @@ impl History {
         &self.epochs
     }
 
-    /// Returns the best epoch up to `last`. Of equally good epochs, this is the one with the lowest
-    /// loss, and then the first. `None` if the metric is a number in no epoch.
+    /// Returns the best epoch up to `last`. Among equally good epochs, it returns the one with the
+    /// lowest loss; if these are equal too, the first. Returns `None` if the metric has no value in
+    /// any epoch.
     pub fn best(&self, judge: &Judge, last: usize) -> Option<usize> {
         let value = |epoch: &Epoch, metric: &str| epoch.valid.get(metric).copied().flatten();
         let rank = |epoch: &Epoch| {

@@ -1,5 +1,5 @@
-//! What both tasks' models are: a spiking network with a linear readout of its trace, and the cost
-//! of tracking a target.
+//! The model of both tasks: a spiking network with a linear readout of its trace, and the cost of
+//! tracking a target.
 
 use crate::output::Folder;
 use burn::backend::ExecutionError;
@@ -21,17 +21,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A spiking network and the cost of its output.
 #[derive(Module, Debug)]
 pub struct ReadoutNetwork {
-    /// The neurons and O.
+    /// The spiking layer and the readout O.
     pub network: SpikingNetwork,
-    /// The cost.
+    /// The cost of tracking the target.
     pub loss: TrackingLoss,
-    /// What keeps potentials up while trials grow.
+    /// Keeps potentials from falling too low in short trials.
     #[module(skip)]
     pub floor: Option<GrowingFloor>,
-    /// What asks for silence between rounds.
+    /// Penalises activity between rounds.
     #[module(skip)]
     pub rest: Option<QuietRest>,
-    /// What mixes two gradients.
+    /// Mixes the exact gradient with the mean-field gradient.
     #[module(skip)]
     pub mixture: Option<Mixture>,
 }
@@ -41,20 +41,20 @@ pub struct ReadoutNetwork {
 pub struct QuietRest {
     /// The cost.
     pub cost: RestCost,
-    /// Steps after an answer in which traces may fade.
+    /// Number of steps after an answer in which this cost is 0, so that the traces can decay.
     pub grace: usize,
 }
 
-/// A gradient that is partly exact and partly that of the mean-field adjoint. It is neither.
+/// A mixture of the exact gradient and the mean-field gradient. The mixture is neither of them.
 ///
 /// ```text
 /// g_p = m e_p/|e_p| + (1 − m) r_p/|r_p|        for each parameter tensor: e exact, r by rates
 /// ```
 #[derive(Debug, Clone)]
 pub struct Mixture {
-    /// The adjoint of the part that is not exact.
+    /// The mean-field adjoint.
     pub rates: Adjoint,
-    /// m, which whoever gives the data sets from step to step.
+    /// m. The data loader sets it for each training trial.
     pub exact_share: SharedNumber,
 }
 
@@ -63,29 +63,30 @@ pub struct Mixture {
 pub struct SharedNumber(Arc<AtomicU64>);
 
 impl SharedNumber {
-    /// Sets it.
+    /// Sets the number.
     pub fn set(&self, number: f64) {
         self.0.store(number.to_bits(), Ordering::SeqCst);
     }
 
-    /// Reads it.
+    /// Returns the number.
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::SeqCst))
     }
 }
 
-/// A cost on low potentials in trials shorter than these: the first ones, while trials grow.
+/// A cost on low potentials in short trials, such as the first ones of a training whose trials get
+/// longer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GrowingFloor {
     /// The cost.
     pub cost: PotentialFloor,
-    /// It counts in trials of fewer steps.
+    /// The cost applies to trials with fewer steps than this.
     pub steps_below: usize,
 }
 
 impl ReadoutNetwork {
-    /// Writes the model to `model.bpk`, and its spiking layer with its constants to `network.bpk`,
-    /// beside it `network.bpk.json`.
+    /// Writes the model to `model.bpk`. Also writes its spiking layer with its constants to
+    /// `network.bpk`, and the configuration of the layer to `network.bpk.json`.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -99,7 +100,7 @@ impl ReadoutNetwork {
         Some(self.fresh_state(batch))
     }
 
-    /// A run of a batch, judged.
+    /// Computes the cost of a finished run of a batch.
     pub fn judged(&self, batch: TrialBatch, run: NetworkOutput) -> Outcome {
         self.outcome(batch, run, None)
     }
@@ -127,29 +128,30 @@ impl ReadoutNetwork {
         }
     }
 
-    /// Runs a batch and judges it.
+    /// Runs a batch and computes its cost.
     pub fn forward(&self, batch: TrialBatch) -> Outcome {
         let (run, _) = self.network.forward(batch.input.clone(), self.start(&batch));
         self.outcome(batch, run, None)
     }
 
-    /// What the network gives for a batch, and all that was recorded on the way.
+    /// Runs a batch. Returns the output and the recorded trajectory.
     pub fn recorded(&self, batch: &TrialBatch) -> (NetworkOutput, Trajectory) {
         let (run, _) = self.network.forward_recording(batch.input.clone(), self.start(batch));
         let trajectory = run.trajectory().clone();
         (run, trajectory)
     }
 
-    /// The same network with another way back.
+    /// Returns the network with another adjoint.
     ///
     /// # Errors
-    /// If its layer cannot have that one.
+    /// If the layer does not support this adjoint.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.network.layer = self.network.layer.with_adjoint(adjoint)?;
         Ok(self)
     }
 
-    /// Runs a batch to learn from, from a state: all that training asks for is in its cost.
+    /// Runs a batch from a state, for training. The cost includes that of `floor` in short trials,
+    /// or else that of `rest`.
     pub fn forward_learning(&self, batch: TrialBatch, state: SpikingState) -> (Outcome, SpikingState) {
         let [_, steps, _] = batch.input.dims();
         let (input, state) = (batch.input.clone(), Some(state));
@@ -175,44 +177,44 @@ impl ReadoutNetwork {
         (Outcome { cost, ..outcome }, state)
     }
 
-    /// The gradients of a mixture's part that is not exact, from the same state.
+    /// Computes the mean-field gradients of a mixture, from the same state.
     fn gradients_by_rates(&self, mixture: &Mixture, batch: TrialBatch, state: SpikingState) -> GradientsParams {
         let by_rates = self.clone().with_adjoint(mixture.rates).expect("the mixture was checked");
         let (outcome, _) = by_rates.forward_learning(batch, state);
         GradientsParams::from_grads(outcome.cost.backward(), self)
     }
 
-    /// The same with the network's firing.
+    /// Runs a batch, computes its cost and records how the neurons fire.
     pub fn forward_recording(&self, batch: TrialBatch) -> Outcome {
         let (run, trajectory) = self.recorded(&batch);
         self.outcome(batch, run, Some(Firing::of(&trajectory)))
     }
 }
 
-/// What came of a batch.
+/// The result of a batch.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The cost, `[1]`.
     pub cost: Tensor<1>,
-    /// The readout, `[B, T, O]`.
+    /// The output of the readout, `[B, T, O]`.
     pub output: Tensor<3>,
-    /// What it should have been.
+    /// The target, `[B, T, O]`.
     pub target: Tensor<3>,
-    /// Each trial's rounds.
+    /// The rounds of each trial.
     pub rounds: Vec<Vec<Round>>,
     /// How the neurons fired, if recorded.
     pub firing: Option<Firing>,
-    /// Whether its gradient was infinite or NaN, if it was learned from.
+    /// Whether the gradient was infinite or NaN, for a batch in training.
     pub bad_gradients: BadGradients,
 }
 
-/// A tensor's numbers in order.
+/// Returns the numbers of a tensor in order.
 pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
 impl Outcome {
-    /// How well the readout follows its target.
+    /// Measures how well the readout follows its target.
     pub fn tracking(&self) -> Tracking {
         let mut tracking = Tracking::new();
         let [_, _, width] = self.output.dims();
@@ -220,7 +222,10 @@ impl Outcome {
         tracking
     }
 
-    /// How the rounds were answered; a task with rounds has one output.
+    /// Judges the answers to the rounds.
+    ///
+    /// # Panics
+    /// If the network does not have exactly one output.
     pub fn answers(&self) -> Answers {
         let mut answers = Answers::new();
         let [_, steps, width] = self.output.dims();
@@ -307,7 +312,7 @@ impl StreamStep for ReadoutNetwork {
     }
 }
 
-/// Mixes two gradients into the first.
+/// Mixes two gradients into `exact`.
 struct Mix {
     exact: GradientsParams,
     by_rates: GradientsParams,
@@ -318,7 +323,7 @@ impl ModuleVisitor for Mix {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(exact) = self.exact.remove::<D>(param.id) else { return };
         let unit = |gradient: Tensor<D>, share: f64| {
-            // In double precision: squares of large gradients outgrow single precision.
+            // Use double precision, because squares of large gradients overflow single precision.
             let square: f64 = gradient.to_data().iter::<f64>().map(|x| x * x).sum();
             let norm = square.sqrt();
             gradient * if norm > 0.0 { share / norm } else { 0.0 }

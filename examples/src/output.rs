@@ -1,4 +1,4 @@
-//! The folder that a program writes to, and how it ends.
+//! The output folder of a program, and its exit code.
 
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, and finds out now whether it can be written rather than when the work is
-    /// done.
+    /// Makes the folder, and checks at once that it can be written, so that an error comes before
+    /// the work.
     ///
     /// # Errors
-    /// If it cannot be made or written.
+    /// If the folder cannot be made or written.
     pub fn make(path: impl AsRef<Path>) -> Result<Self, String> {
         let path = path.as_ref().to_path_buf();
         let failed = |error: std::io::Error| {
@@ -27,12 +27,12 @@ impl Folder {
         Ok(Self { path })
     }
 
-    /// A file in the folder.
+    /// Returns the path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -48,10 +48,10 @@ impl Folder {
     }
 }
 
-/// Why a program ends without a result.
+/// The reason why a program ends without a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// It could not do what was asked.
+    /// The program failed.
     Failed(String),
     /// The user stopped it.
     Interrupted(String),
@@ -63,8 +63,8 @@ impl From<String> for Stop {
     }
 }
 
-/// Tells the user what ended the program, if anything did, and gives the exit code: 130 for an
-/// interrupt, as shells do.
+/// Prints the reason why the program ended, if there is one. Returns the exit code: 130 for an
+/// interrupt, as in shells.
 pub fn exit_code(outcome: Result<(), Stop>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

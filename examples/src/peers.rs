@@ -1,8 +1,8 @@
 //! The Python peers of `compare`: the same system in JAX and PyTorch.
 //!
-//! A peer gets the network as a SafeTensors file and the constants as JSON, and gives times as JSON
-//! or gradients as SafeTensors. Its scripts (`examples/peers`) travel inside the program and are
-//! written beside its report.
+//! The program gives a peer the network as a SafeTensors file and the constants as JSON. The peer
+//! returns times as JSON or gradients as SafeTensors. The program contains the scripts of the peers
+//! (`examples/peers`), and writes them into the folder `peers` next to its report.
 
 use crate::measured::Measured;
 use crate::output::Folder;
@@ -13,22 +13,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A peer.
+/// A Python implementation of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
-    /// `lax.scan` under `jit` and `value_and_grad`.
+    /// JAX: `lax.scan` under `jit` and `value_and_grad`.
     Jax,
-    /// A loop over time.
+    /// PyTorch: a loop over time.
     Torch,
-    /// The same loop, its step by `torch.compile`.
+    /// PyTorch: the same loop, with its step compiled by `torch.compile`.
     TorchCompiled,
 }
 
 impl Peer {
-    /// All of them.
+    /// All peers.
     pub const ALL: [Peer; 3] = [Peer::Jax, Peer::Torch, Peer::TorchCompiled];
 
-    /// What tables call it.
+    /// Returns the title for tables.
     pub fn title(self) -> &'static str {
         match self {
             Peer::Jax => "JAX, scan under jit",
@@ -45,35 +45,35 @@ impl Peer {
     }
 }
 
-/// The system's constants, as `system.py` reads them; times in ms.
+/// The constants of the system in the form that `system.py` reads. Times are in ms.
 #[derive(Debug, Clone, Serialize)]
 pub struct Constants {
-    /// `nif` or `qif`.
+    /// `nif`, `lif` or `qif`.
     pub neuron: String,
-    /// Membrane time constant.
+    /// Membrane time constant, in ms.
     pub tau_mem: f64,
-    /// Unit of the parameters.
+    /// Time unit of the parameters, in ms.
     pub time_unit: f64,
     /// Width of the gate.
     pub width: f64,
-    /// Length of a step.
+    /// Length of a time step, in ms.
     pub dt: f64,
-    /// α_k.
+    /// The decay α_k of each synapse type in a time step.
     pub decays: Vec<f64>,
-    /// Whether there are recurrent weights.
+    /// Whether the layer has recurrent weights.
     pub recurrent: bool,
-    /// Whether numbers are double precision.
+    /// Whether the peer computes in double precision.
     pub double: bool,
-    /// Whether to run on a GPU by CUDA.
+    /// Whether the peer runs on a GPU with CUDA.
     pub cuda: bool,
 }
 
 /// A network with its input and target.
 #[derive(Debug, Clone)]
 pub struct Description {
-    /// Parameters, input, target and v0 by name.
+    /// Parameters, input, target and initial potentials v0, by name.
     pub tensors: BTreeMap<String, TensorData>,
-    /// Constants.
+    /// The constants.
     pub constants: Constants,
 }
 
@@ -84,14 +84,14 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("torch_loop.py", include_str!("../peers/torch_loop.py")),
 ];
 
-/// The peers of one Python environment.
+/// The peers in one Python environment.
 pub struct Peers {
     python: PathBuf,
     folder: PathBuf,
 }
 
 impl Peers {
-    /// Writes the scripts to a folder within the program's own.
+    /// Writes the scripts into the folder `peers` in the folder of the program.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -108,7 +108,7 @@ impl Peers {
         format!("{}: {error}", self.folder.display())
     }
 
-    /// Runs a peer's script and gives what it printed.
+    /// Runs the script of a peer and returns its output.
     fn run(&self, peer: Peer, description: &Description, more: &[&str]) -> Result<Vec<u8>, String> {
         let file = |name: &str| self.folder.join(name);
         let views = description.tensors.iter().map(|(name, data)| Ok((name.clone(), view(data)?)));
@@ -136,19 +136,19 @@ impl Peers {
         ))
     }
 
-    /// Times a peer.
+    /// Measures times and memory of a peer.
     ///
     /// # Errors
-    /// If it fails.
+    /// If the peer fails.
     pub fn measure(&self, peer: Peer, description: &Description, repeat: usize) -> Result<Measured, String> {
         let printed = self.run(peer, description, &["--repeat", &repeat.to_string()])?;
         serde_json::from_slice(&printed).map_err(|error| format!("{}: {error}", peer.title()))
     }
 
-    /// A peer's cost and gradients.
+    /// Computes the cost and the gradients with a peer.
     ///
     /// # Errors
-    /// If it fails.
+    /// If the peer fails.
     pub fn gradients(&self, peer: Peer, description: &Description) -> Result<BTreeMap<String, TensorData>, String> {
         let path = self.folder.join("gradients.safetensors");
         self.run(peer, description, &["--gradients", &path.display().to_string()])?;

@@ -1,5 +1,4 @@
-//! Training progress: one line an epoch with the time that is left, and a moving bar where there is
-//! a terminal.
+//! Training progress: one line for each epoch with the time left, and in a terminal a progress bar.
 
 use burn::train::LearnerSummary;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
@@ -42,8 +41,7 @@ impl Default for EpochLines {
 
 impl EpochLines {
     fn add(&mut self, split: &'static str, state: MetricState) {
-        // A metric's last word on an epoch is final; what it said of single batches does not matter
-        // here.
+        // Only the final value of an epoch counts. Ignore values of single batches.
         if let MetricState::Numeric(entry, Some(NumericEntry::Final(value))) = state {
             let name = self.names.get(&entry.metric_id).cloned().unwrap_or_default();
             self.values.insert((split, name), value);
@@ -66,7 +64,7 @@ impl EpochLines {
     }
 }
 
-/// Minutes and seconds.
+/// Formats a time as minutes and seconds.
 fn clock(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     format!("{}:{:02}", seconds / 60, seconds % 60)

@@ -1,4 +1,4 @@
-//! A run: a folder, the options it was started with, and whether it goes on from where it was left.
+//! A run: its folder, its options, and whether it is resumed.
 
 use crate::output::Folder;
 use clap::Args;
@@ -7,45 +7,45 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// Where a program's run lives.
+/// The folder of a run, and how to open it.
 #[derive(Args, Debug, Clone)]
 pub struct Place {
-    /// Folder for the report, the pictures, the model and the checkpoints [default: runs/PROGRAM]
+    /// Folder for the report, the figures, the model and the checkpoints [default: runs/PROGRAM]
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Delete the run that the folder holds and start anew
+    /// Delete the run in the folder and start a new one
     #[arg(long)]
     pub overwrite: bool,
-    /// Go on with the run in this folder, with the options that it was started with
+    /// Continue the run in this folder, with its original options
     #[arg(long, value_name = "DIR", exclusive = true)]
     pub resume: Option<PathBuf>,
 }
 
 impl Place {
-    /// The folder that a program's new run goes to.
+    /// Returns the folder for a new run of a program.
     pub fn folder(&self, program: &str) -> PathBuf {
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(program))
     }
 }
 
-/// A run that is open; no other program can open it at the same time.
+/// An open run. No other program can open its folder at the same time.
 #[derive(Debug)]
 pub struct Run<O> {
-    /// Its folder.
+    /// The folder.
     pub folder: Folder,
-    /// Its options.
+    /// The options.
     pub options: O,
-    /// Whether it was there before.
+    /// Whether the run is resumed.
     pub resumed: bool,
     _lock: File,
 }
 
-/// A seed of its own for each stream of random numbers that a run draws.
+/// Returns the seed of one stream of random numbers. Each stream of a run has another seed.
 pub fn seeded(seed: u64, stream: u64) -> u64 {
     seed.wrapping_mul(1_000_003).wrapping_add(stream)
 }
 
-/// What `run.json` holds.
+/// The contents of `run.json`.
 #[derive(Serialize, Deserialize)]
 struct Started<O> {
     program: String,
@@ -53,16 +53,18 @@ struct Started<O> {
     options: O,
 }
 
-/// What a run leaves in its folder, beside reports and pictures.
+/// The files and folders that show that a folder holds a run. Reports and figures are not among
+/// them.
 const TRACES: [&str; 4] = ["checkpoint", "train", "valid", "history.jsonl"];
 
 impl<O: Serialize + DeserializeOwned> Run<O> {
-    /// Opens a folder: a new run with these options, or the one to be resumed with its own. Options
-    /// that `check` refuses leave nothing behind.
+    /// Starts a new run with these options, or resumes a run with its own options. If `check`
+    /// rejects the options of a new run, nothing is written.
     ///
     /// # Errors
-    /// If the options are refused; if the folder cannot be made or written, is in use, holds a run
-    /// that would be lost, or holds none to resume.
+    /// If the options are rejected; if the folder cannot be made or written, or is in use; if the
+    /// folder of a new run already holds a run and `overwrite` is not set; if there is no run to
+    /// resume.
     pub fn open(
         program: &str,
         place: &Place,
@@ -107,7 +109,8 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
         let text = std::fs::read_to_string(&file).map_err(|error| {
             format!("{} holds no run to resume ({}: {error}); give the folder of a run", path.display(), file.display())
         })?;
-        // The program first: another program's options need not make sense here.
+        // Check the name of the program first: the options of another program may be unreadable
+        // here.
         let whose = serde_json::from_str::<Started<serde_json::Value>>(&text);
         let whose = whose.map_err(|error| format!("{} is no record of a run: {error}", file.display()))?;
         if whose.program != program {
@@ -128,7 +131,7 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
     }
 }
 
-/// Keeps other programs out of a folder until the file is dropped or the program dies.
+/// Locks a folder against other programs until the file is dropped or the program ends.
 fn lock(folder: &Folder) -> Result<File, String> {
     let path = folder.file(".lock");
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;

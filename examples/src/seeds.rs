@@ -1,5 +1,4 @@
-//! The same run with several seeds: each in a folder of its own, with a table of their reports at
-//! the end.
+//! Runs a program with several seeds, each in its own folder, and makes a table of the reports.
 
 use crate::figures;
 use crate::history::History;
@@ -10,26 +9,26 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// How many seeds.
+/// The number of seeds.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Seeds {
-    /// Runs, with seeds from --seed on, each in its own folder below --out; given again, the
-    /// command goes on where it was left
+    /// Number of runs, with seeds from --seed on, each in its own folder below --out; the same
+    /// command, given again, continues unfinished runs
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
 }
 
 impl Seeds {
-    /// Runs a program for one seed, or for each of several.
+    /// Runs a program with one seed, or with several seeds in turn.
     ///
     /// - `first`: the first seed.
-    /// - `options`: what fixes the course of the run with a seed.
-    /// - `run`: the program, in a place and with a seed.
-    /// - `columns`: fields of the report that go into the table.
-    /// - `learning`: the metric whose course is drawn for all seeds, and how its axis is divided.
+    /// - `options`: the options that determine the result of the run with a given seed.
+    /// - `run`: the program, for a given place and seed.
+    /// - `columns`: the fields of the report that the table shows.
+    /// - `learning`: the metric in the figure of all seeds, and the scale of its axis.
     ///
     /// # Errors
-    /// As the program; if a seed's folder holds a run with other options; if a file cannot be
+    /// As the program; if the folder of a seed holds a run with other options; if a file cannot be
     /// written.
     #[allow(clippy::too_many_arguments)]
     pub fn run<O: Serialize>(
@@ -82,7 +81,7 @@ fn json(path: &Path) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The options of the run in a folder, if it holds one.
+/// Returns the options of the run in a folder, or `None` if there is no run.
 fn options_of(folder: &Path) -> Result<Option<Value>, String> {
     let path = folder.join("run.json");
     if !path.exists() {
@@ -91,7 +90,7 @@ fn options_of(folder: &Path) -> Result<Option<Value>, String> {
     Ok(json(&path)?.get("options").cloned())
 }
 
-/// A row for each report.
+/// Formats a table with a row for each report.
 fn table(reports: &[Value], columns: &[&str]) -> String {
     let cell = |report: &Value, column: &str| match &report[column] {
         Value::Number(number) if number.is_f64() => format!("{:.4}", number.as_f64().unwrap_or(f64::NAN)),

@@ -1,9 +1,12 @@
-//! Training with Burn's learner that can be stopped at any moment and resumed to the same end.
+//! Training with Burn's learner. It can be stopped at any moment and resumed to the same result.
 //!
-//! Data depend on the seed, the epoch and a schedule's state, the optimizer's and the rates' states
-//! are in the checkpoint, that of a schedule in the history, and all arithmetic is repeatable: a
-//! run that was stopped or killed and resumed ends with the same parameters, bit for bit, as one
-//! left alone.
+//! A run that was stopped or killed and then resumed ends with the same parameters, bit for bit, as
+//! an uninterrupted run:
+//!
+//! - The data depend on the seed, the epoch and the state of a schedule.
+//! - A checkpoint holds the states of the optimizer and of the learning rates. The history holds
+//!   the state of the schedule.
+//! - All arithmetic is repeatable.
 
 use crate::checkpoint::{self, KeepLastAndBest, PARTS, WholeFiles};
 use crate::history::{History, Judge};
@@ -24,18 +27,18 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// What makes an epoch the best, on validation data.
+/// The criterion for the best epoch, on validation data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Best {
     /// The lowest cost.
     Cost,
-    /// The best score; of equals, the lowest cost.
+    /// The best score, and for equal scores the lowest cost.
     Score,
 }
 
-/// A model that is trained for the sake of the network in it.
+/// A model that trains the network inside it.
 pub trait Learns {
-    /// The network as it should be judged and kept.
+    /// Returns the network to judge and to save.
     fn learned(self) -> ReadoutNetwork;
 }
 
@@ -63,36 +66,36 @@ impl<M: Module + Learns> Learns for Streamed<M> {
     }
 }
 
-/// Data from an epoch on.
+/// A function that makes a loader of the data from a given epoch on.
 pub type DataFrom<I> = Box<dyn FnOnce(usize) -> Arc<dyn DataLoader<I>>>;
 
-/// What is trained, how, and where.
+/// A training: model, data, methods and folder.
 pub struct Training<'a, M: TrainStep> {
-    /// The run's folder.
+    /// The folder of the run.
     pub folder: &'a Folder,
-    /// Whether to go on from the newest checkpoint in it.
+    /// Whether to continue from the newest checkpoint in the folder.
     pub resumed: bool,
-    /// Lines instead of the dashboard, even in a terminal.
+    /// Whether to print lines instead of the dashboard, even in a terminal.
     pub plain: bool,
-    /// The model at its start.
+    /// The initial model.
     pub model: M,
-    /// The optimizer at its start.
+    /// The initial optimizer.
     pub optimizer: ModuleOptimizer,
-    /// The learning rates at their start.
+    /// The initial learning rates.
     pub rates: ModuleLrScheduler,
-    /// What makes an epoch the best.
+    /// The criterion for the best epoch.
     pub best: Best,
     /// Number of epochs.
     pub epochs: usize,
-    /// Training data; epochs count from 1.
+    /// The training data. Epochs count from 1.
     pub training: DataFrom<M::Input>,
-    /// What follows the score in training.
+    /// The schedule that follows the score in training.
     pub schedule: Option<ScoreSchedule>,
-    /// Validation data.
+    /// The validation data.
     pub validation: Arc<dyn DataLoader<TrialBatch>>,
 }
 
-/// All batches of a loader, read once.
+/// Reads all batches of a loader once.
 ///
 /// # Errors
 /// If an item cannot be read.
@@ -100,13 +103,13 @@ pub fn batches(loader: &dyn DataLoader<TrialBatch>) -> Result<Vec<TrialBatch>, S
     loader.iter().map(|batch| batch.map_err(|error| error.to_string())).collect()
 }
 
-/// What training gives.
+/// The result of a training.
 pub struct Trained {
     /// The averaged model after the best epoch, in validation mode.
     pub model: ReadoutNetwork,
-    /// That epoch.
+    /// The best epoch.
     pub best_epoch: usize,
-    /// All epochs.
+    /// The history of all epochs.
     pub history: History,
 }
 
@@ -119,14 +122,14 @@ where
         + std::fmt::Display
         + 'static,
 {
-    /// Trains to the last epoch and gives the model of the best epoch.
+    /// Trains to the last epoch and returns the model of the best epoch.
     ///
-    /// Beside the score and the cost, batches that were skipped are recorded on training data,
-    /// firing rate, silent and active share on validation data.
+    /// Records score and cost. Also records the skipped batches on training data, and on validation
+    /// data the firing rate, the share of silent neurons and the share of active neurons.
     ///
     /// # Errors
-    /// If it was stopped, which is no failure but has no model to give; if a checkpoint cannot be
-    /// used; if a file cannot be written.
+    /// If the user stopped the training, which gives [`Stop::Interrupted`]; if a checkpoint is
+    /// unusable; if a file cannot be written; if the metric of the best epoch was never a number.
     pub fn train<S>(self, score: S) -> Result<Trained, Stop>
     where
         S: Metric + Numeric + 'static,
@@ -137,7 +140,7 @@ where
         let score_name = score.name().to_string();
         let mut from = if self.resumed { checkpoint::newest(run, &self.model, usize::MAX)? } else { None };
         let mut history = History::open(run, from.unwrap_or(0))?;
-        // An epoch without its line in the history is trained again.
+        // Train an epoch again if its line in the history is missing.
         if from.is_some_and(|epoch| history.epochs().len() < epoch) {
             from = checkpoint::newest(run, &self.model, history.epochs().len())?;
             history = History::open(run, from.unwrap_or(0))?;
@@ -221,10 +224,10 @@ fn stopped(run: &Path, done: usize, epochs: usize) -> String {
     format!("stopped after epoch {done} of {epochs}; go on with --resume {}", run.display())
 }
 
-/// A first SIGINT or SIGTERM ends the run in good order, a second one ends it at once.
+/// Stops the run safely at a first SIGINT or SIGTERM, and at once at a second one.
 fn stop_on_signal(interrupter: &Interrupter) -> Result<(), String> {
-    /// Of the training that goes on; a process hears signals in one place, however many it does in
-    /// turn.
+    /// The interrupter of the current training. A process has one signal handler, even if it runs
+    /// several trainings in turn.
     static CURRENT: Mutex<Option<Interrupter>> = Mutex::new(None);
     let heard = CURRENT.lock().expect("no holder panics").replace(interrupter.clone()).is_some();
     if heard {

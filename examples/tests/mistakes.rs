@@ -1,10 +1,10 @@
-//! Every mistake that a user of the programs can make, in one table: what is typed, and what is
-//! told.
+//! Tests the error messages of the programs. A table has the arguments of each mistake, and parts
+//! of the message.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Runs a program in a folder; its exit code and what it said on standard error.
+/// Runs a program in a folder. Returns its exit code and its standard error.
 fn told(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) {
     let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).to_string())

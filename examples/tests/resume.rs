@@ -1,5 +1,6 @@
-//! A run that is stopped, or killed in the middle of writing a checkpoint, and resumed, ends as one
-//! that was left alone: the same parameters and the same curve, bit for bit.
+//! Tests that an interrupted and resumed run ends like an uninterrupted one: with the same
+//! parameters and the same history, bit for bit. An interruption is a stop, or a kill while the run
+//! writes a checkpoint.
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
@@ -20,8 +21,8 @@ fn program() -> Command {
     program
 }
 
-/// A small run in streams, of which some start anew; its gaps grow whatever the score, so that the
-/// schedule's state counts.
+/// Makes the command of a small run in streams. Some trials start from fresh potentials. The gaps
+/// grow for any score, so that the state of the schedule matters.
 fn start(folder: &Path) -> Command {
     let mut program = program();
     program.args(["--neurons", &NEURONS.to_string(), "--epochs", &EPOCHS.to_string(), "--iterations", "3"]);
@@ -41,12 +42,12 @@ fn finish(mut program: Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The epochs whose line in the curve is whole.
+/// Returns the number of epochs with a whole line in the history.
 fn judged(folder: &Path) -> usize {
     std::fs::read_to_string(folder.join("history.jsonl")).unwrap_or_default().matches('\n').count()
 }
 
-/// Lets a program run until an epoch was judged, then sends it a signal, and waits for its end.
+/// Runs a program until an epoch is in the history, then sends it a signal, and waits for its end.
 fn interrupt(mut program: Command, folder: &Path, epoch: usize, signal: &str) -> Output {
     let child = program.spawn().unwrap();
     let started = Instant::now();
@@ -69,8 +70,8 @@ fn parameters(model: &ReadoutNetwork) -> Vec<TensorData> {
     ]
 }
 
-/// The curve with the schedule, all parameters of the last epoch and of the result, the streams'
-/// states and the gradients' norms.
+/// Returns the history with the schedule, and all numbers of the result: the states of the streams,
+/// the norms of the gradients, and the parameters of the last epoch and of the saved model.
 fn end_of(folder: &Path) -> (String, Vec<TensorData>) {
     let text = std::fs::read_to_string(folder.join("run.json")).unwrap();
     let run: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -113,7 +114,7 @@ fn stopped_twice_and_resumed() {
     let (ours, alone) = (end_of(run), left_alone());
     assert_eq!(ours.0, alone.0);
     assert_eq!(ours.1, alone.1);
-    // Resuming what is finished only writes the report anew.
+    // Resuming a finished run only writes the report again.
     std::fs::remove_file(run.join("report.json")).unwrap();
     finish(resume(run));
     assert!(run.join("report.json").exists());
@@ -125,8 +126,8 @@ fn killed_while_a_checkpoint_was_written() {
     let alone = left_alone();
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path();
-    // The line of an epoch comes just before its checkpoint, so these kills fall into the writing
-    // of one.
+    // The line of an epoch comes just before its checkpoint, so these kills hit the writing of a
+    // checkpoint.
     interrupt(start(run), run, 2, "-KILL");
     interrupt(resume(run), run, 4, "-KILL");
     finish(resume(run));
@@ -137,15 +138,16 @@ fn killed_while_a_checkpoint_was_written() {
 fn a_checkpoint_that_was_spoiled_is_passed_over() {
     let alone = left_alone();
     let spoil: [fn(&Path); 3] = [
-        // The last part had not been written.
+        // The last part was not written.
         |run| std::fs::remove_file(checkpoint::file(run, "scheduler", 3)).unwrap(),
-        // A disk that lied: half a file under its own name.
+        // A file with its final name holds only half of its data, because the disk did not flush
+        // it.
         |run| {
             let path = checkpoint::file(run, "model", 3);
             let whole = std::fs::read(&path).unwrap();
             std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         },
-        // A partial file, and half a line in the curve.
+        // A partial file, and half a line in the history.
         |run| {
             std::fs::write(checkpoint::folder(run).join("partial-optim.bpk"), b"half").unwrap();
             let path = run.join("history.jsonl");
@@ -157,7 +159,7 @@ fn a_checkpoint_that_was_spoiled_is_passed_over() {
         let run = folder.path();
         interrupt(start(run), run, 3, "-INT");
         assert!((3..EPOCHS).contains(&judged(run)), "{}", judged(run));
-        // As if it had been stopped in epoch 4, if it came to the end of that.
+        // If the run finished epoch 4, remove its checkpoint, as if it had stopped in epoch 4.
         for part in checkpoint::PARTS {
             let _ = std::fs::remove_file(checkpoint::file(run, part, 4));
         }

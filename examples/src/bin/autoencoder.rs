@@ -1,4 +1,4 @@
-//! Trains a spiking network to predict its filtered input, and shows what it learned.
+//! Trains a spiking network to follow its filtered input, and draws the trained network.
 
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
@@ -211,7 +211,7 @@ fn draw(
     let shown = (0..NEURONS).max_by(|&a, &b| sent(a).total_cmp(&sent(b))).unwrap_or(0);
     let dt = model.network.layer.config().dt;
     let [external, fast] = currents(model, &inside.input, &inside.charge, shown);
-    // The current of a single spike lasts one or two steps. The mean over TAU shows what such
+    // The current of a single spike lasts one or two steps. Its mean over TAU shows how the
     // currents cancel.
     let smooth = |current: &[f32]| -> Vec<f32> {
         let keep = (-dt / TAU).exp() as f32;
