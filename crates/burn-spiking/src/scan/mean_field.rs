@@ -43,9 +43,9 @@
 //! Errors pass through the smooth slopes f′ instead of single gates. Chaos therefore does not
 //! amplify them, and a few trials do not outweigh the others. The adjoint suits tasks that are
 //! coded by rates and attractors, such as memories over long delays or many rounds. It does not see
-//! the time of a spike within a block, so it cannot learn spike times. With slow inputs and many
-//! neurons, the direction of its gradient approaches that of the exact gradient. The example
-//! `gradient-angle` plots how close the two are.
+//! the time of a spike within a block, so it cannot learn spike times. With slow inputs, high rates
+//! and slow synapses, the direction of its gradient approaches that of the exact gradient. The
+//! program `gradient-angle` plots how close the two are.
 //!
 //! Source: derivatives of f-I curves in place of spikes, as in the mean-field theory of spiking
 //! networks. The forward run is that of Huh & Sejnowski 2017.
