@@ -12,7 +12,7 @@ fn reasons() -> MutexGuard<'static, BTreeSet<String>> {
 }
 
 /// The reasons why runs of this process used tensor operations although their plan asked for the
-/// kernel ([`Implementation::Fused`]). Empty if all these runs used the kernel.
+/// kernel ([`Implementation::Fused`]). Empty if every run that asked for the kernel used it.
 ///
 /// Tensor operations give the same numbers up to rounding, but are many times slower. Each reason
 /// is also logged once, as a warning.

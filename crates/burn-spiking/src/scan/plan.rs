@@ -42,11 +42,13 @@ pub enum Implementation {
 ///
 /// The steps are cut into segments. The adjoint first runs each segment forwards again, with its
 /// rows in cache, and then goes backwards through it. On a GPU, each segment is a run of its own,
-/// and [`Currents`](Self::Currents) keeps all steps without segments.
+/// and [`Currents`](Self::Currents) keeps all steps without segments. With [`Adjoint::Limited`], a
+/// GPU always keeps all steps.
 ///
-/// The choice does not change a bit of the gradients of drive and initial state: the same program
-/// computes again every value that was not kept. The gradients of the parameters agree up to
-/// rounding, because their sums over steps are split at other steps.
+/// In the CPU kernel, the choice does not change the gradients of the drive and of the initial
+/// state at all: the same program computes again every value that was not kept. The gradients of
+/// the parameters agree up to rounding, because their sums over steps are split at other steps. On
+/// a GPU, all gradients agree up to rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Checkpointing {
     /// Decides by the size of the run.
@@ -60,7 +62,8 @@ pub enum Checkpointing {
     #[default]
     Auto,
     /// The state before each segment, and all currents. No product is computed again. Memory grows
-    /// in proportion to B T N.
+    /// in proportion to B T N. If [`ScanPlan::constants`] is set, the CPU kernel keeps only the
+    /// states, because the gradients of the constants need the current of each synapse type.
     Currents,
     /// Only the state before each segment of about √T steps. Memory grows in proportion to B √T N.
     States,
@@ -105,12 +108,14 @@ pub enum Adjoint {
     /// An adjoint that is kept small for each sample inside the scan. It is for tasks in which a
     /// network must learn to leave one state and enter the next, such as several rounds of the
     /// delayed exclusive or. In such tasks, the exact adjoints of a few samples are 10 to 1000
-    /// times larger than the others. Clipping the whole gradient is then too late for the rest of
-    /// the batch. docs/delayed-xor.md shows the effect on that task.
+    /// times larger than those of the other samples. Clipping the whole gradient is then too late
+    /// for the rest of the batch. docs/delayed-xor.md shows the effect on that task.
     ///
-    /// After each step backwards, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by
-    /// keep · min(1, L/|λ_t|), with L = limit/(B T), before they enter the gradients of the
-    /// parameters. The result is no longer the gradient of the cost.
+    /// After each step of the backward pass, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by
+    /// keep · min(1, L/|λ_t|), with L = limit/(B T), before they enter the gradients of the drive,
+    /// the input weights, the bias current and the recurrent weights. In each step, the gradients
+    /// of the network's constants use the values before this multiplication. The result is no
+    /// longer the gradient of the cost.
     Limited {
         /// The largest norm of a sample's λ_t over its neurons, in units of 1/(B T), because costs
         /// are means over batch and time. Above 0; `None` for no limit.

@@ -25,8 +25,9 @@ const ROWS: usize = 8;
 pub(super) fn every(plan: &ScanPlan, [batch, steps, neurons]: [usize; 3], size: usize) -> Option<usize> {
     let root = (steps as f64).sqrt().ceil() as usize;
     let every = match plan.checkpointing {
-        // `Adjoint::Limited` limits the adjoint in each step from the end on, so the run cannot be
-        // cut.
+        // `Adjoint::Limited` multiplies P, but not D, by a factor that depends on T. A segment that
+        // runs on its own would give another result, so the run is not cut. `Adjoint::MeanField`
+        // has its own tape.
         _ if plan.adjoint != Adjoint::Exact => steps,
         Checkpointing::Auto if batch * steps * neurons * size * ROWS <= KEPT => steps,
         Checkpointing::Currents => steps,
@@ -57,7 +58,7 @@ fn summed<B: Backend>(parts: Vec<OptionalTensor<B>>) -> OptionalTensor<B> {
     parts.into_iter().filter_map(OptionalTensor::into_option).reduce(B::float_add).into()
 }
 
-/// The segments of a run in order, each from its first step to the first step after it.
+/// The segments of a run in order: for each, its first step and the step after its last step.
 fn segments(steps: usize, every: usize) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator {
     (0..steps.div_ceil(every)).map(move |at| [at * every, ((at + 1) * every).min(steps)])
 }

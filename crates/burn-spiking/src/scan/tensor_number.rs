@@ -66,7 +66,8 @@ impl<B: Backend> Number for TensorNumber<B> {
         Self(B::float_exp(self.0))
     }
     fn exp_m1(self) -> Self {
-        // Below 1, e^x − 1 = 2h/(1 − h) with h = tanh(x/2), which keeps its digits near 0.
+        // Below 1, this computes e^x − 1 as 2h/(1 − h) with h = tanh(x/2). This form is accurate
+        // for x near 0.
         let large = self.clone().plus(-1.0).within(0.0, f64::MAX);
         let half = Self(B::float_tanh(self.clone().within(-f64::MAX, 1.0).times(0.5).0));
         let small = half.clone().times(2.0) / (-half).plus(1.0);
@@ -172,7 +173,7 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_sum(self.0))
     }
 
-    /// Joins tensors of one axis, one after the other.
+    /// Concatenates tensors of one axis.
     pub(crate) fn joined(fields: Vec<Self>) -> Self {
         Self(B::float_cat(fields.into_iter().map(|TensorNumber(part)| part).collect(), 0))
     }

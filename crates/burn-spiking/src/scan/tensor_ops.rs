@@ -1,8 +1,8 @@
 //! The scan and its explicit adjoint in tensor operations, for backends without a kernel.
 //!
 //! The equations are those of [`scan`](super). All products are dense, because tensor operations
-//! cannot select the active neurons. The tape keeps the current and the potential of every step;
-//! the plan's checkpointing has no effect.
+//! cannot select the active neurons. The tape keeps the current and the potential of every step
+//! and, with a readout, its trace. The plan's checkpointing has no effect.
 
 use super::dynamics::{DynamicsOn, NumberConstants};
 use super::tensor_number::TensorNumber;
@@ -31,8 +31,8 @@ pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &TensorNumber<B>) -
     DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, given)
 }
 
-/// The same, differentiable with respect to the constants τ_mem, w, α_1 … α_K, `[2 M + K]`, M = 1
-/// or N.
+/// The flow and the gate of a plan, differentiable with respect to the constants τ_mem, w,
+/// α_1 … α_K, `[2 M + K]`, with M = 1 or N.
 pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
     let types = plan.synapses.len();
     let of = (constants.0.shape()[0] - types) / 2;
@@ -161,7 +161,7 @@ impl<B: Backend> State<B> {
     }
 }
 
-/// The trace after the decay of one step, α_k s.
+/// α_k s, the trace after the decay of one step.
 fn decayed<B: Backend>(decay: Option<TensorNumber<B>>, synapse: &ScanSynapse, s: TensorNumber<B>) -> TensorNumber<B> {
     match decay {
         Some(decay) => s * decay,
@@ -340,8 +340,8 @@ pub fn adjoint<B: Backend>(
         });
     };
 
-    // The adjoint of the current of type k that is sent before step t. `found` holds the q computed
-    // so far, the last step first.
+    // The adjoint of Jᵏ_t in transit: q of the step in which it arrives. `found` holds the q
+    // computed so far, the last step first.
     let arriving = |found: &[TensorNumber<B>], k: usize, t: usize| {
         let arrival = t + plan.synapses[k].delay;
         d_arriving(plan, k, (arrival, steps), d_last_s.as_ref(), |t| found[steps - 1 - t].clone())

@@ -6,7 +6,7 @@ use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub enum OptionalTensor<B: Backend> {
-    /// No tensor: it is not wanted, or it is 0.
+    /// No tensor: it is not given, it is not wanted, or it is 0.
     Absent,
     /// The tensor.
     Present(FloatTensor<B>),
@@ -48,7 +48,7 @@ pub struct ScanInputs<B: Backend> {
     /// I_o, `[N]`; only with a projection.
     #[extension_type]
     pub bias: OptionalTensor<B>,
-    /// W, `[M, N, N]`.
+    /// W, `[M, N, N]`: one weight plane for each of the M synapse types that have weights.
     #[extension_type]
     pub weights: OptionalTensor<B>,
     /// v_0, `[B, N]`.
@@ -62,9 +62,9 @@ pub struct ScanInputs<B: Backend> {
     /// gradient.
     #[extension_type]
     pub activity_weight: OptionalTensor<B>,
-    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, with M = 1, or M = N if each neuron has its own τ_mem and
-    /// w. The numbers are those of the plan; the tensor makes the run differentiable with respect
-    /// to them. Present only if the plan's `constants` is set.
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`. Here M is 1, or N if each neuron has its own τ_mem and w.
+    /// The numbers are those of the plan; the tensor makes the run differentiable with respect to
+    /// them. Present only if the plan's `constants` is set.
     #[extension_type]
     pub constants: OptionalTensor<B>,
 }
@@ -153,10 +153,11 @@ pub struct ScanTape<B: Backend> {
     /// The trace that the readout reads, `[B, T, N]`.
     #[extension_type]
     pub trace: OptionalTensor<B>,
-    /// The state before each segment, `[B, segments, rows, N]`.
+    /// The state before each segment, `[B, segments, rows, N]`. The number of rows depends on the
+    /// program.
     #[extension_type]
     pub states: OptionalTensor<B>,
-    /// The mean traces of each block, `[K, B, blocks, N]`, for
+    /// The mean of each trace over each block, `[K, B, blocks, N]`, for
     /// [`Adjoint::MeanField`](super::Adjoint::MeanField).
     #[extension_type]
     pub means: OptionalTensor<B>,
