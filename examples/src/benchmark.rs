@@ -6,7 +6,7 @@ use crate::measured::{Measured, memory};
 use burn::backend::Dispatch;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::scan::{GradientMask, OptionalTensor, OutputGradients, ScanInputs, SpikingBackend};
+use burn_spiking::scan::{AdjointRequest, GradientMask, OptionalTensor, OutputGradients, ScanInputs, SpikingBackend};
 use burn_spiking::{
     ConfigError, Firing, Gate, Implementation, InitialWeights, Neuron, SpikingNetwork, SpikingNetworkConfig,
     SpikingRnnConfig, SpikingState, Synapse, TrackingLoss, TrackingLossConfig,
@@ -269,7 +269,11 @@ impl Problem {
         let traces = OptionalTensor::Present(direct.clone().unsqueeze::<4>().into_dispatch());
         let gradients = OutputGradients { traces, ..OutputGradients::empty() };
         let wanted = GradientMask::parameters(&inputs);
-        let found = Dispatch::spiking_scan_adjoint(inputs, output.tape, gradients, layer.plan().clone(), wanted);
+        let found = Dispatch::spiking_scan_adjoint(
+            AdjointRequest { inputs, tape: output.tape, gradients },
+            layer.plan().clone(),
+            wanted,
+        );
         // A GPU works asynchronously, and computes only results that are read. So read one.
         Tensor::<2>::from_dispatch(found.v0).into_data();
     }

@@ -277,7 +277,7 @@ fn own_neurons_run_on_every_program() {
 }
 
 /// A neuron whose slope ∂φ/∂I is wrong by a thousandth.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Wrong(OwnQif);
 
 #[derive(Debug, Clone, Copy)]
@@ -288,10 +288,6 @@ impl NeuronModel for Wrong {
 
     fn over(&self, dt: f64) -> WrongFlow {
         WrongFlow(self.0.over(dt))
-    }
-
-    fn name(&self) -> String {
-        "wrong".into()
     }
 }
 
@@ -316,7 +312,7 @@ fn gradient_check_passes_what_is_right_and_names_what_is_wrong() {
     assert!(right.differences.len() == 6 && right.worst().1.is_some(), "{right:?}");
     let wrong = gradcheck(&layer(Neuron::own(Wrong(OwnQif { tau_mem: 20.0 }))), input, None, 3);
     let message = wrong.check(1e-9, 1e-6).unwrap_err().to_string();
-    assert!(message.contains("gradient of U") && message.contains("automatic differentiation"), "{message}");
+    assert!(message.contains("gradient of input_weight") && message.contains("automatic differentiation"), "{message}");
     let central = wrong.differences.iter().filter_map(|found| found.central).fold(0.0, f64::max);
     assert!(central > 1e-4, "{central:e}");
 }

@@ -119,7 +119,7 @@ fn samples_of_different_lengths_have_the_gradients_that_they_have_alone() {
 }
 
 /// A user-defined neuron, without an f-I curve or with a measured one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Own {
     measured: bool,
 }
@@ -132,10 +132,6 @@ impl NeuronModel for Own {
 
     fn over(&self, dt: f64) -> OwnFlow {
         OwnFlow(dt)
-    }
-
-    fn name(&self) -> String {
-        format!("own, measured {}", self.measured)
     }
 
     fn rate_curve(&self) -> Option<RateCurve> {

@@ -77,8 +77,8 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                 // Some layers use Heun's scheme, which does not support delays.
                 let integrator = if heun == Some(true) { Integrator::Heun } else { Integrator::Flow };
                 let delayed = |synapse: &Synapse| match integrator {
-                    Integrator::Flow => synapse.with_delay(synapse.delay * dt),
                     Integrator::Heun => synapse.with_delay(0.0),
+                    _ => synapse.with_delay(synapse.delay * dt),
                 };
                 let mut config = SpikingRnnConfig::new(channels, n)
                     .with_neuron(neuron.clone())

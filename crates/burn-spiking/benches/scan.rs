@@ -11,7 +11,8 @@
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_spiking::scan::{
-    Arguments, Drive, GradientMask, OptionalTensor, OutputGradients, ScanInputs, ScanPlan, SpikingBackend,
+    AdjointRequest, Arguments, Drive, GradientMask, OptionalTensor, OutputGradients, ScanInputs, ScanPlan,
+    SpikingBackend,
 };
 use burn_spiking::{Gate, SpikingRnnConfig};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -77,7 +78,8 @@ impl Problem {
         let traces = OptionalTensor::Present(self.direct.clone().into_dispatch());
         let gradients = OutputGradients { traces, ..OutputGradients::empty() };
         let wanted = GradientMask::parameters(inputs);
-        Dispatch::spiking_scan_adjoint(inputs.clone(), output.tape, gradients, self.plan.clone(), wanted);
+        let request = AdjointRequest { inputs: inputs.clone(), tape: output.tape, gradients };
+        Dispatch::spiking_scan_adjoint(request, self.plan.clone(), wanted);
     }
 }
 

@@ -33,6 +33,7 @@ use std::f64::consts::PI;
 
 /// The shape and the width of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Gate {
     /// A polynomial G of degree five. Its g has a continuous derivative.
     Quintic {

@@ -7,12 +7,10 @@
 //! networks magnify rounding errors from step to step. Therefore check short runs (about ten steps)
 //! of a few neurons.
 
-use crate::layer::constants::Constants;
 use crate::layer::rnn::SpikingRnn;
 use crate::layer::state::SpikingState;
-use crate::layer::trajectory::numbers;
-use crate::scan::Implementation;
-use burn::module::{Module, Param};
+use crate::scan::{Implementation, numbers};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,9 +23,9 @@ use thiserror::Error;
 /// together. A smaller gradient may consist of rounding errors only, from terms that cancel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// The parameter or input of this gradient: "U", "I_o", "W_0", "input", "v_0", "s_0". If the
-    /// run starts from the layer's learned start, "start v" and "start s" replace "v_0" and "s_0".
-    /// For learned constants: "log tau_mem", "log tau_syn", "logit width" and "log threshold".
+    /// The parameter or input of this gradient: the path of a parameter in the layer, such as
+    /// "input_weight" or "recurrent_weights.0", or "input", "v_0" or "s_0". If the run starts from
+    /// the layer's learned start, "start_v" and "start_s" replace "v_0" and "s_0".
     pub name: String,
     /// The norm of the layer's gradient.
     pub norm: f64,
@@ -105,31 +103,90 @@ const SETTLED: f64 = 2e-7;
 /// gradients. A rounding error of 1e-16 of that norm then counts as a relative difference of 1e-9.
 const LEAST: f64 = 1e-7;
 
-/// The values at which the gradient is checked: a layer's parameters and its inputs.
+/// One parameter or input, with the value at which its gradient is checked.
+#[derive(Clone)]
+struct Value {
+    name: String,
+    numbers: Vec<f64>,
+    shape: Vec<usize>,
+}
+
+impl Value {
+    fn of<const D: usize>(name: impl Into<String>, tensor: Tensor<D>) -> Self {
+        Self { name: name.into(), shape: tensor.dims().to_vec(), numbers: numbers(tensor) }
+    }
+
+    fn tensor<const D: usize>(&self, device: &Device, track: bool) -> Tensor<D> {
+        let data = TensorData::new(self.numbers.clone(), self.shape.clone());
+        let tensor = Tensor::from_data(data, (device, DType::F64));
+        if track { tensor.require_grad() } else { tensor }
+    }
+}
+
+/// The point at which the gradient is checked: the layer's parameters, in the order in which Burn
+/// visits them, and then the input and the initial state.
 #[derive(Clone)]
 struct Point<'a> {
     layer: &'a SpikingRnn,
-    names: Vec<String>,
-    values: Vec<Vec<f64>>,
-    shapes: Vec<Vec<usize>>,
+    values: Vec<Value>,
+    /// The number of parameters among the values.
+    parameters: usize,
     seed: u64,
 }
 
-/// The constants that a layer learns, with their names.
-fn constants_of(layer: &SpikingRnn) -> Vec<(&'static str, &Param<Tensor<1>>)> {
-    let Some(Constants { log_tau_mem, log_tau_syn, logit_width, log_threshold }) = &layer.constants else {
-        return Vec::new();
-    };
-    let all = [
-        ("log tau_mem", log_tau_mem),
-        ("log tau_syn", log_tau_syn),
-        ("logit width", logit_width),
-        ("log threshold", log_threshold),
-    ];
-    all.into_iter().filter_map(|(name, param)| Some((name, param.as_ref()?))).collect()
+/// Lists the parameters of a layer.
+#[derive(Default)]
+struct List {
+    path: Vec<String>,
+    values: Vec<Value>,
 }
 
-/// The tensors with gradients, in the order of the names.
+impl ModuleVisitor for List {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.into());
+    }
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.values.push(Value::of(self.path.join("."), param.val()));
+    }
+}
+
+/// Puts values into the parameters of a layer, in the order of [`List`].
+struct Fill<'a> {
+    values: std::slice::Iter<'a, Value>,
+    device: &'a Device,
+    track: bool,
+}
+
+impl ModuleMapper for Fill<'_> {
+    fn map_float<const D: usize>(&mut self, _param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let value = self.values.next().expect("one value for each parameter");
+        Param::from_tensor(value.tensor(self.device, self.track))
+    }
+}
+
+/// Collects the gradients of a layer's parameters, in the order of [`List`].
+struct Collect<'a> {
+    gradients: &'a Gradients,
+    found: Vec<Vec<f64>>,
+}
+
+impl Collect<'_> {
+    fn add<const D: usize>(&mut self, tensor: &Tensor<D>) {
+        let gradient = tensor.grad(self.gradients).unwrap_or_else(|| tensor.clone().inner().zeros_like());
+        self.found.push(numbers(gradient));
+    }
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.add(&param.val());
+    }
+}
+
+/// The tensors with gradients.
 struct Leaves {
     layer: SpikingRnn,
     input: Tensor<3>,
@@ -152,70 +209,27 @@ fn distance(a: &[f64], b: &[f64], least: f64) -> f64 {
 
 impl<'a> Point<'a> {
     fn new(layer: &'a SpikingRnn, input: Tensor<3>, state: Option<SpikingState>, seed: u64) -> Self {
-        let mut point = Self { layer, names: Vec::new(), values: Vec::new(), shapes: Vec::new(), seed };
-        fn add<const D: usize>(point: &mut Point, name: String, tensor: Tensor<D>) {
-            point.names.push(name);
-            point.shapes.push(tensor.dims().to_vec());
-            point.values.push(numbers(tensor));
+        let mut list = List::default();
+        layer.visit(&mut list);
+        let mut values = list.values;
+        let parameters = values.len();
+        values.push(Value::of("input", input));
+        if let Some(SpikingState { v, s }) = state {
+            values.extend([Value::of("v_0", v), Value::of("s_0", s)]);
         }
-        add(&mut point, "U".into(), layer.input_weight.val());
-        if let Some(bias) = &layer.bias {
-            add(&mut point, "I_o".into(), bias.val());
-        }
-        for (k, weights) in layer.recurrent_weights.iter().enumerate() {
-            add(&mut point, format!("W_{k}"), weights.val());
-        }
-        add(&mut point, "input".into(), input);
-        for (name, param) in constants_of(layer) {
-            add(&mut point, name.into(), param.val());
-        }
-        match (state, &layer.start_v, &layer.start_s) {
-            (Some(state), ..) => {
-                add(&mut point, "v_0".into(), state.v);
-                add(&mut point, "s_0".into(), state.s);
-            }
-            (None, Some(v), Some(s)) => {
-                add(&mut point, "start v".into(), v.val());
-                add(&mut point, "start s".into(), s.val());
-            }
-            _ => unreachable!("a state is drawn for a layer that learns none"),
-        }
-        point
+        Self { layer, values, parameters, seed }
     }
 
     /// The tensors on a device, with gradients if `track` is set.
     fn leaves(&self, device: &Device, track: bool) -> Leaves {
-        let mut at = 0..;
-        let mut next = || at.next().expect("endless");
-        fn leaf<const D: usize>(point: &Point, at: usize, device: &Device, track: bool) -> Tensor<D> {
-            let data = TensorData::new(point.values[at].clone(), point.shapes[at].clone());
-            let tensor = Tensor::from_data(data, (device, DType::F64));
-            if track { tensor.require_grad() } else { tensor }
-        }
-        let mut layer = self.layer.clone().recording_all().to_device(device);
-        layer.input_weight = Param::from_tensor(leaf(self, next(), device, track));
-        if layer.bias.is_some() {
-            layer.bias = Some(Param::from_tensor(leaf(self, next(), device, track)));
-        }
-        for k in 0..layer.recurrent_weights.len() {
-            layer.recurrent_weights[k] = Param::from_tensor(leaf(self, next(), device, track));
-        }
-        let input = leaf(self, next(), device, track);
-        if let Some(constants) = &mut layer.constants {
-            let Constants { log_tau_mem, log_tau_syn, logit_width, log_threshold } = constants;
-            for param in [log_tau_mem, log_tau_syn, logit_width, log_threshold].into_iter().flatten() {
-                *param = Param::from_tensor(leaf(self, next(), device, track));
-            }
-        }
-        let state = match self.names.iter().any(|name| name == "start v") {
-            true => {
-                layer.start_v = Some(Param::from_tensor(leaf(self, next(), device, track)));
-                layer.start_s = Some(Param::from_tensor(leaf(self, next(), device, track)));
-                None
-            }
-            false => Some(SpikingState { v: leaf(self, next(), device, track), s: leaf(self, next(), device, track) }),
+        let (parameters, inputs) = self.values.split_at(self.parameters);
+        let mut fill = Fill { values: parameters.iter(), device, track };
+        let layer = self.layer.clone().recording_all().to_device(device).map(&mut fill);
+        let state = match inputs {
+            [_, v, s] => Some(SpikingState { v: v.tensor(device, track), s: s.tensor(device, track) }),
+            _ => None,
         };
-        Leaves { layer, input, state }
+        Leaves { layer, input: inputs[0].tensor(device, track), state }
     }
 
     /// The cost C and all potentials.
@@ -244,23 +258,14 @@ impl<'a> Point<'a> {
         let device = self.layer.device().inner().autodiff();
         let leaves = self.leaves(&device, true);
         let gradients = self.cost(&leaves, reference).0.backward();
-        fn of<const D: usize>(leaf: &Tensor<D>, gradients: &Gradients) -> Vec<f64> {
-            numbers(leaf.grad(gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like()))
+        let mut collect = Collect { gradients: &gradients, found: Vec::new() };
+        leaves.layer.visit(&mut collect);
+        collect.add(&leaves.input);
+        if let Some(SpikingState { v, s }) = &leaves.state {
+            collect.add(v);
+            collect.add(s);
         }
-        let Leaves { layer, input, state } = &leaves;
-        let mut found = vec![of(&layer.input_weight.val(), &gradients)];
-        found.extend(layer.bias.iter().map(|bias| of(&bias.val(), &gradients)));
-        found.extend(layer.recurrent_weights.iter().map(|weights| of(&weights.val(), &gradients)));
-        found.push(of(input, &gradients));
-        found.extend(constants_of(layer).into_iter().map(|(_, param)| of(&param.val(), &gradients)));
-        match state {
-            Some(state) => found.extend([of(&state.v, &gradients), of(&state.s, &gradients)]),
-            None => {
-                found.extend(layer.start_v.iter().map(|v| of(&v.val(), &gradients)));
-                found.extend(layer.start_s.iter().map(|s| of(&s.val(), &gradients)));
-            }
-        }
-        found
+        collect.found
     }
 
     /// One of the gradients by central differences; `None` if they are unreliable.
@@ -273,19 +278,20 @@ impl<'a> Point<'a> {
         let (cost, potentials) = run(self);
         // A weight or bias current of 1 moves the potential by dt/τ_u in a step.
         let config = self.layer.config();
-        let of_parameter = matches!(self.names[which].as_str(), "U" | "I_o") || self.names[which].starts_with("W_");
-        let h = if of_parameter { H * config.time_unit_ms() / config.dt } else { H };
+        let is_current =
+            ["input_weight", "bias", "recurrent_weights"].iter().any(|name| self.values[which].name.starts_with(name));
+        let h = if is_current { H * config.time_unit_ms() / config.dt } else { H };
         let mut point = self.clone();
         let mut slope_at = |at: usize, h: f64| {
-            let x = self.values[which][at];
+            let x = self.values[which].numbers[at];
             let mut cost_at = |x: f64| {
-                point.values[which][at] = x;
+                point.values[which].numbers[at] = x;
                 let (cost, v) = run(&point);
                 // A change of h can move v by about 1 only through a reset.
                 v.iter().zip(&potentials).all(|(a, b)| (a - b).abs() < 0.5).then_some(cost)
             };
             let slope = cost_at(x + h).zip(cost_at(x - h)).map(|(above, below)| (above - below) / (2.0 * h));
-            point.values[which][at] = x;
+            point.values[which].numbers[at] = x;
             slope
         };
         let extrapolated = |(whole, half): (f64, f64)| (4.0 * half - whole) / 3.0;
@@ -293,7 +299,7 @@ impl<'a> Point<'a> {
             let [whole, half, quarter] = [h, 0.5 * h, 0.25 * h].map(|h| slope_at(at, h));
             Some((extrapolated((whole?, half?)), extrapolated((half?, quarter?))))
         };
-        let pairs: Option<Vec<(f64, f64)>> = (0..self.values[which].len()).map(&mut both).collect();
+        let pairs: Option<Vec<(f64, f64)>> = (0..self.values[which].numbers.len()).map(&mut both).collect();
         let (coarse, fine): (Vec<f64>, Vec<f64>) = pairs?.into_iter().unzip();
         // If rounding of the cost dominates a gradient, the two extrapolations may agree by chance.
         let rounding = 4.0 * f64::EPSILON * cost.abs().max(1.0) / (0.25 * h) * (fine.len() as f64).sqrt();
@@ -337,8 +343,8 @@ pub fn gradcheck(layer: &SpikingRnn, input: Tensor<3>, state: Option<SpikingStat
     let point = Point::new(layer, input, state, seed);
     let (op, automatic) = (point.gradients(false), point.gradients(true));
     let least = LEAST * norm(&mut automatic.iter().flatten().copied());
-    let differences = (0..point.names.len()).map(|at| Difference {
-        name: point.names[at].clone(),
+    let differences = (0..point.values.len()).map(|at| Difference {
+        name: point.values[at].name.clone(),
         norm: norm(&mut op[at].iter().copied()),
         automatic: distance(&op[at], &automatic[at], least),
         central: point.central(at).map(|central| distance(&op[at], &central, 0.0)),

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 /// The pairs of connected neurons. [`autapses`](crate::SpikingRnnConfig::autapses) decides whether
 /// a neuron may be connected to itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Wiring {
     /// All-to-all connections.
     #[default]

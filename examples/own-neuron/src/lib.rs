@@ -14,7 +14,7 @@ use burn_spiking::neuron::Flow;
 use burn_spiking::number::Number;
 
 /// Quartic integrate-and-fire neuron.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quartic {
     /// The membrane time constant τ_mem, in ms.
     pub tau_mem: f64,
@@ -32,10 +32,6 @@ impl NeuronModel for Quartic {
 
     fn over(&self, dt: f64) -> QuarticFlow {
         QuarticFlow { rate: 1.0 / self.tau_mem, dt }
-    }
-
-    fn name(&self) -> String {
-        format!("quartic, tau_mem {} ms", self.tau_mem)
     }
 
     fn tau(&self) -> Option<f64> {

@@ -17,17 +17,16 @@
 
 use crate::error::ConfigError;
 use crate::gate::Gate;
-use crate::layer::trajectory::numbers;
 use crate::neuron::Neuron;
-use crate::scan::{PerNeuronConstants, ScanPlan};
+use crate::scan::ScanPlan;
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Whether a constant is learned, and whether all neurons share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Learn {
     /// The constant keeps its configured value, the same for all neurons.
     #[default]
@@ -119,43 +118,7 @@ pub struct Constants {
     pub log_threshold: Option<Param<Tensor<1>>>,
 }
 
-fn mean(numbers: &[f64]) -> f64 {
-    numbers.iter().sum::<f64>() / numbers.len() as f64
-}
-
 impl Constants {
-    /// Returns the plan with the present values of the learned constants. Waits for the device.
-    ///
-    /// - `each`: N if neurons have their own constants, otherwise `None`.
-    pub(crate) fn plan(&self, plan: &ScanPlan, each: Option<usize>) -> ScanPlan {
-        let mut plan = plan.clone();
-        let taus =
-            self.log_tau_mem.as_ref().map(|log| numbers(log.val()).into_iter().map(f64::exp).collect::<Vec<_>>());
-        let widths = self.logit_width.as_ref();
-        let widths =
-            widths.map(|logit| numbers(logit.val()).into_iter().map(|c| 1.0 / (1.0 + (-c).exp())).collect::<Vec<_>>());
-        if let Some(taus) = &taus {
-            plan.neuron = plan.neuron.with_tau(mean(taus));
-        }
-        if let Some(widths) = &widths {
-            plan.gate = plan.gate.with_width(mean(widths));
-        }
-        if let Some(log) = &self.log_tau_syn {
-            for (synapse, tau) in plan.synapses.iter_mut().zip(numbers(log.val()).into_iter().map(f64::exp)) {
-                synapse.decay = (-plan.dt / tau).exp();
-            }
-        }
-        plan.per_neuron = each.map(|n| {
-            let of_all = |own: Option<Vec<f64>>, shared: Option<f64>| match own {
-                Some(own) if own.len() == n => own,
-                _ => shared.map_or(Vec::new(), |shared| vec![shared; n]),
-            };
-            let tau_mem = of_all(taus, plan.neuron.tau().filter(|_| plan.neuron.learns_tau()));
-            Arc::new(PerNeuronConstants { tau_mem, width: of_all(widths, Some(plan.gate.width())) })
-        });
-        plan
-    }
-
     /// Returns τ_mem, w and α_1 … α_K as one tensor, `[2 M + K]`. Constants that are not learned
     /// come from `plan`.
     ///

@@ -261,10 +261,6 @@ impl SpikingRnn {
     ) -> Run {
         let ReadoutTensors { weights, activity_weight } = readout;
         let arguments = Arguments { readout: weights, activity_weight, ..self.arguments(input, state) };
-        let plan = match &self.constants {
-            Some(constants) => Arc::new(constants.plan(&plan, self.each())),
-            None => plan,
-        };
         match self.config.integrator {
             Integrator::Flow => scan::scan(arguments, &plan),
             Integrator::Heun => scan::oracle::run(arguments, &plan, Integrator::Heun),

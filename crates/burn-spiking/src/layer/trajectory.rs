@@ -11,7 +11,7 @@
 use super::spikes::spikes;
 use crate::gate::Gate;
 use crate::layer::sequence::Timing;
-use crate::scan::Run;
+use crate::scan::{Run, numbers};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
 
@@ -50,11 +50,6 @@ impl GateNow {
             None => gate,
         }
     }
-}
-
-/// Returns the numbers of a tensor, in order. Waits for the device.
-pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter::<f64>().collect()
 }
 
 impl Trajectory {

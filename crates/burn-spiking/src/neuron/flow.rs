@@ -6,16 +6,20 @@ use crate::num::Dual;
 use crate::num::{Float, Number};
 
 /// A neuron model: its constants, and the flow that they and the length of a step determine.
-pub trait NeuronModel: Clone + std::fmt::Debug + Send + Sync + 'static {
+///
+/// Two models are equal if all their constants are equal, which `#[derive(PartialEq)]` provides.
+pub trait NeuronModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static {
     /// The flow over one step.
     type Flow: Flow;
 
     /// The flow over `dt` ms.
     fn over(&self, dt: f64) -> Self::Flow;
 
-    /// The name of the model, with the value of every constant. Two models with the same name count
-    /// as equal.
-    fn name(&self) -> String;
+    /// The name of the model, with the value of every constant. Records and messages contain it. The
+    /// default is the text of the derived `Debug`, such as `Quartic { tau_mem: 10.0 }`.
+    fn name(&self) -> String {
+        format!("{self:?}")
+    }
 
     /// Refuses constants that are invalid for the model.
     ///

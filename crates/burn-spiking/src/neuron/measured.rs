@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_model_that_never_rests_has_no_curve() {
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, PartialEq)]
         struct Restless;
         impl NeuronModel for Restless {
             type Flow = RestlessFlow;

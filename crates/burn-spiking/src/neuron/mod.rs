@@ -16,11 +16,11 @@
 //! implemented once, generic over the type of numbers.
 
 pub mod eif;
-pub mod expression;
-pub mod flow;
+pub(crate) mod expression;
+pub(crate) mod flow;
 pub mod lif;
 mod measured;
-pub mod membrane;
+pub(crate) mod membrane;
 pub mod nif;
 pub mod own;
 pub mod qif;
@@ -42,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 /// The neuron model of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Neuron {
     /// Non-leaky integrate-and-fire, dv/dt = I. See [`Nif`].
     Nif,

@@ -3,7 +3,7 @@
 //!
 //! [`Neuron::own`](super::Neuron::own) makes a neuron for a layer from a model. The CPU kernel is
 //! then compiled with the model's flow inlined, in the crate that calls `Neuron::own`. GPU kernels
-//! and tensor operations run a record of the flow ([`expression`](super::expression)). Mark the
+//! and tensor operations run a record of the flow (`neuron/expression.rs`). Mark the
 //! methods of a flow with `#[inline(always)]`, so that the CPU kernel can use vector instructions
 //! in them. Compile your crate at the optimisation level that the kernel needs.
 
@@ -20,6 +20,12 @@ use std::sync::Arc;
 /// known.
 pub(crate) trait Erased: Debug + Send + Sync {
     fn name(&self) -> String;
+    fn as_any(&self) -> &dyn Any;
+    /// Whether both are the same model with the same constants. A neuron that is known only by its
+    /// name equals those of that name.
+    fn equals(&self, other: &dyn Erased) -> bool {
+        self.name() == other.name()
+    }
     fn unknown(&self) -> ConfigError {
         ConfigError::Mismatch(format!(
             "the neuron \"{}\" is known by its name alone; give its model with `with_neuron(Neuron::own(..))`",
@@ -53,6 +59,15 @@ impl<M: NeuronModel> Erased for M {
     fn name(&self) -> String {
         NeuronModel::name(self)
     }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn equals(&self, other: &dyn Erased) -> bool {
+        match other.as_any().downcast_ref::<M>() {
+            Some(other) => self == other,
+            None => other.as_any().is::<Named>() && Erased::name(self) == other.name(),
+        }
+    }
     fn check(&self) -> Result<(), ConfigError> {
         NeuronModel::check(self)
     }
@@ -84,9 +99,13 @@ impl Erased for Named {
     fn name(&self) -> String {
         self.0.clone()
     }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
-/// A user-defined neuron. Two are equal if their names are equal; a name contains all constants.
+/// A user-defined neuron. Two are equal if their models are equal. A neuron that was read from a
+/// file equals those of its name.
 ///
 /// Serialisation writes the name alone. A configuration that is read back needs the model again,
 /// from [`with_neuron`](crate::SpikingRnnConfig::with_neuron).
@@ -115,7 +134,7 @@ impl OwnNeuron {
 
 impl PartialEq for OwnNeuron {
     fn eq(&self, other: &Self) -> bool {
-        self.model.name() == other.model.name()
+        self.model.equals(other.model())
     }
 }
 

@@ -7,9 +7,10 @@
 use super::number::{Float, Number};
 use super::real::{BLOCK, Real};
 use super::series;
-use macerator::{Arch, AutoArch, Mask, Scalar, Simd, Vector, WithSimd};
+use macerator::{Arch, Mask, Scalar, Simd, Vector, WithSimd};
 use std::mem::MaybeUninit;
 use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A vector of numbers.
 #[repr(transparent)]
@@ -284,16 +285,6 @@ pub(crate) fn nonzero<S: Simd, T: Real, const R: usize>(blocks: [&[T; BLOCK]; R]
     bits
 }
 
-/// Whether [`vectorize`] has vectors for this processor. On x86-64 this means AVX2, which
-/// processors have since about 2013; without it, layers run in tensor operations. Processors of
-/// other architectures always have them.
-pub fn vectors_found() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return matches!(Arch::detect(), Arch::V3 | Arch::V4);
-    #[cfg(not(target_arch = "x86_64"))]
-    true
-}
-
 /// Whether the CPU kernel never runs with these vectors, so that no program has to be compiled for
 /// them. On x86-64 these are vectors of less than 32 bytes.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
@@ -301,10 +292,57 @@ pub(crate) const fn unserved<S: Simd>() -> bool {
     cfg!(target_arch = "x86_64") && size_of::<S::Register>() < 32
 }
 
-/// Runs a program with the widest vectors of this processor.
+/// The vectors with which the CPU kernel computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Vectors {
+    /// Those of a processor other than x86-64, such as NEON.
+    Native,
+    /// 256 bits: AVX2 with FMA.
+    Avx2,
+    /// 512 bits: AVX-512.
+    Avx512,
+}
+
+/// Whether [`Vectors::limit`] forbids AVX-512.
+static NO_AVX512: AtomicBool = AtomicBool::new(false);
+
+impl Vectors {
+    /// The vectors of this processor, the narrowest first. Empty if the kernel has none for it; then
+    /// layers run in tensor operations.
+    pub fn found() -> Vec<Self> {
+        match Arch::detect() {
+            #[cfg(target_arch = "x86_64")]
+            Arch::Scalar | Arch::V2 => Vec::new(),
+            #[cfg(target_arch = "x86_64")]
+            Arch::V3 => vec![Self::Avx2],
+            #[cfg(target_arch = "x86_64")]
+            _ => vec![Self::Avx2, Self::Avx512],
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => vec![Self::Native],
+        }
+    }
+
+    /// Makes the runs that start from now on, in the whole process, use no wider vectors than these.
+    /// Sums over neurons are then added in another order, so results differ by rounding. It serves
+    /// tests and measurements.
+    pub fn limit(self) {
+        NO_AVX512.store(self < Self::Avx512, Ordering::Relaxed);
+    }
+}
+
+/// Runs a program with the widest vectors of this processor that [`Vectors::limit`] allows.
 #[inline]
 pub fn vectorize<P: WithSimd>(program: P) -> P::Output {
-    AutoArch::new().dispatch(program)
+    let arch = Arch::detect();
+    #[cfg(target_arch = "x86_64")]
+    let arch = match arch {
+        Arch::Scalar | Arch::V2 | Arch::V3 => arch,
+        _ if NO_AVX512.load(Ordering::Relaxed) => Arch::V3,
+        _ => arch,
+    };
+    // SAFETY: the processor has this architecture, or AVX-512, which includes AVX2.
+    unsafe { arch.dispatch(program) }
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub struct Arguments {
     /// m, the weights of the steps in the activity, `[B, T]`; all 1 if `None`. They have no
     /// gradient.
     pub activity_weight: Option<Tensor<2>>,
-    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients. The numbers are
+    /// τ_mem, w, α_1 … α_K, `[2 M + K]`, if the plan has constants with gradients. They replace
     /// those of the plan. Here M is 1, or N if each neuron has its own τ_mem and w.
     pub constants: Option<Tensor<1>>,
 }
@@ -181,11 +181,11 @@ impl Arguments {
             "a plan with constants that have gradients, and no other, takes them"
         );
         if let Some(constants) = constants {
-            let length = plan.constants_len(neurons);
-            assert_eq!(
-                constants.dims(),
-                [length],
-                "constants must be tau_mem and width, of all or of each, and decays"
+            let [length] = constants.dims();
+            assert!(
+                [1, neurons].iter().any(|of| length == 2 * of + plan.synapses.len()),
+                "constants must be tau_mem and width, of all neurons or of each, and the decay of each synapse type, but there are \
+                 {length} numbers"
             );
             others.push(("constants", constants.dtype(), constants.device()));
         }

@@ -7,9 +7,10 @@
 //! Burn visits the anchor after all its outputs, and the anchor runs the adjoint on the gradients
 //! in the slots.
 
+use super::tensors::DIFFERENTIABLE;
 use super::{
-    GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape,
-    SpikingBackend, finite,
+    AdjointRequest, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan,
+    ScanTape, SpikingBackend, finite,
 };
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -47,10 +48,10 @@ struct AdjointState<B: Backend> {
     plan: Arc<ScanPlan>,
 }
 
-impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
+impl<B: SpikingBackend> Backward<B, DIFFERENTIABLE> for AdjointStep {
     type State = AdjointState<B>;
 
-    fn backward(self, ops: Ops<Self::State, 8>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, DIFFERENTIABLE>, grads: &mut Gradients, _: &mut Checkpointer) {
         let _anchor = grads.consume::<B>(&ops.node);
         let AdjointState { inputs, tape, slots, plan } = ops.state;
         let mut slots = slots.lock().expect("no backward step panicked with the slots in hand");
@@ -64,22 +65,16 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
             last_v: take(Output::LastV),
             last_s: take(Output::LastS),
         };
-        let [drive, projection, bias, weights, v0, s0, readout, constants] = ops.parents;
+        let parents = ops.parents;
+        let mut wanted = GradientMask::of(parents.each_ref().map(Option::is_some));
         // The mean-field adjoint gives the potentials the gradient 0. Its infinite or NaN values
         // show in the gradient of the traces.
         let look_at_s0 = plan.check_finite && plan.rates.is_some();
-        let wanted = GradientMask {
-            drive: drive.is_some(),
-            projection: projection.is_some(),
-            bias: bias.is_some(),
-            weights: weights.is_some(),
-            s0: s0.is_some() || look_at_s0,
-            readout: readout.is_some(),
-            constants: constants.is_some(),
-        };
+        wanted.s0 |= look_at_s0;
         let (check, otherwise) = (plan.check_finite, plan.non_finite_gradient);
         let [batch, steps] = [inputs.drive.shape()[0], inputs.drive.shape()[1]];
-        let mut found: InputGradients<B> = B::spiking_scan_adjoint(inputs, tape, gradients, plan, wanted);
+        let mut found: InputGradients<B> =
+            B::spiking_scan_adjoint(AdjointRequest { inputs, tape, gradients }, plan, wanted);
         if check {
             let neurons = found.v0.shape()[1];
             let (suspect, values) = match found.s0.as_option().filter(|_| look_at_s0) {
@@ -91,17 +86,7 @@ impl<B: SpikingBackend> Backward<B, 8> for AdjointStep {
             let spoiled = finite::find(suspect, &values, [batch, neurons, steps]);
             found = finite::judged(found, spoiled, otherwise);
         }
-        let found = [
-            (drive, found.drive.into_option()),
-            (projection, found.projection.into_option()),
-            (bias, found.bias.into_option()),
-            (weights, found.weights.into_option()),
-            (v0, Some(found.v0)),
-            (s0, found.s0.into_option()),
-            (readout, found.readout.into_option()),
-            (constants, found.constants.into_option()),
-        ];
-        for (parent, gradient) in found {
+        for (parent, gradient) in parents.into_iter().zip(found.in_order()) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<B>(parent.id, gradient);
             }
@@ -147,34 +132,11 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
     fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, _keep_tape: bool) -> ScanOutput<Self> {
         let (device, dtype) = (inputs.drive.device(), inputs.drive.dtype());
         let constant = |tensor| <Self as AutodiffBackend>::from_inner(tensor);
-        let node = |slot: &OptionalTensor<Self>| match slot {
-            OptionalTensor::Present(tensor) => tensor.node(),
-            OptionalTensor::Absent => constant(anchor_value::<B>(&device, dtype)).node(),
-        };
-        let nodes = [
-            inputs.drive.node(),
-            node(&inputs.projection),
-            node(&inputs.bias),
-            node(&inputs.weights),
-            inputs.v0.node(),
-            inputs.s0.node(),
-            node(&inputs.readout),
-            node(&inputs.constants),
-        ];
-        let inner = |slot: OptionalTensor<Self>| {
-            OptionalTensor::<B>::from(slot.into_option().map(|tensor| tensor.into_primitive()))
-        };
-        let inputs = ScanInputs::<B> {
-            drive: inputs.drive.into_primitive(),
-            projection: inner(inputs.projection),
-            bias: inner(inputs.bias),
-            weights: inner(inputs.weights),
-            v0: inputs.v0.into_primitive(),
-            s0: inputs.s0.into_primitive(),
-            readout: inner(inputs.readout),
-            activity_weight: inner(inputs.activity_weight),
-            constants: inner(inputs.constants),
-        };
+        let nodes = inputs.differentiable().map(|tensor| match tensor {
+            Some(tensor) => tensor.node(),
+            None => constant(anchor_value::<B>(&device, dtype)).node(),
+        });
+        let inputs: ScanInputs<B> = inputs.map(|tensor| tensor.into_primitive());
         match AdjointStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::UnTracked(_) => {
                 let out = B::spiking_scan(inputs, plan, false);
@@ -207,13 +169,7 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
         }
     }
 
-    fn spiking_scan_adjoint(
-        _: ScanInputs<Self>,
-        _: ScanTape<Self>,
-        _: OutputGradients<Self>,
-        _: Arc<ScanPlan>,
-        _: GradientMask,
-    ) -> InputGradients<Self> {
+    fn spiking_scan_adjoint(_: AdjointRequest<Self>, _: Arc<ScanPlan>, _: GradientMask) -> InputGradients<Self> {
         panic!("the scan has no second derivative; differentiate it once")
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The response of a backward pass to a gradient that is infinite or NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum NonFiniteGradient {
     /// It panics. The message names the neuron and the sample.
     #[default]

@@ -53,7 +53,7 @@
 use super::tensor_number::TensorNumber;
 use super::tensor_ops::{Found, direct_errors, drive_of, kept, tensor};
 use super::{
-    Adjoint, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan,
+    Adjoint, AdjointRequest, GradientMask, InputGradients, OptionalTensor, ScanInputs, ScanOutput, ScanPlan,
     ScanSynapse, ScanTape,
 };
 use crate::neuron::RateCurve;
@@ -207,12 +207,11 @@ pub(super) fn forward<B: Backend>(
 
 /// Runs the mean-field adjoint in tensor operations.
 pub(super) fn adjoint<B: Backend>(
-    inputs: ScanInputs<B>,
-    tape: ScanTape<B>,
-    gradients: OutputGradients<B>,
+    request: AdjointRequest<B>,
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<B> {
+    let AdjointRequest { inputs, tape, gradients } = request;
     let (curve, softness) = curve_of(plan);
     let steps = inputs.drive.shape()[1];
     let blocks = Blocks::of(plan, steps);

@@ -90,40 +90,45 @@
 //! # Modules
 //!
 //! - [`SpikingBackend`]: the operation.
-//! - [`cpu`]: its kernel for the backends Flex and NdArray.
-//! - `cube` (feature `cube`): its kernel for GPUs.
-//! - [`tensor_ops`]: the same operation in tensor operations, for any other backend.
-//! - [`autodiff`]: the gradient of the operation in Burn's graph.
+//! - `scan/cpu`: its kernel for the backends Flex and NdArray.
+//! - `scan/cube` (feature `cube`): its kernel for GPUs.
+//! - `scan/tensor_ops`: the same operation in tensor operations, for any other backend.
+//! - `scan/autodiff`: the gradient of the operation in Burn's graph.
 //! - [`mean_field`]: the adjoint of the rate model, which is not exact.
-//! - [`mod@oracle`]: the same system, differentiated by Burn; the tests compare with it.
+//! - `scan/oracle`: the same system, differentiated by Burn; the tests compare with it.
 
 mod arguments;
-pub mod autodiff;
+pub(crate) mod autodiff;
+mod constants;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
-pub mod cpu;
+mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
 pub(crate) mod dynamics;
 mod fallback;
 pub(crate) mod finite;
 pub mod mean_field;
-pub mod oracle;
+pub(crate) mod oracle;
 mod own;
 pub(crate) mod plan;
 #[cfg(feature = "cube")]
 mod segmented;
 #[cfg(feature = "cube")]
 mod shapes;
-pub mod tensor_number;
-pub mod tensor_ops;
+mod tensor_number;
+mod tensor_ops;
 mod tensors;
 
+pub use crate::num::simd::Vectors;
 pub use arguments::{Arguments, Drive, Run};
+pub(crate) use constants::numbers;
 pub use dynamics::PerNeuronConstants;
 pub use fallback::fallbacks;
 pub use finite::NonFiniteGradient;
 pub use plan::{Adjoint, Checkpointing, Implementation, Integrator, ScanPlan, ScanSynapse};
-pub use tensors::{GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanTape};
+pub use tensors::{
+    AdjointRequest, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanTape,
+};
 
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
@@ -153,13 +158,11 @@ pub trait SpikingBackend: Backend {
     /// currents and there is no projection.
     #[fusion(meta = shapes::of_adjoint)]
     fn spiking_scan_adjoint(
-        #[extension_type] inputs: ScanInputs<Self>,
-        #[extension_type] tape: ScanTape<Self>,
-        #[extension_type] gradients: OutputGradients<Self>,
+        #[extension_type] request: AdjointRequest<Self>,
         plan: Arc<ScanPlan>,
         wanted: GradientMask,
     ) -> InputGradients<Self> {
-        tensor_ops_adjoint::<Self>(inputs, tape, gradients, &plan, wanted)
+        tensor_ops_adjoint::<Self>(request, &plan, wanted)
     }
 }
 
@@ -173,15 +176,13 @@ fn tensor_ops_forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_t
 
 /// Runs the plan's adjoint in tensor operations.
 fn tensor_ops_adjoint<B: Backend>(
-    inputs: ScanInputs<B>,
-    tape: ScanTape<B>,
-    gradients: OutputGradients<B>,
+    request: AdjointRequest<B>,
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<B> {
     match plan.rates.is_some() {
-        true => mean_field::adjoint(inputs, tape, gradients, plan, wanted),
-        false => tensor_ops::adjoint(inputs, tape, gradients, plan, wanted),
+        true => mean_field::adjoint(request, plan, wanted),
+        false => tensor_ops::adjoint(request, plan, wanted),
     }
 }
 
@@ -195,6 +196,10 @@ fn tensor_ops_adjoint<B: Backend>(
 pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     arguments.check(plan);
     let [_, steps, _] = arguments.drive.series().dims();
+    let plan = &match &arguments.constants {
+        Some(constants) => Arc::new(plan.with_constants(&numbers(constants.clone()), arguments.v0.dims()[1])),
+        None => plan.clone(),
+    };
     if plan.check_finite {
         // The QIF flow caps its angle, so the last state can be finite in spite of an infinite
         // current.

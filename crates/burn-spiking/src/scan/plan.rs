@@ -27,6 +27,7 @@ pub struct ScanSynapse {
 
 /// The program that runs the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Implementation {
     /// The backend's own kernel if it has one; otherwise [`TensorOps`](Self::TensorOps).
     #[default]
@@ -50,6 +51,7 @@ pub enum Implementation {
 /// the parameters agree up to rounding, because their sums over steps are split at other steps. On
 /// a GPU, all gradients agree up to rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Checkpointing {
     /// Decides by the size of the run.
     ///
@@ -73,6 +75,7 @@ pub enum Checkpointing {
 
 /// The treatment of the recurrent current, which changes during a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Integrator {
     /// The current keeps its value from before the step, and a charge arrives at the end of the
     /// step. First order in dt. The kernels and the explicit adjoint use this integrator.
@@ -101,6 +104,7 @@ pub enum Integrator {
 /// small inside the scan; clipping the whole gradient afterwards is too late.
 /// [`MeanField`](Adjoint::MeanField) sends errors back through rates instead of spikes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Adjoint {
     /// The exact adjoint. Its result is the gradient of the cost.
     #[default]
@@ -214,8 +218,8 @@ pub struct ScanPlan {
     /// Constants that differ from neuron to neuron, N of each. They replace those of `neuron` and
     /// `gate`. `None` if all neurons share the constants of `neuron` and `gate`.
     pub per_neuron: Option<Arc<PerNeuronConstants>>,
-    /// Whether the network's constants may have gradients. The run then also takes them as a
-    /// tensor.
+    /// Whether the network's constants may have gradients. The run then takes them as a tensor, whose
+    /// numbers replace those of the plan.
     pub constants: bool,
     /// The program that runs the scan.
     pub implementation: Implementation,

@@ -9,8 +9,8 @@
 
 use super::tensor_number::TensorNumber;
 use super::{
-    Adjoint, Checkpointing, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput,
-    ScanPlan, ScanTape,
+    Adjoint, AdjointRequest, Checkpointing, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs,
+    ScanOutput, ScanPlan, ScanTape,
 };
 use burn::backend::{Backend, Slice, TensorMetadata, tensor::FloatTensor};
 
@@ -104,14 +104,14 @@ pub(super) fn forward<B: Backend>(
 /// Runs the adjoint of [`forward`]. Each segment runs again by `run`, and then its adjoint runs by
 /// `back`.
 pub(super) fn adjoint<B: Backend>(
-    (inputs, tape): (ScanInputs<B>, ScanTape<B>),
-    gradients: OutputGradients<B>,
+    request: AdjointRequest<B>,
     plan: &ScanPlan,
     wanted: GradientMask,
     every: usize,
     run: impl Fn(ScanInputs<B>, &ScanPlan, bool) -> ScanOutput<B>,
-    back: impl Fn(ScanInputs<B>, ScanTape<B>, OutputGradients<B>, &ScanPlan, GradientMask) -> InputGradients<B>,
+    back: impl Fn(AdjointRequest<B>, &ScanPlan, GradientMask) -> InputGradients<B>,
 ) -> InputGradients<B> {
+    let AdjointRequest { inputs, tape, gradients } = request;
     let steps = inputs.drive.shape()[1];
     let states = TensorNumber::<B>(tape.states.into_option().expect("the forward run kept its states"));
     let rows = plan.state_rows();
@@ -138,7 +138,8 @@ pub(super) fn adjoint<B: Backend>(
         };
         let tape = run(inputs.clone(), plan, true).tape;
         let first = at == 0;
-        let part = back(inputs, tape, gradients, plan, GradientMask { s0: wanted.s0 || !first, ..wanted });
+        let request = AdjointRequest { inputs, tape, gradients };
+        let part = back(request, plan, GradientMask { s0: wanted.s0 || !first, ..wanted });
         (last_v, last_s) = (OptionalTensor::Present(part.v0.clone()), part.s0.clone());
         found.push(part);
     }

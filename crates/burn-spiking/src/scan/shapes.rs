@@ -4,7 +4,7 @@
 use super::mean_field::Blocks;
 use super::segmented;
 use super::tensors::{
-    InputGradientsMetadata, OptionalTensorMetadata, OutputGradientsMetadata, ScanInputsMetadata, ScanOutputMetadata,
+    AdjointRequestMetadata, InputGradientsMetadata, OptionalTensorMetadata, ScanInputsMetadata, ScanOutputMetadata,
     ScanTapeMetadata,
 };
 use super::{GradientMask, ScanPlan};
@@ -63,12 +63,11 @@ fn nothing_kept() -> ScanTapeMetadata {
 
 /// The shapes of the outputs of an adjoint.
 pub(super) fn of_adjoint(
-    inputs: &ScanInputsMetadata,
-    _tape: &ScanTapeMetadata,
-    _gradients: &OutputGradientsMetadata,
+    request: &AdjointRequestMetadata,
     _plan: &Arc<ScanPlan>,
     wanted: &GradientMask,
 ) -> InputGradientsMetadata {
+    let inputs = &request.inputs;
     let like = |wanted: bool, slot: &OptionalTensorMetadata| {
         if wanted { slot.clone() } else { OptionalTensorMetadata::Absent }
     };

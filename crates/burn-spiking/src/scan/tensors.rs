@@ -69,6 +69,43 @@ pub struct ScanInputs<B: Backend> {
     pub constants: OptionalTensor<B>,
 }
 
+/// The number of a scan's inputs that have gradients.
+pub(super) const DIFFERENTIABLE: usize = 8;
+
+impl<B: Backend> ScanInputs<B> {
+    /// The inputs that have gradients, in the order of [`InputGradients::in_order`].
+    pub(super) fn differentiable(&self) -> [Option<&FloatTensor<B>>; DIFFERENTIABLE] {
+        let Self { drive, projection, bias, weights, v0, s0, readout, activity_weight: _, constants } = self;
+        [
+            Some(drive),
+            projection.as_option(),
+            bias.as_option(),
+            weights.as_option(),
+            Some(v0),
+            Some(s0),
+            readout.as_option(),
+            constants.as_option(),
+        ]
+    }
+
+    /// The same inputs on another backend.
+    pub(super) fn map<A: Backend>(self, f: impl Fn(FloatTensor<B>) -> FloatTensor<A>) -> ScanInputs<A> {
+        let slot = |slot: OptionalTensor<B>| OptionalTensor::from(slot.into_option().map(&f));
+        let Self { drive, projection, bias, weights, v0, s0, readout, activity_weight, constants } = self;
+        ScanInputs {
+            drive: f(drive),
+            projection: slot(projection),
+            bias: slot(bias),
+            weights: slot(weights),
+            v0: f(v0),
+            s0: f(s0),
+            readout: slot(readout),
+            activity_weight: slot(activity_weight),
+            constants: slot(constants),
+        }
+    }
+}
+
 /// The output tensors of a scan.
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
@@ -176,6 +213,21 @@ impl<B: Backend> ScanTape<B> {
     }
 }
 
+/// The tensors that an adjoint needs.
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion: cfg(feature = "cube"))]
+pub struct AdjointRequest<B: Backend> {
+    /// The inputs of the run.
+    #[extension_type]
+    pub inputs: ScanInputs<B>,
+    /// What the run kept.
+    #[extension_type]
+    pub tape: ScanTape<B>,
+    /// The cost's direct gradients with respect to the outputs of the run.
+    #[extension_type]
+    pub gradients: OutputGradients<B>,
+}
+
 /// The gradients that are wanted. The gradient of v_0 is always computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GradientMask {
@@ -196,6 +248,11 @@ pub struct GradientMask {
 }
 
 impl GradientMask {
+    /// Selects gradients, in the order of [`InputGradients::in_order`].
+    pub(super) fn of([drive, projection, bias, weights, _v0, s0, readout, constants]: [bool; DIFFERENTIABLE]) -> Self {
+        Self { drive, projection, bias, weights, s0, readout, constants }
+    }
+
     /// Selects the gradients that training needs: those of the parameters among the inputs, and
     /// that of a whole drive, because the drive may depend on other parameters.
     pub fn parameters<B: Backend>(inputs: &ScanInputs<B>) -> Self {
@@ -239,4 +296,21 @@ pub struct InputGradients<B: Backend> {
     /// ∂C/∂(τ_mem, w, α_1 … α_K), `[2 M + K]`.
     #[extension_type]
     pub constants: OptionalTensor<B>,
+}
+
+impl<B: Backend> InputGradients<B> {
+    /// The gradients in the order of [`ScanInputs::differentiable`].
+    pub(super) fn in_order(self) -> [Option<FloatTensor<B>>; DIFFERENTIABLE] {
+        let Self { drive, projection, bias, weights, v0, s0, readout, constants } = self;
+        [
+            drive.into_option(),
+            projection.into_option(),
+            bias.into_option(),
+            weights.into_option(),
+            Some(v0),
+            s0.into_option(),
+            readout.into_option(),
+            constants.into_option(),
+        ]
+    }
 }

@@ -29,6 +29,7 @@ use std::collections::HashSet;
 
 /// The rule that scales a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum GradientScale {
     /// The gradient stays unchanged.
     #[default]

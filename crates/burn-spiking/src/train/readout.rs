@@ -21,6 +21,7 @@ use burn::tensor::{Int, Tensor, TensorData, assert_shape};
 
 /// The rule that turns the outputs of all steps into one score for each class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Scores {
     /// The mean output over the steps.
     #[default]

@@ -11,7 +11,7 @@ use super::storage::{Storage, contiguous, part, slot_of};
 use super::unwritten::{unwritten, written};
 use crate::neuron::Flow;
 use crate::num::Real;
-use crate::scan::{GradientMask, InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, finite};
+use crate::scan::{AdjointRequest, GradientMask, InputGradients, ScanPlan, finite};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use rayon::prelude::*;
@@ -19,25 +19,22 @@ use rayon::prelude::*;
 /// Runs the adjoint kernel for uniform neurons of one flow.
 pub(super) fn adjoint_along<B: Storage, F: Flow>(
     flow: F,
-    inputs: ScanInputs<B>,
-    tape: ScanTape<B>,
-    gradients: OutputGradients<B>,
+    request: AdjointRequest<B>,
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<B> {
-    by_dtype!(inputs.drive, |T| {
-        adjoint_with::<B, T, _>(UniformDynamics::of(flow, plan), inputs, tape, gradients, plan, wanted)
+    by_dtype!(request.inputs.drive, |T| {
+        adjoint_with::<B, T, _>(UniformDynamics::of(flow, plan), request, plan, wanted)
     })
 }
 
 pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
     dynamics: F,
-    inputs: ScanInputs<B>,
-    tape: ScanTape<B>,
-    gradients: OutputGradients<B>,
+    request: AdjointRequest<B>,
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<B> {
+    let AdjointRequest { inputs, tape, gradients } = request;
     let sizes = Sizes::of(&inputs, plan);
     let Sizes { batch, steps, neurons, rows, channels, outputs, .. } = sizes;
     let segments = Segments::of::<T>(plan, sizes);

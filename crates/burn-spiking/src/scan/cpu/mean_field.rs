@@ -17,7 +17,7 @@ use crate::neuron::RateCurve;
 use crate::num::Real;
 use crate::num::simd::{unserved, vectorize};
 use crate::scan::mean_field::{Blocks, curve_of, factors};
-use crate::scan::{GradientMask, InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape, finite};
+use crate::scan::{AdjointRequest, GradientMask, InputGradients, ScanPlan, finite};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use macerator::{Simd, WithSimd};
@@ -250,22 +250,19 @@ impl<T: Real> Shared<'_, T> {
 
 /// Runs the adjoint on a backend, in the precision of its tensors.
 pub(super) fn adjoint_on<B: Storage>(
-    inputs: ScanInputs<B>,
-    tape: ScanTape<B>,
-    gradients: OutputGradients<B>,
+    request: AdjointRequest<B>,
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<B> {
-    by_dtype!(inputs.drive, |T| adjoint_with::<B, T>(inputs, tape, gradients, plan, wanted))
+    by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T>(request, plan, wanted))
 }
 
 fn adjoint_with<B: Storage, T: Real>(
-    inputs: ScanInputs<B>,
-    tape: ScanTape<B>,
-    gradients: OutputGradients<B>,
+    request: AdjointRequest<B>,
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<B> {
+    let AdjointRequest { inputs, tape, gradients } = request;
     let sizes = Sizes::of(&inputs, plan);
     let Sizes { batch, steps, neurons, synapses, channels, outputs, .. } = sizes;
     sizes.check(&inputs, plan);

@@ -31,6 +31,7 @@ macro_rules! by_dtype {
 mod active_set;
 mod adjoint;
 mod adjoint_batch;
+mod adjoint_sample;
 mod dynamics;
 mod forward;
 mod forward_batch;
@@ -49,12 +50,12 @@ mod unwritten;
 mod voltage;
 
 use super::{
-    GradientMask, Implementation, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape,
-    SpikingBackend, fallback, tensor_ops_adjoint, tensor_ops_forward,
+    AdjointRequest, GradientMask, Implementation, InputGradients, ScanInputs, ScanOutput, ScanPlan, SpikingBackend,
+    fallback, tensor_ops_adjoint, tensor_ops_forward,
 };
 use crate::neuron::{Neuron, NeuronModel, with_model};
 use crate::num::Real;
-use crate::num::simd::vectors_found;
+use crate::num::simd::Vectors;
 use adjoint_batch::{adjoint_along, adjoint_with};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
@@ -81,28 +82,18 @@ fn forward_on<B: OwnKernels>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: 
     })
 }
 
-fn adjoint_on<B: OwnKernels>(
-    inputs: ScanInputs<B>,
-    tape: ScanTape<B>,
-    gradients: OutputGradients<B>,
-    plan: &ScanPlan,
-    wanted: GradientMask,
-) -> InputGradients<B> {
+fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: GradientMask) -> InputGradients<B> {
     if plan.per_neuron.is_some() {
-        return by_dtype!(inputs.drive, |T| {
-            adjoint_with::<B, T, _>(per_neuron_dynamics::<T>(plan), inputs, tape, gradients, plan, wanted)
+        return by_dtype!(request.inputs.drive, |T| {
+            adjoint_with::<B, T, _>(per_neuron_dynamics::<T>(plan), request, plan, wanted)
         });
     }
-    if let Some(voltages) = voltages(&inputs, plan) {
-        return by_dtype!(inputs.drive, |T| {
-            adjoint_with::<B, T, _>(voltages, inputs, tape, gradients, plan, wanted)
-        });
+    if let Some(voltages) = voltages(&request.inputs, plan) {
+        return by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T, _>(voltages, request, plan, wanted));
     }
-    with_model!(
-        &plan.neuron,
-        |model| adjoint_along(model.over(plan.dt), inputs, tape, gradients, plan, wanted),
-        |own| B::adjoint_by(own, inputs, tape, gradients, plan, wanted)
-    )
+    with_model!(&plan.neuron, |model| adjoint_along(model.over(plan.dt), request, plan, wanted), |own| B::adjoint_by(
+        own, request, plan, wanted
+    ))
 }
 
 fn per_neuron_dynamics<T: Real>(plan: &ScanPlan) -> Potentials<PerNeuronDynamics<T>> {
@@ -123,11 +114,11 @@ fn runs_kernel(plan: &ScanPlan) -> bool {
         return false;
     }
     let reason = match &plan.neuron {
-        _ if !vectors_found() => {
+        _ if Vectors::found().is_empty() => {
             "the kernel is not compiled for this processor's vectors; on x86-64 it wants AVX2".to_string()
         }
         Neuron::Own(_) if plan.per_neuron.is_some() => {
-            format!("the own neuron \"{}\" has a tau_mem or a width of each neuron", plan.neuron)
+            format!("the own neuron \"{}\" has a gate width of each neuron", plan.neuron)
         }
         _ => return true,
     };
@@ -147,18 +138,14 @@ macro_rules! on_cpu {
             }
 
             fn spiking_scan_adjoint(
-                inputs: ScanInputs<Self>,
-                tape: ScanTape<Self>,
-                gradients: OutputGradients<Self>,
+                request: AdjointRequest<Self>,
                 plan: Arc<ScanPlan>,
                 wanted: GradientMask,
             ) -> InputGradients<Self> {
                 match runs_kernel(&plan) {
-                    true if plan.rates.is_some() => {
-                        mean_field::adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted)
-                    }
-                    true => adjoint_on::<Self>(inputs, tape, gradients, &plan, wanted),
-                    false => tensor_ops_adjoint::<Self>(inputs, tape, gradients, &plan, wanted),
+                    true if plan.rates.is_some() => mean_field::adjoint_on::<Self>(request, &plan, wanted),
+                    true => adjoint_on::<Self>(request, &plan, wanted),
+                    false => tensor_ops_adjoint::<Self>(request, &plan, wanted),
                 }
             }
         }

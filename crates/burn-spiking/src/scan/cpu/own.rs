@@ -5,7 +5,7 @@ use super::adjoint_batch::adjoint_along;
 use super::forward_batch::forward_along;
 use super::storage::Storage;
 use crate::neuron::{NeuronModel, OwnNeuron};
-use crate::scan::{GradientMask, InputGradients, OutputGradients, ScanInputs, ScanOutput, ScanPlan, ScanTape};
+use crate::scan::{AdjointRequest, GradientMask, InputGradients, ScanInputs, ScanOutput, ScanPlan};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -13,14 +13,7 @@ use std::sync::Arc;
 pub(super) trait Kernels<B: Storage>: Send + Sync {
     fn forward(&self, inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B>;
 
-    fn adjoint(
-        &self,
-        inputs: ScanInputs<B>,
-        tape: ScanTape<B>,
-        gradients: OutputGradients<B>,
-        plan: &ScanPlan,
-        wanted: GradientMask,
-    ) -> InputGradients<B>;
+    fn adjoint(&self, request: AdjointRequest<B>, plan: &ScanPlan, wanted: GradientMask) -> InputGradients<B>;
 }
 
 impl<M: NeuronModel, B: Storage> Kernels<B> for M {
@@ -28,15 +21,8 @@ impl<M: NeuronModel, B: Storage> Kernels<B> for M {
         forward_along(self.over(plan.dt), inputs, plan, keep_tape)
     }
 
-    fn adjoint(
-        &self,
-        inputs: ScanInputs<B>,
-        tape: ScanTape<B>,
-        gradients: OutputGradients<B>,
-        plan: &ScanPlan,
-        wanted: GradientMask,
-    ) -> InputGradients<B> {
-        adjoint_along(self.over(plan.dt), inputs, tape, gradients, plan, wanted)
+    fn adjoint(&self, request: AdjointRequest<B>, plan: &ScanPlan, wanted: GradientMask) -> InputGradients<B> {
+        adjoint_along(self.over(plan.dt), request, plan, wanted)
     }
 }
 
@@ -72,13 +58,11 @@ pub(super) trait OwnKernels: Storage {
     /// Runs the adjoint kernel of a user-defined neuron.
     fn adjoint_by(
         own: &OwnNeuron,
-        inputs: ScanInputs<Self>,
-        tape: ScanTape<Self>,
-        gradients: OutputGradients<Self>,
+        request: AdjointRequest<Self>,
         plan: &ScanPlan,
         wanted: GradientMask,
     ) -> InputGradients<Self> {
-        Self::among(compiled_of(own)).adjoint(inputs, tape, gradients, plan, wanted)
+        Self::among(compiled_of(own)).adjoint(request, plan, wanted)
     }
 }
 

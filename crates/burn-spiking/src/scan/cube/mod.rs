@@ -26,7 +26,7 @@ use super::tensor_ops::{
     self, Found, d_on_the_way, direct_errors, drive_of, kept, of_constant, output_and_activity, tensor,
 };
 use super::{
-    GradientMask, Implementation, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanPlan,
+    AdjointRequest, GradientMask, Implementation, InputGradients, OptionalTensor, ScanInputs, ScanOutput, ScanPlan,
     ScanTape, SpikingBackend,
 };
 use super::{fallback, mean_field, segmented};
@@ -112,18 +112,16 @@ impl SpikingBackend for CubeBackend {
     }
 
     fn spiking_scan_adjoint(
-        inputs: ScanInputs<Self>,
-        tape: ScanTape<Self>,
-        gradients: OutputGradients<Self>,
+        request: AdjointRequest<Self>,
         plan: Arc<ScanPlan>,
         wanted: GradientMask,
     ) -> InputGradients<Self> {
         if plan.rates.is_some() {
-            return mean_field::adjoint(inputs, tape, gradients, &plan, wanted);
+            return mean_field::adjoint(request, &plan, wanted);
         }
-        match every_of(&inputs, &plan) {
-            Some(every) => segmented::adjoint((inputs, tape), gradients, &plan, wanted, every, forward_of, adjoint_of),
-            None => adjoint_of(inputs, tape, gradients, &plan, wanted),
+        match every_of(&request.inputs, &plan) {
+            Some(every) => segmented::adjoint(request, &plan, wanted, every, forward_of, adjoint_of),
+            None => adjoint_of(request, &plan, wanted),
         }
     }
 }
@@ -142,15 +140,13 @@ fn forward_of(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, keep_tape: bool)
 }
 
 fn adjoint_of(
-    inputs: ScanInputs<CubeBackend>,
-    tape: ScanTape<CubeBackend>,
-    gradients: OutputGradients<CubeBackend>,
+    request: AdjointRequest<CubeBackend>,
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<CubeBackend> {
-    match layout_of(&recording(plan), &inputs.v0, true) {
-        Some(layout) => run_back(inputs, tape, gradients, plan, wanted, layout),
-        None => tensor_ops::adjoint::<CubeBackend>(inputs, tape, gradients, plan, wanted),
+    match layout_of(&recording(plan), &request.inputs.v0, true) {
+        Some(layout) => run_back(request, plan, wanted, layout),
+        None => tensor_ops::adjoint::<CubeBackend>(request, plan, wanted),
     }
 }
 
@@ -242,13 +238,12 @@ fn in_order_of_arrival(rows: Tensors, plan: &ScanPlan, steps: usize) -> Tensors 
 }
 
 fn run_back(
-    inputs: ScanInputs<CubeBackend>,
-    tape: ScanTape<CubeBackend>,
-    gradients: OutputGradients<CubeBackend>,
+    request: AdjointRequest<CubeBackend>,
     plan: &ScanPlan,
     wanted: GradientMask,
     layout: Layout,
 ) -> InputGradients<CubeBackend> {
+    let AdjointRequest { inputs, tape, gradients } = request;
     let (currents, potentials) = (into_contiguous(kept(&tape.currents).0), into_contiguous(kept(&tape.potentials).0));
     let [batch, steps, neurons] = currents.shape().dims::<3>();
     let (types, planes) = (plan.synapses.len(), layout.planes);

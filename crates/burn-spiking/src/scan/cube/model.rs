@@ -77,10 +77,16 @@ impl Model {
         table
     }
 
-    /// The key of a model. The kernel is compiled once for all models with the same key.
+    /// The key of a model. The kernel is compiled once for all models with the same key. The key has
+    /// all constants of a built-in neuron, and all operations of a user-defined flow.
     fn key(&self) -> (String, String, u64, Constants) {
-        // The name of a model contains all its constants.
-        (self.neuron.to_string(), self.gate.to_string(), self.dt.to_bits(), self.constants)
+        let neuron = match &self.neuron {
+            Neuron::Own(own) => {
+                format!("{:?} {:?}", own.model().phi(self.dt, false), own.model().slopes(self.dt, false))
+            }
+            built_in => format!("{built_in:?}"),
+        };
+        (neuron, format!("{:?}", self.gate), self.dt.to_bits(), self.constants)
     }
 
     /// The largest |I|, in 1/ms, for which the neuron's cheaper flow is valid; infinite if the

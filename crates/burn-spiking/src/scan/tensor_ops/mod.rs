@@ -1,0 +1,82 @@
+//! The scan and its explicit adjoint in tensor operations, for backends without a kernel.
+//!
+//! The equations are those of [`scan`](super). All products are dense, because tensor operations
+//! cannot select the active neurons. The tape keeps the current and the potential of every step
+//! and, with a readout, its trace. The plan's checkpointing has no effect.
+
+mod adjoint;
+mod forward;
+mod gradients;
+mod network;
+
+pub use adjoint::adjoint;
+pub(super) use adjoint::direct_errors;
+#[cfg(feature = "cube")]
+pub(super) use adjoint::{d_on_the_way, of_constant};
+pub use forward::forward;
+#[cfg(feature = "cube")]
+pub(super) use forward::output_and_activity;
+pub(super) use forward::{Recorder, Recording};
+pub(super) use gradients::Found;
+pub(super) use network::State;
+
+use super::dynamics::{DynamicsOn, NumberConstants};
+use super::tensor_number::TensorNumber;
+use super::{OptionalTensor, ScanInputs, ScanPlan};
+use crate::gate::Zone;
+use crate::neuron::membrane::Membrane;
+use crate::num::Own;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::TensorData;
+
+/// The flow and the gate of a plan, on tensors with the dtype and the device of `like`.
+pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
+    let given = plan.per_neuron.as_ref().map(|each| {
+        let row = |numbers: Vec<f64>| {
+            let shape = [1, numbers.len()];
+            let data = TensorData::new(numbers, shape).convert_dtype(like.0.dtype());
+            Own(TensorNumber::<B>(B::float_from_data(data, &like.0.device())))
+        };
+        let membrane = plan.neuron.learns_tau().then(|| each.membranes(plan.dt).map(row));
+        NumberConstants { membrane, zone: each.zones().map(row), decays: Vec::new() }
+    });
+    DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, given)
+}
+
+/// The flow and the gate of a plan, differentiable with respect to the constants τ_mem, w,
+/// α_1 … α_K, `[2 M + K]`, with M = 1 or N.
+pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
+    let types = plan.synapses.len();
+    let of = (constants.0.shape()[0] - types) / 2;
+    let row = |first: usize, length: usize| constants.part(first..first + length).unsqueezed(1);
+    let membrane = plan.neuron.learns_tau().then(|| Membrane::of(row(0, of), plan.dt).map(Own));
+    let decays = (0..types).map(|k| row(2 * of + k, 1)).collect();
+    let given = NumberConstants { membrane, zone: Zone::of(row(of, of)).map(Own), decays };
+    DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, Some(given))
+}
+
+fn planes<B: Backend>(weights: &OptionalTensor<B>, plan: &ScanPlan) -> Vec<TensorNumber<B>> {
+    let weights = weights.as_option().map(|w| TensorNumber::<B>(w.clone()));
+    (0..plan.weight_planes()).filter_map(|m| weights.as_ref().map(|w| w.index(0, m))).collect()
+}
+
+/// A tensor of the tape, which the forward run must have kept.
+pub(super) fn kept<B: Backend>(slot: &OptionalTensor<B>) -> TensorNumber<B> {
+    tensor(slot).expect("the forward run kept its tape")
+}
+
+/// The tensor of a slot, if there is one.
+pub(super) fn tensor<B: Backend>(slot: &OptionalTensor<B>) -> Option<TensorNumber<B>> {
+    slot.as_option().map(|tensor| TensorNumber(tensor.clone()))
+}
+
+/// The drive x, `[B, T, N]`, projected if the inputs have a projection.
+pub(super) fn drive_of<B: Backend>(inputs: &ScanInputs<B>) -> TensorNumber<B> {
+    let drive = TensorNumber::<B>(inputs.drive.clone());
+    let Some(projection) = tensor(&inputs.projection) else { return drive };
+    let projected = drive.product_last(projection);
+    match tensor(&inputs.bias) {
+        Some(bias) => projected + bias.unsqueezed(2),
+        None => projected,
+    }
+}
