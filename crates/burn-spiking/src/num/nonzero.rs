@@ -49,12 +49,12 @@ mod by_instructions {
     }
 
     #[inline(always)]
-    pub(in crate::scan) fn singles<const R: usize>(blocks: [&[f32; BLOCK]; R]) -> u32 {
+    pub(in super::super) fn singles<const R: usize>(blocks: [&[f32; BLOCK]; R]) -> u32 {
         bits(four(&blocks, 0), four(&blocks, 4), four(&blocks, 8), four(&blocks, 12))
     }
 
     #[inline(always)]
-    pub(in crate::scan) fn doubles<const R: usize>(blocks: [&[f64; BLOCK]; R]) -> u32 {
+    pub(in super::super) fn doubles<const R: usize>(blocks: [&[f64; BLOCK]; R]) -> u32 {
         // Each outcome has 64 bits, all equal, so the low 32 bits are enough.
         let four =
             |at| unsafe { _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(two(&blocks, at), two(&blocks, at + 2))) };
@@ -76,12 +76,12 @@ mod one_by_one {
     }
 
     #[inline(always)]
-    pub(in crate::scan) fn singles<const R: usize>(blocks: [&[f32; BLOCK]; R]) -> u32 {
+    pub(in super::super) fn singles<const R: usize>(blocks: [&[f32; BLOCK]; R]) -> u32 {
         bits(|l| blocks.iter().any(|block| block[l] != 0.0))
     }
 
     #[inline(always)]
-    pub(in crate::scan) fn doubles<const R: usize>(blocks: [&[f64; BLOCK]; R]) -> u32 {
+    pub(in super::super) fn doubles<const R: usize>(blocks: [&[f64; BLOCK]; R]) -> u32 {
         bits(|l| blocks.iter().any(|block| block[l] != 0.0))
     }
 }
