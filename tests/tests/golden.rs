@@ -3,6 +3,7 @@
 
 use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
+use burn_spiking::neuron::Eif;
 use burn_spiking::{Gate, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse};
 use burn_spiking_tests::{devices, numbers};
 use serde::Deserialize;
@@ -146,6 +147,20 @@ fn qif_by_hand() {
         assert_close("v", &found.v, &[0.7, 0.1, 0.5]);
         assert_close("charge", &found.charge, &[0.31744, 0.68256, 0.0]);
         assert_close("of v", &found.of_v, &[1.0, of(0.3), of(0.7), of(0.1)]);
+    }
+}
+
+/// EIF, τ_mem 20 ms, Δ 0.2, v_T 0.5, dt 2 ms, I = 0.05/ms, v_0 = 0.75. The neuron spikes in the
+/// second step. `tests/golden/eif.py` computes the numbers with 50 digits: the crossing by a
+/// bracketing search, the derivatives by differences.
+#[test]
+fn eif_by_hand() {
+    let neuron = Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.2, onset: 0.5 });
+    for found in three_steps(neuron, 2.0, 10.0, 0.5, 0.75, 0.05) {
+        assert_close("v", &found.v, &[0.86170385265931905, 0.022301970557990116, 0.11759640412599123]);
+        assert_close("of v", &found.of_v, &[0.961916780668097, 1.65046824581005, 1.22354608102485, 1.91523034133119]);
+        // One spike, without the half of its charge that the gate at 0.75 had sent before the run.
+        assert!((found.charge.iter().sum::<f64>() - 0.5).abs() < 1e-12, "{:?}", found.charge);
     }
 }
 

@@ -41,10 +41,10 @@
 //! Sources: Huh & Sejnowski 2017 (the neuron's equation); Aizerman & Gantmakher 1958 (the saltation
 //! of a reset).
 
-use super::flow::{Flow, FlowOn, NeuronModel, SmallCurrent};
+use super::flow::{Flow, FlowOn, NeuronModel};
 use super::membrane::Membrane;
 use super::rate::RateCurve;
-use super::rows::{MARGIN, SmallCurrentRows, WithSmallCurrent, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::rows::{SmallCurrentRows, WithSmallCurrent, flow_with_small_current};
 use crate::error::{ConfigError, positive};
 use crate::num::{Constant, Float, Number};
 
@@ -243,53 +243,13 @@ impl<X: Float, C: Constant<X>> WithSmallCurrent<X> for LifFlow<C> {
     }
 }
 
-impl SmallCurrent for LifFlow {
-    type Small = LifSmallFlow;
-
-    #[inline(always)]
-    fn small_current(&self) -> (f64, LifSmallFlow) {
-        // With this margin, rounding finds no second spike for a small current.
-        (MARGIN / self.current_share(1.0), self.small)
-    }
-}
-
-impl Flow for LifFlow {
-    #[inline(always)]
-    fn dvdt<X: Number>(&self, v: X, i: X) -> Option<X> {
-        Some(self.dvdt_on(v, i))
-    }
-
-    #[inline(always)]
-    fn phi<X: Number>(&self, v: X, i: X) -> X {
-        self.phi_on(v, i)
-    }
-
-    #[inline(always)]
-    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
-        self.slopes_on(v, i)
-    }
-
-    #[inline(always)]
-    fn phi_row<X: Float>(&self, potentials_and_currents: (&[X], &[X]), vpre: &mut [X]) {
-        let flow = *self;
-        phi_row_by_currents(|_| flow, potentials_and_currents, vpre);
-    }
-
-    #[inline(always)]
-    fn phi_and_slopes_row<X: Float>(
-        &self,
-        potentials_and_currents: (&[X], &[X]),
-        vpre: &mut [X],
-        slopes: (&mut [X], &mut [X]),
-    ) {
-        let flow = *self;
-        phi_and_slopes_row_by_currents(|_| flow, potentials_and_currents, vpre, slopes);
-    }
-}
+// With this margin, rounding finds no second spike for a small current.
+flow_with_small_current!(LifFlow, LifSmallFlow);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::neuron::flow::SmallCurrent;
 
     const TAU_V: f64 = 20.0;
 

@@ -31,9 +31,9 @@
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) mod voltage;
 
-use super::flow::{Flow, FlowOn, NeuronModel, SmallCurrent};
+use super::flow::{Flow, FlowOn, NeuronModel};
 use super::rate::RateCurve;
-use super::rows::{MARGIN, SmallCurrentRows, WithSmallCurrent, phi_and_slopes_row_by_currents, phi_row_by_currents};
+use super::rows::{SmallCurrentRows, WithSmallCurrent, flow_with_small_current};
 use crate::error::{ConfigError, positive};
 use crate::num::series::{is_small_angle, small_angle_atan2_pi};
 use crate::num::{Constant, Float, Number};
@@ -427,49 +427,8 @@ impl<X: Float, C: Constant<X>> WithSmallCurrent<X> for QifFlow<C> {
     }
 }
 
-impl SmallCurrent for QifFlow {
-    type Small = QifSmallFlow;
-
-    #[inline(always)]
-    fn small_current(&self) -> (f64, QifSmallFlow) {
-        // With this margin, both flows use the series for a small current.
-        (MARGIN / self.current_share(1.0), self.small)
-    }
-}
-
-impl Flow for QifFlow {
-    #[inline(always)]
-    fn dvdt<X: Number>(&self, v: X, i: X) -> Option<X> {
-        Some(self.dvdt_on(v, i))
-    }
-
-    #[inline(always)]
-    fn phi<X: Number>(&self, v: X, i: X) -> X {
-        self.phi_on(v, i)
-    }
-
-    #[inline(always)]
-    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
-        self.slopes_on(v, i)
-    }
-
-    #[inline(always)]
-    fn phi_row<X: Float>(&self, potentials_and_currents: (&[X], &[X]), vpre: &mut [X]) {
-        let flow = *self;
-        phi_row_by_currents(|_| flow, potentials_and_currents, vpre);
-    }
-
-    #[inline(always)]
-    fn phi_and_slopes_row<X: Float>(
-        &self,
-        potentials_and_currents: (&[X], &[X]),
-        vpre: &mut [X],
-        slopes: (&mut [X], &mut [X]),
-    ) {
-        let flow = *self;
-        phi_and_slopes_row_by_currents(|_| flow, potentials_and_currents, vpre, slopes);
-    }
-}
+// With this margin, both flows use the series for a small current.
+flow_with_small_current!(QifFlow, QifSmallFlow);
 
 #[cfg(test)]
 mod tests;

@@ -87,3 +87,55 @@ pub(crate) fn phi_and_slopes_row_by_currents<X: Float, F: WithSmallCurrent<X>>(
         (*dv, *di) = flow.slopes_on(v, i);
     }
 }
+
+/// Implements [`Flow`](super::flow::Flow) and [`SmallCurrent`](super::flow::SmallCurrent) for a flow
+/// of uniform neurons whose cheaper form is `$small`. Its formulas are those of
+/// [`FlowOn`] and [`WithSmallCurrent`], which also serve neurons with constants of their own.
+macro_rules! flow_with_small_current {
+    ($flow:ty, $small:ty) => {
+        impl $crate::neuron::flow::SmallCurrent for $flow {
+            type Small = $small;
+
+            #[inline(always)]
+            fn small_current(&self) -> (f64, $small) {
+                ($crate::neuron::rows::MARGIN / self.current_share(1.0), self.small)
+            }
+        }
+
+        impl $crate::neuron::flow::Flow for $flow {
+            #[inline(always)]
+            fn dvdt<X: Number>(&self, v: X, i: X) -> Option<X> {
+                Some(self.dvdt_on(v, i))
+            }
+
+            #[inline(always)]
+            fn phi<X: Number>(&self, v: X, i: X) -> X {
+                self.phi_on(v, i)
+            }
+
+            #[inline(always)]
+            fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+                self.slopes_on(v, i)
+            }
+
+            #[inline(always)]
+            fn phi_row<X: Float>(&self, potentials_and_currents: (&[X], &[X]), vpre: &mut [X]) {
+                let flow = *self;
+                $crate::neuron::rows::phi_row_by_currents(|_| flow, potentials_and_currents, vpre);
+            }
+
+            #[inline(always)]
+            fn phi_and_slopes_row<X: Float>(
+                &self,
+                potentials_and_currents: (&[X], &[X]),
+                vpre: &mut [X],
+                slopes: (&mut [X], &mut [X]),
+            ) {
+                let flow = *self;
+                let at = potentials_and_currents;
+                $crate::neuron::rows::phi_and_slopes_row_by_currents(|_| flow, at, vpre, slopes);
+            }
+        }
+    };
+}
+pub(crate) use flow_with_small_current;
