@@ -155,7 +155,7 @@ fn what_has_no_mean_field_is_refused() {
     let learned = burn_spiking::Learned { tau_syn: true, ..Default::default() };
     assert!(told(config.clone().with_learned(learned)).contains("learned"));
     let message = told(config.clone().with_neuron(Neuron::own(Own { measured: false })));
-    assert!(message.contains("f-I curve") && message.contains("own, measured false"), "{message}");
+    assert!(message.contains("f-I curve") && message.contains("Own { measured: false }"), "{message}");
     config.clone().with_neuron(Neuron::own(Own { measured: true })).init(&Device::flex()).unwrap();
     let with = |step_ms, softness| config.clone().with_adjoint(Adjoint::MeanField { step_ms, softness });
     assert!(told(with(2.5, 0.005)).contains("multiple of dt = 1 ms"));
