@@ -73,3 +73,9 @@ ci:
 # The documentation.
 doc:
     cargo doc --workspace --no-deps --open
+
+# What to run before a release, besides `.ci/run`: the packages build from what they contain, and no change breaks users that the version
+# does not announce (against the tag of the last release; the first release has none).
+release-check baseline="":
+    cargo package --workspace --exclude burn-spiking-examples --exclude burn-spiking-tests --exclude own-neuron
+    {{ if baseline == "" { "echo 'no baseline: cargo semver-checks compares nothing'" } else { "cargo semver-checks --workspace --baseline-rev " + baseline } }}

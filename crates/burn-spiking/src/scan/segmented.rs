@@ -143,20 +143,9 @@ pub(super) fn adjoint<B: Backend>(
         (last_v, last_s) = (OptionalTensor::Present(part.v0.clone()), part.s0.clone());
         found.push(part);
     }
-    let mut collected: [Vec<OptionalTensor<B>>; 6] = Default::default();
-    for part in found.into_iter().rev() {
-        let slots = [part.drive, part.projection, part.bias, part.weights, part.readout, part.constants];
-        collected.iter_mut().zip(slots).for_each(|(all, slot)| all.push(slot));
-    }
-    let [drive, projection, bias, weights, readout, constants] = collected;
-    InputGradients {
-        drive: joined(drive, 1),
-        projection: summed(projection),
-        bias: summed(bias),
-        weights: summed(weights),
-        v0: last_v.into_option().expect("there is a first segment"),
-        s0: last_s,
-        readout: summed(readout),
-        constants: summed(constants),
-    }
+    found.reverse();
+    let drive = joined(found.iter().map(|part| part.drive.clone()).collect(), 1);
+    let of_parameters = found.into_iter().reduce(InputGradients::plus).expect("there is a first segment");
+    let v0 = last_v.into_option().expect("there is a first segment");
+    InputGradients { drive, v0, s0: last_s, ..of_parameters }
 }

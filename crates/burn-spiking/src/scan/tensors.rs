@@ -313,4 +313,24 @@ impl<B: Backend> InputGradients<B> {
             constants.into_option(),
         ]
     }
+
+    /// Adds two sets of gradients. Those of the drive and of the initial state are the first set's,
+    /// because they belong to a run alone.
+    #[cfg(feature = "cube")]
+    pub(super) fn plus(self, other: Self) -> Self {
+        let sum = |a: OptionalTensor<B>, b: OptionalTensor<B>| {
+            OptionalTensor::from(match (a.into_option(), b.into_option()) {
+                (Some(a), Some(b)) => Some(B::float_add(a, b)),
+                (a, b) => a.or(b),
+            })
+        };
+        Self {
+            projection: sum(self.projection, other.projection),
+            bias: sum(self.bias, other.bias),
+            weights: sum(self.weights, other.weights),
+            readout: sum(self.readout, other.readout),
+            constants: sum(self.constants, other.constants),
+            ..self
+        }
+    }
 }

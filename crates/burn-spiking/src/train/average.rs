@@ -12,12 +12,12 @@
 
 use crate::error::{ConfigError, within_below};
 use crate::train::stream::streams_as_its_model;
-use crate::train::wrapper::{as_its_model, one_device_only};
+use crate::train::wrapper::{as_its_model, infers_by, one_device_only};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use burn::train::{InferenceStep, TrainStep};
+use burn::train::TrainStep;
 use std::collections::HashMap;
 
 /// A model and the running mean of its parameters. Training steps run the model, and validation
@@ -93,14 +93,7 @@ impl<M: Module + TrainStep> TrainStep for Averaged<M> {
 
 streams_as_its_model!(Averaged);
 
-impl<M: Module + InferenceStep> InferenceStep for Averaged<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: M::Input) -> M::Output {
-        self.average.step(item)
-    }
-}
+infers_by!(Averaged, average);
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {

@@ -18,12 +18,12 @@
 
 use crate::error::{ConfigError, at_least_one, positive};
 use crate::train::stream::streams_as_its_model;
-use crate::train::wrapper::{as_its_model, one_device_only};
+use crate::train::wrapper::{as_its_model, infers_by, one_device_only};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
-use burn::train::{InferenceStep, TrainStep};
+use burn::train::TrainStep;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -236,14 +236,7 @@ impl<M: Module + TrainStep> TrainStep for Scaling<M> {
 
 streams_as_its_model!(Scaling);
 
-impl<M: Module + InferenceStep> InferenceStep for Scaling<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: M::Input) -> M::Output {
-        self.model.step(item)
-    }
-}
+infers_by!(Scaling, model);
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {

@@ -7,12 +7,12 @@
 //! optimizer stay unchanged.
 
 use crate::train::stream::streams_as_its_model;
-use crate::train::wrapper::{as_its_model, one_device_only};
+use crate::train::wrapper::{as_its_model, infers_by, one_device_only};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use burn::train::{InferenceStep, TrainStep};
+use burn::train::TrainStep;
 
 /// Whether all gradients of a module's parameters are finite, for a user-written training loop.
 /// Waits for the device.
@@ -69,11 +69,4 @@ impl<M: Module + TrainStep> TrainStep for Skipping<M> {
 
 streams_as_its_model!(Skipping);
 
-impl<M: Module + InferenceStep> InferenceStep for Skipping<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: M::Input) -> M::Output {
-        self.model.step(item)
-    }
-}
+infers_by!(Skipping, model);

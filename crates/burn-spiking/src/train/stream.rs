@@ -39,12 +39,12 @@
 //! ```
 
 use crate::layer::state::SpikingState;
-use crate::train::wrapper::one_device_only;
+use crate::train::wrapper::{infers_by, one_device_only};
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bool, Tensor, TensorCreationOptions, TensorData};
-use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use burn::train::{ItemLazy, TrainOutput, TrainStep};
 use std::sync::{Arc, Mutex};
 
 /// One chunk of each of B streams.
@@ -196,14 +196,7 @@ impl<M: Module + StreamStep + TrainStep> TrainStep for Streamed<M> {
     one_device_only!("Streamed");
 }
 
-impl<M: Module + InferenceStep> InferenceStep for Streamed<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: M::Input) -> M::Output {
-        self.model.step(item)
-    }
-}
+infers_by!(Streamed, model);
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {

@@ -37,3 +37,18 @@ macro_rules! one_device_only {
 }
 
 pub(crate) use {as_its_model, one_device_only};
+
+/// Makes a wrapper infer by one of its models.
+macro_rules! infers_by {
+    ($wrapper:ident, $model:ident) => {
+        impl<M: Module + burn::train::InferenceStep> burn::train::InferenceStep for $wrapper<M> {
+            type Input = M::Input;
+            type Output = M::Output;
+
+            fn step(&self, item: M::Input) -> M::Output {
+                self.$model.step(item)
+            }
+        }
+    };
+}
+pub(crate) use infers_by;

@@ -8,7 +8,7 @@
 use super::rows::{BLOCK, Row, lanes, lanes_mut, padded};
 use crate::num::simd::Lanes;
 use crate::num::{Number, Real};
-use macerator::Simd;
+use macerator::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 
 /// Runs `$body` for tiles that together cover `$vectors` vectors. `$first` is the first vector of
@@ -127,6 +127,25 @@ fn add_scaled<S: Simd, T: Real, const B: usize>(acc: &mut [Lanes<S, T>; B], a: T
     }
 }
 
+/// [`Matrix::send_block`] as a function of its own, which the programs of all neurons share, so that
+/// its many forms are compiled once. The products that run in every step of a sparse network, such
+/// as [`Matrix::send`], are inlined: their calls would take a twentieth of a run.
+struct SendBlock<'a, T> {
+    matrix: &'a Matrix<T>,
+    count: usize,
+    x: &'a Matrix<T>,
+    out: &'a mut Matrix<T>,
+}
+
+impl<T: Real> WithSimd for SendBlock<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        self.matrix.send_block_inlined::<S>(self.count, self.x, self.out);
+    }
+}
+
 /// A matrix of padded rows. In W, one row has the outgoing weights of one neuron.
 pub(super) struct Matrix<T> {
     data: Row<T>,
@@ -230,6 +249,12 @@ impl<T: Real> Matrix<T> {
     /// and each sum has the same order as for one sample alone.
     #[inline(always)]
     pub(super) fn send_block<S: Simd>(&self, count: usize, x: &Matrix<T>, out: &mut Matrix<T>) {
+        // SAFETY: the caller runs with the vectors S, so the processor has them.
+        unsafe { S::vectorize(SendBlock { matrix: self, count, x, out }) }
+    }
+
+    #[inline(always)]
+    fn send_block_inlined<S: Simd>(&self, count: usize, x: &Matrix<T>, out: &mut Matrix<T>) {
         let mut first = 0;
         while first < count {
             first += match count - first {
