@@ -4,10 +4,10 @@ use crate::{Draw, Values, normal, numbers, relative_distance};
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::scan::{
-    AdjointRequest, Arguments, Drive, GradientMask, InputGradients, OptionalTensor, OutputGradients,
-    PerNeuronConstants, Run, ScanInputs, ScanPlan, SpikingBackend, scan,
+    AdjointRequest, Arguments, Drive, GradientMask, InputGradients, OptionalTensor, OutputGradients, Run, ScanInputs,
+    ScanPlan, SpikingBackend, scan,
 };
-use burn_spiking::{Checkpointing, Implementation, Neuron};
+use burn_spiking::{Checkpointing, Implementation};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -247,30 +247,6 @@ impl Draw {
         }
     }
 
-    /// Returns the plan, with the values of the constants from the inputs.
-    pub(crate) fn plan_of_constants(&self) -> ScanPlan {
-        let mut plan = self.plan.clone();
-        if !plan.constants {
-            return plan;
-        }
-        let constants = &self.inputs.constants;
-        let (own, decays) = constants.split_at(constants.len() - plan.synapses.len());
-        let (tau_mem, width) = own.split_at(own.len() / 2);
-        plan.synapses.iter_mut().zip(decays).for_each(|(synapse, &decay)| synapse.decay = decay);
-        if plan.per_neuron.is_some() {
-            let tau_mem = if plan.neuron.learns_tau() { tau_mem.to_vec() } else { Vec::new() };
-            plan.per_neuron = Some(Arc::new(PerNeuronConstants { tau_mem, width: width.to_vec() }));
-            return plan;
-        }
-        plan.neuron = match plan.neuron {
-            Neuron::Lif { .. } => Neuron::Lif { tau_mem: tau_mem[0] },
-            Neuron::Qif { .. } => Neuron::Qif { tau_mem: tau_mem[0] },
-            other => other,
-        };
-        plan.gate = plan.gate.with_width(width[0]);
-        plan
-    }
-
     /// Returns the draw with one sample of the batch.
     pub fn alone(&self, sample: usize) -> Self {
         let mut alone = Self { batch: 1, ..self.clone() };
@@ -300,7 +276,7 @@ impl Draw {
         let spikes = |run: &Run| -> Vec<f64> { run.v.clone().expect("asked for").into_data().iter::<f64>().collect() };
         let potentials = spikes(&base);
         let cost = |draw: &Draw| -> Option<f64> {
-            let plan = Arc::new(ScanPlan { record_v: true, ..draw.plan_of_constants() });
+            let plan = Arc::new(ScanPlan { record_v: true, ..draw.plan.clone() });
             let mut run = scan(draw.arguments(device, DType::F64), &plan);
             // A spike that moves to another step changes v by 1. Otherwise, h changes v by much
             // less.

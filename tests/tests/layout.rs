@@ -82,9 +82,11 @@ fn from_root(path: &[String], module: &[String], modules: &BTreeSet<Module>) -> 
 impl Source {
     fn read(text: &str, module: &Module, modules: &BTreeSet<Module>) -> Self {
         // A visibility such as `pub(in …)` is not an import.
-        let text = format!("\n{}", code(text))
-            .replace("pub(in super::super)", "pub(super)")
-            .replace("pub(in crate::scan)", "pub(super)");
+        let mut text = format!("\n{}", code(text));
+        while let Some(at) = text.find("pub(in ") {
+            let length = text[at..].find(')').expect("a visibility ends");
+            text.replace_range(at..=at + length, "pub");
+        }
         let mut source = Self::default();
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
         let words: Vec<&str> = text.split(|c: char| !is_name(c) && c != '!').filter(|word| !word.is_empty()).collect();

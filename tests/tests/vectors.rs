@@ -17,7 +17,7 @@ fn all_vectors_of_this_processor_compute_the_same() {
     let found = Vectors::found();
     assert!(!found.is_empty(), "this processor runs tensor operations only");
     let mut forms: Vec<(Vectors, Vec<[Values; 2]>)> = Vec::new();
-    for vectors in found {
+    for &vectors in found {
         vectors.limit();
         let of = |draw: &Draw| [by_kernel(draw, DType::F64), by_kernel(draw, DType::F32)];
         forms.push((vectors, networks.iter().map(of).collect()));

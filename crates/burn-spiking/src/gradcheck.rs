@@ -25,7 +25,8 @@ use thiserror::Error;
 pub struct Difference {
     /// The parameter or input of this gradient: the path of a parameter in the layer, such as
     /// "input_weight" or "recurrent_weights.0", or "input", "v_0" or "s_0". If the run starts from
-    /// the layer's learned start, "start_v" and "start_s" replace "v_0" and "s_0".
+    /// the layer's learned start, "v_0" and "s_0" are missing. A parameter that the run does not
+    /// use has the gradient 0.
     pub name: String,
     /// The norm of the layer's gradient.
     pub norm: f64,

@@ -15,8 +15,8 @@ pub trait NeuronModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
     /// The flow over `dt` ms.
     fn over(&self, dt: f64) -> Self::Flow;
 
-    /// The name of the model, with the value of every constant. Records and messages contain it. The
-    /// default is the text of the derived `Debug`, such as `Quartic { tau_mem: 10.0 }`.
+    /// The name of the model, with the value of every constant. Records and messages contain it.
+    /// The default is the text of the derived `Debug`, such as `Quartic { tau_mem: 10.0 }`.
     fn name(&self) -> String {
         format!("{self:?}")
     }

@@ -41,7 +41,7 @@
 //! Sources: Huh & Sejnowski 2017 (the neuron's equation); Aizerman & Gantmakher 1958 (the saltation
 //! of a reset).
 
-use super::flow::{Flow, FlowOn, NeuronModel};
+use super::flow::{FlowOn, NeuronModel};
 use super::membrane::Membrane;
 use super::rate::RateCurve;
 use super::rows::{SmallCurrentRows, WithSmallCurrent, flow_with_small_current};
@@ -158,18 +158,6 @@ impl<X: Number, C: Constant<X>> FlowOn<X> for LifSmallFlow<C> {
 
 impl<X: Float, C: Constant<X>> SmallCurrentRows<X> for LifSmallFlow<C> {}
 
-impl Flow for LifSmallFlow {
-    #[inline(always)]
-    fn phi<X: Number>(&self, v: X, i: X) -> X {
-        self.phi_on(v, i)
-    }
-
-    #[inline(always)]
-    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
-        self.slopes_on(v, i)
-    }
-}
-
 /// The terms of a step that depend on the spikes after the first.
 struct More<X> {
     /// k.
@@ -249,7 +237,7 @@ flow_with_small_current!(LifFlow, LifSmallFlow);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::neuron::flow::SmallCurrent;
+    use crate::neuron::flow::{Flow, SmallCurrent};
 
     const TAU_V: f64 = 20.0;
 

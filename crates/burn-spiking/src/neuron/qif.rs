@@ -31,7 +31,7 @@
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) mod voltage;
 
-use super::flow::{Flow, FlowOn, NeuronModel};
+use super::flow::{FlowOn, NeuronModel};
 use super::rate::RateCurve;
 use super::rows::{SmallCurrentRows, WithSmallCurrent, flow_with_small_current};
 use crate::error::{ConfigError, positive};
@@ -305,18 +305,6 @@ impl<X: Float, C: Constant<X>> SmallCurrentRows<X> for QifSmallFlow<C> {
             turned(v, unsafe { turns[..v.len()].assume_init_ref() }, vpre);
             first += CHUNK;
         }
-    }
-}
-
-impl Flow for QifSmallFlow {
-    #[inline(always)]
-    fn phi<X: Number>(&self, v: X, i: X) -> X {
-        self.phi_on(v, i)
-    }
-
-    #[inline(always)]
-    fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
-        self.slopes_on(v, i)
     }
 }
 

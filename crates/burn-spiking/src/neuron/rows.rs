@@ -88,9 +88,9 @@ pub(crate) fn phi_and_slopes_row_by_currents<X: Float, F: WithSmallCurrent<X>>(
     }
 }
 
-/// Implements [`Flow`](super::flow::Flow) and [`SmallCurrent`](super::flow::SmallCurrent) for a flow
-/// of uniform neurons whose cheaper form is `$small`. Its formulas are those of
-/// [`FlowOn`] and [`WithSmallCurrent`], which also serve neurons with constants of their own.
+/// Implements [`Flow`](super::flow::Flow) for a flow of uniform neurons and for its cheaper form
+/// `$small`, and [`SmallCurrent`](super::flow::SmallCurrent) for the flow. The formulas are those
+/// of [`FlowOn`] and [`WithSmallCurrent`], which also serve neurons with constants of their own.
 macro_rules! flow_with_small_current {
     ($flow:ty, $small:ty) => {
         impl $crate::neuron::flow::SmallCurrent for $flow {
@@ -99,6 +99,18 @@ macro_rules! flow_with_small_current {
             #[inline(always)]
             fn small_current(&self) -> (f64, $small) {
                 ($crate::neuron::rows::MARGIN / self.current_share(1.0), self.small)
+            }
+        }
+
+        impl $crate::neuron::flow::Flow for $small {
+            #[inline(always)]
+            fn phi<X: Number>(&self, v: X, i: X) -> X {
+                self.phi_on(v, i)
+            }
+
+            #[inline(always)]
+            fn slopes<X: Number>(&self, v: X, i: X) -> (X, X) {
+                self.slopes_on(v, i)
             }
         }
 

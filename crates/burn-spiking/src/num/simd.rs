@@ -308,24 +308,24 @@ pub enum Vectors {
 static NO_AVX512: AtomicBool = AtomicBool::new(false);
 
 impl Vectors {
-    /// The vectors of this processor, the narrowest first. Empty if the kernel has none for it; then
-    /// layers run in tensor operations.
-    pub fn found() -> Vec<Self> {
+    /// The vectors of this processor, the narrowest first. Empty if the kernel has none for it;
+    /// then layers run in tensor operations. On x86-64, the kernel needs AVX2.
+    pub fn found() -> &'static [Self] {
         match Arch::detect() {
             #[cfg(target_arch = "x86_64")]
-            Arch::Scalar | Arch::V2 => Vec::new(),
+            Arch::Scalar | Arch::V2 => &[],
             #[cfg(target_arch = "x86_64")]
-            Arch::V3 => vec![Self::Avx2],
+            Arch::V3 => &[Self::Avx2],
             #[cfg(target_arch = "x86_64")]
-            _ => vec![Self::Avx2, Self::Avx512],
+            _ => &[Self::Avx2, Self::Avx512],
             #[cfg(not(target_arch = "x86_64"))]
-            _ => vec![Self::Native],
+            _ => &[Self::Native],
         }
     }
 
-    /// Makes the runs that start from now on, in the whole process, use no wider vectors than these.
-    /// Sums over neurons are then added in another order, so results differ by rounding. It serves
-    /// tests and measurements.
+    /// Makes the runs that start from now on, in the whole process, use no wider vectors than
+    /// these. Sums over neurons are then added in another order, so results differ by rounding.
+    /// It serves tests and measurements.
     pub fn limit(self) {
         NO_AVX512.store(self < Self::Avx512, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! The network's constants as a tensor: τ_mem, w and α_1 … α_K, `[2 M + K]`. All neurons share τ_mem
-//! and w (M = 1), or each neuron has its own (M = N).
+//! The network's constants as a tensor: τ_mem, w and α_1 … α_K, `[2 M + K]`. All neurons share
+//! τ_mem and w (M = 1), or each neuron has its own (M = N).
 //!
 //! A run whose constants have gradients takes its numbers from this tensor, and from nowhere else.
 
@@ -18,8 +18,8 @@ fn mean(numbers: &[f64]) -> f64 {
 }
 
 impl ScanPlan {
-    /// The same plan with the numbers of a tensor of constants. If each neuron has its own τ_mem and
-    /// w, those of `neuron` and `gate` become the means.
+    /// The same plan with the numbers of a tensor of constants. If each neuron has its own τ_mem
+    /// and w, those of `neuron` and `gate` become the means.
     pub(crate) fn with_constants(&self, constants: &[f64], neurons: usize) -> Self {
         let mut plan = self.clone();
         let (of_neurons, decays) = constants.split_at(constants.len() - self.synapses.len());

@@ -218,8 +218,8 @@ pub struct ScanPlan {
     /// Constants that differ from neuron to neuron, N of each. They replace those of `neuron` and
     /// `gate`. `None` if all neurons share the constants of `neuron` and `gate`.
     pub per_neuron: Option<Arc<PerNeuronConstants>>,
-    /// Whether the network's constants may have gradients. The run then takes them as a tensor, whose
-    /// numbers replace those of the plan.
+    /// Whether the network's constants may have gradients. The run then takes them as a tensor,
+    /// whose numbers replace those of the plan.
     pub constants: bool,
     /// The program that runs the scan.
     pub implementation: Implementation,

@@ -54,10 +54,6 @@ fn joined<B: Backend>(parts: Vec<OptionalTensor<B>>, axis: usize) -> OptionalTen
     parts.map(|mut parts| if parts.len() == 1 { parts.remove(0) } else { B::float_cat(parts, axis) }).into()
 }
 
-fn summed<B: Backend>(parts: Vec<OptionalTensor<B>>) -> OptionalTensor<B> {
-    parts.into_iter().filter_map(OptionalTensor::into_option).reduce(B::float_add).into()
-}
-
 /// The segments of a run in order: for each, its first step and the step after its last step.
 fn segments(steps: usize, every: usize) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator {
     (0..steps.div_ceil(every)).map(move |at| [at * every, ((at + 1) * every).min(steps)])
@@ -94,7 +90,7 @@ pub(super) fn forward<B: Backend>(
         v: joined(v_rows, 1),
         charge: joined(charge, 1),
         readout: joined(readout, 1),
-        activity: summed(activity),
+        activity: activity.into_iter().reduce(OptionalTensor::plus).unwrap_or(OptionalTensor::Absent),
         last_v: v,
         last_s: s,
         tape: ScanTape { states: OptionalTensor::Present(TensorNumber::stack(states, 1).0), ..ScanTape::empty() },

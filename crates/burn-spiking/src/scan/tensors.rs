@@ -21,6 +21,15 @@ impl<B: Backend> OptionalTensor<B> {
         }
     }
 
+    /// Adds two tensors; an absent one is 0.
+    #[cfg(feature = "cube")]
+    pub(super) fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Present(a), Self::Present(b)) => Self::Present(B::float_add(a, b)),
+            (Self::Absent, one) | (one, Self::Absent) => one,
+        }
+    }
+
     /// Borrows the tensor, if there is one.
     pub fn as_option(&self) -> Option<&FloatTensor<B>> {
         match self {
@@ -256,16 +265,8 @@ impl GradientMask {
     /// Selects the gradients that training needs: those of the parameters among the inputs, and
     /// that of a whole drive, because the drive may depend on other parameters.
     pub fn parameters<B: Backend>(inputs: &ScanInputs<B>) -> Self {
-        let given = |slot: &OptionalTensor<B>| slot.as_option().is_some();
-        Self {
-            drive: !given(&inputs.projection),
-            projection: given(&inputs.projection),
-            bias: given(&inputs.bias),
-            weights: given(&inputs.weights),
-            s0: false,
-            readout: given(&inputs.readout),
-            constants: given(&inputs.constants),
-        }
+        let given = Self::of(inputs.differentiable().map(|tensor| tensor.is_some()));
+        Self { drive: !given.projection, s0: false, ..given }
     }
 }
 
@@ -318,18 +319,12 @@ impl<B: Backend> InputGradients<B> {
     /// because they belong to a run alone.
     #[cfg(feature = "cube")]
     pub(super) fn plus(self, other: Self) -> Self {
-        let sum = |a: OptionalTensor<B>, b: OptionalTensor<B>| {
-            OptionalTensor::from(match (a.into_option(), b.into_option()) {
-                (Some(a), Some(b)) => Some(B::float_add(a, b)),
-                (a, b) => a.or(b),
-            })
-        };
         Self {
-            projection: sum(self.projection, other.projection),
-            bias: sum(self.bias, other.bias),
-            weights: sum(self.weights, other.weights),
-            readout: sum(self.readout, other.readout),
-            constants: sum(self.constants, other.constants),
+            projection: self.projection.plus(other.projection),
+            bias: self.bias.plus(other.bias),
+            weights: self.weights.plus(other.weights),
+            readout: self.readout.plus(other.readout),
+            constants: self.constants.plus(other.constants),
             ..self
         }
     }

@@ -1,7 +1,7 @@
 //! Tests of the flow in its phase form.
 
 use super::*;
-use crate::neuron::flow::SmallCurrent;
+use crate::neuron::flow::{Flow, SmallCurrent};
 use crate::num::Real;
 
 const TAU_V: f64 = 25.0;

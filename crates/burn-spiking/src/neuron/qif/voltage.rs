@@ -139,9 +139,9 @@ impl<X: Float> Turned<X> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Flow, NeuronModel, Qif};
+    use super::super::{NeuronModel, Qif};
     use super::*;
-    use crate::neuron::flow::SmallCurrent;
+    use crate::neuron::flow::{Flow, SmallCurrent};
     use crate::num::Real;
 
     const POTENTIALS: [f64; 9] = [0.0, 1e-7, 0.013, 0.25, 0.5, 0.77, 0.95, 0.999, 1.0 - 1e-7];

@@ -127,9 +127,9 @@ fn add_scaled<S: Simd, T: Real, const B: usize>(acc: &mut [Lanes<S, T>; B], a: T
     }
 }
 
-/// [`Matrix::send_block`] as a function of its own, which the programs of all neurons share, so that
-/// its many forms are compiled once. The products that run in every step of a sparse network, such
-/// as [`Matrix::send`], are inlined: their calls would take a twentieth of a run.
+/// [`Matrix::send_block`] as a function of its own, which the programs of all neurons share, so
+/// that its many forms are compiled once. The products that run in every step of a sparse network,
+/// such as [`Matrix::send`], are inlined: their calls would take about a twentieth of a run.
 struct SendBlock<'a, T> {
     matrix: &'a Matrix<T>,
     count: usize,

@@ -23,7 +23,11 @@ pub(super) struct Model {
     gate: Gate,
     dt: f64,
     constants: Constants,
+    key: Key,
 }
+
+/// The key of a model: its neuron, gate, dt and source of constants.
+type Key = (String, String, u64, Constants);
 
 /// The source of τ_mem and of the gate width in a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +60,8 @@ impl Model {
             // replaced by 1.
             (neuron, gate) = (neuron.with_tau(1.0), gate.with_width(1.0));
         }
-        Self { neuron, gate, dt: plan.dt, constants }
+        let key = (flow_key(&neuron, plan.dt), format!("{gate:?}"), plan.dt.to_bits(), constants);
+        Self { neuron, gate, dt: plan.dt, constants, key }
     }
 
     /// The table that the kernel reads; empty if all constants are compiled in.
@@ -75,18 +80,6 @@ impl Model {
             table.extend([tau, rate, decay, complement, offset, inverse]);
         }
         table
-    }
-
-    /// The key of a model. The kernel is compiled once for all models with the same key. The key has
-    /// all constants of a built-in neuron, and all operations of a user-defined flow.
-    fn key(&self) -> (String, String, u64, Constants) {
-        let neuron = match &self.neuron {
-            Neuron::Own(own) => {
-                format!("{:?} {:?}", own.model().phi(self.dt, false), own.model().slopes(self.dt, false))
-            }
-            built_in => format!("{built_in:?}"),
-        };
-        (neuron, format!("{:?}", self.gate), self.dt.to_bits(), self.constants)
     }
 
     /// The largest |I|, in 1/ms, for which the neuron's cheaper flow is valid; infinite if the
@@ -125,9 +118,22 @@ impl Model {
     }
 }
 
+/// The part of a key that tells flows apart: all constants of a built-in neuron, and all operations
+/// of a user-defined flow in both precisions.
+fn flow_key(neuron: &Neuron, dt: f64) -> String {
+    match neuron {
+        Neuron::Own(own) => {
+            let recorded = |double: bool| (own.model().phi(dt, double), own.model().slopes(dt, double));
+            format!("{:?}", [false, true].map(recorded))
+        }
+        built_in => format!("{built_in:?}"),
+    }
+}
+
+/// The kernel is compiled once for all models with the same key.
 impl PartialEq for Model {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.key == other.key
     }
 }
 
@@ -135,7 +141,7 @@ impl Eq for Model {}
 
 impl Hash for Model {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        self.key.hash(state);
     }
 }
 

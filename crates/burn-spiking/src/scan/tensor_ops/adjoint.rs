@@ -15,8 +15,8 @@ fn left_of<B: Backend>(lambda: &TensorNumber<B>, limit: f64, keep: f64) -> Tenso
     left.times(keep).unsqueezed_after(1)
 }
 
-/// Runs [`SpikingBackend::spiking_scan_adjoint`](crate::scan::SpikingBackend::spiking_scan_adjoint) in
-/// tensor operations.
+/// Runs the adjoint
+/// ([`SpikingBackend::spiking_scan_adjoint`](crate::scan::SpikingBackend::spiking_scan_adjoint)).
 pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: GradientMask) -> InputGradients<B> {
     let AdjointRequest { inputs, tape, gradients } = request;
     let weights = planes(&inputs.weights, plan);

@@ -46,7 +46,7 @@ impl<B: Backend> Recorder<B> {
     }
 }
 
-/// Runs [`SpikingBackend::spiking_scan`](crate::scan::SpikingBackend::spiking_scan) in tensor operations.
+/// Runs the scan ([`SpikingBackend::spiking_scan`](crate::scan::SpikingBackend::spiking_scan)).
 pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
     let drive = drive_of(&inputs);
     let ScanInputs { weights, v0, s0, readout, activity_weight, .. } = inputs;
