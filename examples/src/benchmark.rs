@@ -40,6 +40,9 @@ pub struct System {
     /// further one has half the tau of the one before
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub synapses: usize,
+    /// Add spike-frequency adaptation: connections of each neuron to itself, tau 200 ms
+    #[arg(long)]
+    pub adaptation: bool,
     /// Width of the gate, in (0, 1]
     #[arg(long, default_value_t = 0.2)]
     pub width: f64,
@@ -163,11 +166,12 @@ impl Problem {
         };
         let slowest = if system.feed_forward { Synapse::readout_only(20.0) } else { Synapse::new(20.0) };
         let faster = (1..system.synapses).map(|k| Synapse::recurrent_only(20.0 * 0.5_f64.powi(k as i32)));
+        let adaptation = system.adaptation.then(|| Synapse::adaptation(200.0, 0.01).with_learned_weights(true));
         let layer = SpikingRnnConfig::new(system.channels, system.neurons)
             .with_neuron(neuron.clone())
             .with_time_unit(time_unit)
             .with_gate(Gate::Quintic { width: system.width })
-            .with_synapses(std::iter::once(slowest).chain(faster).collect())
+            .with_synapses(std::iter::once(slowest).chain(faster).chain(adaptation).collect())
             .with_dt(DT);
         let bias = neuron.steady_current(1e-3 * system.rate * TAU_V);
         let initial = InitialWeights { bias, ..InitialWeights::of(&neuron, TAU_V) };
@@ -228,6 +232,7 @@ impl Problem {
             ("I_o".to_string(), bias.val().into_data()),
         ]);
         all.extend(layer.recurrent_weights.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
+        all.extend(layer.self_weights.iter().enumerate().map(|(l, d)| (format!("d{l}"), d.val().into_data())));
         all
     }
 
@@ -249,6 +254,13 @@ impl Problem {
             ("cost".to_string(), cost.into_data()),
         ]);
         found.extend(layer.recurrent_weights.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
+        found.extend(
+            layer
+                .self_weights
+                .iter()
+                .enumerate()
+                .map(|(l, d)| (format!("d{l}"), d.grad(&gradients).expect("a parameter has a gradient").into_data())),
+        );
         found
     }
 

@@ -83,4 +83,9 @@ impl Stream {
         });
         Self { read_gb_s, write_gb_s }
     }
+    /// Returns the time to write a trace and to read its gradient, for each neuron and step, in ns:
+    /// four bytes each way. The op must do at least this.
+    pub fn ns_for_trace(&self) -> f64 {
+        4.0 / self.write_gb_s + 4.0 / self.read_gb_s
+    }
 }

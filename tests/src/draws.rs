@@ -2,7 +2,7 @@
 
 use crate::{Draw, OwnQif, Values};
 use burn_spiking::neuron::Eif;
-use burn_spiking::scan::{PerNeuronConstants, ScanPlan, ScanSynapse};
+use burn_spiking::scan::{PerNeuronConstants, ScanConnections, ScanPlan, ScanSynapse};
 use burn_spiking::{Adjoint, Checkpointing, Gate, Implementation, Neuron};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -32,16 +32,24 @@ fn gates(narrowest: f64) -> impl Strategy<Value = Gate> {
 fn synapses(dt: f64) -> impl Strategy<Value = Vec<ScanSynapse>> {
     // Delays shorter and longer than the runs, in steps.
     let delay = prop_oneof![3 => Just(0_usize), 2 => 1_usize..=3, 1 => Just(14_usize)];
-    prop::collection::vec((1.0_f64..40.0, any::<[bool; 3]>(), delay), 1..=3).prop_map(move |types| {
-        let mut plane = 0..;
+    // Three in seven connect the neurons, two each neuron to itself, two none.
+    prop::collection::vec((1.0_f64..40.0, 0_usize..7, any::<[bool; 2]>(), delay), 1..=3).prop_map(move |types| {
+        let (mut plane, mut self_row) = (0.., 0..);
         types
             .into_iter()
-            .map(|(tau, [recurrent, readout, natural], delay)| ScanSynapse {
-                decay: (-dt / tau).exp(),
-                amplitude: if natural { 1.0 } else { 1.0 / tau },
-                weights: if recurrent { plane.next() } else { None },
-                readout,
-                delay: if recurrent { delay } else { 0 },
+            .map(|(tau, connected, [readout, natural], delay)| {
+                let connections = match connected {
+                    0..3 => ScanConnections::Plane(plane.next().unwrap_or_default()),
+                    3..5 => ScanConnections::SelfRow(self_row.next().unwrap_or_default()),
+                    _ => ScanConnections::None,
+                };
+                ScanSynapse {
+                    decay: (-dt / tau).exp(),
+                    amplitude: if natural { 1.0 } else { 1.0 / tau },
+                    connections,
+                    readout,
+                    delay: if connections == ScanConnections::None { 0 } else { delay },
+                }
             })
             .collect()
     })
@@ -130,7 +138,7 @@ fn draws_of(
                 let tau_mem = if plan.neuron.learns_tau() { tau_mem } else { Vec::new() };
                 plan.per_neuron = Some(Arc::new(PerNeuronConstants { tau_mem, width }));
             }
-            let planes = plan.weight_planes();
+            let (planes, self_rows) = (plan.weight_planes(), plan.self_weight_rows());
             let outputs = if plan.readout.is_some() { outputs } else { 0 };
             let mut normals = |count: usize, mean: f64, spread: f64| -> Vec<f64> {
                 (0..count).map(|_| mean + spread * normal(&mut random)).collect()
@@ -148,6 +156,7 @@ fn draws_of(
                 _ => Vec::new(),
             };
             let weights = normals(planes * neurons * neurons, 0.0, coupling);
+            let self_weights = normals(self_rows * neurons, 0.0, coupling * (neurons as f64).sqrt());
             let readout = normals(neurons * outputs, 0.0, 0.5);
             for x in &mut drive {
                 let burst = if random.random_bool(0.05) { 3.0 } else { 1.0 };
@@ -176,7 +185,7 @@ fn draws_of(
             } else {
                 Vec::new()
             };
-            let inputs = Values { drive, projection, bias, weights, v0, s0, readout, constants };
+            let inputs = Values { drive, projection, bias, weights, self_weights, v0, s0, readout, constants };
             Draw { plan, batch, steps, neurons, channels, outputs, inputs, seed }
         },
     )

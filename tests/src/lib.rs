@@ -49,6 +49,8 @@ pub struct Values {
     pub bias: Vec<f64>,
     /// W, `[M, N, N]`.
     pub weights: Vec<f64>,
+    /// d, `[L, N]`.
+    pub self_weights: Vec<f64>,
     /// v_0, `[B, N]`.
     pub v0: Vec<f64>,
     /// s_0, `[B, K, N]`.
@@ -61,14 +63,14 @@ pub struct Values {
 
 impl Values {
     /// All inputs, in the order of the fields.
-    pub fn all(&self) -> [&Vec<f64>; 8] {
-        let Self { drive, projection, bias, weights, v0, s0, readout, constants } = self;
-        [drive, projection, bias, weights, v0, s0, readout, constants]
+    pub fn all(&self) -> [&Vec<f64>; 9] {
+        let Self { drive, projection, bias, weights, self_weights, v0, s0, readout, constants } = self;
+        [drive, projection, bias, weights, self_weights, v0, s0, readout, constants]
     }
 
-    fn all_mut(&mut self) -> [&mut Vec<f64>; 8] {
-        let Self { drive, projection, bias, weights, v0, s0, readout, constants } = self;
-        [drive, projection, bias, weights, v0, s0, readout, constants]
+    fn all_mut(&mut self) -> [&mut Vec<f64>; 9] {
+        let Self { drive, projection, bias, weights, self_weights, v0, s0, readout, constants } = self;
+        [drive, projection, bias, weights, self_weights, v0, s0, readout, constants]
     }
 
     /// The largest of the inputs' relative distances ([`relative_distance`]).

@@ -73,7 +73,7 @@ impl Draw {
 
     fn rate_model(&self, arguments: Arguments, spikes: &Run, every: usize, softness: f64) -> Run {
         let Self { plan, steps, batch, .. } = self;
-        let Arguments { drive, weights, v0, s0, readout, activity_weight, .. } = arguments;
+        let Arguments { drive, weights, self_weights, v0, s0, readout, activity_weight, .. } = arguments;
         let outer = v0.device();
         let lifted = |x: Tensor<3>| Tensor::<3>::from_data(x.into_data(), (&outer, DType::F64));
         let actual: Vec<Tensor<3>> = spikes.traces.iter().cloned().map(lifted).collect();
@@ -89,9 +89,12 @@ impl Draw {
             let mean_drive = mean_drive * (1.0 / length as f64);
             let mut current = mean_drive;
             for (synapse, s) in plan.synapses.iter().zip(&s) {
-                if let Some(plane) = synapse.weights {
+                if let Some(plane) = synapse.plane() {
                     let weights: Tensor<2> = weights.as_ref().unwrap().clone().narrow(0, plane, 1).squeeze_dim(0);
                     current = current + s.clone().matmul(weights);
+                }
+                if let Some(row) = synapse.self_row() {
+                    current = current + s.clone() * self_weights.as_ref().unwrap().clone().narrow(0, row, 1);
                 }
             }
             let rate = rate(plan, current, softness);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Returns the same tensors, tracked for gradients.
 fn tracked(arguments: Arguments) -> Arguments {
-    let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
+    let Arguments { drive, weights, self_weights, v0, s0, readout, activity_weight, constants } = arguments;
     Arguments {
         activity_weight,
         drive: match drive {
@@ -26,6 +26,7 @@ fn tracked(arguments: Arguments) -> Arguments {
             },
         },
         weights: weights.map(Tensor::require_grad),
+        self_weights: self_weights.map(Tensor::require_grad),
         v0: v0.require_grad(),
         s0: s0.require_grad(),
         readout: readout.map(Tensor::require_grad),
@@ -46,12 +47,12 @@ fn narrowed(drive: Drive, first: usize, steps: usize) -> Drive {
 impl Draw {
     pub(crate) fn arguments(&self, device: &Device, dtype: DType) -> Arguments {
         let Self { batch, steps, neurons, outputs, .. } = *self;
-        let Values { drive, projection, bias, weights, v0, s0, readout, constants } = &self.inputs;
+        let Values { drive, projection, bias, weights, self_weights, v0, s0, readout, constants } = &self.inputs;
         fn tensor<const D: usize>(values: &[f64], shape: [usize; D], options: (&Device, DType)) -> Tensor<D> {
             Tensor::from_data(TensorData::new(values.to_vec(), shape), options)
         }
         let options = (device, dtype);
-        let planes = self.plan.weight_planes();
+        let (planes, rows) = (self.plan.weight_planes(), self.plan.self_weight_rows());
         Arguments {
             drive: match self.channels {
                 None => Drive::Whole(tensor(drive, [batch, steps, neurons], options)),
@@ -62,6 +63,7 @@ impl Draw {
                 },
             },
             weights: (planes > 0).then(|| tensor(weights, [planes, neurons, neurons], options)),
+            self_weights: (rows > 0).then(|| tensor(self_weights, [rows, neurons], options)),
             v0: tensor(v0, [batch, neurons], options),
             s0: tensor(s0, [batch, self.plan.state_rows(), neurons], options),
             readout: self.plan.readout.map(|_| tensor(readout, [neurons, outputs], options)),
@@ -115,6 +117,7 @@ impl Draw {
             projection: found(projection, &gradients),
             bias: found(bias, &gradients),
             weights: found(arguments.weights.as_ref(), &gradients),
+            self_weights: found(arguments.self_weights.as_ref(), &gradients),
             v0: found(Some(&arguments.v0), &gradients),
             s0: found(Some(&arguments.s0), &gradients),
             readout: found(arguments.readout.as_ref(), &gradients),
@@ -222,6 +225,7 @@ impl Draw {
             projection: present(&inputs.projection),
             bias: present(&inputs.bias),
             weights: present(&inputs.weights),
+            self_weights: present(&inputs.self_weights),
             s0: true,
             readout: present(&inputs.readout),
             constants: present(&inputs.constants),
@@ -240,6 +244,7 @@ impl Draw {
             projection: list::<2>(found.projection),
             bias: list::<1>(found.bias),
             weights: list::<3>(found.weights),
+            self_weights: list::<2>(found.self_weights),
             v0: list::<2>(OptionalTensor::Present(found.v0)),
             s0: list::<3>(found.s0),
             readout: list::<2>(found.readout),

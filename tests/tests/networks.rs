@@ -7,7 +7,9 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Eif;
-use burn_spiking::{Gate, InitialWeights, Integrator, Learn, Learned, Neuron, SpikingRnnConfig, Synapse, Wiring};
+use burn_spiking::{
+    Connections, Gate, InitialWeights, Integrator, Learn, Learned, Neuron, SpikingRnnConfig, Synapse, Wiring,
+};
 use burn_spiking_tests::{OwnQif, devices, normal};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -28,12 +30,18 @@ fn neurons() -> impl Strategy<Value = Neuron> {
 /// Synapse types, with their delays in steps.
 fn synapses() -> impl Strategy<Value = Vec<Synapse>> {
     let delay = prop_oneof![2 => Just(0_usize), 1 => 1_usize..=12];
-    prop::collection::vec((1.0_f64..40.0, any::<[bool; 2]>(), delay), 1..=3).prop_map(|types| {
-        let of = |(tau, [recurrent, readout], delay): (f64, [bool; 2], usize)| Synapse {
+    // Three in seven connect the neurons, two each neuron to itself, two none.
+    let connections = (0_usize..7, -1.0_f64..1.0).prop_map(|(connected, weight)| match connected {
+        0..3 => Connections::Recurrent,
+        3..5 => Connections::SelfOnly { weight, learned: connected == 3 },
+        _ => Connections::None,
+    });
+    prop::collection::vec((1.0_f64..40.0, connections, any::<bool>(), delay), 1..=3).prop_map(|types| {
+        let of = |(tau, connections, readout, delay): (f64, Connections, bool, usize)| Synapse {
             tau,
-            recurrent,
+            connections,
             readout,
-            delay: if recurrent { delay as f64 } else { 0.0 },
+            delay: if connections == Connections::None { 0.0 } else { delay as f64 },
         };
         types.into_iter().map(of).collect()
     })

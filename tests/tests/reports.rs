@@ -319,7 +319,7 @@ fn synapse_types_may_stand_in_any_order() {
     let run = |order: [usize; 4]| {
         let mut layer = init(&config().with_synapses(order.map(|k| types[k]).to_vec()));
         layer.input_weight = Param::from_tensor(noise([2, 6], 30) * 2.0);
-        let recurrent = order.iter().filter(|&&k| types[k].recurrent);
+        let recurrent = order.iter().filter(|&&k| types[k].is_recurrent());
         // All types except the third of the four have weights.
         let of_type = |k: usize| weights[if k == 3 { 2 } else { k }].clone();
         layer.recurrent_weights = recurrent.map(|&k| Param::from_tensor(of_type(k))).collect();

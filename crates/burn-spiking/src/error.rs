@@ -72,6 +72,14 @@ pub(crate) fn positive(name: &str, value: f64, remedy: &str) -> Result<(), Confi
     Err(out_of_range(name, value, "above 0 and finite", remedy))
 }
 
+/// Refuses a value that is infinite or NaN.
+pub(crate) fn finite(name: &str, value: f64, remedy: &str) -> Result<(), ConfigError> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(out_of_range(name, value, "finite", remedy))
+}
+
 /// Refuses a value outside (0, limit].
 pub(crate) fn positive_at_most(name: &str, value: f64, limit: f64, remedy: &str) -> Result<(), ConfigError> {
     if value > 0.0 && value <= limit {

@@ -279,8 +279,9 @@ impl<'a> Point<'a> {
         let (cost, potentials) = run(self);
         // A weight or bias current of 1 moves the potential by dt/τ_u in a step.
         let config = self.layer.config();
-        let is_current =
-            ["input_weight", "bias", "recurrent_weights"].iter().any(|name| self.values[which].name.starts_with(name));
+        let is_current = ["input_weight", "bias", "recurrent_weights", "self_weights"]
+            .iter()
+            .any(|name| self.values[which].name.starts_with(name));
         let h = if is_current { H * config.time_unit_ms() / config.dt } else { H };
         let mut point = self.clone();
         let mut slope_at = |at: usize, h: f64| {

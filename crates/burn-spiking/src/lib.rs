@@ -42,6 +42,7 @@
 //! | `time_unit` | LIF, QIF, EIF, user-defined neurons with a τ_mem | refused by the configuration: their τ_mem is the unit of time |
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer without a readout synapse type, or with several | refused by the configuration |
 //! | [`Wiring::Groups`] | [`Synapse::readout_only`] | this type has no connections; `inputs` still applies |
+//! | [`Wiring`], autapses, Dale's law | [`Connections::SelfOnly`] | no effect on self-weights, which may have either sign |
 //! | a learned start | a state given to `forward` | the given state is used |
 //! | [`Checkpointing`] | backends without a kernel; on a GPU with [`Adjoint::Limited`] | no effect: all steps are kept |
 //! | double precision | a GPU by Vulkan, Metal or DirectX | fails: these have no functions in double precision |
@@ -133,7 +134,7 @@ pub use layer::trajectory::{StepOutput, Trajectory};
 pub use neuron::{Neuron, NeuronModel};
 pub use num::number;
 pub use scan::{Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient};
-pub use synapse::Synapse;
+pub use synapse::{Connections, Synapse};
 #[cfg(feature = "train")]
 pub use train::average::Averaged;
 #[cfg(feature = "train")]

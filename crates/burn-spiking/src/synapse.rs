@@ -7,21 +7,48 @@
 //! One spike adds the amplitude to the trace sᵏ. Each time step multiplies sᵏ by α_k = e^(−dt/τ_k).
 //! In the paper's units the amplitude is 1/τ_k. The layer uses the trace ŝᵏ = τ_k sᵏ, whose
 //! amplitude is 1.
+//!
+//! A type connects the layer's neurons to each other, each neuron to itself alone, or no neurons at
+//! all ([`Connections`]). Connections of each neuron to itself alone cost O(N) a step. With a
+//! negative weight and a long τ they are *spike-frequency adaptation*: each spike of a neuron adds
+//! −b to its own current, which then decays with τ.
+//!
+//! ```text
+//! τ_mem dv/dt = … − b ŝ        steady rate r under a current I:  r = f(I − b τ r)        f: f-I curve
+//! ```
 
-use crate::error::{ConfigError, positive};
+use crate::error::{ConfigError, finite, positive};
 use serde::{Deserialize, Serialize};
 
 /// The longest delay, in steps. Each step of delay is a row of the state.
 const MOST_STEPS: f64 = 10_000.0;
+
+/// The neurons that a synapse type connects.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Connections {
+    /// None. The type is the filter of a readout.
+    None,
+    /// The layer's neurons to each other, by the recurrent weights W_k.
+    #[default]
+    Recurrent,
+    /// Each neuron to itself alone, by the self-weights d_k. Wiring, autapses and Dale's law do not
+    /// apply to them.
+    SelfOnly {
+        /// The initial self-weight of every neuron, in units of 1/τ_u; negative for adaptation.
+        weight: f64,
+        /// Whether the self-weights are learned. If not, they are a frozen parameter.
+        learned: bool,
+    },
+}
 
 /// One type of synapse of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Synapse {
     /// The time constant τ_k, in ms.
     pub tau: f64,
-    /// Whether this type connects the layer's neurons to each other, that is, whether it has
-    /// recurrent weights W_k.
-    pub recurrent: bool,
+    /// The neurons that this type connects.
+    pub connections: Connections,
     /// Whether the trajectory contains this type's synaptic trace.
     pub readout: bool,
     /// The transmission delay of the recurrent current, in ms: a whole number of time steps.
@@ -33,17 +60,46 @@ pub struct Synapse {
 impl Synapse {
     /// A type that is recurrent and read. A simple network needs only this one.
     pub fn new(tau: f64) -> Self {
-        Self { tau, recurrent: true, readout: true, delay: 0.0 }
+        Self { tau, connections: Connections::Recurrent, readout: true, delay: 0.0 }
     }
 
     /// A type that is recurrent, but whose trace is not part of the trajectory.
     pub fn recurrent_only(tau: f64) -> Self {
-        Self { tau, recurrent: true, readout: false, delay: 0.0 }
+        Self { tau, connections: Connections::Recurrent, readout: false, delay: 0.0 }
     }
 
     /// A type that is read, but has no recurrent weights. It is the filter of a readout.
     pub fn readout_only(tau: f64) -> Self {
-        Self { tau, recurrent: false, readout: true, delay: 0.0 }
+        Self { tau, connections: Connections::None, readout: true, delay: 0.0 }
+    }
+
+    /// A type that connects each neuron to itself alone, by learned self-weights that start from
+    /// `weight`, in units of 1/τ_u. Its trace is not part of the trajectory.
+    pub fn self_only(tau: f64, weight: f64) -> Self {
+        Self { tau, connections: Connections::SelfOnly { weight, learned: true }, readout: false, delay: 0.0 }
+    }
+
+    /// Spike-frequency adaptation: each spike of a neuron subtracts `strength`, in units of 1/τ_u,
+    /// from its own current, and the subtracted current decays with `tau` ms. The strength is fixed;
+    /// see [`with_learned_weights`](Self::with_learned_weights).
+    pub fn adaptation(tau: f64, strength: f64) -> Self {
+        Self::self_only(tau, -strength).with_learned_weights(false)
+    }
+
+    /// The same type with self-weights that are learned or fixed. Types of other connections do not
+    /// change.
+    pub fn with_learned_weights(self, learned: bool) -> Self {
+        let connections = match self.connections {
+            Connections::SelfOnly { weight, .. } => Connections::SelfOnly { weight, learned },
+            other => other,
+        };
+        Self { connections, ..self }
+    }
+
+    /// Whether this type connects the layer's neurons to each other, that is, whether it has
+    /// recurrent weights W_k.
+    pub fn is_recurrent(&self) -> bool {
+        self.connections == Connections::Recurrent
     }
 
     /// The same type with a transmission delay, in ms. The recurrent current that a charge causes
@@ -62,7 +118,10 @@ impl Synapse {
                 self.delay
             )));
         }
-        if self.delay > 0.0 && !self.recurrent {
+        if let Connections::SelfOnly { weight, .. } = self.connections {
+            finite("self-weight", weight, "give the current that a spike adds, in units of 1/tau_mem")?;
+        }
+        if self.delay > 0.0 && self.connections == Connections::None {
             return Err(ConfigError::Mismatch(format!(
                 "a synapse's delay is {} ms, but this type connects no neurons; use Synapse::new or Synapse::recurrent_only",
                 self.delay
@@ -85,8 +144,11 @@ impl Synapse {
 impl std::fmt::Display for Synapse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "tau {} ms", self.tau)?;
-        if self.recurrent {
-            write!(f, ", recurrent")?;
+        match self.connections {
+            Connections::None => {}
+            Connections::Recurrent => write!(f, ", recurrent")?,
+            // The weight itself is a parameter.
+            Connections::SelfOnly { .. } => write!(f, ", self-only")?,
         }
         if self.readout {
             write!(f, ", read")?;

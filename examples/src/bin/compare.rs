@@ -39,8 +39,8 @@ struct Args {
     #[arg(long)]
     fast_only: bool,
     /// Also measure JAX and PyTorch, with this Python interpreter (`just peers` makes its
-    /// environment)
-    #[arg(long, value_name = "PYTHON")]
+    /// environment); they have no adaptation
+    #[arg(long, value_name = "PYTHON", conflicts_with = "adaptation")]
     peers: Option<PathBuf>,
     /// Folder for the report
     #[arg(long, default_value = "runs/compare")]
@@ -77,6 +77,7 @@ struct Report {
     neuron: String,
     synapses: usize,
     feed_forward: bool,
+    adaptation: bool,
     dtype: String,
     width: f64,
     rate_hz: f64,
@@ -144,6 +145,9 @@ fn measured(args: &Args, way: Way) -> Result<Measured, String> {
         true => command.arg("--feed-forward"),
         false => command.args(["--synapses", &args.system.synapses.to_string()]),
     };
+    if args.system.adaptation {
+        command.arg("--adaptation");
+    }
     let output = command.output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("measuring {} failed: {}", way.title(), String::from_utf8_lossy(&output.stderr)));
@@ -229,6 +233,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         neuron: name(&args.system.neuron),
         synapses: args.system.synapses,
         feed_forward: args.system.feed_forward,
+        adaptation: args.system.adaptation,
         dtype: name(&args.dtype),
         width: args.system.width,
         rate_hz,
@@ -263,7 +268,12 @@ fn print(args: &Args, report: &Report) {
         args.system.channels,
         name(&args.system.neuron).to_uppercase(),
         args.system.synapses,
-        if args.system.feed_forward { "feed-forward" } else { "recurrent" },
+        match (args.system.feed_forward, args.system.adaptation) {
+            (true, false) => "feed-forward",
+            (false, false) => "recurrent",
+            (true, true) => "feed-forward, adapting",
+            (false, true) => "recurrent, adapting",
+        },
         args.system.width,
         report.rate_hz,
         100.0 * report.active_share

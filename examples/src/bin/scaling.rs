@@ -112,9 +112,7 @@ fn run(args: &Args) -> Result<(), Stop> {
     let folder = Folder::make(&args.out)?;
     let stream = Stream::measure();
     println!("memory: {:.1} GB/s read, {:.1} GB/s written, by all threads", stream.read_gb_s, stream.write_gb_s);
-    // For each neuron and step, the op writes four bytes of the trace and reads four of its
-    // gradient.
-    let stream_ns = 4.0 / stream.write_gb_s + 4.0 / stream.read_gb_s;
+    let stream_ns = stream.ns_for_trace();
 
     let studies: [(&'static str, &str, &[f64]); 5] = [
         ("neurons", "neurons N (B 16, T 200)", &[0.1, 1.0]),

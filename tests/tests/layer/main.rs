@@ -289,12 +289,18 @@ fn layer_agrees_with_its_reference() {
 fn only_a_run_that_is_differentiated_keeps_a_tape() {
     use burn::backend::Dispatch;
     use burn_spiking::Checkpointing;
-    use burn_spiking::scan::{OptionalTensor, ScanInputs, ScanPlan, ScanSynapse, SpikingBackend};
+    use burn_spiking::scan::{OptionalTensor, ScanConnections, ScanInputs, ScanPlan, ScanSynapse, SpikingBackend};
     let plan = |checkpointing| ScanPlan {
         neuron: Neuron::Nif,
         gate: Gate::default(),
         dt: 1.0,
-        synapses: vec![ScanSynapse { decay: 0.9, amplitude: 1.0, weights: None, readout: true, delay: 0 }],
+        synapses: vec![ScanSynapse {
+            decay: 0.9,
+            amplitude: 1.0,
+            connections: ScanConnections::None,
+            readout: true,
+            delay: 0,
+        }],
         record_v: false,
         record_charge: false,
         check_finite: false,
@@ -322,6 +328,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
                 projection: OptionalTensor::Absent,
                 bias: OptionalTensor::Absent,
                 weights: OptionalTensor::Absent,
+                self_weights: OptionalTensor::Absent,
                 v0: Tensor::<2>::zeros([2, 4], &device).into_dispatch(),
                 s0: zeros([2, 1, 4]),
                 readout: OptionalTensor::Absent,

@@ -5,8 +5,10 @@ use crate::error::{ConfigError, at_least_one, positive, share};
 use crate::gate::Gate;
 use crate::layer::constants::Learned;
 use crate::neuron::Neuron;
-use crate::scan::{Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient, ScanPlan, ScanSynapse};
-use crate::synapse::Synapse;
+use crate::scan::{
+    Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient, ScanConnections, ScanPlan, ScanSynapse,
+};
+use crate::synapse::{Connections, Synapse};
 use crate::wiring::Wiring;
 use burn::config::Config;
 use burn::tensor::Tensor;
@@ -198,11 +200,15 @@ impl SpikingRnnConfig {
     }
 
     fn exact_plan(&self) -> ScanPlan {
-        let mut plane = 0..;
+        let (mut plane, mut self_row) = (0.., 0..);
         let synapses = self.synapses.iter().map(|synapse| ScanSynapse {
             decay: synapse.decay(self.dt),
             amplitude: 1.0,
-            weights: if synapse.recurrent { plane.next() } else { None },
+            connections: match synapse.connections {
+                Connections::None => ScanConnections::None,
+                Connections::Recurrent => ScanConnections::Plane(plane.next().unwrap_or_default()),
+                Connections::SelfOnly { .. } => ScanConnections::SelfRow(self_row.next().unwrap_or_default()),
+            },
             readout: synapse.readout,
             delay: synapse.delay_steps(self.dt),
         });

@@ -307,6 +307,7 @@ impl SpikingRnn {
         Arguments {
             drive,
             weights: self.scaled_weights(),
+            self_weights: self.scaled_self_weights(),
             v0: state.v,
             s0: state.s,
             readout: None,
@@ -415,5 +416,11 @@ impl SpikingRnn {
             1 => Some(scaled(0).unsqueeze()),
             planes => Some(Tensor::stack((0..planes).map(scaled).collect(), 0)),
         }
+    }
+    /// Returns d/τ_u, `[L, N]`, one row for each synapse type that connects each neuron to itself
+    /// alone.
+    fn scaled_self_weights(&self) -> Option<Tensor<2>> {
+        let rows: Vec<_> = self.self_weights.iter().map(|weights| self.scaled(weights.val())).collect();
+        (!rows.is_empty()).then(|| Tensor::stack(rows, 0))
     }
 }

@@ -6,6 +6,7 @@ use super::mask::Missing;
 use super::record::Described;
 use super::rnn::SpikingRnn;
 use crate::error::ConfigError;
+use crate::synapse::Connections;
 use crate::wiring::signs;
 use burn::module::Param;
 use burn::tensor::{DType, Distribution, Tensor, TensorCreationOptions, TensorData};
@@ -32,8 +33,15 @@ impl SpikingRnnConfig {
             Tensor::<2>::random(shape, spread, options.clone())
         };
         let device = options.device.clone();
-        let planes = self.synapses.iter().filter(|synapse| synapse.recurrent).count();
+        let planes = self.synapses.iter().filter(|synapse| synapse.is_recurrent()).count();
         let recurrent = (0..planes).map(|k| Param::from_tensor(self.initial_weights(k, initial.recurrent, &options)));
+        let self_weights = self.synapses.iter().filter_map(|synapse| match synapse.connections {
+            Connections::SelfOnly { weight, learned } => {
+                let weights = Tensor::<1>::full([n], weight, options.clone());
+                Some(Param::from_tensor(weights).set_require_grad(learned))
+            }
+            _ => None,
+        });
         let unreached = self.wiring.reached().and_then(|reached| {
             let reached = std::iter::repeat_n(reached, self.d_input).flatten().collect::<Vec<_>>();
             Missing::of(&reached, [self.d_input, n], &device)
@@ -50,6 +58,7 @@ impl SpikingRnnConfig {
             input_weight: Param::from_tensor(normal([self.d_input, n], initial.input)),
             bias: self.bias.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.bias, options.clone()))),
             recurrent_weights: recurrent.collect(),
+            self_weights: self_weights.collect(),
             start_v,
             start_s,
             constants: (self.learned != Learned::default()).then(|| Constants::new(self, &options)),

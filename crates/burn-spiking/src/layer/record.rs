@@ -74,7 +74,7 @@ impl Described {
     /// Combines a configuration with the connections that it describes.
     pub(super) fn new(config: SpikingRnnConfig, device: &Device) -> Self {
         let device = device.clone().inner();
-        let planes = config.synapses.iter().filter(|synapse| synapse.recurrent).count();
+        let planes = config.synapses.iter().filter(|synapse| synapse.is_recurrent()).count();
         let connections = (0..planes).map(|k| Connections::configured(&config, k, &device)).collect();
         Self { config, connections, id: ParamId::new(), device }
     }

@@ -4,6 +4,9 @@
 //! I = (U i + I_o + Σ_k W_k ŝᵏ)/τ_u        ŝᵏ = τ_k sᵏ: one spike adds 1
 //! ```
 //!
+//! For a synapse type that connects each neuron to itself alone, W_k ŝᵏ is d_k ∘ ŝᵏ
+//! ([`Connections::SelfOnly`](crate::Connections)).
+//!
 //! [`Wiring`](crate::Wiring) and Dale's law determine W_k from the parameters w_k; see
 //! [`wiring`](crate::wiring).
 //!
@@ -43,6 +46,9 @@ pub struct SpikingRnn {
     /// and no gradient. Without autapses, the diagonals are such entries. See
     /// [`effective_weights`](Self::effective_weights).
     pub recurrent_weights: Vec<Param<Tensor<2>>>,
+    /// The self-weights d_k, `[N]`, for each synapse type that connects each neuron to itself alone,
+    /// in order. They are frozen unless the type says that they are learned.
+    pub self_weights: Vec<Param<Tensor<1>>>,
     /// The logit of the initial potential, `[N]`, if the start is learned.
     pub start_v: Option<Param<Tensor<1>>>,
     /// The initial traces ŝ, `[K, N]`, if the start is learned.

@@ -64,6 +64,9 @@ pub struct Arguments {
     /// W, `[M, N, N]`: one weight plane `[pre, post]` for each of the M synapse types that have
     /// weights; `None` if no type has weights.
     pub weights: Option<Tensor<3>>,
+    /// d, `[L, N]`: one row of self-weights for each of the L synapse types that connect each neuron
+    /// to itself alone; `None` if there is no such type.
+    pub self_weights: Option<Tensor<2>>,
     /// v_0, `[B, N]`, in [0, 1).
     pub v0: Tensor<2>,
     /// s_0, `[B, K + D, N]`.
@@ -80,7 +83,7 @@ pub struct Arguments {
 
 impl From<Arguments> for ScanInputs<Dispatch> {
     fn from(arguments: Arguments) -> Self {
-        let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
+        let Arguments { drive, weights, self_weights, v0, s0, readout, activity_weight, constants } = arguments;
         let (drive, projection, bias) = match drive {
             Drive::Whole(drive) => (drive, None, None),
             Drive::Projected { input, projection, bias } => (input, Some(projection), bias),
@@ -90,6 +93,7 @@ impl From<Arguments> for ScanInputs<Dispatch> {
             projection: projection.map(Tensor::into_dispatch).into(),
             bias: bias.map(Tensor::into_dispatch).into(),
             weights: weights.map(Tensor::into_dispatch).into(),
+            self_weights: self_weights.map(Tensor::into_dispatch).into(),
             v0: v0.into_dispatch(),
             s0: s0.into_dispatch(),
             readout: readout.map(Tensor::into_dispatch).into(),
@@ -121,7 +125,7 @@ pub struct Run {
 impl Arguments {
     /// Panics if shapes, dtypes or devices do not match each other or the plan.
     pub(super) fn check(&self, plan: &ScanPlan) {
-        let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = self;
+        let Arguments { drive, weights, self_weights, v0, s0, readout, activity_weight, constants } = self;
         let (series, neurons) = (drive.series(), drive.neurons());
         let [batch, steps, channels] = series.dims();
         assert!(steps > 0, "the drive has 0 time steps, but a run needs at least 1");
@@ -134,6 +138,11 @@ impl Arguments {
         let planes = plan.weight_planes();
         let dims = weights.as_ref().map_or([0, neurons, neurons], Tensor::dims);
         assert_eq!(dims, [planes, neurons, neurons], "weights must be [recurrent synapse types, neurons, neurons]");
+        assert_eq!(
+            self_weights.as_ref().map_or([0, neurons], Tensor::dims),
+            [plan.self_weight_rows(), neurons],
+            "self-weights must be [synapse types of neurons to themselves, neurons]"
+        );
         if let Some(weight) = activity_weight {
             assert!(plan.readout.is_some(), "weights of the activity are given, but the plan has no readout");
             assert_eq!(weight.dims(), [batch, steps], "the activity's weights must be [batch, steps] like the drive");
@@ -156,6 +165,7 @@ impl Arguments {
         }
         let mut others = vec![("v0", v0.dtype(), v0.device()), ("s0", s0.dtype(), s0.device())];
         others.extend(weights.iter().map(|w| ("weights", w.dtype(), w.device())));
+        others.extend(self_weights.iter().map(|d| ("self-weights", d.dtype(), d.device())));
         others.extend(activity_weight.iter().map(|m| ("activity's weights", m.dtype(), m.device())));
         if let Drive::Projected { projection, bias, .. } = drive {
             assert_eq!(

@@ -46,6 +46,13 @@ pub(crate) const WEIGHTS: Suspect = Suspect {
     remedy: "look for infinite or NaN values in the recurrent weights",
 };
 
+/// The self-weights d.
+pub(crate) const SELF_WEIGHTS: Suspect = Suspect {
+    name: "weight from itself onto neuron",
+    row: "row",
+    remedy: "look for infinite or NaN values in the self-weights",
+};
+
 /// The input weights U.
 pub(crate) const PROJECTION: Suspect = Suspect {
     name: "input weight onto neuron",
@@ -141,6 +148,7 @@ fn all_nan<B: Backend>(gradient: InputGradients<B>) -> InputGradients<B> {
         projection: slot(gradient.projection),
         bias: slot(gradient.bias),
         weights: slot(gradient.weights),
+        self_weights: slot(gradient.self_weights),
         v0: nan(gradient.v0),
         s0: slot(gradient.s0),
         readout: slot(gradient.readout),

@@ -51,7 +51,7 @@
 //! networks. The forward run is that of Huh & Sejnowski 2017.
 
 use super::tensor_number::TensorNumber;
-use super::tensor_ops::{Found, direct_errors, drive_of, kept, tensor};
+use super::tensor_ops::{Found, by_place, connections_of, direct_errors, drive_of, kept, tensor};
 use super::{
     Adjoint, AdjointRequest, GradientMask, InputGradients, OptionalTensor, ScanInputs, ScanOutput, ScanPlan,
     ScanSynapse, ScanTape,
@@ -229,8 +229,7 @@ pub(super) fn adjoint<B: Backend>(
     let last_s = tensor::<B>(&gradients.last_s);
 
     let (v0, s0) = (TensorNumber::<B>(inputs.v0.clone()), TensorNumber::<B>(inputs.s0.clone()));
-    let weights: Option<TensorNumber<B>> = tensor(&inputs.weights);
-    let plane = |k: usize| Some(weights.as_ref()?.index(0, plan.synapses[k].weights?));
+    let connections = connections_of(&inputs, plan);
     // sᵏ_{n−1}.
     let before: Vec<TensorNumber<B>> = types
         .clone()
@@ -243,8 +242,8 @@ pub(super) fn adjoint<B: Backend>(
         .collect();
     let mut current = blocks.means(&drive_of(&inputs));
     for k in types.clone() {
-        if let Some(weights) = plane(k) {
-            current = current + before[k].clone().product_last(weights);
+        if let Some(connection) = &connections[k] {
+            current = current + connection.currents(before[k].clone());
         }
     }
     let slope = curve.slope(current, softness);
@@ -257,8 +256,8 @@ pub(super) fn adjoint<B: Backend>(
     // The gradient that block n passes back to the traces before it.
     let back = |k: usize, n: usize, d: &TensorNumber<B>, q: &TensorNumber<B>| {
         let through_trace = d.clone().times(factors(k, n).0);
-        match plane(k) {
-            Some(weights) => through_trace + q.clone().product(weights.transposed()),
+        match &connections[k] {
+            Some(connection) => through_trace + connection.errors(q.clone()),
             None => through_trace,
         }
     };
@@ -283,17 +282,17 @@ pub(super) fn adjoint<B: Backend>(
     let d_s0 = types.clone().map(|k| back(k, 0, &d[k], &first)).collect();
     q.reverse();
     let q = TensorNumber::stack(q, 1);
-    let mut d_weights: Vec<(usize, TensorNumber<B>)> = Vec::new();
-    for k in types.filter(|_| wanted.weights) {
-        if let Some(plane) = plan.synapses[k].weights {
-            d_weights.push((plane, before[k].clone().rows().transposed().product(q.clone().rows())));
-        }
-    }
-    d_weights.sort_by_key(|(plane, _)| *plane);
+    let by_weights = types.map(|k| {
+        let asked = wanted.of_connections(plan.synapses[k].connections);
+        let connection = connections[k].as_ref().filter(|_| asked)?;
+        Some(connection.gradient(before[k].clone().rows(), q.clone().rows()))
+    });
+    let (weights, self_weights) = by_place(plan, by_weights.collect());
     let per_step = (0..count).map(|n| q.index(1, n).times(1.0 / blocks.len(n) as f64)).collect();
     let found = Found {
         q: blocks.spread(&TensorNumber::stack(per_step, 1)),
-        weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
+        weights,
+        self_weights,
         v0: zero,
         s0: d_s0,
         constants: None,

@@ -76,6 +76,11 @@
 //! In these equations W maps pre to post. It is stored as `[pre, post]`, so the outgoing weights of
 //! one neuron are one row.
 //!
+//! A synapse type can connect each neuron to itself alone
+//! ([`ScanConnections::SelfRow`]). Then W_k is a diagonal matrix, given as the row d_k of its
+//! diagonal: W_k s is d_k ∘ s, WᵀP is d_k ∘ P, and ∂C/∂d_k sums P ∘ c_k ΔQ. All of this is O(N) a
+//! step. A slow type of this kind with negative d_k is spike-frequency adaptation.
+//!
 //! **Derivation.** Jᵏ_t enters I_{t+d_k} and Jᵏ_{t+1}, so its adjoint is
 //! Pᵏ_t = q_{t+d_k} + α_k Pᵏ_{t+1}. In the same way, Dᵏ + W_kᵀPᵏ is the adjoint of sᵏ, because W_k
 //! sᵏ = Jᵏ. The charge enters sᵏ and Jᵏ; this gives μ. vpre_t enters v_{t+1} (with derivative 1
@@ -125,7 +130,7 @@ pub(crate) use constants::numbers;
 pub use dynamics::PerNeuronConstants;
 pub use fallback::fallbacks;
 pub use finite::NonFiniteGradient;
-pub use plan::{Adjoint, Checkpointing, Implementation, Integrator, ScanPlan, ScanSynapse};
+pub use plan::{Adjoint, Checkpointing, Implementation, Integrator, ScanConnections, ScanPlan, ScanSynapse};
 pub use tensors::{
     AdjointRequest, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanTape,
 };
@@ -210,6 +215,7 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
             bias.for_each(|bias| finite::check_tensor(finite::BIAS, &bias, steps));
         }
         arguments.weights.iter().for_each(|weights| finite::check_tensor(finite::WEIGHTS, weights, steps));
+        arguments.self_weights.iter().for_each(|weights| finite::check_tensor(finite::SELF_WEIGHTS, weights, steps));
     }
     let run = match plan.implementation {
         Implementation::Autodiff => oracle::run(arguments, plan, Integrator::Flow),

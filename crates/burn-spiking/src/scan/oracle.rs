@@ -11,7 +11,7 @@
 use super::arguments::{Arguments, Run};
 use super::plan::{Integrator, ScanPlan};
 use super::tensor_number::TensorNumber;
-use super::tensor_ops::{Recorder, Recording, State, dynamics_by, dynamics_of};
+use super::tensor_ops::{Connection, Recorder, Recording, State, dynamics_by, dynamics_of};
 use crate::neuron::flow::{Flow, SmallCurrent};
 use crate::neuron::{NeuronModel, with_model};
 use burn::backend::Dispatch;
@@ -19,20 +19,16 @@ use burn::tensor::Tensor;
 
 /// Runs a network step by step.
 pub fn run(arguments: Arguments, plan: &ScanPlan, integrator: Integrator) -> Run {
-    let Arguments { drive, weights, v0, s0, readout, activity_weight, constants } = arguments;
+    let Arguments { drive, weights, self_weights, v0, s0, readout, activity_weight, constants } = arguments;
     let [_, steps, _] = drive.series().dims();
     let asked = plan;
     let mut plan = plan.clone();
     // The readout is computed from the recorded trace below, so its trace is always recorded.
     plan.synapses.iter_mut().enumerate().for_each(|(k, synapse)| synapse.readout |= asked.readout == Some(k));
     let plan = &plan;
-    let weights: Vec<TensorNumber<Dispatch>> = match weights {
-        Some(weights) => {
-            let weights = TensorNumber(weights.into_dispatch());
-            (0..plan.weight_planes()).map(|m| weights.index(0, m)).collect()
-        }
-        None => Vec::new(),
-    };
+    let weights = weights.map(|weights| TensorNumber(weights.into_dispatch()));
+    let self_weights = self_weights.map(|weights| TensorNumber(weights.into_dispatch()));
+    let connections = Connection::of(plan, weights.as_ref(), self_weights.as_ref());
     let v0 = TensorNumber(v0.into_dispatch());
     let dynamics = match &constants {
         Some(constants) => dynamics_by(plan, &TensorNumber(constants.clone().into_dispatch())),
@@ -50,8 +46,8 @@ pub fn run(arguments: Arguments, plan: &ScanPlan, integrator: Integrator) -> Run
             false => dynamics.phi(v, i),
         };
         let step = match integrator {
-            Integrator::Flow => state.advance(x, &weights, (plan, &dynamics), flow),
-            Integrator::Heun => state.advance_by_heun(x, &weights, (plan, &dynamics), flow),
+            Integrator::Flow => state.advance(x, &connections, (plan, &dynamics), flow),
+            Integrator::Heun => state.advance_by_heun(x, &connections, (plan, &dynamics), flow),
         };
         recorder.record(&state, &step.charge, plan);
     }

@@ -9,6 +9,18 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// The connections of a synapse type, with the place of their weights among the scan's inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ScanConnections {
+    /// The type connects no neurons.
+    None,
+    /// The type connects the neurons to each other by this plane of the weights `[M, N, N]`.
+    Plane(usize),
+    /// The type connects each neuron to itself alone by this row of the self-weights `[L, N]`.
+    SelfRow(usize),
+}
+
 /// One synapse type in the units of the scan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScanSynapse {
@@ -16,13 +28,35 @@ pub struct ScanSynapse {
     pub decay: f64,
     /// c, the amount that one spike adds to the trace.
     pub amplitude: f64,
-    /// The plane of the weights `[M, N, N]` that belongs to this type; `None` if the type connects
-    /// no neurons.
-    pub weights: Option<usize>,
+    /// The type's connections.
+    pub connections: ScanConnections,
     /// Whether the trajectory contains this type's trace.
     pub readout: bool,
     /// d, the delay of the current in steps; 0 if the type connects no neurons.
     pub delay: usize,
+}
+
+impl ScanSynapse {
+    /// The plane of W, if the type connects the neurons to each other.
+    pub fn plane(&self) -> Option<usize> {
+        match self.connections {
+            ScanConnections::Plane(plane) => Some(plane),
+            _ => None,
+        }
+    }
+
+    /// The row of the self-weights, if the type connects each neuron to itself alone.
+    pub fn self_row(&self) -> Option<usize> {
+        match self.connections {
+            ScanConnections::SelfRow(row) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// Whether the type has a recurrent current.
+    pub fn connects(&self) -> bool {
+        self.connections != ScanConnections::None
+    }
 }
 
 /// The program that runs the scan.
@@ -242,7 +276,12 @@ impl ScanPlan {
 
     /// The number of weight planes.
     pub fn weight_planes(&self) -> usize {
-        self.synapses.iter().filter(|synapse| synapse.weights.is_some()).count()
+        self.synapses.iter().filter(|synapse| synapse.plane().is_some()).count()
+    }
+
+    /// The number of rows of self-weights.
+    pub fn self_weight_rows(&self) -> usize {
+        self.synapses.iter().filter(|synapse| synapse.self_row().is_some()).count()
     }
 
     /// The number of rows of a state, without v: the K traces and the currents in transit.

@@ -78,6 +78,7 @@ pub(super) fn of_adjoint(
         projection: like(wanted.projection, &inputs.projection),
         bias: like(wanted.bias, &OptionalTensorMetadata::Present(bias)),
         weights: like(wanted.weights, &inputs.weights),
+        self_weights: like(wanted.self_weights, &inputs.self_weights),
         v0: inputs.v0.clone(),
         s0: like(wanted.s0, &OptionalTensorMetadata::Present(inputs.s0.clone())),
         readout: like(wanted.readout, &inputs.readout),

@@ -1,5 +1,6 @@
 //! The input and output tensors of the scan and its adjoint.
 
+use super::plan::ScanConnections;
 use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
 
 /// A tensor that may be absent.
@@ -60,6 +61,10 @@ pub struct ScanInputs<B: Backend> {
     /// W, `[M, N, N]`: one weight plane for each of the M synapse types that have weights.
     #[extension_type]
     pub weights: OptionalTensor<B>,
+    /// d, `[L, N]`: one row of self-weights for each of the L synapse types that connect each neuron
+    /// to itself alone.
+    #[extension_type]
+    pub self_weights: OptionalTensor<B>,
     /// v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
     /// s_0, `[B, K + D, N]`.
@@ -79,17 +84,19 @@ pub struct ScanInputs<B: Backend> {
 }
 
 /// The number of a scan's inputs that have gradients.
-pub(super) const DIFFERENTIABLE: usize = 8;
+pub(super) const DIFFERENTIABLE: usize = 9;
 
 impl<B: Backend> ScanInputs<B> {
     /// The inputs that have gradients, in the order of [`InputGradients::in_order`].
     pub(super) fn differentiable(&self) -> [Option<&FloatTensor<B>>; DIFFERENTIABLE] {
-        let Self { drive, projection, bias, weights, v0, s0, readout, activity_weight: _, constants } = self;
+        let Self { drive, projection, bias, weights, self_weights, v0, s0, readout, activity_weight: _, constants } =
+            self;
         [
             Some(drive),
             projection.as_option(),
             bias.as_option(),
             weights.as_option(),
+            self_weights.as_option(),
             Some(v0),
             Some(s0),
             readout.as_option(),
@@ -100,12 +107,13 @@ impl<B: Backend> ScanInputs<B> {
     /// The same inputs on another backend.
     pub(super) fn map<A: Backend>(self, f: impl Fn(FloatTensor<B>) -> FloatTensor<A>) -> ScanInputs<A> {
         let slot = |slot: OptionalTensor<B>| OptionalTensor::from(slot.into_option().map(&f));
-        let Self { drive, projection, bias, weights, v0, s0, readout, activity_weight, constants } = self;
+        let Self { drive, projection, bias, weights, self_weights, v0, s0, readout, activity_weight, constants } = self;
         ScanInputs {
             drive: f(drive),
             projection: slot(projection),
             bias: slot(bias),
             weights: slot(weights),
+            self_weights: slot(self_weights),
             v0: f(v0),
             s0: f(s0),
             readout: slot(readout),
@@ -248,6 +256,8 @@ pub struct GradientMask {
     pub bias: bool,
     /// ∂C/∂W.
     pub weights: bool,
+    /// ∂C/∂d.
+    pub self_weights: bool,
     /// ∂C/∂s_0.
     pub s0: bool,
     /// ∂C/∂O.
@@ -258,8 +268,18 @@ pub struct GradientMask {
 
 impl GradientMask {
     /// Selects gradients, in the order of [`InputGradients::in_order`].
-    pub(super) fn of([drive, projection, bias, weights, _v0, s0, readout, constants]: [bool; DIFFERENTIABLE]) -> Self {
-        Self { drive, projection, bias, weights, s0, readout, constants }
+    pub(super) fn of(wanted: [bool; DIFFERENTIABLE]) -> Self {
+        let [drive, projection, bias, weights, self_weights, _v0, s0, readout, constants] = wanted;
+        Self { drive, projection, bias, weights, self_weights, s0, readout, constants }
+    }
+
+    /// Whether the gradient of the weights of such connections is wanted.
+    pub(super) fn of_connections(&self, connections: ScanConnections) -> bool {
+        match connections {
+            ScanConnections::None => false,
+            ScanConnections::Plane(_) => self.weights,
+            ScanConnections::SelfRow(_) => self.self_weights,
+        }
     }
 
     /// Selects the gradients that training needs: those of the parameters among the inputs, and
@@ -286,6 +306,9 @@ pub struct InputGradients<B: Backend> {
     /// ∂C/∂W, `[M, N, N]`.
     #[extension_type]
     pub weights: OptionalTensor<B>,
+    /// ∂C/∂d, `[L, N]`.
+    #[extension_type]
+    pub self_weights: OptionalTensor<B>,
     /// ∂C/∂v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
     /// ∂C/∂s_0, `[B, K + D, N]`.
@@ -302,12 +325,13 @@ pub struct InputGradients<B: Backend> {
 impl<B: Backend> InputGradients<B> {
     /// The gradients in the order of [`ScanInputs::differentiable`].
     pub(super) fn in_order(self) -> [Option<FloatTensor<B>>; DIFFERENTIABLE] {
-        let Self { drive, projection, bias, weights, v0, s0, readout, constants } = self;
+        let Self { drive, projection, bias, weights, self_weights, v0, s0, readout, constants } = self;
         [
             drive.into_option(),
             projection.into_option(),
             bias.into_option(),
             weights.into_option(),
+            self_weights.into_option(),
             Some(v0),
             s0.into_option(),
             readout.into_option(),
@@ -323,6 +347,7 @@ impl<B: Backend> InputGradients<B> {
             projection: self.projection.plus(other.projection),
             bias: self.bias.plus(other.bias),
             weights: self.weights.plus(other.weights),
+            self_weights: self.self_weights.plus(other.self_weights),
             readout: self.readout.plus(other.readout),
             constants: self.constants.plus(other.constants),
             ..self

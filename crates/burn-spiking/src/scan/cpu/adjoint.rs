@@ -85,13 +85,13 @@ impl<T: Real> BackTask<'_, '_, '_, T> {
             }
             return;
         }
-        for (sample, inputs) in samples.iter_mut().zip(*inputs) {
-            sample.start_errors::<S>(network, inputs, t);
+        for (b, sample) in samples.iter_mut().enumerate() {
+            sample.start_errors::<S>(network, &inputs[b], &replays[b].segment, at, t);
         }
         for (k, plane) in network.recurrent() {
             let amplitude = T::of(network.synapses[k].amplitude);
             for (r, (sample, replay)) in samples.iter().zip(replays.iter()).enumerate() {
-                rows::scaled::<S, T>(together.factors.row_mut(r), amplitude, replay.segment.p[plane].row(at));
+                rows::scaled::<S, T>(together.factors.row_mut(r), amplitude, replay.segment.p[k].row(at));
                 together.sums.row_mut(r).copy_from_slice(&sample.mu);
             }
             let weights = network.weights[plane].transposed();

@@ -8,6 +8,7 @@ use super::replay::Segment;
 use super::rows::{self, ActiveSet, Row};
 use super::sample::{Inputs, Outputs, Shared};
 use crate::num::Real;
+use crate::scan::ScanConnections;
 use crate::scan::plan::rows_on_the_way;
 use macerator::Simd;
 use std::ops::Range;
@@ -24,7 +25,7 @@ pub(super) struct Sample<'a, T> {
     d: Vec<Row<T>>,
     /// q_t of the step processed last and of the steps after it, 1 + the longest delay in all.
     q: Matrix<T>,
-    /// Pᵏ_{t+1} of the step processed last, for the types that have weights.
+    /// Pᵏ_{t+1} of the step processed last; 0 for types without a current.
     p: Vec<Row<T>>,
     /// μ. For neurons that are not active it lacks the recurrent part, which has no effect there
     /// because their gates are 0.
@@ -48,7 +49,7 @@ impl<'a, T: Real> Sample<'a, T> {
             lambda: inputs.last_v.map_or_else(|| Row::zeros(n), Row::of),
             d: vec![Row::zeros(n); network.synapses.len()],
             q: Matrix::zeros(1 + network.longest_delay(), n),
-            p: vec![Row::zeros(n); network.weights.len()],
+            p: vec![Row::zeros(n); network.synapses.len()],
             mu: Row::zeros(n),
             through_projection: Row::zeros(channels),
             constants: match network.constants {
@@ -65,7 +66,7 @@ impl<'a, T: Real> Sample<'a, T> {
         for after in 0..self.q.rows() {
             segment.q.row_mut(length + after).copy_from_slice(self.q.row(after));
         }
-        for (rows, p) in segment.p.iter_mut().zip(&self.p) {
+        for (rows, p) in segment.p.iter_mut().zip(&self.p).filter(|(rows, _)| rows.rows() > 0) {
             rows.row_mut(length).copy_from_slice(p);
         }
     }
@@ -75,7 +76,7 @@ impl<'a, T: Real> Sample<'a, T> {
         for after in 0..self.q.rows() {
             self.q.row_mut(after).copy_from_slice(segment.q.row(after));
         }
-        for (p, rows) in self.p.iter_mut().zip(&segment.p) {
+        for (p, rows) in self.p.iter_mut().zip(&segment.p).filter(|(_, rows)| rows.rows() > 0) {
             p.copy_from_slice(rows.row(0));
         }
     }
@@ -128,24 +129,32 @@ impl<'a, T: Real> Sample<'a, T> {
                 let weight = inputs.activity_weight.map_or(one, |weight| weight[t]);
                 rows::add_scaled::<S, T>(&mut d[k], weight * (d_activity + d_activity), segment.trace.row(at));
             }
-            if let Some(plane) = synapse.weights {
-                let (p, before) = segment.p[plane].row_and_next(at);
+            if synapse.connects() {
+                let (p, before) = segment.p[k].row_and_next(at);
                 let q = segment.q.row(at + 1 + synapse.delay);
                 adjoint_of_current::<S, T>(network, inputs, (k, t + 1, shared.steps), p, before, q);
             }
             if let Some(constants) = &segment.constants {
                 let sum = &mut self.constants[2 + k];
                 rows::add_product::<S, T>(sum, &d[k], constants.s[k].row(at));
-                if let Some(plane) = synapse.weights {
-                    rows::add_product::<S, T>(sum, segment.p[plane].row(at), constants.j[k].row(at));
+                if synapse.connects() {
+                    rows::add_product::<S, T>(sum, segment.p[k].row(at), constants.j[k].row(at));
                 }
             }
         }
     }
 
-    /// Starts μ_t: the part that does not come back through the weights, ΔQ′_t + Σ_k c_k Dᵏ_{t+1}.
+    /// Starts μ_t: the part that does not come back from other neurons, ΔQ′_t + Σ_k c_k Dᵏ_{t+1} and
+    /// c_k d ∘ Pᵏ_{t+1} of the types that connect each neuron to itself alone.
     #[inline(always)]
-    pub(super) fn start_errors<S: Simd>(&mut self, network: &Network<'_, T>, inputs: &Inputs<'_, T>, t: usize) {
+    pub(super) fn start_errors<S: Simd>(
+        &mut self,
+        network: &Network<'_, T>,
+        inputs: &Inputs<'_, T>,
+        segment: &Segment<T>,
+        at: usize,
+        t: usize,
+    ) {
         let (n, Self { d, mu, .. }) = (network.neurons, self);
         let mut amplitudes = network.synapses.iter().zip(d).map(|(synapse, d)| (T::of(synapse.amplitude), &**d));
         match (inputs.charge, amplitudes.next()) {
@@ -161,6 +170,10 @@ impl<'a, T: Real> Sample<'a, T> {
         for (amplitude, d) in amplitudes {
             rows::add_scaled::<S, T>(mu, amplitude, d);
         }
+        for (k, row) in network.to_itself() {
+            let (amplitude, weights) = (T::of(network.synapses[k].amplitude), network.self_weights.row(row));
+            rows::add_scaled_product::<S, T>(mu, amplitude, weights, segment.p[k].row(at));
+        }
     }
 
     /// Computes μ_t of one sample. Only active neurons need its recurrent part, but if most neurons
@@ -174,13 +187,13 @@ impl<'a, T: Real> Sample<'a, T> {
         at: usize,
         t: usize,
     ) {
-        self.start_errors::<S>(network, inputs, t);
+        self.start_errors::<S>(network, inputs, segment, at, t);
         let crowded = crowded(network, segment, at);
         let mu = &mut self.mu;
         let active = segment.active.of(at, &network.everyone);
         for (k, plane) in network.recurrent() {
             let amplitude = T::of(network.synapses[k].amplitude);
-            let (weights, p) = (&network.weights[plane], segment.p[plane].row(at));
+            let (weights, p) = (&network.weights[plane], segment.p[k].row(at));
             match crowded {
                 true => weights.transposed().send::<S>(&network.everyone, p, amplitude, T::of(1.0), mu),
                 false => weights.rows.gather::<S>(active, p, amplitude, mu),
@@ -214,7 +227,7 @@ impl<'a, T: Real> Sample<'a, T> {
             let left = T::of(keep * rows::share_within(&lambda[..n], limit));
             rows::scale::<S, T>(lambda, left);
             rows::scale::<S, T>(segment.q.row_mut(at), left);
-            for p in &mut segment.p {
+            for p in segment.p.iter_mut().filter(|p| p.rows() > 0) {
                 rows::scale::<S, T>(p.row_mut(at), left);
             }
         }
@@ -250,10 +263,19 @@ impl<'a, T: Real> Sample<'a, T> {
                     for at in 0..length {
                         rows::scaled::<S, T>(segment.amplitudes.row_mut(at), amplitude, segment.charge.row(at));
                     }
-                    gradient.add_dense::<S>(length, Factors::of(&segment.amplitudes), &segment.p[plane]);
+                    gradient.add_dense::<S>(length, Factors::of(&segment.amplitudes), &segment.p[k]);
                 } else {
                     let listed = |at| segment.active.of(at, &network.everyone);
-                    gradient.add_outer::<S>(length, listed, Factors::of(&segment.charge), amplitude, &segment.p[plane]);
+                    gradient.add_outer::<S>(length, listed, Factors::of(&segment.charge), amplitude, &segment.p[k]);
+                }
+            }
+        }
+        if let Some(gradient) = &mut sums.self_weights {
+            for (k, row) in network.to_itself() {
+                let amplitude = T::of(network.synapses[k].amplitude);
+                for at in 0..length {
+                    let (charge, p) = (segment.charge.row(at), segment.p[k].row(at));
+                    rows::add_scaled_product::<S, T>(gradient.row_mut(row), amplitude, charge, p);
                 }
             }
         }
@@ -303,23 +325,32 @@ impl<'a, T: Real> Sample<'a, T> {
         for (k, synapse) in network.synapses.iter().enumerate() {
             let decay = T::of(synapse.decay);
             rows::scale::<S, T>(&mut d[k], decay);
-            if let Some(plane) = synapse.weights {
+            if synapse.connects() {
                 // P_0 precedes P_1 of the first step by one row.
                 let mut p = Row::zeros(n);
                 let arriving = q.row(synapse.delay);
-                adjoint_of_current::<S, T>(network, inputs, (k, 0, steps), &mut p, &before[plane], arriving);
-                if outputs.s0.is_some() {
-                    network.weights[plane].rows.gather::<S>(&network.everyone, &p, T::of(1.0), &mut d[k]);
+                adjoint_of_current::<S, T>(network, inputs, (k, 0, steps), &mut p, &before[k], arriving);
+                let s0 = Row::of(&inputs.s0[k * n..(k + 1) * n]);
+                match synapse.connections {
+                    ScanConnections::Plane(plane) if outputs.s0.is_some() => {
+                        network.weights[plane].rows.gather::<S>(&network.everyone, &p, T::of(1.0), &mut d[k]);
+                    }
+                    ScanConnections::SelfRow(row) => {
+                        rows::add_product::<S, T>(&mut d[k], network.self_weights.row(row), &p);
+                        if let Some(gradient) = &mut sums.self_weights {
+                            rows::add_product::<S, T>(gradient.row_mut(row), &s0, &p);
+                        }
+                    }
+                    _ => {}
                 }
-                if let Some(gradient) = sums.weights.get_mut(plane) {
-                    let s0 = Row::of(&inputs.s0[k * n..(k + 1) * n]);
+                if let Some(gradient) = synapse.plane().and_then(|plane| sums.weights.get_mut(plane)) {
                     let mut list = Vec::new();
                     let senders = match rows::nonzero::<S, T, 1>(&mut list, n, [&*s0]) {
                         ActiveSet::Everyone => &network.everyone,
                         ActiveSet::Listed => &list,
                     };
-                    segment.p[plane].row_mut(0).copy_from_slice(&p);
-                    gradient.add_outer::<S>(1, |_| senders, Factors::new(&s0, n), T::of(1.0), &segment.p[plane]);
+                    segment.p[k].row_mut(0).copy_from_slice(&p);
+                    gradient.add_outer::<S>(1, |_| senders, Factors::new(&s0, n), T::of(1.0), &segment.p[k]);
                 }
             }
         }

@@ -12,6 +12,8 @@ use rayon::prelude::*;
 pub(super) struct Sums<T> {
     /// ∂C/∂W, `[N, N]` for each synapse type that has weights.
     pub(super) weights: Vec<Matrix<T>>,
+    /// ∂C/∂d, `[L, N]`.
+    pub(super) self_weights: Option<Matrix<T>>,
     /// ∂C/∂U, `[C, N]`.
     pub(super) projection: Option<Matrix<T>>,
     /// ∂C/∂I_o, `[1, N]`.
@@ -25,9 +27,10 @@ pub(super) struct Sums<T> {
 impl<T: Real> Sums<T> {
     /// Makes sums of 0 for the wanted gradients and `planes` weight planes.
     pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: GradientMask) -> Self {
-        let Sizes { neurons, synapses, channels, outputs, .. } = sizes;
+        let Sizes { neurons, synapses, self_rows, channels, outputs, .. } = sizes;
         Self {
             weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
+            self_weights: wanted.self_weights.then(|| Matrix::zeros(self_rows, neurons)),
             projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
             bias: wanted.bias.then(|| Matrix::zeros(1, neurons)),
             readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
@@ -43,12 +46,13 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
     (planes, sizes): (usize, Sizes),
     plan: &ScanPlan,
 ) -> InputGradients<B> {
-    let Sizes { neurons, channels, outputs, .. } = sizes;
+    let Sizes { neurons, self_rows, channels, outputs, .. } = sizes;
     let weights = total_of(partial, planes * neurons, neurons, |sums, at| sums.weights[at / neurons].row(at % neurons));
     let summed = |of: fn(&Sums<T>) -> Option<&Matrix<T>>| {
         let rows = of(&partial[0])?.rows();
         Some(total_of(partial, rows, neurons, |sums, at| of(sums).expect("all groups sum the same").row(at)))
     };
+    let self_weights = summed(|sums| sums.self_weights.as_ref());
     let projection = summed(|sums| sums.projection.as_ref());
     let bias = summed(|sums| sums.bias.as_ref());
     let readout = summed(|sums| sums.readout.as_ref()).map(|rows| {
@@ -67,6 +71,7 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
         projection: slot_of::<B, T>(projection, &[channels, neurons]),
         bias: slot_of::<B, T>(bias, &[neurons]),
         weights: slot_of::<B, T>((planes > 0).then_some(weights), &[planes, neurons, neurons]),
+        self_weights: slot_of::<B, T>(self_weights, &[self_rows, neurons]),
         v0: B::from_vec(vec![T::default(); sizes.batch * neurons], &[sizes.batch, neurons]),
         s0: OptionalTensor::Absent,
         readout: slot_of::<B, T>(readout, &[neurons, outputs]),

@@ -17,7 +17,7 @@ use crate::neuron::RateCurve;
 use crate::num::Real;
 use crate::num::simd::{unserved, vectorize};
 use crate::scan::mean_field::{Blocks, curve_of, factors};
-use crate::scan::{AdjointRequest, GradientMask, InputGradients, ScanPlan, finite};
+use crate::scan::{AdjointRequest, GradientMask, InputGradients, ScanConnections, ScanPlan, finite};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use macerator::{Simd, WithSimd};
@@ -134,6 +134,11 @@ impl<T: Real> Shared<'_, T> {
         for (k, plane) in network.recurrent() {
             network.weights[plane].rows.send_block::<S>(count, &before[k], &mut slope);
         }
+        for (k, row) in network.to_itself() {
+            for at in 0..count {
+                rows::add_product::<S, T>(slope.row_mut(at), network.self_weights.row(row), before[k].row(at));
+            }
+        }
         for at in 0..count {
             for x in lanes_mut::<S, T>(slope.row_mut(at)) {
                 *x = self.curve.slope(*x, self.softness);
@@ -191,6 +196,13 @@ impl<T: Real> Shared<'_, T> {
                 gradient.add_dense::<S>(count, Factors::of(&before[k]), &q);
             }
         }
+        if let Some(gradient) = &mut sums.self_weights {
+            for (k, row) in network.to_itself() {
+                for at in 0..count {
+                    rows::add_product::<S, T>(gradient.row_mut(row), before[k].row(at), q.row(at));
+                }
+            }
+        }
         if let Some(gradient) = &mut sums.projection {
             gradient.add_dense::<S>(count, Factors::of(&mean_input), &q);
         }
@@ -218,12 +230,16 @@ impl<T: Real> Shared<'_, T> {
     #[inline(always)]
     fn back<S: Simd>(&self, k: usize, n: usize, d: &mut [T], q: &[T]) {
         let (left, _) = factors(&self.network.synapses[k], self.blocks.len(n), self.dt);
-        match self.network.synapses[k].weights {
-            Some(plane) => {
+        match self.network.synapses[k].connections {
+            ScanConnections::Plane(plane) => {
                 let weights = self.network.weights[plane].transposed();
                 weights.send::<S>(&self.network.everyone, q, T::of(1.0), T::of(left), d);
             }
-            None => rows::scale::<S, T>(d, T::of(left)),
+            ScanConnections::SelfRow(row) => {
+                rows::scale::<S, T>(d, T::of(left));
+                rows::add_product::<S, T>(d, self.network.self_weights.row(row), q);
+            }
+            ScanConnections::None => rows::scale::<S, T>(d, T::of(left)),
         }
     }
 

@@ -17,8 +17,10 @@ use std::sync::OnceLock;
 /// The network's data that all samples share.
 pub(super) struct Network<'a, T> {
     pub(super) synapses: &'a [ScanSynapse],
-    /// W, one matrix for each synapse type that has weights.
+    /// W, one matrix for each synapse type that connects the neurons to each other.
     pub(super) weights: &'a [Weights<T>],
+    /// d, one row for each synapse type that connects each neuron to itself alone.
+    pub(super) self_weights: &'a Matrix<T>,
     /// The projection; `None` if the drive is given whole.
     pub(super) projection: Option<&'a Projection<T>>,
     /// The synapse type that the readout sees, and Oᵀ.
@@ -64,9 +66,21 @@ pub(super) struct Projection<T> {
 }
 
 impl<T: Real> Network<'_, T> {
-    /// Returns the synapse types that have weights, each with the index of its weight plane.
+    /// Returns the synapse types that connect the neurons to each other, each with the index of its
+    /// weight plane.
     pub(super) fn recurrent(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.weights?)))
+        self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.plane()?)))
+    }
+
+    /// Returns the synapse types that connect each neuron to itself alone, each with the index of its
+    /// row of self-weights.
+    pub(super) fn to_itself(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.self_row()?)))
+    }
+
+    /// Returns the synapse types that have a current.
+    pub(super) fn connected(&self) -> impl Iterator<Item = usize> + '_ {
+        self.synapses.iter().enumerate().filter(|(_, synapse)| synapse.connects()).map(|(k, _)| k)
     }
 
     /// Returns the number of steps of the longest delay.
@@ -74,9 +88,9 @@ impl<T: Real> Network<'_, T> {
         self.synapses.iter().map(|synapse| synapse.delay).max().unwrap_or(0)
     }
 
-    /// Returns the number of rows of a saved state: v as it is held, sᵏ, Jᵏ of the types with
-    /// weights, and the currents on their way. If the tape holds all currents, a saved state has no
-    /// Jᵏ and no currents on their way.
+    /// Returns the number of rows of a saved state: v as it is held, sᵏ, Jᵏ of the types with a
+    /// weight plane, and the currents on their way. If the tape holds all currents, a saved state has
+    /// no Jᵏ and no currents on their way.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
         1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() + steps_of_delay(self.synapses) }
     }
@@ -90,7 +104,8 @@ pub(super) struct State<T> {
     pub(super) sent: Row<T>,
     /// sᵏ_t.
     pub(super) s: Vec<Row<T>>,
-    /// Jᵏ_t; always 0 for types without weights.
+    /// Jᵏ_t; always 0 for types without a current. For a type that connects each neuron to itself
+    /// alone, it is d ∘ sᵏ and is computed when the step needs it.
     pub(super) j: Vec<Row<T>>,
     /// Jᵏ_{t−d} … Jᵏ_{t−1}, the currents of each type on their way.
     on_the_way: Vec<Queue<T>>,
@@ -242,8 +257,11 @@ impl<T: Real> State<T> {
     /// currents that arrive in this step. Puts the currents Jᵏ_t on their way.
     #[inline(always)]
     pub(super) fn current<S: Simd>(&mut self, network: &Network<'_, T>, drive: &[T], scratch_rows: &mut Scratch<T>) {
+        for (k, row) in network.to_itself() {
+            rows::product::<S, T>(&mut self.j[k], &self.s[k], network.self_weights.row(row));
+        }
         let arriving = |k: usize| self.on_the_way[k].front().unwrap_or(&self.j[k]);
-        let mut recurrent = network.recurrent().map(|(k, _)| arriving(k));
+        let mut recurrent = network.connected().map(arriving);
         let first = recurrent.next().unwrap_or(&network.silence);
         match network.projection {
             Some(projection) => {

@@ -11,6 +11,8 @@ use crate::scan::{OptionalTensor, ScanInputs, ScanPlan};
 /// The parameters of the network, in the form that the kernel reads.
 pub(super) struct Parameters<T> {
     pub(super) weights: Vec<Weights<T>>,
+    /// d, one row for each synapse type that connects each neuron to itself alone.
+    pub(super) self_weights: Matrix<T>,
     pub(super) projection: Option<Projection<T>>,
     /// Oᵀ.
     pub(super) readout: Option<Matrix<T>>,
@@ -37,6 +39,7 @@ impl<T: Real> Parameters<T> {
         };
         Self {
             weights: planes,
+            self_weights: matrix(&inputs.self_weights, neurons).unwrap_or_else(|| Matrix::zeros(0, neurons)),
             projection: matrix(&inputs.projection, neurons)
                 .map(|weights| Projection { weights, bias: bias(&inputs.bias) }),
             readout: matrix(&inputs.readout, outputs).map(|readout| readout.transposed(outputs)),
@@ -48,6 +51,7 @@ impl<T: Real> Parameters<T> {
         Network {
             synapses: &plan.synapses,
             weights: &self.weights,
+            self_weights: &self.self_weights,
             projection: self.projection.as_ref(),
             readout: plan.readout.zip(self.readout.as_ref()),
             adjoint_limit: plan.adjoint.adjoint_limit(batch, steps),

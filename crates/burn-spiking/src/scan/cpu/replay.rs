@@ -27,7 +27,8 @@ pub(super) struct Segment<T> {
     pub(super) density: Matrix<T>,
     /// s_{t+1} of the type that the readout sees.
     pub(super) trace: Matrix<T>,
-    /// Pᵏ_{t+1} of the types that have weights, and Pᵏ_{t+2} of the last step.
+    /// Pᵏ_{t+1} of each type, and Pᵏ_{t+2} of the last step; without rows for types that have no
+    /// current.
     pub(super) p: Vec<Matrix<T>>,
     /// q_t, and the rows of q after the last step that its Pᵏ needs: 1 + the longest delay.
     pub(super) q: Matrix<T>,
@@ -45,7 +46,7 @@ pub(super) struct ConstantRows<T> {
     pub(super) by_width: Matrix<T>,
     /// sᵏ_t.
     pub(super) s: Vec<Matrix<T>>,
-    /// Jᵏ_t; 0 for types without weights.
+    /// Jᵏ_t; 0 for types without a current.
     pub(super) j: Vec<Matrix<T>>,
 }
 
@@ -60,7 +61,7 @@ impl<T: Real> Segment<T> {
             di: rows(every),
             density: rows(every + 1),
             trace: rows(if network.readout.is_some() { every } else { 0 }),
-            p: network.weights.iter().map(|_| rows(every + 1)).collect(),
+            p: network.synapses.iter().map(|synapse| rows(if synapse.connects() { every + 1 } else { 0 })).collect(),
             q: rows(every + 1 + network.longest_delay()),
             constants: network.constants.then(|| ConstantRows {
                 by_tau: rows(every),
@@ -152,7 +153,8 @@ impl<T: Real> Replay<T> {
             dynamics.slope_by_tau::<S>((after, &scratch_rows.i, di), constants.by_tau.row_mut(at));
             dynamics.charge_by_width::<S>(after, constants.by_width.row_mut(at + 1));
         }
-        if network.readout.is_some() || segment.constants.is_some() {
+        let for_itself = inputs.currents.is_none() && network.self_weights.rows() > 0;
+        if network.readout.is_some() || segment.constants.is_some() || for_itself {
             state.trace::<S>(network, charge);
         }
         if let Some((k, _)) = network.readout {

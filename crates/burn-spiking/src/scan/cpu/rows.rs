@@ -451,6 +451,23 @@ pub(super) fn costate<S: Simd, T: Real>(
     }
 }
 
+/// Sets out = a b, the product of two rows.
+#[inline(always)]
+pub(super) fn product<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T]) {
+    for (out, (&a, &b)) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(a).iter().zip(lanes(b))) {
+        *out = a * b;
+    }
+}
+
+/// Adds c a b, a scaled product of two rows, to `out`.
+#[inline(always)]
+pub(super) fn add_scaled_product<S: Simd, T: Real>(out: &mut [T], c: T, a: &[T], b: &[T]) {
+    let c = Lanes::splat(c);
+    for (out, (&a, &b)) in lanes_mut::<S, T>(out).iter_mut().zip(lanes(a).iter().zip(lanes(b))) {
+        *out = (c * a).times_add(b, *out);
+    }
+}
+
 /// Adds the product of two rows, a b, to `out`.
 #[inline(always)]
 pub(super) fn add_product<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T]) {

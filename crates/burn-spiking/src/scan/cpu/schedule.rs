@@ -18,6 +18,8 @@ pub(super) struct Sizes {
     pub(super) neurons: usize,
     /// K, the number of synapse types.
     pub(super) synapses: usize,
+    /// L, the number of synapse types that connect each neuron to itself alone.
+    pub(super) self_rows: usize,
     /// Rows of a state without v: K + D.
     pub(super) rows: usize,
     /// Length of a row of the drive: C with a projection, N without one.
@@ -34,6 +36,7 @@ impl Sizes {
             steps: drive[1],
             neurons: inputs.v0.shape()[1],
             synapses: plan.synapses.len(),
+            self_rows: plan.self_weight_rows(),
             rows: plan.state_rows(),
             channels: drive[2],
             outputs: plan.readout.and(inputs.readout.as_option()).map_or(0, |readout| readout.shape()[1]),
@@ -55,6 +58,8 @@ impl Sizes {
         assert_eq!(dims(&inputs.s0), [batch, rows, neurons], "s0 is [batch, synapse types and delays, neurons]");
         let planes = inputs.weights.as_option().map_or(0, |weights| weights.shape()[0]);
         assert_eq!(planes, plan.weight_planes(), "one plane of weights for each recurrent synapse type");
+        let self_weights = inputs.self_weights.as_option().map_or(vec![0, neurons], dims);
+        assert_eq!(self_weights, [plan.self_weight_rows(), neurons], "self-weights are [types, neurons]");
         assert!(
             inputs.projection.as_option().is_some() || channels == neurons,
             "a whole drive is [batch, steps, neurons]"
@@ -96,7 +101,8 @@ impl Segments {
     pub(super) fn of<T>(plan: &ScanPlan, sizes: Sizes) -> Self {
         let Sizes { steps, neurons, .. } = sizes;
         let of_constants = if plan.constants { 2 + 2 * plan.synapses.len() } else { 0 };
-        let rows_per_step = 5 + plan.weight_planes() + plan.readout.is_some() as usize + of_constants;
+        let rows_per_step =
+            5 + plan.weight_planes() + plan.self_weight_rows() + plan.readout.is_some() as usize + of_constants;
         let in_cache = SEGMENT_BYTES / (rows_per_step * rows::padded(neurons) * size_of::<T>());
         let root = (steps as f64).sqrt().ceil() as usize;
         // With shorter segments, the adjoint would go through all weight gradients too often.

@@ -24,6 +24,7 @@
 //! product.
 
 use super::active;
+use super::forward::self_weight;
 use super::layout::{Layout, Type};
 use super::model::{Model, by_tau, by_width, charge, constant, decay, density, record, slopes, spikes};
 use cubecl::prelude::*;
@@ -70,6 +71,7 @@ pub(super) fn run<F: Float>(
     let per_unit = comptime!(layout.per_unit);
     let types = comptime!(layout.types.len());
     let planes = comptime!(layout.planes);
+    let with_current = comptime!(layout.with_current);
     let last_rows = comptime!(layout.state_rows + 1);
     let recurrent = comptime!(planes > 0);
     let zero = F::new(0.0_f32);
@@ -78,11 +80,11 @@ pub(super) fn run<F: Float>(
     let mut q = Array::<F>::new(per_unit);
     let mut mu = Array::<F>::new(per_unit);
     let mut d = Array::<F>::new(comptime!(per_unit * types));
-    let mut p = Array::<F>::new(comptime!((per_unit * planes).max(1)));
+    let mut p = Array::<F>::new(comptime!((per_unit * with_current).max(1)));
     // For learned constants: Eᵏ, Fᵏ, and the sums over steps for τ_mem, w and each α_k.
     let learned = comptime!(layout.learned);
     let mut e = Array::<F>::new(comptime!(if learned { per_unit * types } else { 1 }));
-    let mut f = Array::<F>::new(comptime!(if learned { (per_unit * planes).max(1) } else { 1 }));
+    let mut f = Array::<F>::new(comptime!(if learned { (per_unit * with_current).max(1) } else { 1 }));
     let mut sums = Array::<F>::new(comptime!(if learned { per_unit * (2 + types) } else { 1 }));
     let mut shared_p = Shared::<[F]>::new_slice(comptime!(if recurrent { planes * row } else { 1 }));
     let mut shared_mu = Shared::<[F]>::new_slice(comptime!(if recurrent { row } else { 1 }));
@@ -103,10 +105,10 @@ pub(super) fn run<F: Float>(
             }
         }
         #[unroll]
-        for m in 0..planes {
-            p[r * planes + m] = zero;
+        for c in 0..with_current {
+            p[r * with_current + c] = zero;
             if comptime!(learned) {
-                f[r * planes + m] = zero;
+                f[r * with_current + c] = zero;
             }
         }
         if comptime!(learned) {
@@ -176,17 +178,25 @@ pub(super) fn run<F: Float>(
                         e[r * types + k] = error + decay::<F>(constants, k, comptime!(layout.clone())) * filtered;
                     }
                     direct += constant::<F>(comptime!(kind.amplitude())) * error;
-                    if comptime!(kind.weights.is_some()) {
-                        let m = comptime!(kind.weights.unwrap_or(0));
+                    if comptime!(kind.current.is_some()) {
+                        let at_p = r * with_current + comptime!(kind.current.unwrap_or(0));
                         let next =
                             arriving::<F>(q[r], q_out, d_last, sample, neuron, n, t + 1, steps, kind, given, last_rows)
-                                + decay::<F>(constants, k, comptime!(layout.clone())) * p[r * planes + m];
-                        p[r * planes + m] = next;
-                        shared_p[m * row + at] = next;
+                                + decay::<F>(constants, k, comptime!(layout.clone())) * p[at_p];
+                        p[at_p] = next;
+                        if comptime!(kind.weights.is_some()) {
+                            shared_p[comptime!(kind.weights.unwrap_or(0)) * row + at] = next;
+                        } else {
+                            let self_row = comptime!(kind.self_row.unwrap_or(0));
+                            direct += constant::<F>(comptime!(kind.amplitude()))
+                                * self_weight::<F>(weights, self_row, neuron, n, planes)
+                                * next;
+                        }
                         if comptime!(learned) {
-                            let filtered = f[r * planes + m];
-                            p_out[(comptime!(planes) + m) * batch * steps * n + place] = filtered;
-                            f[r * planes + m] = next + decay::<F>(constants, k, comptime!(layout.clone())) * filtered;
+                            let c = comptime!(with_current + kind.current.unwrap_or(0));
+                            let filtered = f[at_p];
+                            p_out[c * batch * steps * n + place] = filtered;
+                            f[at_p] = next + decay::<F>(constants, k, comptime!(layout.clone())) * filtered;
                         }
                     }
                 }
@@ -301,8 +311,8 @@ pub(super) fn run<F: Float>(
                 lambda[r] *= left;
                 q[r] *= left;
                 #[unroll]
-                for m in 0..planes {
-                    p[r * planes + m] *= left;
+                for c in 0..with_current {
+                    p[r * with_current + c] *= left;
                 }
             }
         }
@@ -313,8 +323,8 @@ pub(super) fn run<F: Float>(
                 let place = (sample * steps + t) * n + neuron;
                 q_out[place] = q[r];
                 #[unroll]
-                for m in 0..planes {
-                    p_out[m * batch * steps * n + place] = p[r * planes + m];
+                for c in 0..with_current {
+                    p_out[c * batch * steps * n + place] = p[r * with_current + c];
                 }
             }
         }
@@ -331,26 +341,26 @@ pub(super) fn run<F: Float>(
                 let kind = comptime!(layout.types[k]);
                 let left = decay::<F>(constants, k, comptime!(layout.clone()));
                 starts[(sample * rows + 1 + k) * n + neuron] = left * d[r * types + k];
-                if comptime!(kind.weights.is_some()) {
-                    let m = comptime!(kind.weights.unwrap_or(0));
-                    starts[(sample * rows + comptime!(1 + types) + m) * n + neuron] =
+                if comptime!(kind.current.is_some()) {
+                    let c = comptime!(kind.current.unwrap_or(0));
+                    starts[(sample * rows + comptime!(1 + types) + c) * n + neuron] =
                         arriving::<F>(q[r], q_out, d_last, sample, neuron, n, 0usize, steps, kind, given, last_rows)
-                            + left * p[r * planes + m];
+                            + left * p[r * with_current + c];
                 }
             }
             if comptime!(learned) {
-                let first = comptime!(1 + types + planes);
+                let first = comptime!(1 + types + with_current);
                 #[unroll]
                 for k in 0..types {
                     starts[(sample * rows + first + k) * n + neuron] = e[r * types + k];
                 }
                 #[unroll]
-                for m in 0..planes {
-                    starts[(sample * rows + first + types + m) * n + neuron] = f[r * planes + m];
+                for c in 0..with_current {
+                    starts[(sample * rows + first + types + c) * n + neuron] = f[r * with_current + c];
                 }
                 #[unroll]
                 for c in 0..comptime!(2 + types) {
-                    starts[(sample * rows + comptime!(1 + 2 * (types + planes)) + c) * n + neuron] =
+                    starts[(sample * rows + comptime!(1 + 2 * (types + with_current)) + c) * n + neuron] =
                         sums[r * comptime!(2 + types) + c];
                 }
             }

@@ -10,6 +10,9 @@
 //! the bits from which the list is made, have two buffers that alternate from step to step. So a
 //! unit that is ahead of the others overwrites nothing that they still read.
 //!
+//! The self-weights of types that connect each neuron to itself alone follow the weight planes in
+//! `weights`. The current of such a type is d ∘ sᵏ.
+//!
 //! Currents on their way wait in rows of the last state. Each synapse type has a ring buffer of d_k
 //! rows: a unit takes the current that arrives and stores the current of this step in its place. At
 //! the end, these rows are in the order of the ring buffer, not yet in the order of arrival.
@@ -117,9 +120,15 @@ pub(super) fn run<F: Float>(
                 #[unroll]
                 for k in 0..types {
                     let kind = comptime!(layout.types[k]);
-                    if comptime!(kind.weights.is_some()) {
-                        let m = comptime!(kind.weights.unwrap_or(0));
-                        let leaving = j[r * planes + m];
+                    if comptime!(kind.current.is_some()) {
+                        let mut leaving = s[r * types + k];
+                        if comptime!(kind.weights.is_some()) {
+                            let m = comptime!(kind.weights.unwrap_or(0));
+                            leaving = j[r * planes + m];
+                        } else {
+                            let row = comptime!(kind.self_row.unwrap_or(0));
+                            leaving *= self_weight::<F>(weights, row, neuron, n, planes);
+                        }
                         let mut arriving = leaving;
                         if comptime!(kind.delay > 0) {
                             let turn = comptime!(kind.first_row) + t % comptime!(kind.delay.max(1));
@@ -240,4 +249,16 @@ pub(super) fn run<F: Float>(
             }
         }
     }
+}
+
+/// The weight from a neuron to itself.
+#[cube]
+pub(super) fn self_weight<F: Float>(
+    weights: &Tensor<F>,
+    #[comptime] row: usize,
+    neuron: usize,
+    n: usize,
+    #[comptime] planes: usize,
+) -> F {
+    weights[planes * n * n + row * n + neuron]
 }

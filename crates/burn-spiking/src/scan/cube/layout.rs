@@ -9,8 +9,12 @@ use cubecl::prelude::*;
 pub(super) struct Type {
     decay: u64,
     amplitude: u64,
-    /// Index of its weight plane, if it has one.
+    /// Index of its weight plane, if it connects the neurons to each other.
     pub(super) weights: Option<usize>,
+    /// Index of its row of self-weights, if it connects each neuron to itself alone.
+    pub(super) self_row: Option<usize>,
+    /// Its index among the types that have a current.
+    pub(super) current: Option<usize>,
     /// Index of its plane of the recorded traces, if its trace is read.
     pub(super) readout: Option<usize>,
     /// The delay of its current, in steps.
@@ -38,6 +42,8 @@ pub(super) struct Layout {
     pub(super) types: Vec<Type>,
     /// Number of weight planes, M.
     pub(super) planes: usize,
+    /// Number of synapse types that have a current, M + L.
+    pub(super) with_current: usize,
     /// Number of rows of a state, without v.
     pub(super) state_rows: usize,
     /// Number of units of a cube.
@@ -104,6 +110,7 @@ impl Layout {
         if hardware.max_bindings < BINDINGS {
             return Err(format!("the kernel takes {BINDINGS} buffers, but the device {}", hardware.max_bindings));
         }
+        let mut current = 0..;
         Ok(Self {
             types: plan
                 .synapses
@@ -114,13 +121,16 @@ impl Layout {
                     // A learned α is not compiled in.
                     decay: if plan.constants { 0 } else { synapse.decay.to_bits() },
                     amplitude: synapse.amplitude.to_bits(),
-                    weights: synapse.weights,
+                    weights: synapse.plane(),
+                    self_row: synapse.self_row(),
+                    current: if synapse.connects() { current.next() } else { None },
                     readout: read,
                     delay: synapse.delay,
                     first_row: plan.rows_on_the_way(k).start,
                 })
                 .collect(),
             planes,
+            with_current: planes + plan.self_weight_rows(),
             state_rows: plan.state_rows(),
             units,
             per_unit,
@@ -137,8 +147,8 @@ impl Layout {
     /// The number of rows that the adjoint writes for the start of a run: λ_0, α_k Dᵏ_1 and Pᵏ_0;
     /// and with learned constants Eᵏ_{−1}, Fᵏ_{−1}, and the sums for τ_mem, w and each α_k.
     pub(super) fn rows_at_start(&self) -> usize {
-        let (types, planes) = (self.types.len(), self.planes);
-        1 + types + planes + if self.learned { types + planes + 2 + types } else { 0 }
+        let (types, with_current) = (self.types.len(), self.with_current);
+        1 + types + with_current + if self.learned { types + with_current + 2 + types } else { 0 }
     }
 
     /// The cubes of a run: one for each sample, or several for each sample of a feed-forward layer.

@@ -23,7 +23,8 @@ mod model;
 
 use super::tensor_number::TensorNumber;
 use super::tensor_ops::{
-    self, Found, d_on_the_way, direct_errors, drive_of, kept, of_constant, output_and_activity, tensor,
+    self, Found, by_place, connections_of, d_on_the_way, direct_errors, drive_of, kept, of_constant,
+    output_and_activity, tensor,
 };
 use super::{
     AdjointRequest, GradientMask, Implementation, InputGradients, OptionalTensor, ScanInputs, ScanOutput, ScanPlan,
@@ -40,7 +41,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
-use layout::Layout;
+use layout::{Layout, Type};
 use model::Model;
 use std::sync::Arc;
 
@@ -94,6 +95,22 @@ fn table(like: &CubeTensor, plan: &ScanPlan, model: &Model) -> CubeTensor {
         return space(like, false, &[]);
     }
     CubeBackend::float_from_data(TensorData::from(&*table).convert_dtype(like.dtype), &like.device)
+}
+
+/// The weight planes, followed by the rows of self-weights, as the kernels read them.
+fn all_weights(
+    weights: &OptionalTensor<CubeBackend>,
+    self_weights: &OptionalTensor<CubeBackend>,
+) -> Option<CubeTensor> {
+    let flat = |tensor: &CubeTensor| {
+        let length = tensor.shape().num_elements();
+        CubeBackend::float_reshape(tensor.clone(), Shape::from([length]))
+    };
+    match (weights.as_option(), self_weights.as_option()) {
+        (weights, None) => weights.cloned(),
+        (None, Some(own)) => Some(flat(own)),
+        (Some(weights), Some(own)) => Some(CubeBackend::float_cat(vec![flat(weights), flat(own)], 0)),
+    }
 }
 
 fn slot(wanted: bool, tensor: CubeTensor) -> OptionalTensor<CubeBackend> {
@@ -169,7 +186,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         layout.cubes(batch, neurons),
         layout.cube(),
         drive.clone().into_tensor_arg(),
-        given(like, inputs.weights.into_option()).into_tensor_arg(),
+        given(like, all_weights(&inputs.weights, &inputs.self_weights)).into_tensor_arg(),
         into_contiguous(inputs.v0).into_tensor_arg(),
         into_contiguous(inputs.s0).into_tensor_arg(),
         table(&drive, plan, &model).into_tensor_arg(),
@@ -246,7 +263,8 @@ fn run_back(
     let AdjointRequest { inputs, tape, gradients } = request;
     let (currents, potentials) = (into_contiguous(kept(&tape.currents).0), into_contiguous(kept(&tape.potentials).0));
     let [batch, steps, neurons] = currents.shape().dims::<3>();
-    let (types, planes) = (plan.synapses.len(), layout.planes);
+    let (types, with_current) = (plan.synapses.len(), layout.with_current);
+    let kinds: Vec<Type> = layout.types.clone();
     let like = &currents;
     let rows = [batch, steps, neurons];
 
@@ -278,14 +296,15 @@ fn run_back(
         limited: adjoint_limit.is_some(),
     };
     let (limit, keep) = adjoint_limit.unwrap_or((0.0, 1.0));
-    let weights = inputs.weights.as_option().cloned();
-    let transposed = weights.clone().map(|weights| TensorNumber::<CubeBackend>(weights).transposed().0);
+    let weights = all_weights(&inputs.weights, &inputs.self_weights);
+    let transposed =
+        inputs.weights.as_option().cloned().map(|weights| TensorNumber::<CubeBackend>(weights).transposed().0);
 
     let model = Model::of(plan);
     let (q, charge) = (space(like, true, &rows), space(like, true, &rows));
     // With learned constants, the rows Fᵏ follow the rows Pᵏ.
-    let p_rows = if layout.learned { 2 * planes } else { planes };
-    let p = space(like, planes > 0, &[p_rows, batch, steps, neurons]);
+    let p_rows = if layout.learned { 2 * with_current } else { with_current };
+    let p = space(like, with_current > 0, &[p_rows, batch, steps, neurons]);
     let starts = space(like, true, &[batch, layout.rows_at_start(), neurons]);
     let element = dtype_to_storage_type(currents.dtype);
     let cubes = layout.cubes(batch, neurons);
@@ -320,11 +339,11 @@ fn run_back(
 
     let (charge, p, starts): (Tensors, Tensors, Tensors) =
         (TensorNumber(charge), TensorNumber(p), TensorNumber(starts));
-    let weights: Option<Tensors> = tensor(&inputs.weights);
+    let connections = connections_of(&inputs, plan);
     let s0: Tensors = TensorNumber(inputs.s0.clone());
-    let mut d_weights = Vec::new();
+    let mut by_weights: Vec<Option<Tensors>> = Vec::new();
     let mut d_s0 = Vec::new();
-    let sums = 1 + 2 * (types + planes);
+    let sums = 1 + 2 * (types + with_current);
     let mut d_constants = Vec::new();
     if wanted.constants {
         d_constants.extend([0, 1].map(|at| of_constant(starts.index(1, sums + at), plan)));
@@ -332,35 +351,40 @@ fn run_back(
     for (k, synapse) in plan.synapses.iter().enumerate() {
         let mut d_s = starts.index(1, 1 + k);
         let mut d_decay = wanted.constants.then(|| {
-            let at_start = s0.index(1, k) * starts.index(1, 1 + types + planes + k);
+            let at_start = s0.index(1, k) * starts.index(1, 1 + types + with_current + k);
             (at_start + starts.index(1, sums + 2 + k)).summed()
         });
-        if let (Some(plane), Some(weights)) = (synapse.weights, &weights) {
-            let p0 = starts.index(1, 1 + types + plane);
+        let mut of_type = None;
+        if let (Some(c), Some(connection)) = (kinds[k].current, &connections[k]) {
+            // The gradient of the weights from rows of Pᵏ, or of Fᵏ, and their value at the start.
+            let from = |rows: usize, at_start: Tensors| {
+                let sent = connection.gradient(charge.clone().rows(), p.index(0, rows).rows());
+                sent.times(synapse.amplitude) + connection.gradient(s0.index(1, k), at_start)
+            };
+            let p0 = starts.index(1, 1 + types + c);
             if wanted.s0 {
-                d_s = d_s + p0.clone().product(weights.index(0, plane).transposed());
+                d_s = d_s + connection.errors(p0.clone());
             }
-            if wanted.weights {
-                let sent = charge.clone().rows().transposed().product(p.index(0, plane).rows());
-                d_weights.push((plane, sent.times(synapse.amplitude) + s0.index(1, k).transposed().product(p0)));
+            if wanted.of_connections(synapse.connections) {
+                of_type = Some(from(c, p0));
             }
             if let Some(sum) = d_decay.take() {
-                let sent = charge.clone().rows().transposed().product(p.index(0, planes + plane).rows());
-                let f0 = starts.index(1, 1 + 2 * types + planes + plane);
-                let by_weights = sent.times(synapse.amplitude) + s0.index(1, k).transposed().product(f0);
-                d_decay = Some(sum + (by_weights * weights.index(0, plane)).summed());
+                let f0 = starts.index(1, 1 + 2 * types + with_current + c);
+                d_decay = Some(sum + connection.weighted_sum(from(with_current + c, f0)));
             }
         }
+        by_weights.push(of_type);
         d_constants.extend(d_decay);
         d_s0.push(d_s);
     }
     let (q, d_last_s): (Tensors, _) = (TensorNumber(q), tensor(&gradients.last_s));
     let on_the_way = d_on_the_way(plan, steps, d_last_s.as_ref(), |t| q.index(1, t));
     d_s0.extend(on_the_way.map(|d| d.unwrap_or_else(|| q.zeros([batch, neurons]))));
-    d_weights.sort_by_key(|(plane, _)| *plane);
+    let (weights, self_weights) = by_place(plan, by_weights);
     let found = Found {
         q,
-        weights: d_weights.into_iter().map(|(_, gradient)| gradient).collect(),
+        weights,
+        self_weights,
         v0: starts.index(1, 0),
         s0: d_s0,
         constants: (!d_constants.is_empty()).then(|| TensorNumber::joined(d_constants)),

@@ -1,7 +1,7 @@
 //! The explicit adjoint in tensor operations. Its derivation is in [`scan`](crate::scan).
 
 use super::gradients::Found;
-use super::{dynamics_of, kept, planes, tensor};
+use super::{by_place, connections_of, dynamics_of, kept, tensor};
 use crate::num::Number;
 use crate::scan::dynamics::DynamicsOn;
 use crate::scan::tensor_number::TensorNumber;
@@ -19,7 +19,7 @@ fn left_of<B: Backend>(lambda: &TensorNumber<B>, limit: f64, keep: f64) -> Tenso
 /// ([`SpikingBackend::spiking_scan_adjoint`](crate::scan::SpikingBackend::spiking_scan_adjoint)).
 pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: GradientMask) -> InputGradients<B> {
     let AdjointRequest { inputs, tape, gradients } = request;
-    let weights = planes(&inputs.weights, plan);
+    let connections = connections_of(&inputs, plan);
     let (v0, s0) = (TensorNumber::<B>(inputs.v0.clone()), TensorNumber::<B>(inputs.s0.clone()));
     let (currents, potentials) = (kept(&tape.currents), kept(&tape.potentials));
     let steps = currents.0.shape()[1];
@@ -38,12 +38,12 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     let mut p = vec![zero.clone(); plan.synapses.len()];
     let adjoint_limit = plan.adjoint.adjoint_limit(v0.0.shape()[0], steps);
     let mut d_drive = Vec::with_capacity(steps);
-    let mut d_weights: Vec<Option<TensorNumber<B>>> = vec![None; weights.len()];
-    let mut add_weights = |plane: usize, pre: TensorNumber<B>, post: TensorNumber<B>| {
-        let outer = pre.transposed().product(post);
-        d_weights[plane] = Some(match d_weights[plane].take() {
-            Some(sum) => sum + outer,
-            None => outer,
+    let asked = |k: usize| wanted.of_connections(plan.synapses[k].connections);
+    let mut by_weights: Vec<Option<TensorNumber<B>>> = vec![None; plan.synapses.len()];
+    let mut add_weights = |k: usize, more: TensorNumber<B>| {
+        by_weights[k] = Some(match by_weights[k].take() {
+            Some(sum) => sum + more,
+            None => more,
         });
     };
 
@@ -79,16 +79,16 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
                 d[k] = d[k].clone() + d_last_s.index(1, k);
             }
             let mut error = d[k].clone();
-            if let Some(plane) = synapse.weights {
+            if let Some(connection) = &connections[k] {
                 p[k] = arriving(&d_drive, k, t + 1).unwrap_or(zero.clone()) + p[k].clone().times(synapse.decay);
-                error = error + p[k].clone().product(weights[plane].clone().transposed());
+                error = error + connection.errors(p[k].clone());
             }
             mu = mu + error.times(synapse.amplitude);
             if let Some(s) = states.get(t) {
                 let s = s[k].clone();
                 let mut by_decay = d[k].clone() * s.clone();
-                if let Some(plane) = synapse.weights {
-                    by_decay = by_decay + p[k].clone() * s.product(weights[plane].clone());
+                if let Some(connection) = &connections[k] {
+                    by_decay = by_decay + p[k].clone() * connection.current(s);
                 }
                 d_decays[k] = d_decays[k].clone() + by_decay;
             }
@@ -108,10 +108,9 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
             (lambda, q) = (lambda * left.clone(), q * left.clone());
             p.iter_mut().for_each(|p| *p = p.clone() * left.clone());
         }
-        let recurrent = plan.synapses.iter().zip(&p).filter(|_| wanted.weights);
-        for (synapse, p) in recurrent {
-            if let Some(plane) = synapse.weights {
-                add_weights(plane, charge.clone().times(synapse.amplitude), p.clone());
+        for (k, synapse) in plan.synapses.iter().enumerate() {
+            if let (Some(connection), true) = (&connections[k], asked(k)) {
+                add_weights(k, connection.gradient(charge.clone().times(synapse.amplitude), p[k].clone()));
             }
         }
         d_drive.push(q.clone());
@@ -120,11 +119,11 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     let mut d_s0 = Vec::new();
     for (k, synapse) in plan.synapses.iter().enumerate() {
         let mut d_s = d[k].clone().times(synapse.decay);
-        if let Some(plane) = synapse.weights {
+        if let Some(connection) = &connections[k] {
             let p0 = arriving(&d_drive, k, 0).unwrap_or(zero.clone()) + p[k].clone().times(synapse.decay);
-            d_s = d_s + p0.clone().product(weights[plane].clone().transposed());
-            if wanted.weights {
-                add_weights(plane, s0.index(1, k), p0);
+            d_s = d_s + connection.errors(p0.clone());
+            if asked(k) {
+                add_weights(k, connection.gradient(s0.index(1, k), p0));
             }
         }
         d_s0.push(d_s);
@@ -136,9 +135,11 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     d_drive.reverse();
     let sums = [d_tau, d_width].into_iter().map(|by| of_constant(by, plan));
     let sums = sums.chain(d_decays.into_iter().map(TensorNumber::summed));
+    let (weights, self_weights) = by_place(plan, by_weights);
     let found = Found {
         q: TensorNumber::stack(d_drive, 1),
-        weights: d_weights.into_iter().flatten().collect(),
+        weights,
+        self_weights,
         v0: lambda,
         s0: d_s0,
         constants: if wanted.constants { Some(TensorNumber::joined(sums.collect())) } else { None },

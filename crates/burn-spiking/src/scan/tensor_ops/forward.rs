@@ -1,7 +1,7 @@
 //! The forward run in tensor operations, and the recording of its trajectories.
 
 use super::network::State;
-use super::{drive_of, dynamics_of, planes, tensor};
+use super::{connections_of, drive_of, dynamics_of, tensor};
 use crate::scan::tensor_number::TensorNumber;
 use crate::scan::{OptionalTensor, ScanInputs, ScanOutput, ScanPlan, ScanTape};
 use burn::backend::{Backend, TensorMetadata};
@@ -49,14 +49,15 @@ impl<B: Backend> Recorder<B> {
 /// Runs the scan ([`SpikingBackend::spiking_scan`](crate::scan::SpikingBackend::spiking_scan)).
 pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
     let drive = drive_of(&inputs);
-    let ScanInputs { weights, v0, s0, readout, activity_weight, .. } = inputs;
-    let (steps, weights) = (drive.0.shape()[1], planes(&weights, plan));
+    let connections = connections_of(&inputs, plan);
+    let ScanInputs { v0, s0, readout, activity_weight, .. } = inputs;
+    let steps = drive.0.shape()[1];
     let dynamics = dynamics_of(plan, &drive);
     let mut state = State::new(TensorNumber(v0), &TensorNumber(s0), plan, &dynamics);
     let mut recorder = Recorder::new(plan);
     let (mut currents, mut potentials, mut trace) = (Vec::new(), Vec::new(), Vec::new());
     for t in 0..steps {
-        let step = state.advance(drive.index(1, t), &weights, (plan, &dynamics), |v, i| dynamics.phi(v, i));
+        let step = state.advance(drive.index(1, t), &connections, (plan, &dynamics), |v, i| dynamics.phi(v, i));
         recorder.record(&state, &step.charge, plan);
         trace.extend(plan.readout.map(|k| state.s[k].clone()));
         if keep_tape {

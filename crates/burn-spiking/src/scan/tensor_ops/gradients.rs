@@ -11,6 +11,8 @@ pub(in crate::scan) struct Found<B: Backend> {
     pub(in crate::scan) q: TensorNumber<B>,
     /// ∂C/∂W of each plane, `[N, N]`; empty if not wanted.
     pub(in crate::scan) weights: Vec<TensorNumber<B>>,
+    /// ∂C/∂d of each row, `[N]`; empty if not wanted.
+    pub(in crate::scan) self_weights: Vec<TensorNumber<B>>,
     /// ∂C/∂v_0.
     pub(in crate::scan) v0: TensorNumber<B>,
     /// ∂C/∂s_0 row by row, `[B, N]` each.
@@ -28,7 +30,10 @@ impl<B: Backend> Found<B> {
         d_output: Option<TensorNumber<B>>,
         wanted: GradientMask,
     ) -> InputGradients<B> {
-        let Self { q: d_drive, weights: d_weights, v0, s0: d_s0, constants } = self;
+        let Self { q: d_drive, weights, self_weights, v0, s0: d_s0, constants } = self;
+        let stacked = |found: Vec<TensorNumber<B>>| {
+            OptionalTensor::from((!found.is_empty()).then(|| TensorNumber::stack(found, 0).0))
+        };
         let input = TensorNumber::<B>(inputs.drive);
         let projection = tensor(&inputs.projection);
         let asked = |wanted: bool, gradient: &dyn Fn() -> Option<TensorNumber<B>>| {
@@ -45,11 +50,8 @@ impl<B: Backend> Found<B> {
                 Some(input.clone().rows().transposed().product(d_drive.clone().rows()))
             }),
             bias: asked(wanted.bias, &|| Some(d_drive.clone().rows().summed_rows())),
-            weights: if d_weights.is_empty() {
-                OptionalTensor::Absent
-            } else {
-                OptionalTensor::Present(TensorNumber::stack(d_weights, 0).0)
-            },
+            weights: stacked(weights),
+            self_weights: stacked(self_weights),
             v0: v0.0,
             s0: if wanted.s0 {
                 OptionalTensor::Present(TensorNumber::stack(d_s0, 1).0)

@@ -5,6 +5,7 @@
 //! and, with a readout, its trace. The plan's checkpointing has no effect.
 
 mod adjoint;
+mod connection;
 mod forward;
 mod gradients;
 mod network;
@@ -13,6 +14,7 @@ pub use adjoint::adjoint;
 pub(super) use adjoint::direct_errors;
 #[cfg(feature = "cube")]
 pub(super) use adjoint::{d_on_the_way, of_constant};
+pub(super) use connection::{Connection, by_place};
 pub use forward::forward;
 #[cfg(feature = "cube")]
 pub(super) use forward::output_and_activity;
@@ -55,9 +57,9 @@ pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &TensorNumber<
     DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, Some(given))
 }
 
-fn planes<B: Backend>(weights: &OptionalTensor<B>, plan: &ScanPlan) -> Vec<TensorNumber<B>> {
-    let weights = weights.as_option().map(|w| TensorNumber::<B>(w.clone()));
-    (0..plan.weight_planes()).filter_map(|m| weights.as_ref().map(|w| w.index(0, m))).collect()
+/// The connections of each synapse type of a run.
+pub(super) fn connections_of<B: Backend>(inputs: &ScanInputs<B>, plan: &ScanPlan) -> Vec<Option<Connection<B>>> {
+    Connection::of(plan, tensor(&inputs.weights).as_ref(), tensor(&inputs.self_weights).as_ref())
 }
 
 /// A tensor of the tape, which the forward run must have kept.

@@ -1,5 +1,6 @@
 //! One step of the network in tensor operations: its state, and the integrators.
 
+use super::connection::Connection;
 use crate::num::Number;
 use crate::scan::dynamics::DynamicsOn;
 use crate::scan::tensor_number::TensorNumber;
@@ -52,14 +53,14 @@ impl<B: Backend> State<B> {
     pub(crate) fn advance(
         &mut self,
         x: TensorNumber<B>,
-        weights: &[TensorNumber<B>],
+        connections: &[Option<Connection<B>>],
         (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
         phi: impl FnOnce(TensorNumber<B>, TensorNumber<B>) -> TensorNumber<B>,
     ) -> Step<B> {
         let mut current = x;
-        for ((synapse, s), on_the_way) in plan.synapses.iter().zip(&self.s).zip(&mut self.on_the_way) {
-            if let Some(plane) = synapse.weights {
-                on_the_way.push_back(s.clone().product(weights[plane].clone()));
+        for ((connection, s), on_the_way) in connections.iter().zip(&self.s).zip(&mut self.on_the_way) {
+            if let Some(connection) = connection {
+                on_the_way.push_back(connection.current(s.clone()));
                 current = current + on_the_way.pop_front().expect("one was just sent on its way");
             }
         }
@@ -81,14 +82,13 @@ impl<B: Backend> State<B> {
     pub(crate) fn advance_by_heun(
         &mut self,
         x: TensorNumber<B>,
-        weights: &[TensorNumber<B>],
+        connections: &[Option<Connection<B>>],
         (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
         phi: impl Fn(TensorNumber<B>, TensorNumber<B>) -> TensorNumber<B>,
     ) -> Step<B> {
         let recurrent = |s: &[TensorNumber<B>]| {
-            let connected = plan.synapses.iter().zip(s).filter_map(|(synapse, s)| Some((synapse.weights?, s)));
-            let currents = connected.map(|(plane, s)| s.clone().product(weights[plane].clone()));
-            currents.reduce(|a, b| a + b)
+            let connected = connections.iter().zip(s).filter_map(|(connection, s)| Some((connection.as_ref()?, s)));
+            connected.map(|(connection, s)| connection.current(s.clone())).reduce(|a, b| a + b)
         };
         let traces = |charge: &TensorNumber<B>| -> Vec<TensorNumber<B>> {
             let after = |(k, (synapse, s)): (usize, (&ScanSynapse, &TensorNumber<B>))| {
