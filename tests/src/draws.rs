@@ -1,7 +1,7 @@
 //! Random networks.
 
 use crate::{Draw, OwnQif, Values};
-use burn_spiking::neuron::Eif;
+use burn_spiking::neuron::{AdEx, Alif, Eif, Izhikevich, ResonateAndFire};
 use burn_spiking::scan::{PerNeuronConstants, ScanConnections, ScanPlan, ScanSynapse};
 use burn_spiking::{Adjoint, Checkpointing, Gate, Implementation, Neuron};
 use proptest::prelude::*;
@@ -93,7 +93,7 @@ fn draws_of(
     neurons: impl Strategy<Value = usize>,
 ) -> impl Strategy<Value = Draw> {
     let options = (any::<[bool; 4]>(), checkpoints(), any::<Option<prop::sample::Index>>());
-    let plan = (0_usize..5, 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
+    let plan = (0_usize..9, 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options)
         .prop_flat_map(
             |(model, tau_mem, gate, dt, ([record_v, record_charge, constants, each], checkpointing, readout))| {
                 let neuron = match model {
@@ -101,7 +101,8 @@ fn draws_of(
                     1 => Neuron::Lif { tau_mem },
                     2 => Neuron::Qif { tau_mem },
                     3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7 }),
-                    _ => Neuron::own(OwnQif { tau_mem }),
+                    4 => Neuron::own(OwnQif { tau_mem }),
+                    planar => planar_neuron(planar - 5, tau_mem, dt),
                 };
                 let plan = move |synapses: Vec<ScanSynapse>| ScanPlan {
                     neuron: neuron.clone(),
@@ -145,7 +146,12 @@ fn draws_of(
             };
             // Explicit rules get weaker currents: if currents cause whole spikes in one step, an
             // explicit rule magnifies rounding errors by orders of magnitude per step.
-            let calm = if matches!(plan.neuron, Neuron::Eif(_) | Neuron::Own(_)) { 0.2 } else { 1.0 };
+            let explicit = matches!(plan.neuron, Neuron::Eif(_) | Neuron::Own(_) | Neuron::AdEx(_));
+            let calm = match plan.neuron {
+                Neuron::Izhikevich(_) => 0.1,
+                _ if explicit => 0.2,
+                _ => 1.0,
+            };
             // A step sends a fraction of a spike on average, and sometimes several spikes.
             let coupling = calm * pull * 0.3 / (plan.dt * (neurons as f64).sqrt());
             let mut drive = normals(batch * steps * channels.unwrap_or(neurons), 0.15, 0.35);
@@ -189,6 +195,18 @@ fn draws_of(
             Draw { plan, batch, steps, neurons, channels, outputs, inputs, seed }
         },
     )
+}
+
+/// One of the four neurons with two variables. Explicit rules get so many sub-steps that each is at
+/// most 1/4 ms.
+pub fn planar_neuron(which: usize, tau_mem: f64, dt: f64) -> Neuron {
+    let substeps = (4.0 * dt).ceil() as usize;
+    match which {
+        0 => Neuron::Alif(Alif { substeps: 2, ..Alif::new(tau_mem, 3.0 * tau_mem, 0.3) }),
+        1 => Neuron::ResonateAndFire(ResonateAndFire { b: 0.1, ..ResonateAndFire::new(tau_mem, 12.0) }),
+        2 => Neuron::AdEx(AdEx { tau_mem, delta: 0.15, onset: 0.7, rest: 0.0, tau_w: 40.0, a: 0.2, b: 0.2, substeps }),
+        _ => Neuron::Izhikevich(Izhikevich::regular_spiking(substeps)),
+    }
 }
 
 /// Draws a standard normal number.

@@ -23,7 +23,11 @@ fn rate(plan: &ScanPlan, i: Tensor<2>, softness: f64) -> Tensor<2> {
     let soft = |excess: Tensor<2>| {
         // Burn's softplus loses precision far below 0.
         let u = excess * (1.0 / softness);
-        (u.clone().clamp_min(0.0) + (-u.abs()).exp().log1p()) * softness
+        // Both sides have the right derivative at 0, where Burn's clamp has 1.
+        let above = u.clone().greater_elem(0.0);
+        let low = u.clone().mask_fill(above.clone(), 0.0).exp().log1p();
+        let high = u.clone() + (-u.mask_fill(above.clone().bool_not(), 0.0)).exp().log1p();
+        low.mask_where(above, high) * softness
     };
     match plan.neuron {
         Neuron::Nif => soft(i),

@@ -3,11 +3,11 @@
 
 use burn::config::Config;
 use burn::nn::Initializer;
-use burn_spiking::neuron::Eif;
+use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Eif, Izhikevich, ResonateAndFire};
 use burn_spiking::train::schedule::ScheduleState;
 use burn_spiking::{
-    Adjoint, Checkpointing, FollowScore, Gate, GradientScale, InitialWeights, Integrator, Learn, Learned, Neuron,
-    NonFiniteGradient, RateBoundsConfig, SpikingNetworkConfig, SpikingRnnConfig, SpikingStackConfig, Synapse,
+    Adjoint, Checkpointing, Connections, FollowScore, Gate, GradientScale, InitialWeights, Integrator, Learn, Learned,
+    Neuron, NonFiniteGradient, RateBoundsConfig, SpikingNetworkConfig, SpikingRnnConfig, SpikingStackConfig, Synapse,
     TrackingLossConfig, Wiring,
 };
 use burn_spiking_tasks::delayed_xor::PulseShape;
@@ -19,10 +19,13 @@ use std::fmt::Debug;
 use std::path::Path;
 
 /// The types that the tests of this file draw, alone or as a part of another type.
-const DRAWN: [&str; 24] = [
+const DRAWN: [&str; 29] = [
+    "AdEx",
     "Adjoint",
+    "Alif",
     "Checkpointing",
     "Coding",
+    "Connections",
     "DelayedXor",
     "Eif",
     "FollowScore",
@@ -31,12 +34,14 @@ const DRAWN: [&str; 24] = [
     "GradientScale",
     "InitialWeights",
     "Integrator",
+    "Izhikevich",
     "Learn",
     "Learned",
     "Neuron",
     "NonFiniteGradient",
     "PulseShape",
     "RateBoundsConfig",
+    "ResonateAndFire",
     "ScheduleState",
     "SpikingNetworkConfig",
     "SpikingRnnConfig",
@@ -99,6 +104,15 @@ fn neuron() -> impl Strategy<Value = Neuron> {
         size().prop_map(|tau_mem| Neuron::Lif { tau_mem }),
         size().prop_map(|tau_mem| Neuron::Qif { tau_mem }),
         (size(), size(), -3.0_f64..1.0).prop_map(|(tau_mem, delta, onset)| Neuron::Eif(Eif { tau_mem, delta, onset })),
+        (size(), size(), size()).prop_map(|(tau_mem, tau_w, b)| Neuron::Alif(Alif::new(tau_mem, tau_w, b))),
+        (size(), size(), 1_usize..9).prop_map(|(a, d, substeps)| {
+            Neuron::Izhikevich(Izhikevich { a, d, substeps, ..Izhikevich::chattering(1) })
+        }),
+        (size(), size())
+            .prop_map(|(tau_mem, frequency)| { Neuron::ResonateAndFire(ResonateAndFire::new(tau_mem, frequency)) }),
+        (size(), size(), 1_usize..9).prop_map(|(tau_mem, b, substeps)| {
+            Neuron::AdEx(AdEx { tau_mem, b, ..AdEx::published(AdExConstants::bursting(), substeps) })
+        }),
     ]
 }
 
@@ -111,9 +125,14 @@ fn gate() -> impl Strategy<Value = Gate> {
 }
 
 fn synapse() -> impl Strategy<Value = Synapse> {
-    (size(), any::<[bool; 2]>(), size()).prop_map(|(tau, [recurrent, readout], delay)| Synapse {
+    let connections = prop_oneof![
+        Just(Connections::None),
+        Just(Connections::Recurrent),
+        (size(), any::<bool>()).prop_map(|(weight, learned)| Connections::SelfOnly { weight: -weight, learned }),
+    ];
+    (size(), connections, any::<bool>(), size()).prop_map(|(tau, connections, readout, delay)| Synapse {
         tau,
-        recurrent,
+        connections,
         readout,
         delay,
     })

@@ -10,7 +10,7 @@ use burn_spiking::neuron::Eif;
 use burn_spiking::{
     Connections, Gate, InitialWeights, Integrator, Learn, Learned, Neuron, SpikingRnnConfig, Synapse, Wiring,
 };
-use burn_spiking_tests::{OwnQif, devices, normal};
+use burn_spiking_tests::{OwnQif, devices, normal, planar_neuron};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -18,12 +18,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 fn neurons() -> impl Strategy<Value = Neuron> {
-    (0_usize..5, 8.0_f64..40.0).prop_map(|(model, tau_mem)| match model {
+    (0_usize..9, 8.0_f64..40.0).prop_map(|(model, tau_mem)| match model {
         0 => Neuron::Nif,
         1 => Neuron::Lif { tau_mem },
         2 => Neuron::Qif { tau_mem },
         3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7 }),
-        _ => Neuron::own(OwnQif { tau_mem }),
+        4 => Neuron::own(OwnQif { tau_mem }),
+        planar => planar_neuron(planar - 5, tau_mem, 1.0),
     })
 }
 
@@ -82,8 +83,9 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     width: learn(width, each_width),
                     threshold: threshold && (leaky || neuron == Neuron::Nif),
                 };
-                // Some layers use Heun's scheme, which does not support delays.
-                let integrator = if heun == Some(true) { Integrator::Heun } else { Integrator::Flow };
+                // Some layers use Heun's scheme, which supports neither delays nor two variables.
+                let integrator =
+                    if heun == Some(true) && !neuron.is_planar() { Integrator::Heun } else { Integrator::Flow };
                 let delayed = |synapse: &Synapse| match integrator {
                     Integrator::Heun => synapse.with_delay(0.0),
                     _ => synapse.with_delay(synapse.delay * dt),
@@ -104,8 +106,12 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                 // The input causes about one spike in three steps, and the weights shift the
                 // spikes. Explicit rules get a weaker input, because they magnify rounding errors
                 // under such a drive.
-                let explicit = matches!(config.neuron, Neuron::Eif(_) | Neuron::Own(_));
-                let unit = if explicit { 0.06 } else { 0.3 } * config.time_unit_ms() / dt;
+                let per_step = match config.neuron {
+                    Neuron::Izhikevich(_) => 0.03,
+                    Neuron::Eif(_) | Neuron::Own(_) | Neuron::AdEx(_) => 0.06,
+                    _ => 0.3,
+                };
+                let unit = per_step * config.time_unit_ms() / dt;
                 config.initial = Some(InitialWeights { input: unit, recurrent: pull * unit, bias: 0.5 * unit });
                 (config, [batch, steps], seed)
             })

@@ -157,15 +157,16 @@ fn resident() -> f64 {
 fn memory_is_flat_over_ten_thousand_skipped_batches() {
     let mut optimizer = AdamConfig::new().init();
     let mut trained = trained(model(config(NonFiniteGradient::Nan), Implementation::Fused));
-    let mut before = 0.0;
-    for batch in 0..11_000 {
-        if batch == 1000 {
-            before = resident();
+    let mut memory = Vec::new();
+    for batch in 0..=11_000 {
+        if [1000, 6000, 11_000].contains(&batch) {
+            memory.push(resident());
         }
         trained = step(trained, &mut optimizer, f32::INFINITY);
     }
-    assert_eq!(trained.skipped(), 11_000);
-    // Other tests of this file run at the same time, so some growth is allowed.
-    let grown = resident() - before;
-    assert!(grown < 20.0, "{grown} MiB");
+    assert_eq!(trained.skipped(), 11_001);
+    // Other tests of this file run at the same time and may take memory in one of the halves. What
+    // grows with each batch grows in both.
+    let grown = [memory[1] - memory[0], memory[2] - memory[1]];
+    assert!(grown.iter().any(|&grown| grown < 10.0), "{grown:?} MiB");
 }

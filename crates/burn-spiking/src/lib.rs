@@ -30,10 +30,10 @@
 //! | part | with | what happens |
 //! | --- | --- | --- |
 //! | [`Gate::Threshold`] | a gradient | refused when the layer runs: a threshold-triggered spike has no gradient; [`Adjoint::MeanField`] does not need one |
-//! | a learned τ_mem | NIF, EIF, user-defined neurons | refused by the configuration: only LIF and QIF have an exact flow with a τ_mem |
-//! | learned thresholds | QIF, EIF, user-defined neurons | refused by the configuration: only NIF and LIF have thresholds that can be learned |
+//! | a learned τ_mem | NIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only LIF and QIF have an exact flow with a τ_mem |
+//! | learned thresholds | QIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only NIF and LIF have thresholds that can be learned |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has no width |
-//! | a gate width per neuron ([`Learn::PerNeuron`]) | a user-defined neuron | runs in tensor operations, without the CPU kernel |
+//! | a gate width per neuron ([`Learn::PerNeuron`]) | user-defined neurons, neurons of two variables | runs in tensor operations, without the CPU kernel |
 //! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: Burn differentiates Heun's steps automatically |
 //! | a delay of a [`Synapse`] | a dt of which the delay is not a multiple; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
 //! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
@@ -46,10 +46,12 @@
 //! | a learned start | a state given to `forward` | the given state is used |
 //! | [`Checkpointing`] | backends without a kernel; on a GPU with [`Adjoint::Limited`] | no effect: all steps are kept |
 //! | double precision | a GPU by Vulkan, Metal or DirectX | fails: these have no functions in double precision |
-//! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_mem, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve) | refused by the configuration |
+//! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_mem, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve), such as those of two variables | refused by the configuration |
 //! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | no gradient: rates have no potentials |
 //! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | only the first spike in a step is exact; further spikes in it are approximate |
+//! | [neurons of two variables](neuron::planar) | a GPU | run in tensor operations, without a kernel |
+//! | neurons of two variables | [`Integrator::Heun`] | refused by the configuration |
 //! | user-defined neurons | a configuration read from a file | refused until the model is given again |
 //!
 //! There are no refractory periods. Such a period would begin with a reset and end in the middle of

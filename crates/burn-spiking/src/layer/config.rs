@@ -161,6 +161,12 @@ impl SpikingRnnConfig {
                     .into(),
             ));
         }
+        if self.integrator == Integrator::Heun && self.neuron.is_planar() {
+            return Err(ConfigError::Mismatch(format!(
+                "Integrator::Heun runs neurons of one variable, but {} has two; choose Integrator::Flow",
+                self.neuron
+            )));
+        }
         self.plan_with_adjoint()?;
         if let Some(excitatory) = self.dale {
             share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;

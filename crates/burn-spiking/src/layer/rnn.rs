@@ -215,6 +215,13 @@ impl SpikingRnn {
         self.state_from_potential(Tensor::full([batch, n], v, self.options()))
     }
 
+    /// Returns w of a state, `[B, N]`, if the layer's neurons have two variables.
+    pub fn second_variable(&self, state: &SpikingState) -> Option<Tensor<2>> {
+        let row = self.plan.second_variable_row()?;
+        let complete = self.complete_state(Some(state.clone()), state.v.dims()[0]);
+        Some(complete.s.narrow(1, row, 1).squeeze_dim(1))
+    }
+
     /// Returns the state with these membrane potentials, `[B, N]`, without synaptic traces and
     /// without currents in transit.
     pub fn state_from_potential(&self, v: Tensor<2>) -> SpikingState {

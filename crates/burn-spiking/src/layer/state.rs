@@ -5,13 +5,15 @@ use burn::tensor::{Bool, Tensor, assert_shape};
 /// State of a layer between two calls.
 #[derive(Debug, Clone)]
 pub struct SpikingState {
-    /// Membrane potentials, `[B, N]`, in [0, 1) (NIF and LIF also below 0).
+    /// Membrane potentials, `[B, N]`, in [0, 1) (NIF, LIF and neurons of two variables also below
+    /// 0).
     pub v: Tensor<2>,
-    /// Synaptic traces ŝ of all synapse types, `[B, K, N]`. In a layer with delays s is
-    /// `[B, K + D, N]`, with D the sum of the delays of all types, in steps. The D rows after the
-    /// traces are the recurrent currents in transit, in 1/ms: type by type, in the order of their
-    /// arrival. The states that a layer returns always have these rows. A layer also accepts a
-    /// state of the K traces alone, which means that no current is in transit.
+    /// Synaptic traces ŝ of all synapse types, `[B, K, N]`. In a layer with delays, D more rows
+    /// follow, with D the sum of the delays of all types, in steps: the recurrent currents in
+    /// transit, in 1/ms, type by type, in the order of their arrival. In a layer of neurons with two
+    /// variables, w is the last row ([`SpikingRnn::second_variable`](crate::SpikingRnn)). The states
+    /// that a layer returns always have these rows. A layer also accepts a state of the K traces
+    /// alone, which means that no current is in transit and w is 0.
     pub s: Tensor<3>,
 }
 

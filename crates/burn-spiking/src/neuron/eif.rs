@@ -16,7 +16,8 @@
 //! φ = 1 + R(0, I, dt − t*)        t ← t − (R(v, I, t) − 1)/f(R(v, I, t), I)
 //! ```
 //!
-//! The second run of R starts from the reset and covers the rest of the step. No neuron keeps a
+//! The second run of R starts from the reset and covers the rest of the step. If it ends below the
+//! reset, which needs a negative current, the potential is 0. No neuron keeps a
 //! potential above v = 1; there the exponential term has its value at v = 1.
 //!
 //! **Slopes** are the exact derivatives of this map, by dual numbers. They include the saltation of
@@ -148,7 +149,9 @@ impl EifFlow {
             time = time - X::select(&crossed, here.zero(), here.plus(-1.0) / speed);
         }
         let zero = v.zero();
-        self.runge_kutta(zero, i, (-time).plus(self.dt)).plus(1.0)
+        let rest = self.runge_kutta(zero.clone(), i, (-time).plus(self.dt));
+        // Below the reset φ would be below 1, so the spike would be lost.
+        X::select(&rest.below(0.0), zero, rest).plus(1.0)
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`qif`] | dv/dt = (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I | exact | any number |
 //! | [`eif`] | dv/dt = (−v + Δ e^((v − v_T)/Δ))/τ_mem + I | Runge-Kutta of order 4, exactly differentiated | one |
 //! | [`own`] | user-defined | user-defined | user-defined |
+//! | [`planar`] | two variables: ALIF, AdEx, Izhikevich, resonate-and-fire | exact or Runge-Kutta | one in each sub-step |
 //!
 //! A model is a [`NeuronModel`]. Its flow over a step of fixed length is a [`Flow`], which is
 //! implemented once, generic over the type of numbers.
@@ -23,6 +24,7 @@ mod measured;
 pub(crate) mod membrane;
 pub mod nif;
 pub mod own;
+pub mod planar;
 pub mod qif;
 pub mod rate;
 pub(crate) mod rows;
@@ -32,12 +34,14 @@ pub use flow::{Flow, NeuronModel};
 pub use lif::Lif;
 pub use nif::Nif;
 pub use own::OwnNeuron;
+pub use planar::{AdEx, AdExConstants, Alif, Izhikevich, ResonateAndFire};
 pub use qif::Qif;
 pub use rate::RateCurve;
 
 use crate::error::ConfigError;
 use crate::num::Number;
 use flow::slope_by_tau;
+use planar::{Jacobian, Moved, PlanarModel};
 use serde::{Deserialize, Serialize};
 
 /// The neuron model of a layer.
@@ -58,15 +62,24 @@ pub enum Neuron {
     },
     /// Exponential integrate-and-fire. See [`Eif`].
     Eif(Eif),
+    /// Leaky with a threshold that adapts. See [`Alif`].
+    Alif(Alif),
+    /// Exponential with adaptation. See [`AdEx`].
+    AdEx(AdEx),
+    /// Quadratic with recovery. See [`Izhikevich`].
+    Izhikevich(Izhikevich),
+    /// Resonate-and-fire. See [`ResonateAndFire`].
+    ResonateAndFire(ResonateAndFire),
     /// A user-defined model. See [`own`].
     Own(OwnNeuron),
 }
 
-/// Runs `$body` with the model of a built-in neuron, or `$own_body` with a user-defined neuron. The
-/// body is compiled once for each built-in model. Only this macro maps a [`Neuron`] to its
-/// [`NeuronModel`].
+/// Runs `$body` with the model of a built-in neuron of one variable, `$own_body` with a user-defined
+/// neuron, or `$planar_body` with the model of a neuron of two variables. A body is compiled once for
+/// each built-in model. Only this macro maps a [`Neuron`] to its [`NeuronModel`] or
+/// [`PlanarModel`](planar::PlanarModel).
 macro_rules! with_model {
-    ($neuron:expr, |$model:ident| $body:expr, |$own:ident| $own_body:expr) => {
+    ($neuron:expr, |$model:ident| $body:expr, |$own:ident| $own_body:expr, |$planar:ident| $planar_body:expr) => {
         match $neuron {
             $crate::neuron::Neuron::Nif => {
                 let $model = $crate::neuron::Nif;
@@ -81,6 +94,10 @@ macro_rules! with_model {
                 $body
             }
             &$crate::neuron::Neuron::Eif($model) => $body,
+            &$crate::neuron::Neuron::Alif($planar) => $planar_body,
+            &$crate::neuron::Neuron::AdEx($planar) => $planar_body,
+            &$crate::neuron::Neuron::Izhikevich($planar) => $planar_body,
+            &$crate::neuron::Neuron::ResonateAndFire($planar) => $planar_body,
             $crate::neuron::Neuron::Own($own) => $own_body,
         }
     };
@@ -89,36 +106,54 @@ pub(crate) use with_model;
 
 impl Neuron {
     /// The initial potential of a neuron if no state is given: 1/2 for QIF, 0 for the other
-    /// built-in models.
+    /// built-in models of one variable.
     pub fn resting_potential(&self) -> f64 {
-        with_model!(self, |model| model.resting_potential(), |own| own.model().resting_potential())
+        with_model!(self, |model| model.resting_potential(), |own| own.model().resting_potential(), |planar| planar
+            .resting_potential())
     }
 
     /// The steady current, in units of 1/τ_u, under which a neuron spikes `spikes` times in τ_u.
     pub fn steady_current(&self, spikes: f64) -> f64 {
-        with_model!(self, |model| model.steady_current(spikes), |own| own.model().steady_current(spikes))
+        with_model!(self, |model| model.steady_current(spikes), |own| own.model().steady_current(spikes), |planar| {
+            planar.steady_current(spikes)
+        })
     }
 
     /// The membrane time constant, in ms; `None` for a model without one, such as NIF.
     pub fn tau(&self) -> Option<f64> {
-        with_model!(self, |model| model.tau(), |own| own.model().tau())
+        with_model!(self, |model| model.tau(), |own| own.model().tau(), |planar| planar.tau())
     }
 
     /// Whether τ_mem can be learned. This is so for LIF and QIF, whose flows are exact.
     pub fn learns_tau(&self) -> bool {
-        with_model!(self, |model| model.over(1.0).dvdt(0.5, 0.1).is_some(), |_own| false)
+        with_model!(self, |model| model.over(1.0).dvdt(0.5, 0.1).is_some(), |_own| false, |_planar| false)
+    }
+
+    /// b, the rise of the second variable w by one spike; `None` for a neuron of one variable.
+    pub fn jump(&self) -> Option<f64> {
+        with_model!(self, |_model| None, |_own| None, |planar| Some(planar.jump()))
+    }
+
+    /// Whether the neuron has two variables, v and w.
+    pub fn is_planar(&self) -> bool {
+        self.jump().is_some()
     }
 
     /// ∂φ/∂τ_mem over `dt` ms, from v after the step, I and ∂φ/∂I; 0 if τ_mem cannot be learned.
     /// See [`scan`](crate::scan).
     pub(crate) fn slope_by_tau<X: Number>(&self, after: X, i: X, di: X, dt: f64) -> X {
         let zero = i.zero();
-        with_model!(self, |model| slope_by_tau(&model.over(dt), (model.tau(), dt), after, i, di), |_own| zero)
+        with_model!(
+            self,
+            |model| slope_by_tau(&model.over(dt), (model.tau(), dt), after, i, di),
+            |_own| zero,
+            |_planar| zero
+        )
     }
 
     /// The f-I curve, if the model has one.
     pub fn rate_curve(&self) -> Option<RateCurve> {
-        with_model!(self, |model| model.rate_curve(), |own| own.model().rate_curve())
+        with_model!(self, |model| model.rate_curve(), |own| own.model().rate_curve(), |_planar| None)
     }
 
     /// The same neuron with another τ_mem, if its τ_mem can be learned; otherwise an unchanged
@@ -132,29 +167,67 @@ impl Neuron {
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        with_model!(self, |model| model.check(), |own| own.model().check())
+        with_model!(self, |model| model.check(), |own| own.model().check(), |planar| planar.check())
     }
 
     /// φ over `dt` ms; see [`Flow::phi`].
+    ///
+    /// # Panics
+    /// If the neuron has two variables. See [`planar_step`](Self::planar_step).
     pub fn phi<X: Number>(&self, v: X, i: X, dt: f64) -> X {
-        with_model!(self, |model| model.over(dt).phi(v, i), |own| {
-            let [phi] = own.model().phi(dt, v.is_double()).run([v, i]);
-            phi
-        })
+        with_model!(
+            self,
+            |model| model.over(dt).phi(v, i),
+            |own| {
+                let [phi] = own.model().phi(dt, v.is_double()).run([v, i]);
+                phi
+            },
+            |planar| two_variables(&planar)
+        )
     }
 
     /// The derivatives of φ over `dt` ms; see [`Flow::slopes`].
+    ///
+    /// # Panics
+    /// If the neuron has two variables. See [`planar_step`](Self::planar_step).
     pub fn slopes<X: Number>(&self, v: X, i: X, dt: f64) -> (X, X) {
-        with_model!(self, |model| model.over(dt).slopes(v, i), |own| own
-            .model()
-            .slopes(dt, v.is_double())
-            .run([v, i])
-            .into())
+        with_model!(
+            self,
+            |model| model.over(dt).slopes(v, i),
+            |own| own.model().slopes(dt, v.is_double()).run([v, i]).into(),
+            |planar| two_variables(&planar)
+        )
     }
+
+    /// The state of a neuron of two variables after `dt` ms, before the jump of w.
+    ///
+    /// # Panics
+    /// If the neuron has one variable.
+    pub fn planar_step<X: Number>(&self, v: X, w: X, i: X, dt: f64) -> Moved<X> {
+        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar.over(dt).step(v, w, i))
+    }
+
+    /// The derivatives of [`planar_step`](Self::planar_step).
+    ///
+    /// # Panics
+    /// If the neuron has one variable.
+    pub fn planar_jacobian<X: Number>(&self, v: X, w: X, i: X, dt: f64) -> Jacobian<X> {
+        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar
+            .over(dt)
+            .jacobian(v, w, i))
+    }
+}
+
+fn one_variable(model: &impl std::fmt::Debug) -> ! {
+    panic!("{model:?} has one variable; use `phi` and `slopes`")
+}
+
+fn two_variables(model: &impl std::fmt::Debug) -> ! {
+    panic!("{model:?} has two variables; use `planar_step` and `planar_jacobian`")
 }
 
 impl std::fmt::Display for Neuron {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&with_model!(self, |model| model.name(), |own| own.model().name()))
+        f.write_str(&with_model!(self, |model| model.name(), |own| own.model().name(), |planar| planar.name()))
     }
 }

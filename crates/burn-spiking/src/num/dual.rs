@@ -1,5 +1,5 @@
-//! Dual numbers: a value with its derivatives with respect to v and I. They give exact slopes to a
-//! flow that does not define its own.
+//! Dual numbers: a value with its derivatives with respect to S variables, such as v and I. They
+//! give exact slopes to a flow that does not define its own.
 //!
 //! ```text
 //! (x, x′) (y, y′) = (x y, x′ y + x y′)        h((x, x′)) = (h(x), h′(x) x′)
@@ -13,13 +13,13 @@ use crate::num::Number;
 use std::f64::consts::PI;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A value and its two derivatives.
+/// A value and its S derivatives.
 #[derive(Debug, Clone)]
-pub struct Dual<X> {
+pub struct Dual<X, const S: usize = 2> {
     /// The value.
     pub value: X,
-    /// ∂/∂v and ∂/∂I.
-    pub slopes: [X; 2],
+    /// The derivatives with respect to the variables; ∂/∂v and ∂/∂I by default.
+    pub slopes: [X; S],
 }
 
 impl<X: Number> Dual<X> {
@@ -34,30 +34,58 @@ impl<X: Number> Dual<X> {
     pub fn current(i: X) -> Self {
         Self { slopes: [i.zero(), i.one()], value: i }
     }
+}
 
+impl<X: Number> Dual<X, 3> {
+    /// The first, second or third of three variables.
+    #[inline(always)]
+    pub fn variable(x: X, at: usize) -> Self {
+        let mut slopes = [x.zero(), x.zero(), x.zero()];
+        slopes[at] = x.one();
+        Self { slopes, value: x }
+    }
+}
+
+impl<X: Number> Dual<X, 1> {
+    /// A number that does not depend on the only variable.
+    #[inline(always)]
+    pub fn constant(value: X) -> Self {
+        Self { slopes: [value.zero()], value }
+    }
+}
+
+// Loops instead of the methods of arrays: their closures could be compiled by themselves, without the
+// vectors of the processor.
+impl<X: Number, const S: usize> Dual<X, S> {
     /// Applies the chain rule to a function with this `value` and `derivative` at `self`.
     #[inline(always)]
-    fn mapped(self, value: X, derivative: X) -> Self {
-        let [v, i] = self.slopes;
-        Self { value, slopes: [v * derivative.clone(), i * derivative] }
+    fn mapped(mut self, value: X, derivative: X) -> Self {
+        for k in 0..S {
+            self.slopes[k] = self.slopes[k].clone() * derivative.clone();
+        }
+        Self { value, slopes: self.slopes }
     }
 
     /// Applies a linear function to the value and to each slope.
     #[inline(always)]
-    fn each(self, f: impl Fn(X) -> X) -> Self {
-        let [v, i] = self.slopes;
-        Self { value: f(self.value), slopes: [f(v), f(i)] }
+    fn each(mut self, f: impl Fn(X) -> X) -> Self {
+        for k in 0..S {
+            self.slopes[k] = f(self.slopes[k].clone());
+        }
+        Self { value: f(self.value), slopes: self.slopes }
     }
 
     /// Applies a linear function to the values and to the slopes of two dual numbers.
     #[inline(always)]
-    fn both(self, other: Self, f: impl Fn(X, X) -> X) -> Self {
-        let ([v, i], [other_v, other_i]) = (self.slopes, other.slopes);
-        Self { value: f(self.value, other.value), slopes: [f(v, other_v), f(i, other_i)] }
+    fn both(mut self, other: Self, f: impl Fn(X, X) -> X) -> Self {
+        for k in 0..S {
+            self.slopes[k] = f(self.slopes[k].clone(), other.slopes[k].clone());
+        }
+        Self { value: f(self.value, other.value), slopes: self.slopes }
     }
 }
 
-impl<X: Number> Add for Dual<X> {
+impl<X: Number, const S: usize> Add for Dual<X, S> {
     type Output = Self;
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -65,7 +93,7 @@ impl<X: Number> Add for Dual<X> {
     }
 }
 
-impl<X: Number> Sub for Dual<X> {
+impl<X: Number, const S: usize> Sub for Dual<X, S> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
@@ -73,29 +101,33 @@ impl<X: Number> Sub for Dual<X> {
     }
 }
 
-impl<X: Number> Mul for Dual<X> {
+impl<X: Number, const S: usize> Mul for Dual<X, S> {
     type Output = Self;
     #[inline(always)]
-    fn mul(self, other: Self) -> Self {
+    fn mul(mut self, other: Self) -> Self {
         let (x, y) = (self.value, other.value);
-        let ([xv, xi], [yv, yi]) = (self.slopes, other.slopes);
-        Self { slopes: [xv * y.clone() + x.clone() * yv, xi * y.clone() + x.clone() * yi], value: x * y }
+        for k in 0..S {
+            self.slopes[k] = self.slopes[k].clone() * y.clone() + x.clone() * other.slopes[k].clone();
+        }
+        Self { slopes: self.slopes, value: x * y }
     }
 }
 
-impl<X: Number> Div for Dual<X> {
+impl<X: Number, const S: usize> Div for Dual<X, S> {
     type Output = Self;
     #[inline(always)]
-    fn div(self, other: Self) -> Self {
+    fn div(mut self, other: Self) -> Self {
         let inverse = other.value.one() / other.value;
         let ratio = self.value * inverse.clone();
-        let ([xv, xi], [yv, yi]) = (self.slopes, other.slopes);
-        let slopes = [(xv - ratio.clone() * yv) * inverse.clone(), (xi - ratio.clone() * yi) * inverse];
-        Self { value: ratio, slopes }
+        for k in 0..S {
+            let slope = self.slopes[k].clone() - ratio.clone() * other.slopes[k].clone();
+            self.slopes[k] = slope * inverse.clone();
+        }
+        Self { value: ratio, slopes: self.slopes }
     }
 }
 
-impl<X: Number> Neg for Dual<X> {
+impl<X: Number, const S: usize> Neg for Dual<X, S> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
@@ -103,7 +135,7 @@ impl<X: Number> Neg for Dual<X> {
     }
 }
 
-impl<X: Number> Number for Dual<X> {
+impl<X: Number, const S: usize> Number for Dual<X, S> {
     type Mask = X::Mask;
 
     #[inline(always)]
@@ -119,11 +151,13 @@ impl<X: Number> Number for Dual<X> {
         self.each(|x| x.times(c))
     }
     #[inline(always)]
-    fn within(self, low: f64, high: f64) -> Self {
+    fn within(mut self, low: f64, high: f64) -> Self {
         let (under, over) = (self.value.below(low), (-self.value.clone()).below(-high));
-        let inside = |slope: X| X::select(&under, slope.zero(), X::select(&over, slope.zero(), slope));
-        let [v, i] = self.slopes;
-        Self { value: self.value.within(low, high), slopes: [inside(v), inside(i)] }
+        for k in 0..S {
+            let slope = self.slopes[k].clone();
+            self.slopes[k] = X::select(&under, slope.zero(), X::select(&over, slope.zero(), slope));
+        }
+        Self { value: self.value.within(low, high), slopes: self.slopes }
     }
     #[inline(always)]
     fn below(&self, c: f64) -> Self::Mask {
@@ -134,9 +168,11 @@ impl<X: Number> Number for Dual<X> {
         then.both(otherwise, |a, b| X::select(mask, a, b))
     }
     #[inline(always)]
-    fn floor(self) -> Self {
-        let zero = self.value.zero();
-        Self { value: self.value.floor(), slopes: [zero.clone(), zero] }
+    fn floor(mut self) -> Self {
+        for k in 0..S {
+            self.slopes[k] = self.value.zero();
+        }
+        Self { value: self.value.floor(), slopes: self.slopes }
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
@@ -166,12 +202,14 @@ impl<X: Number> Number for Dual<X> {
         (self.clone().mapped(sin.clone(), cos.clone().times(PI)), self.mapped(cos, sin.times(-PI)))
     }
     #[inline(always)]
-    fn atan2_pi(self, x: Self) -> Self {
+    fn atan2_pi(mut self, x: Self) -> Self {
         let (b, a) = (self.value, x.value);
         let inverse = (a.clone() * a.clone() + b.clone() * b.clone()).times(PI);
-        let ([bv, bi], [av, ai]) = (self.slopes, x.slopes);
-        let slope = |db: X, da: X| (a.clone() * db - b.clone() * da) / inverse.clone();
-        Self { slopes: [slope(bv, av), slope(bi, ai)], value: b.clone().atan2_pi(a.clone()) }
+        for k in 0..S {
+            let (db, da) = (self.slopes[k].clone(), x.slopes[k].clone());
+            self.slopes[k] = (a.clone() * db - b.clone() * da) / inverse.clone();
+        }
+        Self { slopes: self.slopes, value: b.clone().atan2_pi(a.clone()) }
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Arguments {
     pub self_weights: Option<Tensor<2>>,
     /// v_0, `[B, N]`, in [0, 1).
     pub v0: Tensor<2>,
-    /// s_0, `[B, K + D, N]`.
+    /// s_0, `[B, H, N]`.
     pub s0: Tensor<3>,
     /// O, `[N, O]`, if the plan has a readout.
     pub readout: Option<Tensor<2>>,
@@ -118,7 +118,7 @@ pub struct Run {
     pub activity: Option<Tensor<1>>,
     /// v_T, `[B, N]`.
     pub last_v: Tensor<2>,
-    /// s_T, `[B, K + D, N]`.
+    /// s_T, `[B, H, N]`.
     pub last_s: Tensor<3>,
 }
 

@@ -8,6 +8,7 @@ use crate::neuron::Neuron;
 use crate::neuron::flow::FlowOn;
 use crate::neuron::lif::LifFlow;
 use crate::neuron::membrane::Membrane;
+use crate::neuron::planar::{Jacobian, Moved};
 use crate::neuron::qif::QifFlow;
 use crate::num::{Number, Own};
 
@@ -92,6 +93,21 @@ impl<X: Number> DynamicsOn<X> {
             (Some(membrane), Neuron::Qif { .. }) => QifFlow::of(membrane.rate.clone(), self.dt).slopes_on(v, i),
             (_, neuron) => neuron.slopes(v, i, self.dt),
         }
+    }
+
+    /// The state of a neuron of two variables after a step, before the jump of w.
+    pub(crate) fn planar_step(&self, v: X, w: X, i: X) -> Moved<X> {
+        self.neuron.planar_step(v, w, i, self.dt)
+    }
+
+    /// The derivatives of [`planar_step`](Self::planar_step).
+    pub(crate) fn planar_jacobian(&self, v: X, w: X, i: X) -> Jacobian<X> {
+        self.neuron.planar_jacobian(v, w, i, self.dt)
+    }
+
+    /// b, the rise of w by one spike; `None` for neurons of one variable.
+    pub(crate) fn jump(&self) -> Option<f64> {
+        self.neuron.jump()
     }
 
     /// ∂φ/∂τ_mem from v after the step, I and ∂φ/∂I; 0 if τ_mem cannot be learned. See

@@ -2,8 +2,8 @@
 //!
 //! # The system
 //!
-//! Sizes: B samples in a batch, T time steps, N neurons, K synapse types, and D steps of delay,
-//! summed over the synapse types. The drive is x, and the decay is α_k = e^(−dt/τ_k). A spike adds
+//! Sizes: B samples in a batch, T time steps, N neurons, K synapse types, D steps of delay, summed
+//! over the synapse types, and H rows of a state besides v. The drive is x, and the decay is α_k = e^(−dt/τ_k). A spike adds
 //! c_k to the trace sᵏ: 1/τ_k in the paper's units, 1 in the layer's units. For t = 0 … T−1:
 //!
 //! ```text
@@ -19,8 +19,15 @@
 //! Row t of the trajectory is the state *after* step t: s_{t+1}, v_{t+1}, and the charge ΔQ_t.
 //!
 //! A synapse type with a delay has d_k currents in transit, Jᵏ_{t−d_k} … Jᵏ_{t−1}. They are part of
-//! the state. For each sample, s_0 and s_T have [`ScanPlan::state_rows`] rows. The first K rows are
-//! the traces. The currents in transit follow, type by type, in the order of their arrival.
+//! the state. For each sample, s_0 and s_T have H = [`ScanPlan::state_rows`] rows. The first K rows
+//! are the traces. The D currents in transit follow, type by type, in the order of their arrival.
+//!
+//! Neurons with two variables ([`planar`](crate::neuron::planar)) have w_t, the last row of the
+//! state. Their flow gives v and the spikes apart, and the charge carries the jump of w:
+//!
+//! ```text
+//! (v_{t+1}, n_t, ψ_t) = flow(v_t, w_t, I_t)      w_{t+1} = ψ_t + b ΔQ_t
+//! ```
 //!
 //! The drive can be given whole, or as the input i_t with its projection, x_t = U i_t + I_o. With a
 //! projection, the CPU kernel holds the drive of the current step alone. The scan can also compute
@@ -55,6 +62,16 @@
 //! arrives after the end of the run, q_{T+i} stands for the cost's gradient with respect to the
 //! i-th current still in transit. A delay therefore costs only additional rows of the state, and
 //! the adjoint still visits only the active neurons.
+//!
+//! For neurons with two variables, κ is the adjoint of w, and κ_T is the cost's gradient with respect
+//! to w_T:
+//!
+//! ```text
+//! μ_t    += b κ_{t+1}
+//! q_t     = ∂v/∂I λpre_t + ∂ψ/∂I κ_{t+1}
+//! λ_t     = v′_t + ∂v/∂v λpre_t + ∂ψ/∂v κ_{t+1} − g(v_t) μ_t
+//! κ_t     = ∂v/∂w λpre_t + ∂ψ/∂w κ_{t+1}
+//! ```
 //!
 //! The network's constants have gradients, too. All neurons share these constants, or each neuron
 //! has its own τ_mem and w:
@@ -120,6 +137,7 @@ pub(crate) mod plan;
 mod segmented;
 #[cfg(feature = "cube")]
 mod shapes;
+pub(crate) mod synapse;
 mod tensor_number;
 mod tensor_ops;
 mod tensors;
@@ -130,7 +148,8 @@ pub(crate) use constants::numbers;
 pub use dynamics::PerNeuronConstants;
 pub use fallback::fallbacks;
 pub use finite::NonFiniteGradient;
-pub use plan::{Adjoint, Checkpointing, Implementation, Integrator, ScanConnections, ScanPlan, ScanSynapse};
+pub use plan::{Adjoint, Checkpointing, Implementation, Integrator, ScanPlan};
+pub use synapse::{ScanConnections, ScanSynapse};
 pub use tensors::{
     AdjointRequest, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanTape,
 };

@@ -41,7 +41,12 @@ pub fn run(arguments: Arguments, plan: &ScanPlan, integrator: Integrator) -> Run
         let x = TensorNumber(drive.at(t).into_dispatch());
         let flow = |v, i| match shared {
             true => {
-                with_model!(&plan.neuron, |model| phi(model.over(plan.dt), v, i), |_own| plan.neuron.phi(v, i, plan.dt))
+                with_model!(
+                    &plan.neuron,
+                    |model| phi(model.over(plan.dt), v, i),
+                    |_own| plan.neuron.phi(v, i, plan.dt),
+                    |_planar| plan.neuron.phi(v, i, plan.dt)
+                )
             }
             false => dynamics.phi(v, i),
         };

@@ -2,62 +2,13 @@
 
 use super::dynamics::PerNeuronConstants;
 use super::finite::NonFiniteGradient;
+use super::synapse::{ScanSynapse, rows_on_the_way, steps_of_delay};
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
 use crate::neuron::{Neuron, RateCurve};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// The connections of a synapse type, with the place of their weights among the scan's inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ScanConnections {
-    /// The type connects no neurons.
-    None,
-    /// The type connects the neurons to each other by this plane of the weights `[M, N, N]`.
-    Plane(usize),
-    /// The type connects each neuron to itself alone by this row of the self-weights `[L, N]`.
-    SelfRow(usize),
-}
-
-/// One synapse type in the units of the scan.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ScanSynapse {
-    /// α = e^(−dt/τ), the factor by which the trace decays in a step.
-    pub decay: f64,
-    /// c, the amount that one spike adds to the trace.
-    pub amplitude: f64,
-    /// The type's connections.
-    pub connections: ScanConnections,
-    /// Whether the trajectory contains this type's trace.
-    pub readout: bool,
-    /// d, the delay of the current in steps; 0 if the type connects no neurons.
-    pub delay: usize,
-}
-
-impl ScanSynapse {
-    /// The plane of W, if the type connects the neurons to each other.
-    pub fn plane(&self) -> Option<usize> {
-        match self.connections {
-            ScanConnections::Plane(plane) => Some(plane),
-            _ => None,
-        }
-    }
-
-    /// The row of the self-weights, if the type connects each neuron to itself alone.
-    pub fn self_row(&self) -> Option<usize> {
-        match self.connections {
-            ScanConnections::SelfRow(row) => Some(row),
-            _ => None,
-        }
-    }
-
-    /// Whether the type has a recurrent current.
-    pub fn connects(&self) -> bool {
-        self.connections != ScanConnections::None
-    }
-}
 
 /// The program that runs the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -284,9 +235,15 @@ impl ScanPlan {
         self.synapses.iter().filter(|synapse| synapse.self_row().is_some()).count()
     }
 
-    /// The number of rows of a state, without v: the K traces and the currents in transit.
+    /// The number of rows of a state, without v: the K traces, the currents in transit, and w of
+    /// neurons with two variables.
     pub fn state_rows(&self) -> usize {
-        self.synapses.len() + steps_of_delay(&self.synapses)
+        self.synapses.len() + steps_of_delay(&self.synapses) + self.neuron.is_planar() as usize
+    }
+
+    /// The last row of a state, which holds w; `None` if neurons have one variable.
+    pub fn second_variable_row(&self) -> Option<usize> {
+        self.neuron.is_planar().then(|| self.state_rows() - 1)
     }
 
     /// The rows of a state that hold the currents of type k in transit.
@@ -311,17 +268,6 @@ impl ScanPlan {
     pub fn readout_traces(&self) -> usize {
         self.synapses.iter().filter(|synapse| synapse.readout).count()
     }
-}
-
-/// D, the steps of delay summed over all types.
-pub(crate) fn steps_of_delay(synapses: &[ScanSynapse]) -> usize {
-    synapses.iter().map(|synapse| synapse.delay).sum()
-}
-
-/// The rows of a state that hold the currents of type k in transit.
-pub(crate) fn rows_on_the_way(synapses: &[ScanSynapse], k: usize) -> Range<usize> {
-    let first = synapses.len() + steps_of_delay(&synapses[..k]);
-    first..first + synapses[k].delay
 }
 
 /// The f-I curve for [`Adjoint::MeanField`], or the reason why this plan cannot have that adjoint.

@@ -60,7 +60,7 @@ fn segments(steps: usize, every: usize) -> impl DoubleEndedIterator<Item = [usiz
 }
 
 /// Runs all steps in segments of `every` steps, each by `run`. The tape holds the state before each
-/// segment, `[B, segments, 1 + K + D, N]`.
+/// segment, `[B, segments, 1 + H, N]`.
 pub(super) fn forward<B: Backend>(
     inputs: ScanInputs<B>,
     plan: &ScanPlan,

@@ -1,6 +1,6 @@
 //! The input and output tensors of the scan and its adjoint.
 
-use super::plan::ScanConnections;
+use super::synapse::ScanConnections;
 use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
 
 /// A tensor that may be absent.
@@ -67,7 +67,7 @@ pub struct ScanInputs<B: Backend> {
     pub self_weights: OptionalTensor<B>,
     /// v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
-    /// s_0, `[B, K + D, N]`.
+    /// s_0, `[B, H, N]`.
     pub s0: FloatTensor<B>,
     /// O, `[N, O]`.
     #[extension_type]
@@ -144,7 +144,7 @@ pub struct ScanOutput<B: Backend> {
     pub activity: OptionalTensor<B>,
     /// v_T, `[B, N]`.
     pub last_v: FloatTensor<B>,
-    /// s_T, `[B, K + D, N]`.
+    /// s_T, `[B, H, N]`.
     pub last_s: FloatTensor<B>,
     /// The tape for the adjoint; empty unless `keep_tape` is set.
     #[extension_type]
@@ -173,7 +173,7 @@ pub struct OutputGradients<B: Backend> {
     /// The gradient with respect to v_T, `[B, N]`.
     #[extension_type]
     pub last_v: OptionalTensor<B>,
-    /// The gradient with respect to s_T, `[B, K + D, N]`.
+    /// The gradient with respect to s_T, `[B, H, N]`.
     #[extension_type]
     pub last_s: OptionalTensor<B>,
 }
@@ -311,7 +311,7 @@ pub struct InputGradients<B: Backend> {
     pub self_weights: OptionalTensor<B>,
     /// ∂C/∂v_0, `[B, N]`.
     pub v0: FloatTensor<B>,
-    /// ∂C/∂s_0, `[B, K + D, N]`.
+    /// ∂C/∂s_0, `[B, H, N]`.
     #[extension_type]
     pub s0: OptionalTensor<B>,
     /// ∂C/∂O, `[N, O]`.

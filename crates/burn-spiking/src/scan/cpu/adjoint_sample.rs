@@ -9,7 +9,7 @@ use super::rows::{self, ActiveSet, Row};
 use super::sample::{Inputs, Outputs, Shared};
 use crate::num::Real;
 use crate::scan::ScanConnections;
-use crate::scan::plan::rows_on_the_way;
+use crate::scan::synapse::rows_on_the_way;
 use macerator::Simd;
 use std::ops::Range;
 
@@ -21,6 +21,8 @@ pub(super) struct Sample<'a, T> {
     outputs: Outputs<'a, T>,
     /// λ, the adjoint of v.
     lambda: Row<T>,
+    /// κ, the adjoint of w; empty for neurons with one variable.
+    kappa: Row<T>,
     /// Dᵏ, the filtered direct error of each trace.
     d: Vec<Row<T>>,
     /// q_t of the step processed last and of the steps after it, 1 + the longest delay in all.
@@ -45,8 +47,16 @@ impl<'a, T: Real> Sample<'a, T> {
         outputs: Outputs<'a, T>,
     ) -> Self {
         let n = network.neurons;
+        // w is the last row of a state.
+        let last_w = |last_s: &[T]| Row::of(&last_s[last_s.len() - n..]);
+        let kappa = match (network.jump, inputs.last_s) {
+            (Some(_), Some(last_s)) => last_w(last_s),
+            (Some(_), None) => Row::zeros(n),
+            (None, _) => Row::zeros(0),
+        };
         Self {
             lambda: inputs.last_v.map_or_else(|| Row::zeros(n), Row::of),
+            kappa,
             d: vec![Row::zeros(n); network.synapses.len()],
             q: Matrix::zeros(1 + network.longest_delay(), n),
             p: vec![Row::zeros(n); network.synapses.len()],
@@ -155,7 +165,7 @@ impl<'a, T: Real> Sample<'a, T> {
         at: usize,
         t: usize,
     ) {
-        let (n, Self { d, mu, .. }) = (network.neurons, self);
+        let (n, Self { d, mu, kappa, .. }) = (network.neurons, self);
         let mut amplitudes = network.synapses.iter().zip(d).map(|(synapse, d)| (T::of(synapse.amplitude), &**d));
         match (inputs.charge, amplitudes.next()) {
             (Some(d_charge), first) => {
@@ -173,6 +183,9 @@ impl<'a, T: Real> Sample<'a, T> {
         for (k, row) in network.to_itself() {
             let (amplitude, weights) = (T::of(network.synapses[k].amplitude), network.self_weights.row(row));
             rows::add_scaled_product::<S, T>(mu, amplitude, weights, segment.p[k].row(at));
+        }
+        if let Some(jump) = network.jump {
+            rows::add_scaled::<S, T>(mu, T::of(jump), kappa);
         }
     }
 
@@ -213,7 +226,7 @@ impl<'a, T: Real> Sample<'a, T> {
         at: usize,
         t: usize,
     ) {
-        let Self { outputs, lambda, mu, through_projection, constants: sums, .. } = self;
+        let Self { outputs, lambda, kappa, mu, through_projection, constants: sums, .. } = self;
         let (n, channels) = (network.neurons, shared.channels);
         let (before, after) = (segment.density.row(at), segment.density.row(at + 1));
         let (dv, di) = (segment.dv.row(at), segment.di.row(at));
@@ -222,10 +235,20 @@ impl<'a, T: Real> Sample<'a, T> {
             let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
             rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
         }
-        rows::costate::<S, T>(lambda, segment.q.row_mut(at), mu, (after, before), (dv, di));
+        let q = segment.q.row_mut(at);
+        match &segment.second {
+            None => rows::costate::<S, T>(lambda, q, mu, (after, before), (dv, di)),
+            Some(second) => {
+                let second = second.each_ref().map(|rows| rows.row(at));
+                rows::planar_costate::<S, T>((lambda, kappa), q, mu, (after, before), (dv, di, second));
+            }
+        }
         if let Some((limit, keep)) = network.adjoint_limit {
             let left = T::of(keep * rows::share_within(&lambda[..n], limit));
             rows::scale::<S, T>(lambda, left);
+            if network.jump.is_some() {
+                rows::scale::<S, T>(kappa, left);
+            }
             rows::scale::<S, T>(segment.q.row_mut(at), left);
             for p in segment.p.iter_mut().filter(|p| p.rows() > 0) {
                 rows::scale::<S, T>(p.row_mut(at), left);
@@ -314,7 +337,7 @@ impl<'a, T: Real> Sample<'a, T> {
         segment: &mut Segment<T>,
         sums: &mut Sums<T>,
     ) {
-        let Self { outputs, lambda, d, q, p: before, constants, .. } = &mut self;
+        let Self { outputs, lambda, kappa, d, q, p: before, constants, .. } = &mut self;
         let n = network.neurons;
         if let Some(total) = &mut sums.constants {
             for (at, row) in constants.iter().enumerate() {
@@ -370,6 +393,9 @@ impl<'a, T: Real> Sample<'a, T> {
                         },
                     }
                 }
+            }
+            if let (Some(_), Some(out)) = (network.jump, out.next()) {
+                out.copy_from_slice(&kappa[..n]);
             }
         }
     }

@@ -25,15 +25,15 @@ pub(crate) trait Dynamics<T: Real>: Sync {
     /// Runs a step with the currents `i`. Appends to `senders` the neurons below `n` that sent
     /// charge, unless all did.
     fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet;
-    /// Runs the same step. Also writes the slopes (∂φ/∂v, ∂φ/∂I) and the second of the gates
-    /// (g(v_t), g(v_{t+1})); the first is an input. Appends the active neurons to `active`, unless
+    /// Runs the same step. Also writes the slopes and the second of the gates (g(v_t), g(v_{t+1}));
+    /// the first is an input. Appends the active neurons to `active`, unless
     /// all are active.
     fn step_with_slopes<S: Simd>(
         &self,
         n: usize,
         neurons: Neurons<'_, T>,
         i: &[T],
-        slopes: (&mut [T], &mut [T]),
+        slopes: Slopes<'_, T>,
         densities: (&[T], &mut [T]),
         active: &mut Vec<u32>,
     ) -> ActiveSet;
@@ -51,6 +51,8 @@ pub(crate) trait Dynamics<T: Real>: Sync {
 pub(crate) struct Neurons<'a, T> {
     /// v, in the form of the dynamics.
     pub(super) held: &'a mut Row<T>,
+    /// w of neurons with two variables; empty for neurons with one.
+    pub(super) w: &'a mut [T],
     /// Room for the new v.
     pub(super) scratch: &'a mut Row<T>,
     /// G(v).
@@ -58,6 +60,20 @@ pub(crate) struct Neurons<'a, T> {
     /// ΔQ of the step.
     pub(super) charge: &'a mut [T],
 }
+
+/// The rows to which a step writes its slopes.
+pub(crate) struct Slopes<'a, T> {
+    /// ∂φ/∂v.
+    pub(super) by_v: &'a mut [T],
+    /// ∂φ/∂I.
+    pub(super) by_i: &'a mut [T],
+    /// For neurons with two variables, in the order of [`SECOND_SLOPES`].
+    pub(super) second: Option<[&'a mut [T]; SECOND_SLOPES]>,
+}
+
+/// The number of slopes that neurons with two variables have in addition: ∂v/∂w, ∂ψ/∂v, ∂ψ/∂w and
+/// ∂ψ/∂I.
+pub(super) const SECOND_SLOPES: usize = 4;
 
 /// The operations of neurons and gates that [`Potentials`] needs.
 pub(crate) trait ByPotential<T: Real>: Sync {
@@ -98,7 +114,7 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
 
     #[inline(always)]
     fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet {
-        let Neurons { held, scratch, sent, charge } = neurons;
+        let Neurons { held, scratch, sent, charge, .. } = neurons;
         self.0.phi::<S>((held, i), scratch);
         std::mem::swap(held, scratch);
         self.0.update::<S>(held, sent, charge);
@@ -111,12 +127,12 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
         n: usize,
         neurons: Neurons<'_, T>,
         i: &[T],
-        slopes: (&mut [T], &mut [T]),
+        slopes: Slopes<'_, T>,
         (before, after): (&[T], &mut [T]),
         active: &mut Vec<u32>,
     ) -> ActiveSet {
-        let Neurons { held, scratch, sent, charge } = neurons;
-        self.0.phi_and_slopes::<S>((held, i), scratch, slopes);
+        let Neurons { held, scratch, sent, charge, .. } = neurons;
+        self.0.phi_and_slopes::<S>((held, i), scratch, (slopes.by_v, slopes.by_i));
         std::mem::swap(held, scratch);
         self.0.update_with_density::<S>((held, sent), charge, after);
         rows::nonzero::<S, T, 3>(active, n, [charge, before, after])
@@ -233,7 +249,7 @@ enum Kind {
 
 impl<T: Real> PerNeuronDynamics<T> {
     /// Makes the dynamics of a plan. Returns `None` if all neurons share their constants, or if the
-    /// neurons are user-defined.
+    /// neurons are user-defined or have two variables.
     pub(super) fn of(plan: &ScanPlan) -> Option<Potentials<Self>> {
         let each = plan.per_neuron.as_deref()?;
         let kind = match &plan.neuron {
@@ -241,7 +257,7 @@ impl<T: Real> PerNeuronDynamics<T> {
             Neuron::Lif { .. } => Kind::Lif,
             Neuron::Qif { .. } => Kind::Qif,
             Neuron::Eif(model) => Kind::Eif(model.over(plan.dt)),
-            Neuron::Own(_) => return None,
+            _ => return None,
         };
         let row = |numbers: Vec<f64>| Row::of(&numbers.into_iter().map(T::of).collect::<Vec<T>>());
         let (membrane, zone) = (each.membranes(plan.dt).map(row), each.zones().map(row));

@@ -16,7 +16,7 @@ pub(super) struct Inputs<'a, T> {
     pub(super) activity_weight: Option<&'a [T]>,
     /// v_0, `[N]`.
     pub(super) v0: &'a [T],
-    /// s_0, `[K + D, N]`.
+    /// s_0, `[H, N]`.
     pub(super) s0: &'a [T],
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Outputs<'a, T> {
     pub(super) means: Vec<&'a mut [MaybeUninit<T>]>,
     /// v_T, `[N]`.
     pub(super) last_v: &'a mut [T],
-    /// s_T, `[K + D, N]`.
+    /// s_T, `[H, N]`.
     pub(super) last_s: &'a mut [T],
 }
 
@@ -112,7 +112,13 @@ impl<'a, T: Real> Sample<'a, T> {
         state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], scratch_rows);
         self.senders.clear();
         let charge = &mut self.charge;
-        let neurons = Neurons { held: &mut state.v, scratch: &mut scratch_rows.scratch, sent: &mut state.sent, charge };
+        let neurons = Neurons {
+            held: &mut state.v,
+            w: &mut state.w,
+            scratch: &mut scratch_rows.scratch,
+            sent: &mut state.sent,
+            charge,
+        };
         self.chosen = dynamics.step::<S>(n, neurons, &scratch_rows.i, &mut self.senders);
         state.trace::<S>(network, &self.charge);
     }

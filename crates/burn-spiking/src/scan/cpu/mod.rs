@@ -41,6 +41,7 @@ mod mean_field;
 mod network;
 pub(crate) mod own;
 mod parameters;
+mod planar;
 mod replay;
 mod rows;
 mod sample;
@@ -53,6 +54,7 @@ use super::{
     AdjointRequest, GradientMask, Implementation, InputGradients, ScanInputs, ScanOutput, ScanPlan, SpikingBackend,
     fallback, tensor_ops_adjoint, tensor_ops_forward,
 };
+use crate::neuron::planar::PlanarModel;
 use crate::neuron::{Neuron, NeuronModel, with_model};
 use crate::num::Real;
 use crate::num::simd::Vectors;
@@ -62,6 +64,7 @@ use burn::tensor::DType;
 use dynamics::{PerNeuronDynamics, Potentials};
 use forward_batch::{forward_along, forward_with};
 use own::OwnKernels;
+use planar::PlanarDynamics;
 use std::sync::Arc;
 use voltage::Voltages;
 
@@ -77,9 +80,15 @@ fn forward_on<B: OwnKernels>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: 
     if let Some(voltages) = voltages(&inputs, plan) {
         return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(voltages, inputs, plan, keep_tape));
     }
-    with_model!(&plan.neuron, |model| forward_along(model.over(plan.dt), inputs, plan, keep_tape), |own| {
-        B::forward_by(own, inputs, plan, keep_tape)
-    })
+    with_model!(
+        &plan.neuron,
+        |model| forward_along(model.over(plan.dt), inputs, plan, keep_tape),
+        |own| B::forward_by(own, inputs, plan, keep_tape),
+        |planar| by_dtype!(inputs.drive, |T| {
+            let dynamics = PlanarDynamics::of(planar.over(plan.dt), planar.jump(), plan);
+            forward_with::<B, T, _>(dynamics, inputs, plan, keep_tape)
+        })
+    )
 }
 
 fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: GradientMask) -> InputGradients<B> {
@@ -91,13 +100,19 @@ fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted
     if let Some(voltages) = voltages(&request.inputs, plan) {
         return by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T, _>(voltages, request, plan, wanted));
     }
-    with_model!(&plan.neuron, |model| adjoint_along(model.over(plan.dt), request, plan, wanted), |own| B::adjoint_by(
-        own, request, plan, wanted
-    ))
+    with_model!(
+        &plan.neuron,
+        |model| adjoint_along(model.over(plan.dt), request, plan, wanted),
+        |own| B::adjoint_by(own, request, plan, wanted),
+        |planar| by_dtype!(request.inputs.drive, |T| {
+            let dynamics = PlanarDynamics::of(planar.over(plan.dt), planar.jump(), plan);
+            adjoint_with::<B, T, _>(dynamics, request, plan, wanted)
+        })
+    )
 }
 
 fn per_neuron_dynamics<T: Real>(plan: &ScanPlan) -> Potentials<PerNeuronDynamics<T>> {
-    PerNeuronDynamics::of(plan).expect("own neurons with constants of their own run in tensor operations")
+    PerNeuronDynamics::of(plan).expect("own and planar neurons with constants of their own run in tensor operations")
 }
 
 /// The dynamics of QIF neurons in voltage form, if the plan and the initial potentials allow it.
@@ -119,6 +134,9 @@ fn runs_kernel(plan: &ScanPlan) -> bool {
         }
         Neuron::Own(_) if plan.per_neuron.is_some() => {
             format!("the own neuron \"{}\" has a gate width of each neuron", plan.neuron)
+        }
+        neuron if plan.per_neuron.is_some() && neuron.is_planar() => {
+            format!("{neuron} has a gate width of each neuron")
         }
         _ => return true,
     };

@@ -9,7 +9,7 @@ use super::dynamics::Dynamics;
 use super::matrix::Matrix;
 use super::rows::{self, Row};
 use crate::num::Real;
-use crate::scan::plan::{ScanSynapse, steps_of_delay};
+use crate::scan::synapse::{ScanSynapse, steps_of_delay};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -29,6 +29,8 @@ pub(super) struct Network<'a, T> {
     pub(super) adjoint_limit: Option<(f64, f64)>,
     /// Whether the gradients of the constants are wanted.
     pub(super) constants: bool,
+    /// b, the rise of w by one spike; `None` for neurons with one variable.
+    pub(super) jump: Option<f64>,
     /// N, the number of neurons.
     pub(super) neurons: usize,
     /// Zeros, `[N]`: the recurrent current if there are no recurrent weights.
@@ -88,11 +90,14 @@ impl<T: Real> Network<'_, T> {
         self.synapses.iter().map(|synapse| synapse.delay).max().unwrap_or(0)
     }
 
-    /// Returns the number of rows of a saved state: v as it is held, sᵏ, Jᵏ of the types with a
+    /// Returns the number of rows of a saved state: v as it is held, w, sᵏ, Jᵏ of the types with a
     /// weight plane, and the currents on their way. If the tape holds all currents, a saved state has
     /// no Jᵏ and no currents on their way.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
-        1 + self.synapses.len() + if currents_kept { 0 } else { self.weights.len() + steps_of_delay(self.synapses) }
+        let variables = 1 + self.jump.is_some() as usize;
+        variables
+            + self.synapses.len()
+            + if currents_kept { 0 } else { self.weights.len() + steps_of_delay(self.synapses) }
     }
 }
 
@@ -100,6 +105,8 @@ impl<T: Real> Network<'_, T> {
 pub(super) struct State<T> {
     /// v_t, in the form in which the dynamics hold it.
     pub(super) v: Row<T>,
+    /// w_t; empty for neurons with one variable.
+    pub(super) w: Row<T>,
     /// G(v_t).
     pub(super) sent: Row<T>,
     /// sᵏ_t.
@@ -190,7 +197,8 @@ impl<T: Real> State<T> {
         let rows = || network.synapses.iter().map(|_| row()).collect();
         let queue = |synapse: &ScanSynapse| Queue { rows: (0..synapse.delay).map(|_| row()).collect(), first: 0 };
         let on_the_way = network.synapses.iter().map(queue).collect();
-        Self { v: row(), sent: row(), s: rows(), j: rows(), on_the_way }
+        let w = Row::zeros(if network.jump.is_some() { network.neurons } else { 0 });
+        Self { v: row(), w, sent: row(), s: rows(), j: rows(), on_the_way }
     }
 
     /// Makes the initial state: Jᵏ_0 = W_k sᵏ_0. `s0` has the traces and the currents on their way.
@@ -207,6 +215,9 @@ impl<T: Real> State<T> {
         for row in state.on_the_way.iter_mut().flat_map(|queue| &mut queue.rows) {
             rows.next().into_iter().for_each(|given| row[..n].copy_from_slice(given));
         }
+        if network.jump.is_some() {
+            rows.next().into_iter().for_each(|given| state.w[..n].copy_from_slice(given));
+        }
         for (k, plane) in network.recurrent() {
             let (s, j) = (&state.s[k], &mut state.j[k]);
             network.weights[plane].rows.send::<S>(&network.everyone, s, T::of(1.0), T::default(), j);
@@ -219,7 +230,8 @@ impl<T: Real> State<T> {
     pub(super) fn save(&self, network: &Network<'_, T>, out: &mut [MaybeUninit<T>]) {
         let currents = network.recurrent().map(|(k, _)| &self.j[k]);
         let currents = currents.chain(self.on_the_way.iter().flat_map(Queue::in_order));
-        let rows = std::iter::once(&self.v).chain(&self.s).chain(currents);
+        let variables = std::iter::once(&self.v).chain(network.jump.map(|_| &self.w));
+        let rows = variables.chain(&self.s).chain(currents);
         for (out, row) in out.chunks_exact_mut(network.neurons).zip(rows) {
             out.write_copy_of_slice(&row[..network.neurons]);
         }
@@ -236,6 +248,9 @@ impl<T: Real> State<T> {
             }
         };
         take(&mut self.v);
+        if network.jump.is_some() {
+            take(&mut self.w);
+        }
         self.s.iter_mut().for_each(&mut take);
         network.recurrent().for_each(|(k, _)| take(&mut self.j[k]));
         for queue in &mut self.on_the_way {
@@ -245,9 +260,9 @@ impl<T: Real> State<T> {
         dynamics.charge::<S>(&self.v, &mut self.sent);
     }
 
-    /// Writes the traces and the currents on their way.
+    /// Writes the traces, the currents on their way, and w.
     pub(super) fn write_rows(&self, n: usize, out: &mut [T]) {
-        let rows = self.s.iter().chain(self.on_the_way.iter().flat_map(Queue::in_order));
+        let rows = self.s.iter().chain(self.on_the_way.iter().flat_map(Queue::in_order)).chain([&self.w]);
         for (out, row) in out.chunks_exact_mut(n).zip(rows) {
             out.copy_from_slice(&row[..n]);
         }

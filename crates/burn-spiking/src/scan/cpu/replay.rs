@@ -3,7 +3,7 @@
 //! through them.
 
 use super::active_set::Lists;
-use super::dynamics::{Dynamics, Neurons};
+use super::dynamics::{Dynamics, Neurons, SECOND_SLOPES, Slopes};
 use super::matrix::Matrix;
 use super::network::{Network, SampleBlock, Scratch, Sender, State};
 use super::rows;
@@ -23,6 +23,8 @@ pub(super) struct Segment<T> {
     pub(super) dv: Matrix<T>,
     /// ∂φ/∂I.
     pub(super) di: Matrix<T>,
+    /// The other slopes of neurons with two variables, in the order of [`SECOND_SLOPES`].
+    pub(super) second: Option<[Matrix<T>; SECOND_SLOPES]>,
     /// g(v_t), one row more than there are steps.
     pub(super) density: Matrix<T>,
     /// s_{t+1} of the type that the readout sees.
@@ -59,6 +61,7 @@ impl<T: Real> Segment<T> {
             amplitudes: rows(if network.weights.is_empty() { 0 } else { every }),
             dv: rows(every),
             di: rows(every),
+            second: network.jump.map(|_| std::array::from_fn(|_| rows(every))),
             density: rows(every + 1),
             trace: rows(if network.readout.is_some() { every } else { 0 }),
             p: network.synapses.iter().map(|synapse| rows(if synapse.connects() { every + 1 } else { 0 })).collect(),
@@ -140,10 +143,20 @@ impl<T: Real> Replay<T> {
                 rows::copy::<S, T>(rows.row_mut(at), row);
             }
         }
-        let slopes = (segment.dv.row_mut(at), segment.di.row_mut(at));
+        let second = match &mut segment.second {
+            Some([a, b, c, d]) => Some([a.row_mut(at), b.row_mut(at), c.row_mut(at), d.row_mut(at)]),
+            None => None,
+        };
+        let slopes = Slopes { by_v: segment.dv.row_mut(at), by_i: segment.di.row_mut(at), second };
         let (before, after) = segment.density.row_and_next_mut(at);
         let charge = segment.charge.row_mut(at);
-        let neurons = Neurons { held: &mut state.v, scratch: &mut scratch_rows.scratch, sent: &mut state.sent, charge };
+        let neurons = Neurons {
+            held: &mut state.v,
+            w: &mut state.w,
+            scratch: &mut scratch_rows.scratch,
+            sent: &mut state.sent,
+            charge,
+        };
         let active = segment.active.members();
         let chosen = dynamics.step_with_slopes::<S>(n, neurons, &scratch_rows.i, slopes, (before, after), active);
         let charge = segment.charge.row(at);

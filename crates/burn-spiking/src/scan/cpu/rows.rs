@@ -451,6 +451,29 @@ pub(super) fn costate<S: Simd, T: Real>(
     }
 }
 
+/// Does the same as [`costate`] for neurons with two variables. `errors` is (λ, κ), and the slopes
+/// are ∂v/∂v, ∂v/∂I and those of [`SECOND_SLOPES`](super::dynamics::SECOND_SLOPES):
+/// q = ∂v/∂I λpre + ∂ψ/∂I κ, λ = ∂v/∂v λpre + ∂ψ/∂v κ − g(v) μ, κ = ∂v/∂w λpre + ∂ψ/∂w κ.
+#[inline(always)]
+pub(super) fn planar_costate<S: Simd, T: Real>(
+    (lambda, kappa): (&mut [T], &mut [T]),
+    q: &mut [T],
+    mu: &[T],
+    (density_after, density): (&[T], &[T]),
+    (by_v, by_i, [by_w, w_by_v, w_by_w, w_by_i]): (&[T], &[T], [&[T]; 4]),
+) {
+    let (kappa, q) = (lanes_mut::<S, T>(kappa), lanes_mut::<S, T>(q));
+    let (mu, density_after, density) = (lanes::<S, T>(mu), lanes::<S, T>(density_after), lanes::<S, T>(density));
+    let (by_v, by_i, by_w) = (lanes::<S, T>(by_v), lanes::<S, T>(by_i), lanes::<S, T>(by_w));
+    let (w_by_v, w_by_w, w_by_i) = (lanes::<S, T>(w_by_v), lanes::<S, T>(w_by_w), lanes::<S, T>(w_by_i));
+    for (n, lambda) in lanes_mut::<S, T>(lambda).iter_mut().enumerate() {
+        let (pre, after) = (density_after[n].times_add(mu[n], *lambda), kappa[n]);
+        q[n] = by_i[n].times_add(pre, w_by_i[n] * after);
+        *lambda = by_v[n].times_add(pre, w_by_v[n].times_add(after, -(density[n] * mu[n])));
+        kappa[n] = by_w[n].times_add(pre, w_by_w[n] * after);
+    }
+}
+
 /// Sets out = a b, the product of two rows.
 #[inline(always)]
 pub(super) fn product<S: Simd, T: Real>(out: &mut [T], a: &[T], b: &[T]) {

@@ -10,7 +10,7 @@ pub(super) struct Inputs<'a, T> {
     pub(super) currents: Option<&'a [T]>,
     /// The state before each segment, `[segments, rows, N]`.
     pub(super) states: &'a [T],
-    /// s_0, `[K + D, N]`.
+    /// s_0, `[H, N]`.
     pub(super) s0: &'a [T],
     /// s′, the direct gradient with respect to each trace in the trajectory, `[T, N]`.
     pub(super) traces: Vec<Option<&'a [T]>>,
@@ -26,7 +26,7 @@ pub(super) struct Inputs<'a, T> {
     pub(super) activity_weight: Option<&'a [T]>,
     /// The direct gradient with respect to v_T, `[N]`.
     pub(super) last_v: Option<&'a [T]>,
-    /// The direct gradient with respect to s_T, `[K + D, N]`.
+    /// The direct gradient with respect to s_T, `[H, N]`.
     pub(super) last_s: Option<&'a [T]>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Outputs<'a, T> {
     pub(super) drive: Option<&'a mut [MaybeUninit<T>]>,
     /// ∂C/∂v_0, `[N]`.
     pub(super) v0: &'a mut [T],
-    /// ∂C/∂s_0, `[K + D, N]`.
+    /// ∂C/∂s_0, `[H, N]`.
     pub(super) s0: Option<&'a mut [T]>,
 }
 

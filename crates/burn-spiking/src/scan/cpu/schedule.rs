@@ -20,7 +20,7 @@ pub(super) struct Sizes {
     pub(super) synapses: usize,
     /// L, the number of synapse types that connect each neuron to itself alone.
     pub(super) self_rows: usize,
-    /// Rows of a state without v: K + D.
+    /// H, the rows of a state without v.
     pub(super) rows: usize,
     /// Length of a row of the drive: C with a projection, N without one.
     pub(super) channels: usize,

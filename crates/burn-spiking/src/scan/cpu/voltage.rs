@@ -5,7 +5,7 @@
 //! neurons that spiked or whose gate is open before or after the step. If a current is too large
 //! for the voltage form, the whole row takes this step in the phase form.
 
-use super::dynamics::{Dynamics, Neurons};
+use super::dynamics::{Dynamics, Neurons, Slopes};
 use super::rows::{self, ActiveSet, Aligned, BLOCK, lanes, lanes_mut};
 use crate::gate::{Gate, Zone};
 use crate::neuron::Neuron;
@@ -231,7 +231,7 @@ impl<T: Real> Dynamics<T> for Voltages {
 
     #[inline(always)]
     fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet {
-        let Neurons { held, scratch, sent, charge } = neurons;
+        let Neurons { held, scratch, sent, charge, .. } = neurons;
         self.flow::<S, T, false>((held, i), scratch, charge, (&mut [], &mut []));
         std::mem::swap(held, scratch);
         self.send::<S, T, false>((n, senders), held, sent, charge, &mut [])
@@ -243,12 +243,12 @@ impl<T: Real> Dynamics<T> for Voltages {
         n: usize,
         neurons: Neurons<'_, T>,
         i: &[T],
-        slopes: (&mut [T], &mut [T]),
+        slopes: Slopes<'_, T>,
         (_, after): (&[T], &mut [T]),
         active: &mut Vec<u32>,
     ) -> ActiveSet {
-        let Neurons { held, scratch, sent, charge } = neurons;
-        self.flow::<S, T, true>((held, i), scratch, charge, slopes);
+        let Neurons { held, scratch, sent, charge, .. } = neurons;
+        self.flow::<S, T, true>((held, i), scratch, charge, (slopes.by_v, slopes.by_i));
         std::mem::swap(held, scratch);
         self.send::<S, T, true>((n, active), held, sent, charge, after)
     }

@@ -100,6 +100,9 @@ impl Layout {
         let shared = ((planes + 1).max(2) * row + units) * dtype.size() + (row + 2 * words) * 4;
         let fits = planes == 0 || shared <= hardware.max_shared_memory_size;
         let even = hardware.plane_size_min == hardware.plane_size_max && (units as u32).is_multiple_of(wide);
+        if plan.neuron.is_planar() {
+            return Err(format!("neurons of two variables, such as {}, have no kernel on a GPU", plan.neuron));
+        }
         if !fits {
             return Err(format!(
                 "{neurons} neurons with {planes} recurrent synapse types want {shared} bytes of a cube's shared memory, but the device \

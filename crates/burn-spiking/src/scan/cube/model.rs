@@ -87,7 +87,12 @@ impl Model {
     fn small_current_limit(&self) -> f64 {
         match self.constants {
             Constants::Fixed => {
-                with_model!(&self.neuron, |model| model.over(self.dt).small_current().0, |_own| f64::INFINITY)
+                with_model!(
+                    &self.neuron,
+                    |model| model.over(self.dt).small_current().0,
+                    |_own| f64::INFINITY,
+                    |_planar| f64::INFINITY
+                )
             }
             Constants::Shared(_) | Constants::PerNeuron(_) => f64::INFINITY,
         }
@@ -172,7 +177,13 @@ fn small_current_phi<F: Float>(v: F, i: F, #[comptime] model: Model) -> F {
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
         let Model { neuron, dt, .. } = &model;
-        with_model!(neuron, |model| model.over(*dt).small_current().1.phi(v, i), |_own| neuron.phi(v, i, *dt)).value()
+        with_model!(
+            neuron,
+            |model| model.over(*dt).small_current().1.phi(v, i),
+            |_own| neuron.phi(v, i, *dt),
+            |_planar| neuron.phi(v, i, *dt)
+        )
+        .value()
     })
 }
 
@@ -205,8 +216,12 @@ fn small_current_slopes<F: Float>(v: F, i: F, #[comptime] model: Model) -> (F, F
     intrinsic!(|scope| {
         let (v, i) = (Traced::of(scope, v), Traced::of(scope, i));
         let Model { neuron, dt, .. } = &model;
-        let (dv, di) = with_model!(neuron, |model| model.over(*dt).small_current().1.slopes(v, i), |_own| neuron
-            .slopes(v, i, *dt));
+        let (dv, di) = with_model!(
+            neuron,
+            |model| model.over(*dt).small_current().1.slopes(v, i),
+            |_own| neuron.slopes(v, i, *dt),
+            |_planar| neuron.slopes(v, i, *dt)
+        );
         (dv.value(), di.value())
     })
 }

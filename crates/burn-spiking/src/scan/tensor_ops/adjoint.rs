@@ -2,6 +2,7 @@
 
 use super::gradients::Found;
 use super::{by_place, connections_of, dynamics_of, kept, tensor};
+use crate::neuron::planar::{Jacobian, Moved};
 use crate::num::Number;
 use crate::scan::dynamics::DynamicsOn;
 use crate::scan::tensor_number::TensorNumber;
@@ -21,7 +22,7 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     let AdjointRequest { inputs, tape, gradients } = request;
     let connections = connections_of(&inputs, plan);
     let (v0, s0) = (TensorNumber::<B>(inputs.v0.clone()), TensorNumber::<B>(inputs.s0.clone()));
-    let (currents, potentials) = (kept(&tape.currents), kept(&tape.potentials));
+    let currents = kept(&tape.currents);
     let steps = currents.0.shape()[1];
     let zero = v0.zeros(v0.0.shape());
     let (d_v, d_charge) = (tensor(&gradients.v), tensor(&gradients.charge));
@@ -29,11 +30,16 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     let traces = direct_errors(&inputs, &tape, &gradients, plan);
 
     let dynamics = dynamics_of(plan, &v0);
-    let states = if wanted.constants { states_of(&potentials, &v0, &s0, (plan, &dynamics)) } else { Vec::new() };
+    let path = Path::of(&tape, &currents, (&v0, &s0), (plan, &dynamics));
+    let states =
+        if wanted.constants { states_of((0..steps).map(|t| path.charge(t, &dynamics)), &s0, plan) } else { Vec::new() };
     let mut d_tau = zero.clone();
     let mut d_width = zero.clone();
     let mut d_decays = vec![zero.clone(); plan.synapses.len()];
     let mut lambda = d_last_v.unwrap_or(zero.clone());
+    // κ, the adjoint of w.
+    let of_w = |d_last_s: &TensorNumber<B>| Some(d_last_s.index(1, plan.second_variable_row()?));
+    let mut kappa = dynamics.jump().map(|_| d_last_s.as_ref().and_then(of_w).unwrap_or(zero.clone()));
     let mut d = vec![zero.clone(); plan.synapses.len()];
     let mut p = vec![zero.clone(); plan.synapses.len()];
     let adjoint_limit = plan.adjoint.adjoint_limit(v0.0.shape()[0], steps);
@@ -57,17 +63,8 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
         if let Some(d_v) = &d_v {
             lambda = lambda + d_v.index(1, t);
         }
-        let (current, vpre) = (currents.index(1, t), potentials.index(1, t));
-        let n = vpre.spikes();
-        let v_after = vpre - n.clone();
-        let v = match t {
-            0 => v0.clone(),
-            _ => {
-                let before = potentials.index(1, t - 1);
-                before.clone() - before.spikes()
-            }
-        };
-        let charge = n + (dynamics.charge(v_after.clone()) - dynamics.charge(v.clone()));
+        let current = currents.index(1, t);
+        let (v, v_after, charge) = (path.v(t), path.v(t + 1), path.charge(t, &dynamics));
 
         let mut mu = d_charge.as_ref().map_or(zero.clone(), |d_charge| d_charge.index(1, t));
         for (k, synapse) in plan.synapses.iter().enumerate() {
@@ -93,20 +90,39 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
                 d_decays[k] = d_decays[k].clone() + by_decay;
             }
         }
+        if let (Some(kappa), Some(jump)) = (&kappa, dynamics.jump()) {
+            mu = mu + kappa.clone().times(jump);
+        }
         let lambda_pre = lambda + dynamics.density(v_after.clone()) * mu.clone();
-        let (dv, di) = dynamics.slopes(v.clone(), current.clone());
+        let (by_v, by_w, by_i) = match path.w(t) {
+            Some(w) => {
+                let Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] } =
+                    dynamics.planar_jacobian(v.clone(), w, current.clone());
+                ([vv, wv], Some([vw, ww]), [vi, wi])
+            }
+            None => {
+                let (dv, di) = dynamics.slopes(v.clone(), current.clone());
+                ([dv, zero.clone()], None, [di, zero.clone()])
+            }
+        };
+        // The adjoint of a variable or of the current, from its effects on v and on w.
+        let back = |[on_v, on_w]: [TensorNumber<B>; 2]| match &kappa {
+            Some(kappa) => on_v * lambda_pre.clone() + on_w * kappa.clone(),
+            None => on_v * lambda_pre.clone(),
+        };
         if wanted.constants {
-            let by_tau = dynamics.slope_by_tau(v_after.clone(), current, di.clone());
+            let by_tau = dynamics.slope_by_tau(v_after.clone(), current, by_i[0].clone());
             d_tau = d_tau + lambda_pre.clone() * by_tau;
             let by_width = dynamics.charge_by_width(v_after) - dynamics.charge_by_width(v.clone());
             d_width = d_width + mu.clone() * by_width;
         }
-        let mut q = di * lambda_pre.clone();
-        lambda = dv * lambda_pre - dynamics.density(v) * mu;
+        let mut q = back(by_i);
+        lambda = back(by_v) - dynamics.density(v) * mu;
+        kappa = by_w.map(back);
         if let Some((limit, keep)) = adjoint_limit {
             let left = left_of(&lambda, limit, keep);
             (lambda, q) = (lambda * left.clone(), q * left.clone());
-            p.iter_mut().for_each(|p| *p = p.clone() * left.clone());
+            p.iter_mut().chain(&mut kappa).for_each(|p| *p = p.clone() * left.clone());
         }
         for (k, synapse) in plan.synapses.iter().enumerate() {
             if let (Some(connection), true) = (&connections[k], asked(k)) {
@@ -132,6 +148,7 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
         d_on_the_way(plan, steps, d_last_s.as_ref(), |t| d_drive[steps - 1 - t].clone())
             .map(|d| d.unwrap_or(zero.clone())),
     );
+    d_s0.extend(kappa);
     d_drive.reverse();
     let sums = [d_tau, d_width].into_iter().map(|by| of_constant(by, plan));
     let sums = sums.chain(d_decays.into_iter().map(TensorNumber::summed));
@@ -210,24 +227,75 @@ pub(in crate::scan) fn direct_errors<B: Backend>(
     traces
 }
 
-/// sᵏ_t of all steps, computed again from the potentials on the tape.
+/// The potentials of a run before and after each step, from its tape.
+enum Path<B: Backend> {
+    /// v_0 and vpre_t of neurons with one variable.
+    Potentials(TensorNumber<B>, TensorNumber<B>),
+    /// The states before the steps of neurons with two variables, and the last state. The tape has no
+    /// potentials of such neurons, so they run again. The spikes are those of the step before.
+    Planar(Vec<Moved<TensorNumber<B>>>),
+}
+
+impl<B: Backend> Path<B> {
+    fn of(
+        tape: &ScanTape<B>,
+        currents: &TensorNumber<B>,
+        (v0, s0): (&TensorNumber<B>, &TensorNumber<B>),
+        (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
+    ) -> Self {
+        let (Some(row), Some(jump)) = (plan.second_variable_row(), dynamics.jump()) else {
+            return Self::Potentials(v0.clone(), kept(&tape.potentials));
+        };
+        let mut path = vec![Moved { v: v0.clone(), spikes: v0.zero(), w: s0.index(1, row) }];
+        for t in 0..currents.0.shape()[1] {
+            let Moved { v, w, .. } = path[t].clone();
+            let next = dynamics.planar_step(v.clone(), w, currents.index(1, t));
+            let charge = next.spikes.clone() + (dynamics.charge(next.v.clone()) - dynamics.charge(v));
+            path.push(Moved { w: next.w.clone() + charge.times(jump), ..next });
+        }
+        Self::Planar(path)
+    }
+
+    /// v_t.
+    fn v(&self, t: usize) -> TensorNumber<B> {
+        match self {
+            Self::Potentials(v0, _) if t == 0 => v0.clone(),
+            Self::Potentials(_, potentials) => {
+                let before = potentials.index(1, t - 1);
+                before.clone() - before.spikes()
+            }
+            Self::Planar(path) => path[t].v.clone(),
+        }
+    }
+
+    /// w_t of neurons with two variables.
+    fn w(&self, t: usize) -> Option<TensorNumber<B>> {
+        match self {
+            Self::Potentials(..) => None,
+            Self::Planar(path) => Some(path[t].w.clone()),
+        }
+    }
+
+    /// ΔQ_t.
+    fn charge(&self, t: usize, dynamics: &DynamicsOn<TensorNumber<B>>) -> TensorNumber<B> {
+        let spikes = match self {
+            Self::Potentials(_, potentials) => potentials.index(1, t).spikes(),
+            Self::Planar(path) => path[t + 1].spikes.clone(),
+        };
+        spikes + (dynamics.charge(self.v(t + 1)) - dynamics.charge(self.v(t)))
+    }
+}
+
+/// sᵏ_t of all steps, computed again from the charges.
 fn states_of<B: Backend>(
-    potentials: &TensorNumber<B>,
-    v0: &TensorNumber<B>,
+    charges: impl Iterator<Item = TensorNumber<B>>,
     s0: &TensorNumber<B>,
-    (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
+    plan: &ScanPlan,
 ) -> Vec<Vec<TensorNumber<B>>> {
     let mut s: Vec<TensorNumber<B>> = (0..plan.synapses.len()).map(|k| s0.index(1, k)).collect();
-    let mut sent = dynamics.charge(v0.clone());
-    let steps = potentials.0.shape()[1];
-    let mut states = Vec::with_capacity(steps);
-    for t in 0..steps {
+    let mut states = Vec::new();
+    for charge in charges {
         states.push(s.clone());
-        let vpre = potentials.index(1, t);
-        let n = vpre.spikes();
-        let after = dynamics.charge(vpre - n.clone());
-        let charge = n + (after.clone() - sent);
-        sent = after;
         for (synapse, s) in plan.synapses.iter().zip(&mut s) {
             *s = s.clone().times(synapse.decay) + charge.clone().times(synapse.amplitude);
         }

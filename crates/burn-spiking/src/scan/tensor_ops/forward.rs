@@ -62,7 +62,7 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
         trace.extend(plan.readout.map(|k| state.s[k].clone()));
         if keep_tape {
             currents.push(step.current);
-            potentials.push(step.vpre);
+            potentials.extend(step.vpre);
         }
     }
     let joined =

@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 pub(crate) struct Step<B: Backend> {
     /// I_t.
     pub(crate) current: TensorNumber<B>,
-    /// vpre_t.
-    pub(crate) vpre: TensorNumber<B>,
+    /// vpre_t; `None` for neurons of two variables.
+    pub(crate) vpre: Option<TensorNumber<B>>,
     /// ΔQ_t.
     pub(crate) charge: TensorNumber<B>,
 }
@@ -23,6 +23,8 @@ pub(crate) struct Step<B: Backend> {
 pub(crate) struct State<B: Backend> {
     /// v_t, `[B, N]`.
     pub(crate) v: TensorNumber<B>,
+    /// w_t of neurons with two variables, `[B, N]`.
+    pub(crate) w: Option<TensorNumber<B>>,
     /// G(v_t), `[B, N]`.
     pub(crate) sent: TensorNumber<B>,
     /// sᵏ_t, `[B, N]` each.
@@ -41,15 +43,18 @@ impl<B: Backend> State<B> {
         let types = 0..plan.synapses.len();
         let s = types.clone().map(|k| s0.index(1, k)).collect();
         let on_the_way = types.map(|k| plan.rows_on_the_way(k).map(|row| s0.index(1, row)).collect());
-        Self { sent: dynamics.charge(v0.clone()), v: v0, s, on_the_way: on_the_way.collect() }
+        let w = plan.second_variable_row().map(|row| s0.index(1, row));
+        Self { sent: dynamics.charge(v0.clone()), v: v0, w, s, on_the_way: on_the_way.collect() }
     }
 
-    /// All rows except v, `[B, K + D, N]`.
+    /// All rows except v, in the order of [`scan`](crate::scan).
     pub(crate) fn rows(self) -> TensorNumber<B> {
-        TensorNumber::stack(self.s.into_iter().chain(self.on_the_way.into_iter().flatten()).collect(), 1)
+        let rows = self.s.into_iter().chain(self.on_the_way.into_iter().flatten()).chain(self.w);
+        TensorNumber::stack(rows.collect(), 1)
     }
 
-    /// Advances by one step under the drive x, `[B, N]`, with `phi` as the flow.
+    /// Advances by one step under the drive x, `[B, N]`, with `phi` as the flow of neurons with one
+    /// variable.
     pub(crate) fn advance(
         &mut self,
         x: TensorNumber<B>,
@@ -64,12 +69,25 @@ impl<B: Backend> State<B> {
                 current = current + on_the_way.pop_front().expect("one was just sent on its way");
             }
         }
-        let vpre = phi(self.v.clone(), current.clone());
-        let n = vpre.spikes();
-        self.v = vpre.clone() - n.clone();
+        let (v, n, vpre) = match self.w.take() {
+            Some(w) => {
+                let moved = dynamics.planar_step(self.v.clone(), w, current.clone());
+                self.w = Some(moved.w);
+                (moved.v, moved.spikes, None)
+            }
+            None => {
+                let vpre = phi(self.v.clone(), current.clone());
+                let n = vpre.spikes();
+                (vpre.clone() - n.clone(), n, Some(vpre))
+            }
+        };
+        self.v = v;
         let sent = dynamics.charge(self.v.clone());
         let charge = n + (sent.clone() - self.sent.clone());
         self.sent = sent;
+        if let (Some(w), Some(jump)) = (&mut self.w, dynamics.jump()) {
+            *w = w.clone() + charge.clone().times(jump);
+        }
         for (k, (synapse, s)) in plan.synapses.iter().zip(&mut self.s).enumerate() {
             let amplitude =
                 if synapse.amplitude == 1.0 { charge.clone() } else { charge.clone().times(synapse.amplitude) };
@@ -113,7 +131,7 @@ impl<B: Backend> State<B> {
             let (vpre, v, sent, charge) = settled(x.clone());
             self.s = traces(&charge);
             (self.v, self.sent) = (v, sent);
-            return Step { current: x, vpre, charge };
+            return Step { current: x, vpre: Some(vpre), charge };
         };
         let (_, _, _, predicted) = settled(x.clone() + before.clone());
         let after = recurrent(&traces(&predicted)).expect("there are weights");
@@ -121,7 +139,7 @@ impl<B: Backend> State<B> {
         let (vpre, v, sent, charge) = settled(current.clone());
         self.s = traces(&charge);
         (self.v, self.sent) = (v, sent);
-        Step { current, vpre, charge }
+        Step { current, vpre: Some(vpre), charge }
     }
 }
 

@@ -1,0 +1,217 @@
+//! Adaptive exponential integrate-and-fire neuron (AdEx).
+//!
+//! ```text
+//! τ_mem dv/dt = −(v − v_L) + Δ e^((v − v_T)/Δ) − w + τ_mem I        spike at v = 1, reset to 0
+//! τ_w   dw/dt = a (v − v_L) − w                                      then w rises by b
+//! ```
+//!
+//! v counts from the reset potential (0) to the peak of a spike (1), and w in the same unit. The
+//! leak potential v_L may be below 0, and the onset v_T may be below the reset, which makes a
+//! neuron burst. [`AdEx::published`] converts constants in mV, MΩ, nS and pA.
+//!
+//! **Flow.** One step of the Runge-Kutta method of order 4 per sub-step. Above the peak the
+//! exponential term has its value at the peak.
+//!
+//! Source: Brette & Gerstner 2005. The firing patterns are those of Gerstner, Kistler, Naud &
+//! Paninski, Neuronal Dynamics (2014), table 6.1.
+
+use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps, runge_kutta};
+use crate::error::{ConfigError, finite, positive};
+use crate::neuron::eif::Eif;
+use crate::neuron::flow::NeuronModel;
+use crate::num::Number;
+use serde::{Deserialize, Serialize};
+
+/// Adaptive exponential integrate-and-fire neuron.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AdEx {
+    /// Membrane time constant τ_mem, ms.
+    pub tau_mem: f64,
+    /// Sharpness Δ of the spike's onset.
+    pub delta: f64,
+    /// Onset v_T of the spike, below 1.
+    pub onset: f64,
+    /// Leak potential v_L, below 1.
+    pub rest: f64,
+    /// Time constant τ_w of the adaptation, ms.
+    pub tau_w: f64,
+    /// a, the adaptation per potential.
+    pub a: f64,
+    /// b, the rise of w by one spike.
+    pub b: f64,
+    /// Sub-steps of a step. Each has at most one spike.
+    pub substeps: usize,
+}
+
+/// The constants of an AdEx neuron in the units in which they are published.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdExConstants {
+    /// Membrane time constant, ms.
+    pub tau_mem: f64,
+    /// Membrane resistance R, MΩ.
+    pub resistance: f64,
+    /// Leak potential, mV.
+    pub rest: f64,
+    /// Onset of the spike, mV.
+    pub onset: f64,
+    /// Sharpness of the onset, mV.
+    pub delta: f64,
+    /// Reset potential, mV.
+    pub reset: f64,
+    /// Peak of a spike, mV.
+    pub peak: f64,
+    /// Time constant of the adaptation, ms.
+    pub tau_w: f64,
+    /// a, nS.
+    pub a: f64,
+    /// b, pA.
+    pub b: f64,
+}
+
+impl AdExConstants {
+    /// The constants that the firing patterns share.
+    fn pattern(tau_mem: f64, a: f64, tau_w: f64, b: f64, reset: f64) -> Self {
+        Self { tau_mem, resistance: 500.0, rest: -70.0, onset: -50.0, delta: 2.0, reset, peak: -30.0, tau_w, a, b }
+    }
+
+    /// Tonic firing.
+    pub fn tonic() -> Self {
+        Self::pattern(20.0, 0.0, 30.0, 60.0, -55.0)
+    }
+
+    /// Firing that adapts.
+    pub fn adapting() -> Self {
+        Self::pattern(20.0, 0.0, 100.0, 5.0, -55.0)
+    }
+
+    /// A burst at the beginning, then regular spikes.
+    pub fn initial_burst() -> Self {
+        Self::pattern(5.0, 0.5, 100.0, 7.0, -51.0)
+    }
+
+    /// Bursts.
+    pub fn bursting() -> Self {
+        Self::pattern(5.0, -0.5, 100.0, 7.0, -46.0)
+    }
+
+    /// Irregular firing.
+    pub fn irregular() -> Self {
+        Self::pattern(9.9, -0.5, 100.0, 7.0, -46.0)
+    }
+
+    /// A few spikes, then silence.
+    pub fn transient() -> Self {
+        Self::pattern(10.0, 1.0, 100.0, 10.0, -60.0)
+    }
+
+    /// Firing that begins late.
+    pub fn delayed() -> Self {
+        Self::pattern(5.0, -1.0, 100.0, 10.0, -60.0)
+    }
+
+    /// The potential from reset to peak, mV: the unit of v and w.
+    fn unit(&self) -> f64 {
+        self.peak - self.reset
+    }
+
+    /// A current of `pa` pA in units of 1/τ_mem, those of a layer's parameters.
+    pub fn current(&self, pa: f64) -> f64 {
+        1e-3 * self.resistance * pa / self.unit()
+    }
+}
+
+impl AdEx {
+    /// The neuron with published constants, with steps of this number of sub-steps. For steps of
+    /// 1 ms, take at least 4.
+    pub fn published(constants: AdExConstants, substeps: usize) -> Self {
+        let AdExConstants { tau_mem, resistance, rest, onset, delta, reset, tau_w, a, b, .. } = constants;
+        let unit = constants.unit();
+        Self {
+            tau_mem,
+            delta: delta / unit,
+            onset: (onset - reset) / unit,
+            rest: (rest - reset) / unit,
+            tau_w,
+            a: 1e-3 * resistance * a,
+            b: 1e-3 * resistance * b / unit,
+            substeps,
+        }
+    }
+}
+
+impl PlanarModel for AdEx {
+    type Plane = AdExPlane;
+
+    fn over(&self, dt: f64) -> PlanarFlow<AdExPlane> {
+        PlanarFlow::new(AdExPlane { model: *self }, dt, self.substeps)
+    }
+
+    fn jump(&self) -> f64 {
+        self.b
+    }
+
+    fn name(&self) -> String {
+        let Self { tau_mem, delta, onset, rest, tau_w, a, b, substeps } = self;
+        format!(
+            "AdEx, tau_mem {tau_mem} ms, delta {delta}, onset {onset}, rest {rest}, tau_w {tau_w} ms, a {a}, b {b}, {substeps} \
+             sub-steps"
+        )
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        Eif { tau_mem: self.tau_mem, delta: self.delta, onset: self.onset }.check()?;
+        positive("tau_w", self.tau_w, "give the time constant of the adaptation in ms")?;
+        finite("a", self.a, "give the adaptation per potential, or 0")?;
+        finite("b", self.b, "give the rise of w by one spike, or 0")?;
+        check_substeps(self.substeps)?;
+        if self.rest < 1.0 && self.rest.is_finite() {
+            return Ok(());
+        }
+        Err(ConfigError::OutOfRange {
+            name: "rest".into(),
+            value: self.rest,
+            limit: "below 1, the threshold, and finite".into(),
+            remedy: "give the leak potential, such as 0".into(),
+        })
+    }
+
+    fn resting_potential(&self) -> f64 {
+        self.rest
+    }
+
+    fn tau(&self) -> Option<f64> {
+        Some(self.tau_mem)
+    }
+
+    fn steady_current(&self, spikes: f64) -> f64 {
+        // The mean w at this rate from its jumps, as if it did not change between spikes.
+        let w = self.b * spikes * self.tau_w / self.tau_mem;
+        let eif = Eif { tau_mem: self.tau_mem, delta: self.delta, onset: self.onset };
+        NeuronModel::steady_current(&eif, spikes) - self.rest + w
+    }
+}
+
+/// The equations of [`AdEx`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdExPlane {
+    model: AdEx,
+}
+
+impl AdExPlane {
+    /// (dv/dt, dw/dt).
+    #[inline(always)]
+    fn field<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
+        let AdEx { tau_mem, delta, onset, rest, tau_w, a, .. } = self.model;
+        let upswing = v.clone().within(-f32::MAX as f64, 1.0).plus(-onset).times(1.0 / delta).exp();
+        let above_rest = v.plus(-rest);
+        let dv = (upswing.times(delta) - above_rest.clone() - w.clone()).times(1.0 / tau_mem) + i;
+        (dv, (above_rest.times(a) - w).times(1.0 / tau_w))
+    }
+}
+
+impl Plane for AdExPlane {
+    #[inline(always)]
+    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        runge_kutta(|v, w| self.field(v, w, i.clone()), v, w, time)
+    }
+}

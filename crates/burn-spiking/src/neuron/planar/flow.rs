@@ -1,0 +1,192 @@
+//! The traits of planar models, and their step: sub-steps, crossings and slopes. See
+//! [`planar`](super).
+
+use crate::error::{ConfigError, at_least_one};
+use crate::num::{Dual, Float, Number};
+
+/// The number of Newton iterations for the time of a crossing. Near the crossing, each doubles the
+/// number of correct digits. The last one also gives the time its derivatives.
+pub const NEWTON: usize = 12;
+
+/// The least speed at a crossing, in 1/ms. A neuron that only touches the threshold has no
+/// derivative there.
+const SLOWEST: f64 = 1e-6;
+
+/// A neuron model with two variables: its constants, and the flow that they and the length of a
+/// step determine.
+pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static {
+    /// The flow.
+    type Plane: Plane;
+
+    /// The flow over `dt` ms.
+    fn over(&self, dt: f64) -> PlanarFlow<Self::Plane>;
+
+    /// b, the rise of w by one spike.
+    fn jump(&self) -> f64;
+
+    /// The name of the model, with the value of every constant.
+    fn name(&self) -> String;
+
+    /// Refuses constants that are invalid for the model.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value, its limit and the remedy.
+    fn check(&self) -> Result<(), ConfigError>;
+
+    /// The initial potential of a neuron if no state is given. The initial w is 0.
+    fn resting_potential(&self) -> f64 {
+        0.0
+    }
+
+    /// The membrane time constant τ_mem, in ms, which is the unit of the layer's parameters; `None`
+    /// if there is none.
+    fn tau(&self) -> Option<f64> {
+        None
+    }
+
+    /// The approximate steady current, in units of 1/τ_u, under which a neuron spikes `spikes` times
+    /// in τ_u.
+    fn steady_current(&self, spikes: f64) -> f64;
+}
+
+/// The equations of a planar model.
+pub trait Plane: Copy + Send + Sync + 'static {
+    /// (v, w) after `time` ms under the current I (1/ms), without a threshold.
+    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X);
+}
+
+/// The state of a planar neuron after a step, before the jump of w.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moved<X> {
+    /// v, after its resets.
+    pub v: X,
+    /// The spikes of the step.
+    pub spikes: X,
+    /// ψ.
+    pub w: X,
+}
+
+/// The derivatives of v and w after a step with respect to v, w and I before it.
+pub struct Jacobian<X> {
+    /// (∂v/∂v, ∂v/∂w, ∂v/∂I).
+    pub v: [X; 3],
+    /// (∂ψ/∂v, ∂ψ/∂w, ∂ψ/∂I).
+    pub w: [X; 3],
+}
+
+/// A planar model over one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlanarFlow<P> {
+    plane: P,
+    substeps: usize,
+    /// The length of a sub-step, in ms.
+    length: f64,
+}
+
+impl<P: Plane> PlanarFlow<P> {
+    /// The flow over `dt` ms in this number of sub-steps.
+    pub fn new(plane: P, dt: f64, substeps: usize) -> Self {
+        Self { plane, substeps, length: dt / substeps as f64 }
+    }
+
+    /// The state after a step.
+    #[inline(always)]
+    pub fn step<X: Number>(&self, v: X, w: X, i: X) -> Moved<X> {
+        self.run(v, w, i, |_| false)
+    }
+
+    /// The derivatives of [`step`](Self::step).
+    #[inline(always)]
+    pub fn jacobian<X: Number>(&self, v: X, w: X, i: X) -> Jacobian<X> {
+        self.run_with_slopes(v, w, i, |_| false).1
+    }
+
+    /// [`step`](Self::step) of a vector of neurons. The search for a crossing runs only if one of
+    /// them crosses.
+    #[inline(always)]
+    pub(crate) fn step_lanes<X: Float>(&self, v: X, w: X, i: X) -> Moved<X> {
+        self.run(v, w, i, |below| X::all(below))
+    }
+
+    /// [`step_lanes`](Self::step_lanes) with its derivatives.
+    #[inline(always)]
+    pub(crate) fn step_lanes_with_slopes<X: Float>(&self, v: X, w: X, i: X) -> (Moved<X>, Jacobian<X>) {
+        self.run_with_slopes(v, w, i, |below| X::all(below))
+    }
+
+    #[inline(always)]
+    fn run_with_slopes<X: Number>(&self, v: X, w: X, i: X, all: impl Fn(&X::Mask) -> bool) -> (Moved<X>, Jacobian<X>) {
+        let Moved { v, spikes, w } =
+            self.run(Dual::variable(v, 0), Dual::variable(w, 1), Dual::variable(i, 2), |below| all(below));
+        (Moved { v: v.value, spikes: spikes.value, w: w.value }, Jacobian { v: v.slopes, w: w.slopes })
+    }
+
+    /// Runs all sub-steps. `all` may say that a mask is true everywhere, which saves the search for
+    /// the crossing.
+    #[inline(always)]
+    fn run<X: Number>(&self, v: X, w: X, i: X, all: impl Fn(&X::Mask) -> bool) -> Moved<X> {
+        let mut now = Moved { spikes: v.zero(), v, w };
+        for _ in 0..self.substeps {
+            let length = i.zero().plus(self.length);
+            let (v, w) = self.plane.advance(now.v.clone(), now.w.clone(), i.clone(), length);
+            let below = v.below(1.0);
+            if all(&below) {
+                (now.v, now.w) = (v, w);
+                continue;
+            }
+            let (v_after, w_after) = self.crossed(&now, i.clone(), v.clone(), &below);
+            now = Moved {
+                spikes: X::select(&below, now.spikes.clone(), now.spikes.clone().plus(1.0)),
+                v: X::select(&below, v, v_after),
+                w: X::select(&below, w, w_after),
+            };
+        }
+        now
+    }
+
+    /// (v, w) at the end of a sub-step in which the neuron crosses the threshold. `end` is v without
+    /// a threshold. The values for a neuron that is `below` the threshold have no effect.
+    #[inline(always)]
+    fn crossed<X: Number>(&self, start: &Moved<X>, i: X, end: X, below: &X::Mask) -> (X, X) {
+        let Moved { v, w, .. } = start;
+        let rise = X::select(below, end.one(), end - v.clone());
+        let way = X::select(below, rise.one(), (-v.clone()).plus(1.0));
+        let (mut low, mut high) = (v.zero(), v.zero().plus(self.length));
+        let mut time = (way / rise).within(0.0, 1.0).times(self.length);
+        for _ in 0..NEWTON {
+            let at = Dual { slopes: [time.one()], value: time.clone() };
+            let (v, w, i) = (v.clone(), w.clone(), i.clone());
+            let (reached, _) = self.plane.advance(Dual::constant(v), Dual::constant(w), Dual::constant(i), at);
+            let Dual { value: reached, slopes: [speed] } = reached;
+            let early = reached.below(1.0);
+            low = X::select(&early, time.clone(), low);
+            high = X::select(&early, high, time.clone());
+            let next = time - reached.plus(-1.0) / speed.within(SLOWEST, f32::MAX as f64);
+            // Rounding may move a time that is found beyond its bracket.
+            let slack = 1e-5 * self.length;
+            let under = (next.clone() - low.clone()).below(-slack);
+            let over = (high.clone() - next.clone()).below(-slack);
+            let middle = (low.clone() + high.clone()).times(0.5);
+            time = X::select(&under, middle.clone(), X::select(&over, middle, next));
+        }
+        let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
+        self.plane.advance(v.zero(), w, i, (-time).plus(self.length))
+    }
+}
+
+/// One step of the classical Runge-Kutta method for dv/dt = f, dw/dt = h over `time` ms.
+#[inline(always)]
+pub(crate) fn runge_kutta<X: Number>(field: impl Fn(X, X) -> (X, X), v: X, w: X, time: X) -> (X, X) {
+    let half = time.clone().times(0.5);
+    let (v1, w1) = field(v.clone(), w.clone());
+    let (v2, w2) = field(v.clone() + half.clone() * v1.clone(), w.clone() + half.clone() * w1.clone());
+    let (v3, w3) = field(v.clone() + half.clone() * v2.clone(), w.clone() + half * w2.clone());
+    let (v4, w4) = field(v.clone() + time.clone() * v3.clone(), w.clone() + time.clone() * w3.clone());
+    let sixth = time.times(1.0 / 6.0);
+    (v + sixth.clone() * (v1 + (v2 + v3).times(2.0) + v4), w + sixth * (w1 + (w2 + w3).times(2.0) + w4))
+}
+
+/// Refuses a number of sub-steps that is 0.
+pub(crate) fn check_substeps(substeps: usize) -> Result<(), ConfigError> {
+    at_least_one("substeps", substeps, "give the number of parts into which a step is cut")
+}

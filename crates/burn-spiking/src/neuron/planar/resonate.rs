@@ -1,0 +1,113 @@
+//! Resonate-and-fire neuron: a damped oscillation that spikes at its threshold.
+//!
+//! ```text
+//! dv/dt = −v/τ_mem − ω w + I        dw/dt = ω v − w/τ_mem        spike at v = 1: v falls by 1
+//! ```
+//!
+//! Such a neuron answers best to inputs near its own frequency ω/2π. v is the real part of the
+//! complex z = v + i w with dz/dt = (−1/τ_mem + i ω) z + I.
+//!
+//! **Flow.** Exact. With z* = I/(1/τ_mem − i ω), the point to which the oscillation runs:
+//!
+//! ```text
+//! z(t) = z* + (z − z*) e^(−t/τ_mem) e^(iωt)
+//! ```
+//!
+//! A crossing is seen if v is above the threshold at the end of a sub-step, so a sub-step should be
+//! much shorter than a period.
+//!
+//! Source: Izhikevich 2001; the threshold on the real part, which receives the input, is that of
+//! Higuchi, Kairat, Bohté & Otte 2024.
+
+use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps};
+use crate::error::{ConfigError, finite, positive};
+use crate::num::Number;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// Resonate-and-fire neuron.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ResonateAndFire {
+    /// Time constant τ_mem of the damping, ms.
+    pub tau_mem: f64,
+    /// Frequency ω/2π, Hz.
+    pub frequency: f64,
+    /// b, the rise of w by one spike; 0 in the published model.
+    pub b: f64,
+    /// Sub-steps of a step. Each has at most one spike.
+    pub substeps: usize,
+}
+
+impl ResonateAndFire {
+    /// The published model, with one sub-step to a step.
+    pub fn new(tau_mem: f64, frequency: f64) -> Self {
+        Self { tau_mem, frequency, b: 0.0, substeps: 1 }
+    }
+
+    /// ω in 1/ms.
+    fn omega(&self) -> f64 {
+        2e-3 * PI * self.frequency
+    }
+}
+
+impl PlanarModel for ResonateAndFire {
+    type Plane = ResonatePlane;
+
+    fn over(&self, dt: f64) -> PlanarFlow<ResonatePlane> {
+        let (rate, omega) = (1.0 / self.tau_mem, self.omega());
+        let size = rate * rate + omega * omega;
+        let plane = ResonatePlane { rate, omega, goal: [rate / size, omega / size] };
+        PlanarFlow::new(plane, dt, self.substeps)
+    }
+
+    fn jump(&self) -> f64 {
+        self.b
+    }
+
+    fn name(&self) -> String {
+        let Self { tau_mem, frequency, b, substeps } = self;
+        format!("resonate-and-fire, tau_mem {tau_mem} ms, frequency {frequency} Hz, b {b}, {substeps} sub-steps")
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        positive("tau_mem", self.tau_mem, "give the time constant of the damping in ms")?;
+        positive("frequency", self.frequency, "give the neuron's own frequency in Hz")?;
+        finite("b", self.b, "give the rise of w by one spike, or 0")?;
+        check_substeps(self.substeps)
+    }
+
+    fn tau(&self) -> Option<f64> {
+        Some(self.tau_mem)
+    }
+
+    fn steady_current(&self, spikes: f64) -> f64 {
+        // From rest, a current x/τ_mem drives v to about x sin(ωt)/(ω τ_mem) at first. The current
+        // that reaches the threshold within the interval between spikes, but at most in a quarter of
+        // a period:
+        let angle = (self.omega() * self.tau_mem / spikes).min(0.5 * PI);
+        self.omega() * self.tau_mem / angle.sin()
+    }
+}
+
+/// The equations of [`ResonateAndFire`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResonatePlane {
+    /// 1/τ_mem.
+    rate: f64,
+    omega: f64,
+    /// z* for I = 1/ms.
+    goal: [f64; 2],
+}
+
+impl Plane for ResonatePlane {
+    #[inline(always)]
+    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        let [goal_v, goal_w] = [i.clone().times(self.goal[0]), i.times(self.goal[1])];
+        let kept = time.clone().times(-self.rate).exp();
+        let (sin, cos) = time.times(self.omega / PI).sin_cos_pi();
+        let (v, w) = (v - goal_v.clone(), w - goal_w.clone());
+        let turned_v = cos.clone() * v.clone() - sin.clone() * w.clone();
+        let turned_w = sin * v + cos * w;
+        (goal_v + kept.clone() * turned_v, goal_w + kept * turned_w)
+    }
+}

@@ -1,0 +1,133 @@
+//! Planar flows against an integration in short steps that finds each crossing by bisection, and
+//! their slopes against central differences.
+
+use super::*;
+
+/// Each model with currents (1/ms) under which it stays silent, and under which it spikes.
+fn models(check: impl Fn(&str, &dyn Fn(f64) -> Step, &[f64])) {
+    fn of<M: PlanarModel>(model: M) -> impl Fn(f64) -> Step {
+        model.check().expect("valid constants");
+        move |dt| {
+            let flow = model.over(dt);
+            Step {
+                flow: Box::new(move |v, w, i| flow.step(v, w, i)),
+                jacobian: Box::new(move |v, w, i| flow.jacobian(v, w, i)),
+            }
+        }
+    }
+    check("ALIF", &of(Alif::new(20.0, 100.0, 0.3)), &[-0.02, 0.03, 0.2]);
+    check("resonate", &of(ResonateAndFire::new(30.0, 20.0)), &[-0.05, 0.05, 0.3]);
+    let constants = AdExConstants::adapting();
+    let current = constants.current(65.0) / 20.0;
+    check("AdEx", &of(AdEx::published(constants, 1)), &[-0.5 * current, current, 4.0 * current]);
+    let model = Izhikevich::regular_spiking(1);
+    check("Izhikevich", &of(model), &[0.0, model.current(10.0), model.current(40.0)]);
+}
+
+struct Step {
+    flow: Box<dyn Fn(f64, f64, f64) -> Moved<f64>>,
+    jacobian: Box<dyn Fn(f64, f64, f64) -> Jacobian<f64>>,
+}
+
+fn states() -> impl Iterator<Item = (f64, f64)> {
+    let vs = [-0.4, 0.0, 0.4, 0.8, 0.93, 0.97, 0.995];
+    vs.into_iter().flat_map(|v| [-0.1, 0.0, 0.2].map(|w| (v, w)))
+}
+
+/// The state after `dt` ms, with a step so short that the place of a crossing in it does not matter.
+fn in_short_steps(model: &dyn Fn(f64) -> Step, (v, w): (f64, f64), i: f64, dt: f64) -> Moved<f64> {
+    let parts = 20_000;
+    let short = model(dt / parts as f64);
+    let mut now = Moved { v, spikes: 0.0, w };
+    for _ in 0..parts {
+        let next = (short.flow)(now.v, now.w, i);
+        now = Moved { v: next.v, spikes: now.spikes + next.spikes, w: next.w };
+    }
+    now
+}
+
+#[test]
+fn flows_approach_their_equations() {
+    models(|name, model, currents| {
+        let mut spiked = 0;
+        for (v, w) in states() {
+            for &i in currents {
+                let dt = 0.1;
+                let wanted = in_short_steps(model, (v, w), i, dt);
+                let found = (model(dt).flow)(v, w, i);
+                spiked += wanted.spikes as usize;
+                assert_eq!(found.spikes, wanted.spikes, "{name} v {v} w {w} I {i}");
+                assert!((found.v - wanted.v).abs() < 1e-4, "{name} v {v} w {w} I {i}: {found:?}, not {wanted:?}");
+                assert!((found.w - wanted.w).abs() < 1e-4, "{name} v {v} w {w} I {i}: {found:?}, not {wanted:?}");
+            }
+        }
+        assert!(spiked >= 2, "{name}: {spiked} spikes");
+    });
+}
+
+#[test]
+fn slopes_match_central_differences() {
+    models(|name, model, currents| {
+        let mut across = 0;
+        for (v, w) in states() {
+            for &i in currents {
+                let step = model(0.3);
+                let here = (step.flow)(v, w, i);
+                let Jacobian { v: of_v, w: of_w } = (step.jacobian)(v, w, i);
+                let h = 1e-6;
+                for variable in 0..3 {
+                    let at = |h: f64| {
+                        let mut point = [v, w, i];
+                        point[variable] += h;
+                        (step.flow)(point[0], point[1], point[2])
+                    };
+                    let (above, below) = (at(h), at(-h));
+                    if above.spikes != here.spikes || below.spikes != here.spikes {
+                        continue;
+                    }
+                    across += here.spikes as usize;
+                    let pairs = [(of_v[variable], above.v - below.v), (of_w[variable], above.w - below.w)];
+                    for (found, difference) in pairs {
+                        let wanted = difference / (2.0 * h);
+                        let error = (found - wanted).abs() / (1.0 + wanted.abs());
+                        assert!(error < 1e-6, "{name} v {v} w {w} I {i}: {found}, not {wanted}");
+                    }
+                }
+            }
+        }
+        assert!(across >= 6, "{name}: {across} slopes across a spike");
+    });
+}
+
+#[test]
+fn substeps_are_steps() {
+    let model = Izhikevich::chattering(1);
+    let (short, long) = (model.over(0.25), Izhikevich { substeps: 4, ..model }.over(1.0));
+    let (mut v, mut w, mut spikes, i) = (0.2, 0.0, 0.0, model.current(40.0));
+    for _ in 0..100 {
+        let (start_v, start_w, mut counted) = (v, w, 0.0);
+        for _ in 0..4 {
+            let next = short.step(v, w, i);
+            (v, w, counted) = (next.v, next.w, counted + next.spikes);
+        }
+        assert_eq!(long.step(start_v, start_w, i), Moved { v, spikes: counted, w });
+        spikes += counted;
+    }
+    assert!(spikes > 5.0, "{spikes} spikes");
+}
+
+#[test]
+fn published_constants_keep_their_meaning() {
+    // Neuronal Dynamics, table 6.1, with R = 500 MΩ: the unit of v is 25 mV, from −55 to −30 mV.
+    let model = AdEx::published(AdExConstants::tonic(), 4);
+    assert!((model.rest + 15.0 / 25.0).abs() < 1e-15 && (model.onset - 5.0 / 25.0).abs() < 1e-15);
+    assert!((model.b - 30.0 / 25.0).abs() < 1e-15 && model.a == 0.0);
+    // Izhikevich's regular-spiking neuron rests at −70 mV with u = −14.
+    let model = Izhikevich::regular_spiking(1);
+    let rest = model.resting_potential();
+    assert!((rest + 5.0 / 95.0).abs() < 1e-12);
+    let speed = |v: f64, w: f64| (model.over(1e-6).step(v, w, 0.0).v - v) / 1e-6;
+    assert!(speed(rest, 0.0).abs() < 1e-6);
+    // At −60 mV, 0.04 V² + 5 V + 140 + 14 = −2 mV/ms.
+    assert!((speed(5.0 / 95.0, 0.0) + 2.0 / 95.0).abs() < 1e-6);
+}
