@@ -197,6 +197,11 @@ fn draws_of(
     )
 }
 
+/// Networks of neurons with one variable, which have kernels on a GPU and an f-I curve.
+pub fn draws_of_one_variable() -> impl Strategy<Value = Draw> {
+    draws().prop_filter("neurons with one variable", |draw| !draw.plan.neuron.is_planar())
+}
+
 /// One of the four neurons with two variables. Explicit rules get so many sub-steps that each is at
 /// most 1/4 ms.
 pub fn planar_neuron(which: usize, tau_mem: f64, dt: f64) -> Neuron {

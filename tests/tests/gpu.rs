@@ -7,9 +7,11 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_spiking::neuron::Alif;
 use burn_spiking::scan::fallbacks;
 use burn_spiking::{Adjoint, Gate, Implementation, InitialWeights, Neuron, SpikingRnn, SpikingRnnConfig};
-use burn_spiking_tests::{Draw, crowds, draws, gpu, relative_distance, sample_of};
+use burn_spiking_tests::{Draw, crowds, draws_of_one_variable, gpu, relative_distance, sample_of};
+use proptest::strategy::Strategy;
 
 /// The allowed error of single precision. A network magnifies rounding errors by its own
 /// sensitivity, which is measured on the CPU in double precision.
@@ -27,25 +29,29 @@ fn compare(draw: &Draw, at: usize) {
     let allowed = allowed(draw, &exact);
     assert!(distance <= allowed, "draw {at}: {distance:e}, allowed {allowed:e}, for {:?}", draw.plan);
     // The only runs without a kernel: user-defined neurons with widths of their own on the CPU; a
-    // limited adjoint of unconnected neurons, and networks too large for a cube, on the GPU.
-    let expected = ["gate width of each neuron", "without recurrent weights", "of a cube's shared memory"];
+    // limited adjoint of unconnected neurons, neurons of two variables, and networks too large for a
+    // cube, on the GPU.
+    let expected =
+        ["two variables", "gate width of each neuron", "without recurrent weights", "of a cube's shared memory"];
     let fallbacks = fallbacks().into_iter().filter(|reason| !expected.iter().any(|expected| reason.contains(expected)));
     assert_eq!(fallbacks.collect::<Vec<_>>(), Vec::<String>::new(), "runs without a kernel");
 }
 
 #[test]
 fn kernels_agree_with_the_cpu() {
-    sample_of(draws(), 40).enumerate().for_each(|(at, draw)| compare(&draw, at));
+    sample_of(draws_of_one_variable(), 40).enumerate().for_each(|(at, draw)| compare(&draw, at));
 }
 
 #[test]
 fn kernels_agree_with_the_cpu_where_many_neurons_are_active() {
-    sample_of(crowds(), 6).enumerate().for_each(|(at, draw)| compare(&draw, at));
+    sample_of(crowds().prop_filter("neurons with one variable", |draw| !draw.plan.neuron.is_planar()), 6)
+        .enumerate()
+        .for_each(|(at, draw)| compare(&draw, at));
 }
 
 #[test]
 fn a_restrained_adjoint_is_the_cpus() {
-    for (at, mut draw) in sample_of(draws(), 6).enumerate() {
+    for (at, mut draw) in sample_of(draws_of_one_variable(), 6).enumerate() {
         let exact = draw.by_op(&Device::flex(), DType::F64, Implementation::Fused);
         draw.plan.adjoint = Adjoint::Limited { limit: Some(0.5), keep: 0.9 };
         assert!(
@@ -59,7 +65,7 @@ fn a_restrained_adjoint_is_the_cpus() {
 /// Runs the forward pass in the kernel and the backward pass in tensor operations.
 #[test]
 fn a_mean_field_adjoint_is_the_cpus() {
-    for (at, draw) in sample_of(draws(), 8).enumerate() {
+    for (at, draw) in sample_of(draws_of_one_variable(), 8).enumerate() {
         compare(&draw.by_rates(1 + at % 4), at);
     }
 }
@@ -72,7 +78,7 @@ fn another_networks_gradient_does_not_pass() {
         let told = draw.plan.weight_planes() > 0 && draw.plan.readout_traces() > 0;
         draw.steps >= 6 && told && draw.plan.per_neuron.is_none()
     };
-    let draw = sample_of(draws(), 20).find(felt).expect("one of twenty");
+    let draw = sample_of(draws_of_one_variable(), 20).find(felt).expect("one of twenty");
     let exact = draw.by_op(&Device::flex(), DType::F64, Implementation::Fused);
     let mut other = draw.clone();
     other.plan.gate = other.plan.gate.with_width(other.plan.gate.width() * 0.999);
@@ -135,6 +141,15 @@ fn layers_of_odd_sizes_agree_with_the_cpu() {
 #[test]
 fn layers_too_large_for_a_cube_run_in_tensor_operations() {
     compare_layers(&calm(4200), [1, 2]);
+}
+
+#[test]
+fn neurons_of_two_variables_run_in_tensor_operations() {
+    let neuron = Neuron::Alif(Alif::new(20.0, 60.0, 0.2));
+    let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&neuron, 20.0) };
+    let config = SpikingRnnConfig::new(3, 5).with_neuron(neuron).with_initial(Some(initial));
+    compare_layers(&config, [2, 12]);
+    assert!(fallbacks().iter().any(|reason| reason.contains("two variables")));
 }
 
 #[test]

@@ -117,8 +117,9 @@ impl<X: Number, const S: usize> Div for Dual<X, S> {
     type Output = Self;
     #[inline(always)]
     fn div(mut self, other: Self) -> Self {
-        let inverse = other.value.one() / other.value;
-        let ratio = self.value * inverse.clone();
+        // The value is that of the same division without derivatives, to the last bit.
+        let inverse = other.value.one() / other.value.clone();
+        let ratio = self.value / other.value;
         for k in 0..S {
             let slope = self.slopes[k].clone() - ratio.clone() * other.slopes[k].clone();
             self.slopes[k] = slope * inverse.clone();
@@ -166,6 +167,10 @@ impl<X: Number, const S: usize> Number for Dual<X, S> {
     #[inline(always)]
     fn select(mask: &Self::Mask, then: Self, otherwise: Self) -> Self {
         then.both(otherwise, |a, b| X::select(mask, a, b))
+    }
+    #[inline(always)]
+    fn holds_everywhere(mask: &Self::Mask) -> bool {
+        X::holds_everywhere(mask)
     }
     #[inline(always)]
     fn floor(mut self) -> Self {

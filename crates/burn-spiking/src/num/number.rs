@@ -30,6 +30,11 @@ pub trait Number:
     /// `then` where the mask is true, `otherwise` elsewhere. Both are evaluated, so both must be
     /// finite.
     fn select(mask: &Self::Mask, then: Self, otherwise: Self) -> Self;
+    /// Whether a mask is known to be true everywhere. Kinds of numbers that cannot know it say no.
+    #[inline(always)]
+    fn holds_everywhere(_mask: &Self::Mask) -> bool {
+        false
+    }
     /// The largest integer that is not above self.
     fn floor(self) -> Self;
     /// The square root.

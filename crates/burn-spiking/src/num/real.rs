@@ -105,6 +105,10 @@ macro_rules! real {
                 if *mask { then } else { otherwise }
             }
             #[inline(always)]
+            fn holds_everywhere(mask: &bool) -> bool {
+                *mask
+            }
+            #[inline(always)]
             fn floor(self) -> Self {
                 <$real>::floor(self)
             }

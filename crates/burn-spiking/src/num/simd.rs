@@ -172,6 +172,10 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
         Self(mask_of(mask).select(then.0, otherwise.0))
     }
     #[inline(always)]
+    fn holds_everywhere(mask: &Self::Mask) -> bool {
+        mask_of(mask).all()
+    }
+    #[inline(always)]
     fn floor(self) -> Self {
         Self(self.0.floor())
     }

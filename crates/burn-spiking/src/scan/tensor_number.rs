@@ -3,7 +3,7 @@
 use crate::num::Number;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Scalar, Slice, TensorMetadata, get_or_init_device_settings};
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Shape, read_sync};
 use std::f64::consts::PI;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -55,6 +55,11 @@ impl<B: Backend> Number for TensorNumber<B> {
     }
     fn select(mask: &BoolTensor<B>, then: Self, otherwise: Self) -> Self {
         Self(B::float_mask_where(otherwise.0, mask.clone(), then.0))
+    }
+    /// Waits for the device.
+    fn holds_everywhere(mask: &BoolTensor<B>) -> bool {
+        let all = read_sync(B::bool_into_data(B::bool_all(mask.clone()))).expect("the device gives what it computed");
+        all.iter::<bool>().all(|holds| holds)
     }
     fn floor(self) -> Self {
         Self(B::float_floor(self.0))

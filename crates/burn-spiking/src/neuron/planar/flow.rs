@@ -2,7 +2,7 @@
 //! [`planar`](super).
 
 use crate::error::{ConfigError, at_least_one};
-use crate::num::{Dual, Float, Number};
+use crate::num::{Dual, Number};
 
 /// The number of Newton iterations for the time of a crossing. Near the crossing, each doubles the
 /// number of correct digits. The last one also gives the time its derivatives.
@@ -89,48 +89,29 @@ impl<P: Plane> PlanarFlow<P> {
         Self { plane, substeps, length: dt / substeps as f64 }
     }
 
-    /// The state after a step.
-    #[inline(always)]
-    pub fn step<X: Number>(&self, v: X, w: X, i: X) -> Moved<X> {
-        self.run(v, w, i, |_| false)
-    }
-
     /// The derivatives of [`step`](Self::step).
     #[inline(always)]
     pub fn jacobian<X: Number>(&self, v: X, w: X, i: X) -> Jacobian<X> {
-        self.run_with_slopes(v, w, i, |_| false).1
+        self.step_and_jacobian(v, w, i).1
     }
 
-    /// [`step`](Self::step) of a vector of neurons. The search for a crossing runs only if one of
-    /// them crosses.
+    /// [`step`](Self::step) and its derivatives.
     #[inline(always)]
-    pub(crate) fn step_lanes<X: Float>(&self, v: X, w: X, i: X) -> Moved<X> {
-        self.run(v, w, i, |below| X::all(below))
-    }
-
-    /// [`step_lanes`](Self::step_lanes) with its derivatives.
-    #[inline(always)]
-    pub(crate) fn step_lanes_with_slopes<X: Float>(&self, v: X, w: X, i: X) -> (Moved<X>, Jacobian<X>) {
-        self.run_with_slopes(v, w, i, |below| X::all(below))
-    }
-
-    #[inline(always)]
-    fn run_with_slopes<X: Number>(&self, v: X, w: X, i: X, all: impl Fn(&X::Mask) -> bool) -> (Moved<X>, Jacobian<X>) {
-        let Moved { v, spikes, w } =
-            self.run(Dual::variable(v, 0), Dual::variable(w, 1), Dual::variable(i, 2), |below| all(below));
+    pub fn step_and_jacobian<X: Number>(&self, v: X, w: X, i: X) -> (Moved<X>, Jacobian<X>) {
+        let Moved { v, spikes, w } = self.step(Dual::variable(v, 0), Dual::variable(w, 1), Dual::variable(i, 2));
         (Moved { v: v.value, spikes: spikes.value, w: w.value }, Jacobian { v: v.slopes, w: w.slopes })
     }
 
-    /// Runs all sub-steps. `all` may say that a mask is true everywhere, which saves the search for
-    /// the crossing.
+    /// The state after a step. If it is known that no neuron crosses the threshold, there is no
+    /// search for the crossing.
     #[inline(always)]
-    fn run<X: Number>(&self, v: X, w: X, i: X, all: impl Fn(&X::Mask) -> bool) -> Moved<X> {
+    pub fn step<X: Number>(&self, v: X, w: X, i: X) -> Moved<X> {
         let mut now = Moved { spikes: v.zero(), v, w };
         for _ in 0..self.substeps {
             let length = i.zero().plus(self.length);
             let (v, w) = self.plane.advance(now.v.clone(), now.w.clone(), i.clone(), length);
             let below = v.below(1.0);
-            if all(&below) {
+            if X::holds_everywhere(&below) {
                 (now.v, now.w) = (v, w);
                 continue;
             }

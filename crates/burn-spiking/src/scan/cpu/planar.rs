@@ -45,7 +45,7 @@ impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
         by_gate!(&self.gate, |shape| {
             let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
             for (((v, w), &i), (sent, charge)) in state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge))) {
-                let moved = flow.step_lanes(*v, *w, i);
+                let moved = flow.step(*v, *w, i);
                 let sent_after = shape.on(&zone).charge(moved.v);
                 *charge = moved.spikes + (sent_after - *sent);
                 (*v, *w, *sent) = (moved.v, moved.w + charge.times(jump), sent_after);
@@ -77,7 +77,7 @@ impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
             let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
             let rows = state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge))).enumerate();
             for (at, (((v, w), &i), (sent, charge))) in rows {
-                let (moved, slopes) = flow.step_lanes_with_slopes(*v, *w, i);
+                let (moved, slopes) = flow.step_and_jacobian(*v, *w, i);
                 let Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] } = slopes;
                 (by_v[at], by_w[at], by_i[at]) = (vv, vw, vi);
                 (w_by_v[at], w_by_w[at], w_by_i[at]) = (wv, ww, wi);
