@@ -171,7 +171,8 @@ fn a_run_without_its_kernel_is_told_once() {
     for draw in [first, second, first] {
         draw.run(&devices()[0]);
     }
-    let reasons: Vec<_> = fallbacks().into_iter().filter(|reason| reason.contains("the own neuron")).collect();
+    let of_widths = |reason: &String| reason.contains("a gate width of each neuron");
+    let reasons: Vec<_> = fallbacks().into_iter().filter(of_widths).collect();
     let names: Vec<_> = reasons.iter().filter(|reason| reason.contains(&first.plan.neuron.to_string())).collect();
     assert_eq!(names.len(), 1, "{reasons:?}");
 }

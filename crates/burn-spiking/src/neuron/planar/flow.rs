@@ -4,8 +4,9 @@
 use crate::error::{ConfigError, at_least_one};
 use crate::num::{Dual, Number};
 
-/// The number of Newton iterations for the time of a crossing. Near the crossing, each doubles the
-/// number of correct digits. The last one also gives the time its derivatives.
+/// The largest number of Newton iterations for the time of a crossing. Near the crossing, each
+/// doubles the number of correct digits. The last one, from a time that is right to rounding, also
+/// gives the time its derivatives.
 pub const NEWTON: usize = 12;
 
 /// The least speed at a crossing, in 1/ms. A neuron that only touches the threshold has no
@@ -139,6 +140,9 @@ impl<P: Plane> PlanarFlow<P> {
             let (v, w, i) = (v.clone(), w.clone(), i.clone());
             let (reached, _) = self.plane.advance(Dual::constant(v), Dual::constant(w), Dual::constant(i), at);
             let Dual { value: reached, slopes: [speed] } = reached;
+            // A neuron that does not cross has none to find.
+            let error = X::select(below, reached.zero(), reached.clone().plus(-1.0));
+            let settled = (error.clone() * error).below(if reached.is_double() { 1e-28 } else { 2.5e-13 });
             let early = reached.below(1.0);
             low = X::select(&early, time.clone(), low);
             high = X::select(&early, high, time.clone());
@@ -149,6 +153,9 @@ impl<P: Plane> PlanarFlow<P> {
             let over = (high.clone() - next.clone()).below(-slack);
             let middle = (low.clone() + high.clone()).times(0.5);
             time = X::select(&under, middle.clone(), X::select(&over, middle, next));
+            if X::holds_everywhere(&settled) {
+                break;
+            }
         }
         let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
         self.plane.advance(v.zero(), w, i, (-time).plus(self.length))

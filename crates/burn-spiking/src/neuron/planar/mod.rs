@@ -23,7 +23,7 @@
 //! (v, w) → advance(0, w*, I, h − t*),  one spike            otherwise, with (1, w*) = advance(v, w, I, t*)
 //! ```
 //!
-//! The time t* of the crossing is found by [`NEWTON`] iterations of Newton's method, which start
+//! The time t* of the crossing is found by at most [`NEWTON`] iterations of Newton's method, which start
 //! where the chord crosses the threshold. An iteration that leaves the interval in which the
 //! crossing must be is replaced by bisection. A sub-step has at most one spike.
 //!
