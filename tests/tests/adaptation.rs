@@ -23,8 +23,8 @@ fn layer(neuron: Neuron, synapses: Vec<Synapse>, drives: &[f64], device: &Device
     layer
 }
 
-/// The spikes per ms of each neuron in the second half of a run of 1 s: the intervals from the first
-/// to the last of its spikes there.
+/// The spikes per ms of each neuron in the second half of a run of 1 s: the intervals from the
+/// first to the last of its spikes there.
 fn rates(layer: &SpikingRnn) -> Vec<f64> {
     let (steps, dt) = (4000, layer.config().dt);
     let input = Tensor::zeros([1, steps, 1], (&layer.device(), DType::F64));

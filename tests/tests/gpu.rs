@@ -29,8 +29,8 @@ fn compare(draw: &Draw, at: usize) {
     let allowed = allowed(draw, &exact);
     assert!(distance <= allowed, "draw {at}: {distance:e}, allowed {allowed:e}, for {:?}", draw.plan);
     // The only runs without a kernel: user-defined neurons with widths of their own on the CPU; a
-    // limited adjoint of unconnected neurons, neurons of two variables, and networks too large for a
-    // cube, on the GPU.
+    // limited adjoint of unconnected neurons, neurons of two variables, and networks too large for
+    // a cube, on the GPU.
     let expected =
         ["two variables", "gate width of each neuron", "without recurrent weights", "of a cube's shared memory"];
     let fallbacks = fallbacks().into_iter().filter(|reason| !expected.iter().any(|expected| reason.contains(expected)));

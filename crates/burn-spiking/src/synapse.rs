@@ -80,8 +80,8 @@ impl Synapse {
     }
 
     /// Spike-frequency adaptation: each spike of a neuron subtracts `strength`, in units of 1/τ_u,
-    /// from its own current, and the subtracted current decays with `tau` ms. The strength is fixed;
-    /// see [`with_learned_weights`](Self::with_learned_weights).
+    /// from its own current, and the subtracted current decays with `tau` ms. The strength is
+    /// fixed; see [`with_learned_weights`](Self::with_learned_weights).
     pub fn adaptation(tau: f64, strength: f64) -> Self {
         Self::self_only(tau, -strength).with_learned_weights(false)
     }

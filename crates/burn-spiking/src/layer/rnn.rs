@@ -46,8 +46,8 @@ pub struct SpikingRnn {
     /// and no gradient. Without autapses, the diagonals are such entries. See
     /// [`effective_weights`](Self::effective_weights).
     pub recurrent_weights: Vec<Param<Tensor<2>>>,
-    /// The self-weights d_k, `[N]`, for each synapse type that connects each neuron to itself alone,
-    /// in order. They are frozen unless the type says that they are learned.
+    /// The self-weights d_k, `[N]`, for each synapse type that connects each neuron to itself
+    /// alone, in order. They are frozen unless the type says that they are learned.
     pub self_weights: Vec<Param<Tensor<1>>>,
     /// The logit of the initial potential, `[N]`, if the start is learned.
     pub start_v: Option<Param<Tensor<1>>>,

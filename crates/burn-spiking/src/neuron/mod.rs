@@ -74,10 +74,10 @@ pub enum Neuron {
     Own(OwnNeuron),
 }
 
-/// Runs `$body` with the model of a built-in neuron of one variable, `$own_body` with a user-defined
-/// neuron, or `$planar_body` with the model of a neuron of two variables. A body is compiled once for
-/// each built-in model. Only this macro maps a [`Neuron`] to its [`NeuronModel`] or
-/// [`PlanarModel`](planar::PlanarModel).
+/// Runs `$body` with the model of a built-in neuron of one variable, `$own_body` with a
+/// user-defined neuron, or `$planar_body` with the model of a neuron of two variables. A body is
+/// compiled once for each built-in model. Only this macro maps a [`Neuron`] to its [`NeuronModel`]
+/// or [`PlanarModel`](planar::PlanarModel).
 macro_rules! with_model {
     ($neuron:expr, |$model:ident| $body:expr, |$own:ident| $own_body:expr, |$planar:ident| $planar_body:expr) => {
         match $neuron {

@@ -54,8 +54,8 @@ impl<X: Number> Dual<X, 1> {
     }
 }
 
-// Loops instead of the methods of arrays: their closures could be compiled by themselves, without the
-// vectors of the processor.
+// Loops instead of the methods of arrays: their closures could be compiled by themselves, without
+// the vectors of the processor.
 impl<X: Number, const S: usize> Dual<X, S> {
     /// Applies the chain rule to a function with this `value` and `derivative` at `self`.
     #[inline(always)]

@@ -64,8 +64,8 @@ pub struct Arguments {
     /// W, `[M, N, N]`: one weight plane `[pre, post]` for each of the M synapse types that have
     /// weights; `None` if no type has weights.
     pub weights: Option<Tensor<3>>,
-    /// d, `[L, N]`: one row of self-weights for each of the L synapse types that connect each neuron
-    /// to itself alone; `None` if there is no such type.
+    /// d, `[L, N]`: one row of self-weights for each of the L synapse types that connect each
+    /// neuron to itself alone; `None` if there is no such type.
     pub self_weights: Option<Tensor<2>>,
     /// v_0, `[B, N]`, in [0, 1).
     pub v0: Tensor<2>,

@@ -3,8 +3,9 @@
 //! # The system
 //!
 //! Sizes: B samples in a batch, T time steps, N neurons, K synapse types, D steps of delay, summed
-//! over the synapse types, and H rows of a state besides v. The drive is x, and the decay is α_k = e^(−dt/τ_k). A spike adds
-//! c_k to the trace sᵏ: 1/τ_k in the paper's units, 1 in the layer's units. For t = 0 … T−1:
+//! over the synapse types, and H rows of a state besides v. The drive is x, and the decay is α_k =
+//! e^(−dt/τ_k). A spike adds c_k to the trace sᵏ: 1/τ_k in the paper's units, 1 in the layer's
+//! units. For t = 0 … T−1:
 //!
 //! ```text
 //! I_t       = x_t + Σ_k Jᵏ_{t−d_k}              Jᵏ = W_k sᵏ, recurrent current, delay of d_k steps
@@ -63,8 +64,8 @@
 //! i-th current still in transit. A delay therefore costs only additional rows of the state, and
 //! the adjoint still visits only the active neurons.
 //!
-//! For neurons with two variables, κ is the adjoint of w, and κ_T is the cost's gradient with respect
-//! to w_T:
+//! For neurons with two variables, κ is the adjoint of w, and κ_T is the cost's gradient with
+//! respect to w_T:
 //!
 //! ```text
 //! μ_t    += b κ_{t+1}

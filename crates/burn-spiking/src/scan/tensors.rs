@@ -61,8 +61,8 @@ pub struct ScanInputs<B: Backend> {
     /// W, `[M, N, N]`: one weight plane for each of the M synapse types that have weights.
     #[extension_type]
     pub weights: OptionalTensor<B>,
-    /// d, `[L, N]`: one row of self-weights for each of the L synapse types that connect each neuron
-    /// to itself alone.
+    /// d, `[L, N]`: one row of self-weights for each of the L synapse types that connect each
+    /// neuron to itself alone.
     #[extension_type]
     pub self_weights: OptionalTensor<B>,
     /// v_0, `[B, N]`.

@@ -45,8 +45,8 @@ pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
         None
     }
 
-    /// The approximate steady current, in units of 1/τ_u, under which a neuron spikes `spikes` times
-    /// in τ_u.
+    /// The approximate steady current, in units of 1/τ_u, under which a neuron spikes `spikes`
+    /// times in τ_u.
     fn steady_current(&self, spikes: f64) -> f64;
 }
 
@@ -126,8 +126,8 @@ impl<P: Plane> PlanarFlow<P> {
         now
     }
 
-    /// (v, w) at the end of a sub-step in which the neuron crosses the threshold. `end` is v without
-    /// a threshold. The values for a neuron that is `below` the threshold have no effect.
+    /// (v, w) at the end of a sub-step in which the neuron crosses the threshold. `end` is v
+    /// without a threshold. The values for a neuron that is `below` the threshold have no effect.
     #[inline(always)]
     fn crossed<X: Number>(&self, start: &Moved<X>, i: X, end: X, below: &X::Mask) -> (X, X) {
         let Moved { v, w, .. } = start;

@@ -23,8 +23,8 @@
 //! (v, w) → advance(0, w*, I, h − t*),  one spike            otherwise, with (1, w*) = advance(v, w, I, t*)
 //! ```
 //!
-//! The time t* of the crossing is found by at most [`NEWTON`] iterations of Newton's method, which start
-//! where the chord crosses the threshold. An iteration that leaves the interval in which the
+//! The time t* of the crossing is found by at most [`NEWTON`] iterations of Newton's method, which
+//! start where the chord crosses the threshold. An iteration that leaves the interval in which the
 //! crossing must be is replaced by bisection. A sub-step has at most one spike.
 //!
 //! **Jump of w.** The charge of a step carries the jump, w_{t+1} = ψ + b ΔQ_t, with ψ the w after

@@ -82,8 +82,8 @@ impl PlanarModel for ResonateAndFire {
 
     fn steady_current(&self, spikes: f64) -> f64 {
         // From rest, a current x/τ_mem drives v to about x sin(ωt)/(ω τ_mem) at first. The current
-        // that reaches the threshold within the interval between spikes, but at most in a quarter of
-        // a period:
+        // that reaches the threshold within the interval between spikes, but at most in a quarter
+        // of a period:
         let angle = (self.omega() * self.tau_mem / spikes).min(0.5 * PI);
         self.omega() * self.tau_mem / angle.sin()
     }

@@ -34,7 +34,8 @@ fn states() -> impl Iterator<Item = (f64, f64)> {
     vs.into_iter().flat_map(|v| [-0.1, 0.0, 0.2].map(|w| (v, w)))
 }
 
-/// The state after `dt` ms, with a step so short that the place of a crossing in it does not matter.
+/// The state after `dt` ms, with a step so short that the place of a crossing in it does not
+/// matter.
 fn in_short_steps(model: &dyn Fn(f64) -> Step, (v, w): (f64, f64), i: f64, dt: f64) -> Moved<f64> {
     let parts = 20_000;
     let short = model(dt / parts as f64);

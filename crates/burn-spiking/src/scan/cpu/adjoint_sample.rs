@@ -1,6 +1,7 @@
 //! One step of the adjoint, for one sample. The equations are in [`scan`](crate::scan).
 
 use super::active_set::Lists;
+use super::costate;
 use super::gradients::Sums;
 use super::matrix::{Factors, Matrix};
 use super::network::{FEW_CHANNELS, Network, append_open};
@@ -154,8 +155,8 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Starts μ_t: the part that does not come back from other neurons, ΔQ′_t + Σ_k c_k Dᵏ_{t+1} and
-    /// c_k d ∘ Pᵏ_{t+1} of the types that connect each neuron to itself alone.
+    /// Starts μ_t: the part that does not come back from other neurons, ΔQ′_t + Σ_k c_k Dᵏ_{t+1}
+    /// and c_k d ∘ Pᵏ_{t+1} of the types that connect each neuron to itself alone.
     #[inline(always)]
     pub(super) fn start_errors<S: Simd>(
         &mut self,
@@ -231,16 +232,16 @@ impl<'a, T: Real> Sample<'a, T> {
         let (before, after) = (segment.density.row(at), segment.density.row(at + 1));
         let (dv, di) = (segment.dv.row(at), segment.di.row(at));
         if let (Some(constants), [by_tau, by_width, ..]) = (&segment.constants, &mut sums[..]) {
-            rows::add_through_costate::<S, T>(by_tau, lambda, (after, mu), constants.by_tau.row(at));
+            costate::add_through_costate::<S, T>(by_tau, lambda, (after, mu), constants.by_tau.row(at));
             let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
             rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
         }
         let q = segment.q.row_mut(at);
         match &segment.second {
-            None => rows::costate::<S, T>(lambda, q, mu, (after, before), (dv, di)),
+            None => costate::costate::<S, T>(lambda, q, mu, (after, before), (dv, di)),
             Some(second) => {
                 let second = second.each_ref().map(|rows| rows.row(at));
-                rows::planar_costate::<S, T>((lambda, kappa), q, mu, (after, before), (dv, di, second));
+                costate::planar_costate::<S, T>((lambda, kappa), q, mu, (after, before), (dv, di, second));
             }
         }
         if let Some((limit, keep)) = network.adjoint_limit {

@@ -32,6 +32,7 @@ mod active_set;
 mod adjoint;
 mod adjoint_batch;
 mod adjoint_sample;
+mod costate;
 mod dynamics;
 mod forward;
 mod forward_batch;

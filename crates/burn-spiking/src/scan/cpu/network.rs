@@ -74,8 +74,8 @@ impl<T: Real> Network<'_, T> {
         self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.plane()?)))
     }
 
-    /// Returns the synapse types that connect each neuron to itself alone, each with the index of its
-    /// row of self-weights.
+    /// Returns the synapse types that connect each neuron to itself alone, each with the index of
+    /// its row of self-weights.
     pub(super) fn to_itself(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.synapses.iter().enumerate().filter_map(|(k, synapse)| Some((k, synapse.self_row()?)))
     }
@@ -91,8 +91,8 @@ impl<T: Real> Network<'_, T> {
     }
 
     /// Returns the number of rows of a saved state: v as it is held, w, sᵏ, Jᵏ of the types with a
-    /// weight plane, and the currents on their way. If the tape holds all currents, a saved state has
-    /// no Jᵏ and no currents on their way.
+    /// weight plane, and the currents on their way. If the tape holds all currents, a saved state
+    /// has no Jᵏ and no currents on their way.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
         let variables = 1 + self.jump.is_some() as usize;
         variables

@@ -231,8 +231,8 @@ pub(in crate::scan) fn direct_errors<B: Backend>(
 enum Path<B: Backend> {
     /// v_0 and vpre_t of neurons with one variable.
     Potentials(TensorNumber<B>, TensorNumber<B>),
-    /// The states before the steps of neurons with two variables, and the last state. The tape has no
-    /// potentials of such neurons, so they run again. The spikes are those of the step before.
+    /// The states before the steps of neurons with two variables, and the last state. The tape has
+    /// no potentials of such neurons, so they run again. The spikes are those of the step before.
     Planar(Vec<Moved<TensorNumber<B>>>),
 }
 
