@@ -25,9 +25,9 @@ pub(super) fn costate<S: Simd, T: Real>(
     }
 }
 
-/// Does the same as [`costate`] for neurons with two variables. The first argument is (λ, κ). The slopes
-/// are ∂v/∂v, ∂v/∂I and those of [`SECOND_SLOPES`](super::dynamics::SECOND_SLOPES):
-/// q = ∂v/∂I λpre + ∂ψ/∂I κ, λ = ∂v/∂v λpre + ∂ψ/∂v κ − g(v) μ, κ = ∂v/∂w λpre + ∂ψ/∂w κ.
+/// Does the same as [`costate`] for neurons with two variables. The first argument is (λ, κ). The
+/// slopes are ∂v/∂v, ∂v/∂I and those of [`SECOND_SLOPES`](super::dynamics::SECOND_SLOPES): q =
+/// ∂v/∂I λpre + ∂ψ/∂I κ, λ = ∂v/∂v λpre + ∂ψ/∂v κ − g(v) μ, κ = ∂v/∂w λpre + ∂ψ/∂w κ.
 #[inline(always)]
 pub(super) fn planar_costate<S: Simd, T: Real>(
     (lambda, kappa): (&mut [T], &mut [T]),
