@@ -27,6 +27,21 @@ impl<P> PlanarDynamics<P> {
     fn zone(&self) -> Zone<f64> {
         Zone::of(self.gate.width())
     }
+
+    /// Replaces the spikes in `charge` by ΔQ_t and G(v_t) in `sent` by G(v_{t+1}), and adds the
+    /// jump to w. It is a loop of its own, so that a flow is not compiled once for each gate.
+    #[inline(always)]
+    fn send<S: Simd, T: Real>(&self, v: &[T], w: &mut [T], sent: &mut [T], charge: &mut [T]) {
+        let (zone, jump) = (self.zone(), self.jump);
+        by_gate!(&self.gate, |shape| {
+            let state = lanes::<S, T>(v).iter().zip(lanes_mut(w));
+            for ((&v, w), (sent, charge)) in state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge))) {
+                let sent_after = shape.on(&zone).charge(v);
+                *charge = *charge + (sent_after - *sent);
+                (*w, *sent) = (*w + charge.times(jump), sent_after);
+            }
+        });
+    }
 }
 
 impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
@@ -41,16 +56,13 @@ impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
     #[inline(always)]
     fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet {
         let Neurons { held, w, sent, charge, .. } = neurons;
-        let (zone, flow, jump) = (self.zone(), self.flow, self.jump);
-        by_gate!(&self.gate, |shape| {
-            let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
-            for (((v, w), &i), (sent, charge)) in state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge))) {
-                let moved = flow.step(*v, *w, i);
-                let sent_after = shape.on(&zone).charge(moved.v);
-                *charge = moved.spikes + (sent_after - *sent);
-                (*v, *w, *sent) = (moved.v, moved.w + charge.times(jump), sent_after);
-            }
-        });
+        let flow = self.flow;
+        let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
+        for (((v, w), &i), charge) in state.zip(lanes_mut(charge)) {
+            let moved = flow.step(*v, *w, i);
+            (*v, *w, *charge) = (moved.v, moved.w, moved.spikes);
+        }
+        self.send::<S, T>(held, w, sent, charge);
         rows::nonzero::<S, T, 1>(senders, n, [charge])
     }
 
@@ -68,25 +80,21 @@ impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
         let Some([by_w, w_by_v, w_by_w, w_by_i]) = slopes.second else {
             unreachable!("the segments of planar neurons have rows for the slopes of w")
         };
-        let (zone, flow, jump) = (self.zone(), self.flow, self.jump);
+        let flow = self.flow;
         let (by_v, by_i) = (lanes_mut::<S, T>(slopes.by_v), lanes_mut::<S, T>(slopes.by_i));
         let (by_w, w_by_v) = (lanes_mut::<S, T>(by_w), lanes_mut::<S, T>(w_by_v));
         let (w_by_w, w_by_i) = (lanes_mut::<S, T>(w_by_w), lanes_mut::<S, T>(w_by_i));
-        let density = lanes_mut::<S, T>(after);
-        by_gate!(&self.gate, |shape| {
-            let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
-            let rows = state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge))).enumerate();
-            for (at, (((v, w), &i), (sent, charge))) in rows {
-                let (moved, slopes) = flow.step_and_jacobian(*v, *w, i);
-                let Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] } = slopes;
-                (by_v[at], by_w[at], by_i[at]) = (vv, vw, vi);
-                (w_by_v[at], w_by_w[at], w_by_i[at]) = (wv, ww, wi);
-                let sent_after = shape.on(&zone).charge(moved.v);
-                density[at] = shape.on(&zone).density(moved.v);
-                *charge = moved.spikes + (sent_after - *sent);
-                (*v, *w, *sent) = (moved.v, moved.w + charge.times(jump), sent_after);
-            }
-        });
+        let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
+        for (at, (((v, w), &i), charge)) in state.zip(lanes_mut(charge)).enumerate() {
+            let (moved, slopes) = flow.step_and_jacobian(*v, *w, i);
+            let Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] } = slopes;
+            (by_v[at], by_w[at], by_i[at]) = (vv, vw, vi);
+            (w_by_v[at], w_by_w[at], w_by_i[at]) = (wv, ww, wi);
+            (*v, *w, *charge) = (moved.v, moved.w, moved.spikes);
+        }
+        self.send::<S, T>(held, w, sent, charge);
+        let zone = self.zone();
+        rows::density::<S, T, f64>(&self.gate, |_| zone, held, after);
         rows::nonzero::<S, T, 3>(active, n, [charge, before, after])
     }
 
