@@ -135,6 +135,9 @@ impl<P: Plane> PlanarFlow<P> {
         let way = X::select(below, rise.one(), (-v.clone()).plus(1.0));
         let (mut low, mut high) = (v.zero(), v.zero().plus(self.length));
         let mut time = (way / rise).within(0.0, 1.0).times(self.length);
+        // 1 until the time is found, then 0. A time that is found does not change again, so that it
+        // does not depend on the other neurons of a vector or tensor.
+        let mut open = v.one();
         for _ in 0..NEWTON {
             let at = Dual { slopes: [time.one()], value: time.clone() };
             let (v, w, i) = (v.clone(), w.clone(), i.clone());
@@ -146,14 +149,16 @@ impl<P: Plane> PlanarFlow<P> {
             let early = reached.below(1.0);
             low = X::select(&early, time.clone(), low);
             high = X::select(&early, high, time.clone());
-            let next = time - reached.plus(-1.0) / speed.within(SLOWEST, f32::MAX as f64);
+            let next = time.clone() - reached.plus(-1.0) / speed.within(SLOWEST, f32::MAX as f64);
             // Rounding may move a time that is found beyond its bracket.
             let slack = 1e-5 * self.length;
             let under = (next.clone() - low.clone()).below(-slack);
             let over = (high.clone() - next.clone()).below(-slack);
             let middle = (low.clone() + high.clone()).times(0.5);
-            time = X::select(&under, middle.clone(), X::select(&over, middle, next));
-            if X::holds_everywhere(&settled) {
+            let next = X::select(&under, middle.clone(), X::select(&over, middle, next));
+            time = X::select(&open.below(0.5), time, next);
+            open = X::select(&settled, open.zero(), open);
+            if X::holds_everywhere(&open.below(0.5)) {
                 break;
             }
         }
