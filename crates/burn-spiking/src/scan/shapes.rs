@@ -39,7 +39,7 @@ pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tap
             },
             None => ScanTapeMetadata {
                 currents: slot(*keep_tape, &run),
-                potentials: slot(*keep_tape, &run),
+                potentials: slot(*keep_tape && !plan.neuron.is_planar(), &run),
                 trace: slot(*keep_tape && plan.readout.is_some(), &run),
                 ..nothing_kept()
             },
