@@ -16,6 +16,7 @@ pub use draws::{crowds, draws, draws_of_one_variable, normal, planar_neuron, sam
 pub use own_qif::{OwnQif, OwnQifFlow};
 
 use burn::tensor::{Device, Tensor};
+use burn_spiking::Neuron;
 use burn_spiking::scan::{Drive, ScanPlan};
 
 /// The devices that this build can test on.
@@ -98,6 +99,15 @@ pub struct Draw {
     pub inputs: Values,
     /// Seed of the coefficients of the cost.
     pub seed: u64,
+}
+
+impl Draw {
+    /// Whether the CPU kernel supports the network. User-defined neurons and neurons of two
+    /// variables, if each has a gate width of its own, run in the tensor operations of the backends.
+    pub fn has_kernel(&self) -> bool {
+        let neuron = &self.plan.neuron;
+        self.plan.per_neuron.is_none() || !(matches!(neuron, Neuron::Own(_)) || neuron.is_planar())
+    }
 }
 
 /// The relative distance |a − b|/max(|a|, |b|); infinite if a number is not finite.

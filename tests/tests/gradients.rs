@@ -140,12 +140,6 @@ fn op_agrees_with_central_differences() {
     assert!(skipped * 10 <= checked, "{skipped} of {} draws skipped", checked + skipped);
 }
 
-/// Whether the kernel supports the network of a draw. User-defined neurons and neurons of two
-/// variables, if each has a gate width of its own, run in the tensor operations of the backends.
-fn in_kernel(draw: &Draw) -> bool {
-    draw.plan.per_neuron.is_none() || !(matches!(draw.plan.neuron, Neuron::Own(_)) || draw.plan.neuron.is_planar())
-}
-
 #[test]
 fn kernel_and_tensor_operations_agree() {
     let (mut known, mut all) = (0, 0);
@@ -154,7 +148,7 @@ fn kernel_and_tensor_operations_agree() {
             let kernel = draw.by_op(&device, DType::F64, Implementation::Fused);
             let distance = kernel.distance(&draw.by_op(&device, DType::F64, Implementation::TensorOps));
             assert!(distance <= NEAR_ROUNDING, "draw {at}: {distance:e} for {:?}", draw.plan);
-            (known, all) = (known + in_kernel(&draw) as usize, all + 1);
+            (known, all) = (known + draw.has_kernel() as usize, all + 1);
         }
     }
     // Otherwise, most draws would compare tensor operations with themselves.
@@ -166,7 +160,7 @@ fn kernel_and_tensor_operations_agree() {
 
 #[test]
 fn a_run_without_its_kernel_is_told_once() {
-    let draws: Vec<Draw> = sample(300).filter(|draw| !in_kernel(draw)).collect();
+    let draws: Vec<Draw> = sample(300).filter(|draw| !draw.has_kernel()).collect();
     let [first, second, ..] = &draws[..] else { panic!("{} such draws; GRADIENT_DRAWS wants more", draws.len()) };
     for draw in [first, second, first] {
         draw.run(&devices()[0]);
@@ -198,7 +192,7 @@ fn gradients_do_not_depend_on_what_is_kept() {
 #[cfg(all(feature = "flex", feature = "ndarray"))]
 #[test]
 fn backends_agree_to_the_last_bit() {
-    for draw in sample(100).filter(in_kernel) {
+    for draw in sample(100).filter(Draw::has_kernel) {
         let found: Vec<_> =
             devices().iter().map(|device| draw.by_op(device, DType::F64, Implementation::Fused)).collect();
         let [flex, ndarray] = found.as_slice() else { panic!("two devices") };

@@ -2,18 +2,16 @@
 //! itself, because the choice holds for the whole process.
 
 use burn::tensor::DType;
+use burn_spiking::Implementation;
 use burn_spiking::scan::{Vectors, fallbacks};
-use burn_spiking::{Implementation, Neuron};
 use burn_spiking_tests::{Draw, NEAR_ROUNDING, Values, crowds, devices, sample, sample_of, sparse_crowds};
 
 #[test]
 fn all_vectors_of_this_processor_compute_the_same() {
     let device = &devices()[0];
     let by_kernel = |draw: &Draw, dtype: DType| draw.by_op(device, dtype, Implementation::Fused);
-    // User-defined neurons with a gate width of each neuron run in tensor operations.
-    let has_kernel = |draw: &Draw| draw.plan.per_neuron.is_none() || !matches!(draw.plan.neuron, Neuron::Own(_));
     let networks = sample(60).chain(sample_of(crowds(), 6)).chain(sample_of(sparse_crowds(), 6));
-    let networks: Vec<Draw> = networks.filter(has_kernel).collect();
+    let networks: Vec<Draw> = networks.filter(Draw::has_kernel).collect();
     let found = Vectors::found();
     assert!(!found.is_empty(), "this processor runs tensor operations only");
     let mut forms: Vec<(Vectors, Vec<[Values; 2]>)> = Vec::new();
