@@ -103,7 +103,8 @@ pub struct Draw {
 
 impl Draw {
     /// Whether the CPU kernel supports the network. User-defined neurons and neurons of two
-    /// variables, if each has a gate width of its own, run in the tensor operations of the backends.
+    /// variables, if each has a gate width of its own, run in the tensor operations of the
+    /// backends.
     pub fn has_kernel(&self) -> bool {
         let neuron = &self.plan.neuron;
         self.plan.per_neuron.is_none() || !(matches!(neuron, Neuron::Own(_)) || neuron.is_planar())
