@@ -260,7 +260,7 @@ fn run(args: &Args) -> Result<(), Stop> {
 
 fn print(args: &Args, report: &Report) {
     println!(
-        "B = {}, T = {}, N = {}, {} channels, {}, {} {} synapse type(s), quintic gate of width {}: {:.1} Hz, {:.1} % of neurons \
+        "B = {}, T = {}, N = {}, {} channels, {}, {} {} synapse type(s){}, quintic gate of width {}: {:.1} Hz, {:.1} % of neurons \
          active in a step",
         args.system.batch,
         args.system.steps,
@@ -268,12 +268,8 @@ fn print(args: &Args, report: &Report) {
         args.system.channels,
         name(&args.system.neuron).to_uppercase(),
         args.system.synapses,
-        match (args.system.feed_forward, args.system.adaptation) {
-            (true, false) => "feed-forward",
-            (false, false) => "recurrent",
-            (true, true) => "feed-forward, adapting",
-            (false, true) => "recurrent, adapting",
-        },
+        if args.system.feed_forward { "feed-forward" } else { "recurrent" },
+        if args.system.adaptation { ", adaptation" } else { "" },
         args.system.width,
         report.rate_hz,
         100.0 * report.active_share
