@@ -110,7 +110,7 @@ fn spike_times_approach_those_of_the_published_equations() {
         assert!(off_w < 0.02 * scale, "{}: w {w}, not {}", golden.name, golden.w);
         assert!(off_v < 0.05 * golden.v.abs().max(1.0), "{}: v {v}, not {}", golden.name, golden.v);
     }
-    // A step that is 16 times shorter makes errors of order 1 16 times smaller, but for the place
+    // With steps 16 times shorter, errors of first order are 16 times smaller, but for the place
     // of the spikes in their steps, which is not known.
     ratios.sort_by(f64::total_cmp);
     assert!(ratios[ratios.len() / 2] > 12.0, "{ratios:?}");

@@ -80,6 +80,14 @@ pub(crate) fn finite(name: &str, value: f64, remedy: &str) -> Result<(), ConfigE
     Err(out_of_range(name, value, "finite", remedy))
 }
 
+/// Refuses a value unless it is finite and below the limit, which `what` names.
+pub(crate) fn below(name: &str, value: f64, limit: f64, what: &str, remedy: &str) -> Result<(), ConfigError> {
+    if value.is_finite() && value < limit {
+        return Ok(());
+    }
+    Err(out_of_range(name, value, &format!("below {what}, and finite"), remedy))
+}
+
 /// Refuses a value outside (0, limit].
 pub(crate) fn positive_at_most(name: &str, value: f64, limit: f64, remedy: &str) -> Result<(), ConfigError> {
     if value > 0.0 && value <= limit {

@@ -28,7 +28,7 @@
 
 use super::flow::{Flow, NeuronModel, SmallCurrent};
 use super::rate::RateCurve;
-use crate::error::{ConfigError, positive};
+use crate::error::{ConfigError, below, positive};
 use crate::num::{Float, Number};
 use serde::{Deserialize, Serialize};
 
@@ -61,15 +61,8 @@ impl NeuronModel for Eif {
     fn check(&self) -> Result<(), ConfigError> {
         positive("tau_mem", self.tau_mem, "give the membrane time constant in ms")?;
         positive("delta", self.delta, "give the sharpness of the spike's onset, such as 0.1")?;
-        if self.onset < 1.0 && self.onset.is_finite() {
-            return Ok(());
-        }
-        Err(ConfigError::OutOfRange {
-            name: "onset".into(),
-            value: self.onset,
-            limit: "below 1, the threshold, and finite".into(),
-            remedy: "give the potential at which the spike begins, such as 0.7".into(),
-        })
+        let remedy = "give the potential at which the spike begins, such as 0.7";
+        below("onset", self.onset, 1.0, "1, the threshold", remedy)
     }
 
     fn tau(&self) -> Option<f64> {

@@ -16,7 +16,7 @@
 //! Paninski, Neuronal Dynamics (2014), table 6.1.
 
 use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps, runge_kutta};
-use crate::error::{ConfigError, finite, positive};
+use crate::error::{ConfigError, below, finite, positive};
 use crate::neuron::eif::Eif;
 use crate::neuron::flow::NeuronModel;
 use crate::num::Number;
@@ -164,15 +164,7 @@ impl PlanarModel for AdEx {
         finite("a", self.a, "give the adaptation per potential, or 0")?;
         finite("b", self.b, "give the rise of w by one spike, or 0")?;
         check_substeps(self.substeps)?;
-        if self.rest < 1.0 && self.rest.is_finite() {
-            return Ok(());
-        }
-        Err(ConfigError::OutOfRange {
-            name: "rest".into(),
-            value: self.rest,
-            limit: "below 1, the threshold, and finite".into(),
-            remedy: "give the leak potential, such as 0".into(),
-        })
+        below("rest", self.rest, 1.0, "1, the threshold", "give the leak potential, such as 0")
     }
 
     fn resting_potential(&self) -> f64 {

@@ -16,7 +16,7 @@
 //! Source: Izhikevich 2003, with the constants of its figure 2.
 
 use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps, runge_kutta};
-use crate::error::{ConfigError, finite, positive};
+use crate::error::{ConfigError, below, finite, positive};
 use crate::num::Number;
 use serde::{Deserialize, Serialize};
 
@@ -113,15 +113,7 @@ impl PlanarModel for Izhikevich {
         finite("b", self.b, "give the recovery per potential, such as 0.2")?;
         finite("d", self.d, "give the rise of u by one spike, such as 8")?;
         check_substeps(self.substeps)?;
-        if self.c < PEAK && self.c.is_finite() {
-            return Ok(());
-        }
-        Err(ConfigError::OutOfRange {
-            name: "c".into(),
-            value: self.c,
-            limit: format!("below {PEAK} mV, the peak, and finite"),
-            remedy: "give the reset potential in mV, such as -65".into(),
-        })
+        below("c", self.c, PEAK, "30 mV, the peak", "give the reset potential in mV, such as -65")
     }
 
     fn resting_potential(&self) -> f64 {

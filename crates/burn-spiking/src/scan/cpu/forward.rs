@@ -1,6 +1,6 @@
 //! The forward kernel: the run of one sample, or of a few samples side by side.
 
-use super::dynamics::{Dynamics, Neurons};
+use super::dynamics::Dynamics;
 use super::network::{Network, SampleBlock, Scratch, Sender, State};
 use super::rows::{self, ActiveSet, Row};
 use crate::num::Real;
@@ -112,13 +112,7 @@ impl<'a, T: Real> Sample<'a, T> {
         state.current::<S>(network, &inputs.drive[t * channels..(t + 1) * channels], scratch_rows);
         self.senders.clear();
         let charge = &mut self.charge;
-        let neurons = Neurons {
-            held: &mut state.v,
-            w: &mut state.w,
-            scratch: &mut scratch_rows.scratch,
-            sent: &mut state.sent,
-            charge,
-        };
+        let neurons = state.neurons(&mut scratch_rows.scratch, charge);
         self.chosen = dynamics.step::<S>(n, neurons, &scratch_rows.i, &mut self.senders);
         state.trace::<S>(network, &self.charge);
     }

@@ -5,7 +5,7 @@
 //! W then serves all of them. The currents of a sample do not depend on the samples beside it, to
 //! the last bit, because each sum has one fixed order.
 
-use super::dynamics::Dynamics;
+use super::dynamics::{Dynamics, Neurons};
 use super::matrix::Matrix;
 use super::rows::{self, Row};
 use crate::num::Real;
@@ -292,6 +292,12 @@ impl<T: Real> State<T> {
         for (queue, j) in self.on_the_way.iter_mut().zip(&self.j) {
             queue.turn(j);
         }
+    }
+
+    /// Returns the rows that a step of the neurons updates.
+    #[inline(always)]
+    pub(super) fn neurons<'a>(&'a mut self, scratch: &'a mut Row<T>, charge: &'a mut [T]) -> Neurons<'a, T> {
+        Neurons { held: &mut self.v, w: &mut self.w, scratch, sent: &mut self.sent, charge }
     }
 
     /// Updates the traces with the charge ΔQ_t of a step.

@@ -3,7 +3,7 @@
 //! through them.
 
 use super::active_set::Lists;
-use super::dynamics::{Dynamics, Neurons, SECOND_SLOPES, Slopes};
+use super::dynamics::{Dynamics, SECOND_SLOPES, Slopes};
 use super::matrix::Matrix;
 use super::network::{Network, SampleBlock, Scratch, Sender, State};
 use super::rows;
@@ -150,13 +150,7 @@ impl<T: Real> Replay<T> {
         let slopes = Slopes { by_v: segment.dv.row_mut(at), by_i: segment.di.row_mut(at), second };
         let (before, after) = segment.density.row_and_next_mut(at);
         let charge = segment.charge.row_mut(at);
-        let neurons = Neurons {
-            held: &mut state.v,
-            w: &mut state.w,
-            scratch: &mut scratch_rows.scratch,
-            sent: &mut state.sent,
-            charge,
-        };
+        let neurons = state.neurons(&mut scratch_rows.scratch, charge);
         let active = segment.active.members();
         let chosen = dynamics.step_with_slopes::<S>(n, neurons, &scratch_rows.i, slopes, (before, after), active);
         let charge = segment.charge.row(at);
