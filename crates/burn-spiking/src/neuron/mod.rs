@@ -207,14 +207,14 @@ impl Neuron {
         with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar.over(dt).step(v, w, i))
     }
 
-    /// The derivatives of [`planar_step`](Self::planar_step).
+    /// [`planar_step`](Self::planar_step) and its derivatives.
     ///
     /// # Panics
     /// If the neuron has one variable.
-    pub fn planar_jacobian<X: Number>(&self, v: X, w: X, i: X, dt: f64) -> Jacobian<X> {
+    pub fn planar_step_and_jacobian<X: Number>(&self, v: X, w: X, i: X, dt: f64) -> (Moved<X>, Jacobian<X>) {
         with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar
             .over(dt)
-            .jacobian(v, w, i))
+            .step_and_jacobian(v, w, i))
     }
 }
 
@@ -223,7 +223,7 @@ fn one_variable(model: &impl std::fmt::Debug) -> ! {
 }
 
 fn two_variables(model: &impl std::fmt::Debug) -> ! {
-    panic!("{model:?} has two variables; use `planar_step` and `planar_jacobian`")
+    panic!("{model:?} has two variables; use `planar_step` and `planar_step_and_jacobian`")
 }
 
 impl std::fmt::Display for Neuron {

@@ -54,90 +54,138 @@ impl<X: Number> Dual<X, 1> {
     }
 }
 
-// Loops instead of the methods of arrays: their closures could be compiled by themselves, without
-// the vectors of the processor.
+/// Runs an operation that is compiled once, not in each place that uses it.
+#[inline(never)]
+fn apart<A, R>(operation: impl FnOnce(A) -> R, operands: A) -> R {
+    operation(operands)
+}
+
+/// Runs an operation: in line for numbers of the processor, and apart for tensors. A flow has many
+/// operations, and in line, those of tensors make functions of megabytes.
+macro_rules! run {
+    ($number:ident, $operation:path, $operands:expr) => {
+        if const { $number::OPERATIONS_ARE_CALLS } { apart($operation, $operands) } else { $operation($operands) }
+    };
+}
+
+// Loops instead of the methods of arrays, and functions instead of closures: closures could be
+// compiled by themselves, without the vectors of the processor.
 impl<X: Number, const S: usize> Dual<X, S> {
-    /// Applies the chain rule to a function with this `value` and `derivative` at `self`.
+    /// Applies the chain rule to a function with this value and derivative at `x`.
     #[inline(always)]
-    fn mapped(mut self, value: X, derivative: X) -> Self {
+    fn chained((mut x, value, derivative): (Self, X, X)) -> Self {
         for k in 0..S {
-            self.slopes[k] = self.slopes[k].clone() * derivative.clone();
+            x.slopes[k] = x.slopes[k].clone() * derivative.clone();
         }
-        Self { value, slopes: self.slopes }
+        Self { value, slopes: x.slopes }
     }
 
-    /// Applies a linear function to the value and to each slope.
     #[inline(always)]
-    fn each(mut self, f: impl Fn(X) -> X) -> Self {
+    fn mapped(self, value: X, derivative: X) -> Self {
+        run!(X, Self::chained, (self, value, derivative))
+    }
+
+    #[inline(always)]
+    fn sum((mut x, y): (Self, Self)) -> Self {
         for k in 0..S {
-            self.slopes[k] = f(self.slopes[k].clone());
+            x.slopes[k] = x.slopes[k].clone() + y.slopes[k].clone();
         }
-        Self { value: f(self.value), slopes: self.slopes }
+        Self { value: x.value + y.value, slopes: x.slopes }
     }
 
-    /// Applies a linear function to the values and to the slopes of two dual numbers.
     #[inline(always)]
-    fn both(mut self, other: Self, f: impl Fn(X, X) -> X) -> Self {
+    fn difference((mut x, y): (Self, Self)) -> Self {
         for k in 0..S {
-            self.slopes[k] = f(self.slopes[k].clone(), other.slopes[k].clone());
+            x.slopes[k] = x.slopes[k].clone() - y.slopes[k].clone();
         }
-        Self { value: f(self.value, other.value), slopes: self.slopes }
+        Self { value: x.value - y.value, slopes: x.slopes }
     }
-}
 
-impl<X: Number, const S: usize> Add for Dual<X, S> {
-    type Output = Self;
     #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        self.both(other, |a, b| a + b)
-    }
-}
-
-impl<X: Number, const S: usize> Sub for Dual<X, S> {
-    type Output = Self;
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        self.both(other, |a, b| a - b)
-    }
-}
-
-impl<X: Number, const S: usize> Mul for Dual<X, S> {
-    type Output = Self;
-    #[inline(always)]
-    fn mul(mut self, other: Self) -> Self {
-        let (x, y) = (self.value, other.value);
+    fn product((mut x, y): (Self, Self)) -> Self {
         for k in 0..S {
-            self.slopes[k] = self.slopes[k].clone() * y.clone() + x.clone() * other.slopes[k].clone();
+            x.slopes[k] = x.slopes[k].clone() * y.value.clone() + x.value.clone() * y.slopes[k].clone();
         }
-        Self { slopes: self.slopes, value: x * y }
+        Self { slopes: x.slopes, value: x.value * y.value }
     }
-}
 
-impl<X: Number, const S: usize> Div for Dual<X, S> {
-    type Output = Self;
     #[inline(always)]
-    fn div(mut self, other: Self) -> Self {
+    fn ratio((mut x, y): (Self, Self)) -> Self {
         // The value is that of the same division without derivatives, to the last bit.
-        let inverse = other.value.one() / other.value.clone();
-        let ratio = self.value / other.value;
+        let inverse = y.value.one() / y.value.clone();
+        let ratio = x.value / y.value;
         for k in 0..S {
-            let slope = self.slopes[k].clone() - ratio.clone() * other.slopes[k].clone();
-            self.slopes[k] = slope * inverse.clone();
+            let slope = x.slopes[k].clone() - ratio.clone() * y.slopes[k].clone();
+            x.slopes[k] = slope * inverse.clone();
         }
-        Self { value: ratio, slopes: self.slopes }
+        Self { value: ratio, slopes: x.slopes }
+    }
+
+    #[inline(always)]
+    fn negative(mut x: Self) -> Self {
+        for k in 0..S {
+            x.slopes[k] = -x.slopes[k].clone();
+        }
+        Self { value: -x.value, slopes: x.slopes }
+    }
+
+    #[inline(always)]
+    fn scaled((mut x, c): (Self, f64)) -> Self {
+        for k in 0..S {
+            x.slopes[k] = x.slopes[k].clone().times(c);
+        }
+        Self { value: x.value.times(c), slopes: x.slopes }
+    }
+
+    #[inline(always)]
+    fn selected((mask, mut then, otherwise): (&X::Mask, Self, Self)) -> Self {
+        for k in 0..S {
+            then.slopes[k] = X::select(mask, then.slopes[k].clone(), otherwise.slopes[k].clone());
+        }
+        Self { value: X::select(mask, then.value, otherwise.value), slopes: then.slopes }
+    }
+
+    #[inline(always)]
+    fn limited((mut x, low, high): (Self, f64, f64)) -> Self {
+        let (under, over) = (x.value.below(low), (-x.value.clone()).below(-high));
+        for k in 0..S {
+            let slope = x.slopes[k].clone();
+            x.slopes[k] = X::select(&under, slope.zero(), X::select(&over, slope.zero(), slope));
+        }
+        Self { value: x.value.within(low, high), slopes: x.slopes }
     }
 }
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $operation:ident) => {
+        impl<X: Number, const S: usize> $trait for Dual<X, S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                run!(X, Self::$operation, (self, other))
+            }
+        }
+    };
+}
+operator!(Add, add, sum);
+operator!(Sub, sub, difference);
+operator!(Mul, mul, product);
+operator!(Div, div, ratio);
 
 impl<X: Number, const S: usize> Neg for Dual<X, S> {
     type Output = Self;
+
     #[inline(always)]
     fn neg(self) -> Self {
-        self.each(|x| -x)
+        run!(X, Self::negative, self)
     }
 }
 
 impl<X: Number, const S: usize> Number for Dual<X, S> {
     type Mask = X::Mask;
+
+    const OPERATIONS_ARE_CALLS: bool = X::OPERATIONS_ARE_CALLS;
 
     #[inline(always)]
     fn is_double(&self) -> bool {
@@ -149,16 +197,11 @@ impl<X: Number, const S: usize> Number for Dual<X, S> {
     }
     #[inline(always)]
     fn times(self, c: f64) -> Self {
-        self.each(|x| x.times(c))
+        run!(X, Self::scaled, (self, c))
     }
     #[inline(always)]
-    fn within(mut self, low: f64, high: f64) -> Self {
-        let (under, over) = (self.value.below(low), (-self.value.clone()).below(-high));
-        for k in 0..S {
-            let slope = self.slopes[k].clone();
-            self.slopes[k] = X::select(&under, slope.zero(), X::select(&over, slope.zero(), slope));
-        }
-        Self { value: self.value.within(low, high), slopes: self.slopes }
+    fn within(self, low: f64, high: f64) -> Self {
+        run!(X, Self::limited, (self, low, high))
     }
     #[inline(always)]
     fn below(&self, c: f64) -> Self::Mask {
@@ -166,7 +209,7 @@ impl<X: Number, const S: usize> Number for Dual<X, S> {
     }
     #[inline(always)]
     fn select(mask: &Self::Mask, then: Self, otherwise: Self) -> Self {
-        then.both(otherwise, |a, b| X::select(mask, a, b))
+        run!(X, Self::selected, (mask, then, otherwise))
     }
     #[inline(always)]
     fn holds_everywhere(mask: &Self::Mask) -> bool {

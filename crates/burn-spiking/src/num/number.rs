@@ -17,6 +17,9 @@ pub trait Number:
     /// The result of a comparison.
     type Mask: Clone;
 
+    /// Whether each operation is a call, as with tensors, and not an instruction of the processor.
+    const OPERATIONS_ARE_CALLS: bool = false;
+
     /// Whether the number is in double precision, which needs longer series.
     fn is_double(&self) -> bool;
     /// self + c.

@@ -100,9 +100,9 @@ impl<X: Number> DynamicsOn<X> {
         self.neuron.planar_step(v, w, i, self.dt)
     }
 
-    /// The derivatives of [`planar_step`](Self::planar_step).
-    pub(crate) fn planar_jacobian(&self, v: X, w: X, i: X) -> Jacobian<X> {
-        self.neuron.planar_jacobian(v, w, i, self.dt)
+    /// [`planar_step`](Self::planar_step) and its derivatives.
+    pub(crate) fn planar_step_and_jacobian(&self, v: X, w: X, i: X) -> (Moved<X>, Jacobian<X>) {
+        self.neuron.planar_step_and_jacobian(v, w, i, self.dt)
     }
 
     /// b, the rise of w by one spike; `None` for neurons of one variable.

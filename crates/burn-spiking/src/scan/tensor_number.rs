@@ -37,6 +37,8 @@ impl<B: Backend> Neg for TensorNumber<B> {
 impl<B: Backend> Number for TensorNumber<B> {
     type Mask = BoolTensor<B>;
 
+    const OPERATIONS_ARE_CALLS: bool = true;
+
     fn is_double(&self) -> bool {
         self.0.dtype() == DType::F64
     }

@@ -15,7 +15,7 @@
 //! Source: Brette & Gerstner 2005. The firing patterns are those of Gerstner, Kistler, Naud &
 //! Paninski, Neuronal Dynamics (2014), table 6.1.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps, runge_kutta};
+use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta, check_substeps};
 use crate::error::{ConfigError, below, finite, positive};
 use crate::neuron::eif::Eif;
 use crate::neuron::flow::NeuronModel;
@@ -140,10 +140,10 @@ impl AdEx {
 }
 
 impl PlanarModel for AdEx {
-    type Plane = AdExPlane;
+    type Plane = RungeKutta<AdExField>;
 
-    fn over(&self, dt: f64) -> PlanarFlow<AdExPlane> {
-        PlanarFlow::new(AdExPlane { model: *self }, dt, self.substeps)
+    fn over(&self, dt: f64) -> PlanarFlow<RungeKutta<AdExField>> {
+        PlanarFlow::new(RungeKutta(AdExField { model: *self }), dt, self.substeps)
     }
 
     fn jump(&self) -> f64 {
@@ -185,25 +185,17 @@ impl PlanarModel for AdEx {
 
 /// The equations of [`AdEx`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdExPlane {
+pub struct AdExField {
     model: AdEx,
 }
 
-impl AdExPlane {
-    /// (dv/dt, dw/dt).
+impl Field for AdExField {
     #[inline(always)]
-    fn field<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
+    fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
         let AdEx { tau_mem, delta, onset, rest, tau_w, a, .. } = self.model;
         let upswing = v.clone().within(-f32::MAX as f64, 1.0).plus(-onset).times(1.0 / delta).exp();
         let above_rest = v.plus(-rest);
         let dv = (upswing.times(delta) - above_rest.clone() - w.clone()).times(1.0 / tau_mem) + i;
         (dv, (above_rest.times(a) - w).times(1.0 / tau_w))
-    }
-}
-
-impl Plane for AdExPlane {
-    #[inline(always)]
-    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        runge_kutta(|v, w| self.field(v, w, i.clone()), v, w, time)
     }
 }

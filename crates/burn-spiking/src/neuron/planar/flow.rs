@@ -68,6 +68,7 @@ pub struct Moved<X> {
 }
 
 /// The derivatives of v and w after a step with respect to v, w and I before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jacobian<X> {
     /// (∂v/∂v, ∂v/∂w, ∂v/∂I).
     pub v: [X; 3],
@@ -88,12 +89,6 @@ impl<P: Plane> PlanarFlow<P> {
     /// The flow over `dt` ms in this number of sub-steps.
     pub fn new(plane: P, dt: f64, substeps: usize) -> Self {
         Self { plane, substeps, length: dt / substeps as f64 }
-    }
-
-    /// The derivatives of [`step`](Self::step).
-    #[inline(always)]
-    pub fn jacobian<X: Number>(&self, v: X, w: X, i: X) -> Jacobian<X> {
-        self.step_and_jacobian(v, w, i).1
     }
 
     /// [`step`](Self::step) and its derivatives.
@@ -167,16 +162,29 @@ impl<P: Plane> PlanarFlow<P> {
     }
 }
 
-/// One step of the classical Runge-Kutta method for dv/dt = f, dw/dt = h over `time` ms.
-#[inline(always)]
-pub(crate) fn runge_kutta<X: Number>(field: impl Fn(X, X) -> (X, X), v: X, w: X, time: X) -> (X, X) {
-    let half = time.clone().times(0.5);
-    let (v1, w1) = field(v.clone(), w.clone());
-    let (v2, w2) = field(v.clone() + half.clone() * v1.clone(), w.clone() + half.clone() * w1.clone());
-    let (v3, w3) = field(v.clone() + half.clone() * v2.clone(), w.clone() + half * w2.clone());
-    let (v4, w4) = field(v.clone() + time.clone() * v3.clone(), w.clone() + time.clone() * w3.clone());
-    let sixth = time.times(1.0 / 6.0);
-    (v + sixth.clone() * (v1 + (v2 + v3).times(2.0) + v4), w + sixth * (w1 + (w2 + w3).times(2.0) + w4))
+/// The right-hand sides f and h of a model whose equations have no solution in closed form. Mark
+/// the method with `#[inline(always)]`, so that the CPU kernel can use vector instructions in it.
+pub trait Field: Copy + Send + Sync + 'static {
+    /// (dv/dt, dw/dt), below the threshold and a little above it.
+    fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X);
+}
+
+/// The equations of a field, advanced by one step of the classical Runge-Kutta method of order 4.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RungeKutta<F>(pub F);
+
+impl<F: Field> Plane for RungeKutta<F> {
+    #[inline(always)]
+    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        let half = time.clone().times(0.5);
+        let (v1, w1) = self.0.rates(v.clone(), w.clone(), i.clone());
+        let (v2, w2) =
+            self.0.rates(v.clone() + half.clone() * v1.clone(), w.clone() + half.clone() * w1.clone(), i.clone());
+        let (v3, w3) = self.0.rates(v.clone() + half.clone() * v2.clone(), w.clone() + half * w2.clone(), i.clone());
+        let (v4, w4) = self.0.rates(v.clone() + time.clone() * v3.clone(), w.clone() + time.clone() * w3.clone(), i);
+        let sixth = time.times(1.0 / 6.0);
+        (v + sixth.clone() * (v1 + (v2 + v3).times(2.0) + v4), w + sixth * (w1 + (w2 + w3).times(2.0) + w4))
+    }
 }
 
 /// Refuses a number of sub-steps that is 0.

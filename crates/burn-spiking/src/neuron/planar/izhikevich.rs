@@ -15,7 +15,7 @@
 //!
 //! Source: Izhikevich 2003, with the constants of its figure 2.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps, runge_kutta};
+use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta, check_substeps};
 use crate::error::{ConfigError, below, finite, positive};
 use crate::num::Number;
 use serde::{Deserialize, Serialize};
@@ -82,13 +82,13 @@ impl Izhikevich {
 }
 
 impl PlanarModel for Izhikevich {
-    type Plane = IzhikevichPlane;
+    type Plane = RungeKutta<IzhikevichField>;
 
-    fn over(&self, dt: f64) -> PlanarFlow<IzhikevichPlane> {
+    fn over(&self, dt: f64) -> PlanarFlow<RungeKutta<IzhikevichField>> {
         let Self { a, b, c, .. } = *self;
         let (unit, rest) = (self.unit(), self.rest());
         // 0.04 V² + 5 V + 140 − b V_0 with V = c + unit v, divided by the unit.
-        let plane = IzhikevichPlane {
+        let field = IzhikevichField {
             square: 0.04 * unit,
             linear: 0.08 * c + 5.0,
             constant: (0.04 * c * c + 5.0 * c + 140.0 - b * rest) / unit,
@@ -96,7 +96,7 @@ impl PlanarModel for Izhikevich {
             b,
             rest: (rest - c) / unit,
         };
-        PlanarFlow::new(plane, dt, self.substeps)
+        PlanarFlow::new(RungeKutta(field), dt, self.substeps)
     }
 
     fn jump(&self) -> f64 {
@@ -135,7 +135,7 @@ impl PlanarModel for Izhikevich {
 
 /// The equations of [`Izhikevich`] in the library's units.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct IzhikevichPlane {
+pub struct IzhikevichField {
     square: f64,
     linear: f64,
     constant: f64,
@@ -144,20 +144,12 @@ pub struct IzhikevichPlane {
     rest: f64,
 }
 
-impl IzhikevichPlane {
-    /// (dv/dt, dw/dt).
+impl Field for IzhikevichField {
     #[inline(always)]
-    fn field<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
+    fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
         let dw = (v.clone().plus(-self.rest).times(self.b) - w.clone()).times(self.a);
         let capped = v.within(-f32::MAX as f64, 1.0);
         let dv = (capped.clone().times(self.square).plus(self.linear) * capped).plus(self.constant) - w + i;
         (dv, dw)
-    }
-}
-
-impl Plane for IzhikevichPlane {
-    #[inline(always)]
-    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        runge_kutta(|v, w| self.field(v, w, i.clone()), v, w, time)
     }
 }

@@ -41,7 +41,7 @@ pub mod resonate;
 
 pub use adex::{AdEx, AdExConstants};
 pub use alif::Alif;
-pub use flow::{Jacobian, Moved, NEWTON, PlanarFlow, PlanarModel, Plane};
+pub use flow::{Field, Jacobian, Moved, NEWTON, PlanarFlow, PlanarModel, Plane, RungeKutta};
 pub use izhikevich::Izhikevich;
 pub use resonate::ResonateAndFire;
 

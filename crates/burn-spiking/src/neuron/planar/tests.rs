@@ -11,7 +11,7 @@ fn models(check: impl Fn(&str, &dyn Fn(f64) -> Step, &[f64])) {
             let flow = model.over(dt);
             Step {
                 flow: Box::new(move |v, w, i| flow.step(v, w, i)),
-                jacobian: Box::new(move |v, w, i| flow.jacobian(v, w, i)),
+                jacobian: Box::new(move |v, w, i| flow.step_and_jacobian(v, w, i).1),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The dynamics of rows of neurons and their gates: uniform, or with per-neuron τ_mem and width.
 
+use super::gates::{Gates, PerNeuronGates, UniformGates};
 use super::rows::{self, ActiveSet, Row, lanes, lanes_mut};
-use crate::gate::{Gate, Zone};
 use crate::neuron::eif::EifFlow;
 use crate::neuron::flow::{Flow, FlowOn, NeuronModel, slope_by_tau};
 use crate::neuron::lif::LifFlow;
@@ -75,7 +75,7 @@ pub(crate) struct Slopes<'a, T> {
 /// ∂ψ/∂I.
 pub(super) const SECOND_SLOPES: usize = 4;
 
-/// The operations of neurons and gates that [`Potentials`] needs.
+/// The neurons and gates that [`Potentials`] needs.
 pub(crate) trait ByPotential<T: Real>: Sync {
     /// Writes φ(v, I) to `vpre`.
     fn phi<S: Simd>(&self, potentials_and_currents: (&[T], &[T]), vpre: &mut [T]);
@@ -86,18 +86,10 @@ pub(crate) trait ByPotential<T: Real>: Sync {
         vpre: &mut [T],
         slopes: (&mut [T], &mut [T]),
     );
-    /// Replaces vpre_t in `v` by v_{t+1}, and G(v_t) in `sent` by G(v_{t+1}). Writes ΔQ_t.
-    fn update<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]);
-    /// Does the same as [`update`](Self::update), and writes g(v_{t+1}).
-    fn update_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]);
     /// [`Dynamics::slope_by_tau`].
     fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]);
-    /// [`Dynamics::charge`].
-    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]);
-    /// [`Dynamics::density`].
-    fn density<S: Simd>(&self, v: &[T], density: &mut [T]);
-    /// [`Dynamics::charge_by_width`].
-    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]);
+    /// The gates.
+    fn gates(&self) -> &impl Gates<T>;
 }
 
 /// Dynamics whose rows hold the potential v itself.
@@ -117,7 +109,7 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
         let Neurons { held, scratch, sent, charge, .. } = neurons;
         self.0.phi::<S>((held, i), scratch);
         std::mem::swap(held, scratch);
-        self.0.update::<S>(held, sent, charge);
+        self.0.gates().update::<S>(held, sent, charge);
         rows::nonzero::<S, T, 1>(senders, n, [charge])
     }
 
@@ -134,7 +126,7 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
         let Neurons { held, scratch, sent, charge, .. } = neurons;
         self.0.phi_and_slopes::<S>((held, i), scratch, (slopes.by_v, slopes.by_i));
         std::mem::swap(held, scratch);
-        self.0.update_with_density::<S>((held, sent), charge, after);
+        self.0.gates().update_with_density::<S>((held, sent), charge, after);
         rows::nonzero::<S, T, 3>(active, n, [charge, before, after])
     }
 
@@ -145,36 +137,31 @@ impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
 
     #[inline(always)]
     fn charge<S: Simd>(&self, held: &[T], sent: &mut [T]) {
-        ByPotential::charge::<S>(&self.0, held, sent);
+        self.0.gates().charge::<S>(held, sent);
     }
 
     #[inline(always)]
     fn density<S: Simd>(&self, held: &[T], density: &mut [T]) {
-        ByPotential::density::<S>(&self.0, held, density);
+        self.0.gates().density::<S>(held, density);
     }
 
     #[inline(always)]
     fn charge_by_width<S: Simd>(&self, held: &[T], out: &mut [T]) {
-        ByPotential::charge_by_width::<S>(&self.0, held, out);
+        self.0.gates().charge_by_width::<S>(held, out);
     }
 }
 
 /// Uniform neurons: one flow and one gate width.
 pub(crate) struct UniformDynamics<F> {
     flow: F,
-    gate: Gate,
+    gates: UniformGates,
     /// (τ_mem, dt), ms.
     constants: (Option<f64>, f64),
 }
 
 impl<F> UniformDynamics<F> {
     pub(super) fn of(flow: F, plan: &ScanPlan) -> Potentials<Self> {
-        Potentials(Self { flow, gate: plan.gate, constants: (plan.neuron.tau(), plan.dt) })
-    }
-
-    #[inline(always)]
-    fn zone(&self) -> Zone<f64> {
-        Zone::of(self.gate.width())
+        Potentials(Self { flow, gates: UniformGates(plan.gate), constants: (plan.neuron.tau(), plan.dt) })
     }
 }
 
@@ -200,43 +187,17 @@ impl<T: Real, F: Flow> ByPotential<T> for UniformDynamics<F> {
     }
 
     #[inline(always)]
-    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]) {
-        let zone = self.zone();
-        rows::charge_sent::<S, T, f64>(&self.gate, |_| zone, v, sent);
-    }
-
-    #[inline(always)]
-    fn density<S: Simd>(&self, v: &[T], density: &mut [T]) {
-        let zone = self.zone();
-        rows::density::<S, T, f64>(&self.gate, |_| zone, v, density);
-    }
-
-    #[inline(always)]
-    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]) {
-        let zone = self.zone();
-        rows::charge_by_width::<S, T, f64>(&self.gate, |_| zone, v, out);
-    }
-
-    #[inline(always)]
-    fn update<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
-        let zone = self.zone();
-        rows::update::<S, T, f64>(&self.gate, |_| zone, v, sent, charge);
-    }
-
-    #[inline(always)]
-    fn update_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
-        let zone = self.zone();
-        rows::update_with_density::<S, T, f64>(&self.gate, |_| zone, state, charge, density);
+    fn gates(&self) -> &impl Gates<T> {
+        &self.gates
     }
 }
 
 /// Neurons with a τ_mem and a gate width per neuron.
 pub(super) struct PerNeuronDynamics<T> {
     kind: Kind,
-    gate: Gate,
+    gates: PerNeuronGates<T>,
     dt: f64,
     membrane: Membrane<Row<T>>,
-    zone: Zone<Row<T>>,
 }
 
 /// The neuron model.
@@ -260,8 +221,8 @@ impl<T: Real> PerNeuronDynamics<T> {
             _ => return None,
         };
         let row = |numbers: Vec<f64>| Row::of(&numbers.into_iter().map(T::of).collect::<Vec<T>>());
-        let (membrane, zone) = (each.membranes(plan.dt).map(row), each.zones().map(row));
-        Some(Potentials(Self { kind, gate: plan.gate, dt: plan.dt, membrane, zone }))
+        let gates = PerNeuronGates::of(plan.gate, each.zones());
+        Some(Potentials(Self { kind, gates, dt: plan.dt, membrane: each.membranes(plan.dt).map(row) }))
     }
 
     /// Returns the flow of each vector of LIF neurons.
@@ -284,13 +245,6 @@ impl<T: Real> PerNeuronDynamics<T> {
     fn qif<S: Simd>(&self) -> impl Fn(usize) -> QifFlow<Own<Lanes<S, T>>> {
         let (rate, dt) = (lanes::<S, T>(&self.membrane.rate), self.dt);
         move |n| QifFlow::of(Own(rate[n]), dt)
-    }
-
-    /// Returns the active zone of each vector of neurons.
-    #[inline(always)]
-    fn zone<S: Simd>(&self) -> impl Fn(usize) -> Zone<Own<Lanes<S, T>>> {
-        let (offset, inverse) = (lanes::<S, T>(&self.zone.offset), lanes(&self.zone.inverse));
-        |n| Zone { offset: Own(offset[n]), inverse: Own(inverse[n]) }
     }
 }
 
@@ -343,27 +297,7 @@ impl<T: Real> ByPotential<T> for PerNeuronDynamics<T> {
     }
 
     #[inline(always)]
-    fn charge<S: Simd>(&self, v: &[T], sent: &mut [T]) {
-        rows::charge_sent::<S, T, _>(&self.gate, self.zone::<S>(), v, sent);
-    }
-
-    #[inline(always)]
-    fn density<S: Simd>(&self, v: &[T], density: &mut [T]) {
-        rows::density::<S, T, _>(&self.gate, self.zone::<S>(), v, density);
-    }
-
-    #[inline(always)]
-    fn charge_by_width<S: Simd>(&self, v: &[T], out: &mut [T]) {
-        rows::charge_by_width::<S, T, _>(&self.gate, self.zone::<S>(), v, out);
-    }
-
-    #[inline(always)]
-    fn update<S: Simd>(&self, v: &mut [T], sent: &mut [T], charge: &mut [T]) {
-        rows::update::<S, T, _>(&self.gate, self.zone::<S>(), v, sent, charge);
-    }
-
-    #[inline(always)]
-    fn update_with_density<S: Simd>(&self, state: (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
-        rows::update_with_density::<S, T, _>(&self.gate, self.zone::<S>(), state, charge, density);
+    fn gates(&self) -> &impl Gates<T> {
+        &self.gates
     }
 }

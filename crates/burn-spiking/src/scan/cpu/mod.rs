@@ -36,6 +36,7 @@ mod costate;
 mod dynamics;
 mod forward;
 mod forward_batch;
+mod gates;
 mod gradients;
 mod matrix;
 mod mean_field;
@@ -55,14 +56,12 @@ use super::{
     AdjointRequest, GradientMask, Implementation, InputGradients, ScanInputs, ScanOutput, ScanPlan, SpikingBackend,
     fallback, tensor_ops_adjoint, tensor_ops_forward,
 };
-use crate::neuron::planar::PlanarModel;
 use crate::neuron::{Neuron, NeuronModel, with_model};
-use crate::num::Real;
 use crate::num::simd::Vectors;
 use adjoint_batch::{adjoint_along, adjoint_with};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
-use dynamics::{PerNeuronDynamics, Potentials};
+use dynamics::PerNeuronDynamics;
 use forward_batch::{forward_along, forward_with};
 use own::OwnKernels;
 use planar::PlanarDynamics;
@@ -70,14 +69,9 @@ use std::sync::Arc;
 use voltage::Voltages;
 
 fn forward_on<B: OwnKernels>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
-    if plan.per_neuron.is_some() {
-        return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(
-            per_neuron_dynamics::<T>(plan),
-            inputs,
-            plan,
-            keep_tape
-        ));
-    }
+    by_dtype!(inputs.drive, |T| if let Some(dynamics) = PerNeuronDynamics::<T>::of(plan) {
+        return forward_with::<B, T, _>(dynamics, inputs, plan, keep_tape);
+    });
     if let Some(voltages) = voltages(&inputs, plan) {
         return by_dtype!(inputs.drive, |T| forward_with::<B, T, _>(voltages, inputs, plan, keep_tape));
     }
@@ -86,18 +80,16 @@ fn forward_on<B: OwnKernels>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: 
         |model| forward_along(model.over(plan.dt), inputs, plan, keep_tape),
         |own| B::forward_by(own, inputs, plan, keep_tape),
         |planar| by_dtype!(inputs.drive, |T| {
-            let dynamics = PlanarDynamics::of(planar.over(plan.dt), planar.jump(), plan);
+            let dynamics = PlanarDynamics::<T>::of(&planar, plan, inputs.v0.shape()[1]);
             forward_with::<B, T, _>(dynamics, inputs, plan, keep_tape)
         })
     )
 }
 
 fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: GradientMask) -> InputGradients<B> {
-    if plan.per_neuron.is_some() {
-        return by_dtype!(request.inputs.drive, |T| {
-            adjoint_with::<B, T, _>(per_neuron_dynamics::<T>(plan), request, plan, wanted)
-        });
-    }
+    by_dtype!(request.inputs.drive, |T| if let Some(dynamics) = PerNeuronDynamics::<T>::of(plan) {
+        return adjoint_with::<B, T, _>(dynamics, request, plan, wanted);
+    });
     if let Some(voltages) = voltages(&request.inputs, plan) {
         return by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T, _>(voltages, request, plan, wanted));
     }
@@ -106,14 +98,10 @@ fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted
         |model| adjoint_along(model.over(plan.dt), request, plan, wanted),
         |own| B::adjoint_by(own, request, plan, wanted),
         |planar| by_dtype!(request.inputs.drive, |T| {
-            let dynamics = PlanarDynamics::of(planar.over(plan.dt), planar.jump(), plan);
+            let dynamics = PlanarDynamics::<T>::of(&planar, plan, request.inputs.v0.shape()[1]);
             adjoint_with::<B, T, _>(dynamics, request, plan, wanted)
         })
     )
-}
-
-fn per_neuron_dynamics<T: Real>(plan: &ScanPlan) -> Potentials<PerNeuronDynamics<T>> {
-    PerNeuronDynamics::of(plan).expect("own and planar neurons with constants of their own run in tensor operations")
 }
 
 /// The dynamics of QIF neurons in voltage form, if the plan and the initial potentials allow it.
@@ -135,9 +123,6 @@ fn runs_kernel(plan: &ScanPlan) -> bool {
         }
         Neuron::Own(_) if plan.per_neuron.is_some() => {
             format!("the own neuron \"{}\" has a gate width of each neuron", plan.neuron)
-        }
-        neuron if plan.per_neuron.is_some() && neuron.is_planar() => {
-            format!("{neuron} has a gate width of each neuron")
         }
         _ => return true,
     };

@@ -1,42 +1,107 @@
-//! The dynamics of neurons with two variables: one flow and one gate width. The rows hold the
-//! potential v itself, and w beside it.
+//! The dynamics of neurons with two variables. The rows hold the potential v itself, and w beside
+//! it.
+//!
+//! A step of such a neuron costs much more than a call. So the kernel is compiled once for all
+//! models and calls the [`Rows`] of a model, which are compiled for each.
 
-use super::dynamics::{Dynamics, Neurons, Slopes};
+use super::dynamics::{Dynamics, Neurons, SECOND_SLOPES, Slopes};
+use super::gates::{Gates, PerNeuronGates};
 use super::rows::{self, ActiveSet, by_gate, lanes, lanes_mut};
-use crate::gate::{Gate, Zone};
-use crate::neuron::planar::{Jacobian, PlanarFlow, Plane};
-use crate::num::simd::Lanes;
+use crate::gate::Zone;
+use crate::neuron::planar::{Jacobian, PlanarFlow, PlanarModel, Plane};
+use crate::num::simd::{Lanes, unserved, vectorize};
 use crate::num::{Number, Real};
 use crate::scan::ScanPlan;
-use macerator::Simd;
+use macerator::{Simd, WithSimd};
 
-/// The dynamics of a planar model.
-pub(super) struct PlanarDynamics<P> {
-    flow: PlanarFlow<P>,
-    gate: Gate,
+/// One step of rows of planar neurons.
+trait Rows<T>: Sync {
+    /// Replaces v and w by those after the step, before the jump of w. Writes the spikes.
+    fn step(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]);
+
+    /// Does the same, and writes (∂v/∂v, ∂v/∂I) and the slopes of [`SECOND_SLOPES`].
+    fn step_with_slopes(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T], slopes: RowSlopes<'_, T>);
+}
+
+type RowSlopes<'a, T> = ([&'a mut [T]; 2], [&'a mut [T]; SECOND_SLOPES]);
+
+impl<T: Real, P: Plane> Rows<T> for PlanarFlow<P> {
+    fn step(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]) {
+        vectorize(StepTask { flow: self, state, i, spikes, slopes: None });
+    }
+
+    fn step_with_slopes(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T], slopes: RowSlopes<'_, T>) {
+        vectorize(StepTask { flow: self, state, i, spikes, slopes: Some(slopes) });
+    }
+}
+
+struct StepTask<'a, T, P> {
+    flow: &'a PlanarFlow<P>,
+    state: (&'a mut [T], &'a mut [T]),
+    i: &'a [T],
+    spikes: &'a mut [T],
+    slopes: Option<RowSlopes<'a, T>>,
+}
+
+impl<T: Real, P: Plane> WithSimd for StepTask<'_, T, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        if const { unserved::<S>() } {
+            unreachable!("this processor runs the tensor operations");
+        }
+        let Self { flow, state: (v, w), i, spikes, slopes } = self;
+        let flow = *flow;
+        let state = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(w)).zip(lanes(i)).zip(lanes_mut(spikes));
+        let Some(([by_v, by_i], [by_w, w_by_v, w_by_w, w_by_i])) = slopes else {
+            for (((v, w), &i), spikes) in state {
+                let moved = flow.step(*v, *w, i);
+                (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
+            }
+            return;
+        };
+        let (by_v, by_w, by_i) = (lanes_mut::<S, T>(by_v), lanes_mut::<S, T>(by_w), lanes_mut::<S, T>(by_i));
+        let (w_by_v, w_by_w) = (lanes_mut::<S, T>(w_by_v), lanes_mut::<S, T>(w_by_w));
+        let w_by_i = lanes_mut::<S, T>(w_by_i);
+        for (at, (((v, w), &i), spikes)) in state.enumerate() {
+            let (moved, Jacobian { v: of_v, w: of_w }) = flow.step_and_jacobian(*v, *w, i);
+            [by_v[at], by_w[at], by_i[at]] = of_v;
+            [w_by_v[at], w_by_w[at], w_by_i[at]] = of_w;
+            (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
+        }
+    }
+}
+
+/// The dynamics of planar neurons.
+pub(super) struct PlanarDynamics<T> {
+    flow: Box<dyn Rows<T>>,
+    gates: PerNeuronGates<T>,
     /// b, the rise of w by one spike.
     jump: f64,
 }
 
-impl<P> PlanarDynamics<P> {
-    pub(super) fn of(flow: PlanarFlow<P>, jump: f64, plan: &ScanPlan) -> Self {
-        Self { flow, gate: plan.gate, jump }
-    }
-
-    #[inline(always)]
-    fn zone(&self) -> Zone<f64> {
-        Zone::of(self.gate.width())
+impl<T: Real> PlanarDynamics<T> {
+    /// The dynamics of this number of neurons.
+    pub(super) fn of(model: &impl PlanarModel, plan: &ScanPlan, neurons: usize) -> Self {
+        let zones = match &plan.per_neuron {
+            Some(each) => each.zones(),
+            None => Zone::of(plan.gate.width()).map(|constant| vec![constant; neurons]),
+        };
+        let flow = Box::new(model.over(plan.dt));
+        Self { flow, gates: PerNeuronGates::of(plan.gate, zones), jump: model.jump() }
     }
 
     /// Replaces the spikes in `charge` by ΔQ_t and G(v_t) in `sent` by G(v_{t+1}), and adds the
-    /// jump to w. It is a loop of its own, so that a flow is not compiled once for each gate.
+    /// jump to w.
     #[inline(always)]
-    fn send<S: Simd, T: Real>(&self, v: &[T], w: &mut [T], sent: &mut [T], charge: &mut [T]) {
-        let (zone, jump) = (self.zone(), self.jump);
-        by_gate!(&self.gate, |shape| {
+    fn send<S: Simd>(&self, v: &[T], w: &mut [T], sent: &mut [T], charge: &mut [T]) {
+        let (zone_at, jump) = (self.gates.zone_at::<S>(), self.jump);
+        by_gate!(self.gates.gate(), |shape| {
             let state = lanes::<S, T>(v).iter().zip(lanes_mut(w));
-            for ((&v, w), (sent, charge)) in state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge))) {
-                let sent_after = shape.on(&zone).charge(v);
+            let rows = state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge)));
+            for (n, ((&v, w), (sent, charge))) in rows.enumerate() {
+                let sent_after = shape.on(&zone_at(n)).charge(v);
                 *charge = *charge + (sent_after - *sent);
                 (*w, *sent) = (*w + charge.times(jump), sent_after);
             }
@@ -44,7 +109,7 @@ impl<P> PlanarDynamics<P> {
     }
 }
 
-impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
+impl<T: Real> Dynamics<T> for PlanarDynamics<T> {
     #[inline(always)]
     fn encode<S: Simd>(&self, _held: &mut [T]) {}
 
@@ -56,13 +121,8 @@ impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
     #[inline(always)]
     fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet {
         let Neurons { held, w, sent, charge, .. } = neurons;
-        let flow = self.flow;
-        let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
-        for (((v, w), &i), charge) in state.zip(lanes_mut(charge)) {
-            let moved = flow.step(*v, *w, i);
-            (*v, *w, *charge) = (moved.v, moved.w, moved.spikes);
-        }
-        self.send::<S, T>(held, w, sent, charge);
+        self.flow.step((held, w), i, charge);
+        self.send::<S>(held, w, sent, charge);
         rows::nonzero::<S, T, 1>(senders, n, [charge])
     }
 
@@ -77,24 +137,12 @@ impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
         active: &mut Vec<u32>,
     ) -> ActiveSet {
         let Neurons { held, w, sent, charge, .. } = neurons;
-        let Some([by_w, w_by_v, w_by_w, w_by_i]) = slopes.second else {
+        let Some(second) = slopes.second else {
             unreachable!("the segments of planar neurons have rows for the slopes of w")
         };
-        let flow = self.flow;
-        let (by_v, by_i) = (lanes_mut::<S, T>(slopes.by_v), lanes_mut::<S, T>(slopes.by_i));
-        let (by_w, w_by_v) = (lanes_mut::<S, T>(by_w), lanes_mut::<S, T>(w_by_v));
-        let (w_by_w, w_by_i) = (lanes_mut::<S, T>(w_by_w), lanes_mut::<S, T>(w_by_i));
-        let state = lanes_mut::<S, T>(held).iter_mut().zip(lanes_mut(w)).zip(lanes(i));
-        for (at, (((v, w), &i), charge)) in state.zip(lanes_mut(charge)).enumerate() {
-            let (moved, slopes) = flow.step_and_jacobian(*v, *w, i);
-            let Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] } = slopes;
-            (by_v[at], by_w[at], by_i[at]) = (vv, vw, vi);
-            (w_by_v[at], w_by_w[at], w_by_i[at]) = (wv, ww, wi);
-            (*v, *w, *charge) = (moved.v, moved.w, moved.spikes);
-        }
-        self.send::<S, T>(held, w, sent, charge);
-        let zone = self.zone();
-        rows::density::<S, T, f64>(&self.gate, |_| zone, held, after);
+        self.flow.step_with_slopes((held, w), i, charge, ([slopes.by_v, slopes.by_i], second));
+        self.send::<S>(held, w, sent, charge);
+        self.gates.density::<S>(held, after);
         rows::nonzero::<S, T, 3>(active, n, [charge, before, after])
     }
 
@@ -107,19 +155,16 @@ impl<T: Real, P: Plane> Dynamics<T> for PlanarDynamics<P> {
 
     #[inline(always)]
     fn charge<S: Simd>(&self, held: &[T], sent: &mut [T]) {
-        let zone = self.zone();
-        rows::charge_sent::<S, T, f64>(&self.gate, |_| zone, held, sent);
+        self.gates.charge::<S>(held, sent);
     }
 
     #[inline(always)]
     fn density<S: Simd>(&self, held: &[T], density: &mut [T]) {
-        let zone = self.zone();
-        rows::density::<S, T, f64>(&self.gate, |_| zone, held, density);
+        self.gates.density::<S>(held, density);
     }
 
     #[inline(always)]
     fn charge_by_width<S: Simd>(&self, held: &[T], out: &mut [T]) {
-        let zone = self.zone();
-        rows::charge_by_width::<S, T, f64>(&self.gate, |_| zone, held, out);
+        self.gates.charge_by_width::<S>(held, out);
     }
 }

@@ -6,10 +6,9 @@
 //! many neurons to compute at once, and does not wait for each link in one neuron's chain of
 //! operations.
 
-use crate::gate::{Gate, Zone};
 pub(super) use crate::num::real::BLOCK;
 use crate::num::simd::{Lanes, nonzero as bits_of_nonzero};
-use crate::num::{Constant, Number, Real};
+use crate::num::{Number, Real};
 use macerator::Simd;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
@@ -236,16 +235,16 @@ pub(super) fn reset<X: Number>(vpre: X) -> (X, X) {
 macro_rules! by_gate {
     ($gate:expr, |$shape:ident| $body:block) => {
         match *$gate {
-            Gate::Quintic { width } => {
-                let $shape = Gate::Quintic { width };
+            $crate::Gate::Quintic { width } => {
+                let $shape = $crate::Gate::Quintic { width };
                 $body
             }
-            Gate::RaisedCosine { width } => {
-                let $shape = Gate::RaisedCosine { width };
+            $crate::Gate::RaisedCosine { width } => {
+                let $shape = $crate::Gate::RaisedCosine { width };
                 $body
             }
-            Gate::Threshold { at } => {
-                let $shape = Gate::Threshold { at };
+            $crate::Gate::Threshold { at } => {
+                let $shape = $crate::Gate::Threshold { at };
                 $body
             }
         }
@@ -253,94 +252,6 @@ macro_rules! by_gate {
 }
 
 pub(super) use by_gate;
-
-/// Writes G(v).
-#[inline(always)]
-pub(super) fn charge_sent<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
-    gate: &Gate,
-    zone_at: impl Fn(usize) -> Zone<C>,
-    v: &[T],
-    sent: &mut [T],
-) {
-    by_gate!(gate, |shape| {
-        for (n, (&v, sent)) in lanes::<S, T>(v).iter().zip(lanes_mut(sent)).enumerate() {
-            *sent = shape.on(&zone_at(n)).charge(v);
-        }
-    })
-}
-
-/// Writes g(v).
-#[inline(always)]
-pub(super) fn density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
-    gate: &Gate,
-    zone_at: impl Fn(usize) -> Zone<C>,
-    v: &[T],
-    density: &mut [T],
-) {
-    by_gate!(gate, |shape| {
-        for (n, (&v, density)) in lanes::<S, T>(v).iter().zip(lanes_mut(density)).enumerate() {
-            *density = shape.on(&zone_at(n)).density(v);
-        }
-    })
-}
-
-/// Replaces vpre_t in `v` by v_{t+1}, and G(v_t) in `sent` by G(v_{t+1}). Writes ΔQ_t.
-#[inline(always)]
-pub(super) fn update<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
-    gate: &Gate,
-    zone_at: impl Fn(usize) -> Zone<C>,
-    v: &mut [T],
-    sent: &mut [T],
-    charge: &mut [T],
-) {
-    by_gate!(gate, |shape| {
-        let rows = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge)));
-        for (n, (v, (sent, charge))) in rows.enumerate() {
-            let (spikes, after) = reset(*v);
-            let sent_after = shape.on(&zone_at(n)).charge(after);
-            *charge = spikes + (sent_after - *sent);
-            (*v, *sent) = (after, sent_after);
-        }
-    })
-}
-
-/// Does the same as [`update`], and writes g(v_{t+1}).
-#[inline(always)]
-pub(super) fn update_with_density<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
-    gate: &Gate,
-    zone_at: impl Fn(usize) -> Zone<C>,
-    (v, sent): (&mut [T], &mut [T]),
-    charge: &mut [T],
-    density: &mut [T],
-) {
-    by_gate!(gate, |shape| {
-        let state = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(sent));
-        let rows = state.zip(lanes_mut(charge).iter_mut().zip(lanes_mut(density)));
-        for (n, ((v, sent), (charge, density))) in rows.enumerate() {
-            let zone = zone_at(n);
-            let (spikes, after) = reset(*v);
-            let sent_after = shape.on(&zone).charge(after);
-            *charge = spikes + (sent_after - *sent);
-            *density = shape.on(&zone).density(after);
-            (*v, *sent) = (after, sent_after);
-        }
-    })
-}
-
-/// Writes ∂G/∂w at v.
-#[inline(always)]
-pub(super) fn charge_by_width<S: Simd, T: Real, C: Constant<Lanes<S, T>>>(
-    gate: &Gate,
-    zone_at: impl Fn(usize) -> Zone<C>,
-    v: &[T],
-    out: &mut [T],
-) {
-    by_gate!(gate, |shape| {
-        for (n, (&v, out)) in lanes::<S, T>(v).iter().zip(lanes_mut(out)).enumerate() {
-            *out = shape.on(&zone_at(n)).charge_by_width(v);
-        }
-    })
-}
 
 /// The active neurons of a row: all, or those in a list in ascending order.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -94,12 +94,8 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
             mu = mu + kappa.clone().times(jump);
         }
         let lambda_pre = lambda + dynamics.density(v_after.clone()) * mu.clone();
-        let (by_v, by_w, by_i) = match path.w(t) {
-            Some(w) => {
-                let Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] } =
-                    dynamics.planar_jacobian(v.clone(), w, current.clone());
-                ([vv, wv], Some([vw, ww]), [vi, wi])
-            }
+        let (by_v, by_w, by_i) = match path.jacobian(t) {
+            Some(Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] }) => ([vv, wv], Some([vw, ww]), [vi, wi]),
             None => {
                 let (dv, di) = dynamics.slopes(v.clone(), current.clone());
                 ([dv, zero.clone()], None, [di, zero.clone()])
@@ -231,10 +227,13 @@ pub(in crate::scan) fn direct_errors<B: Backend>(
 enum Path<B: Backend> {
     /// v_0 and vpre_t of neurons with one variable.
     Potentials(TensorNumber<B>, TensorNumber<B>),
-    /// The states before the steps of neurons with two variables, and the last state. The tape has
-    /// no potentials of such neurons, so they run again. The spikes are those of the step before.
-    Planar(Vec<Moved<TensorNumber<B>>>),
+    /// v_0 and the steps of neurons with two variables. The tape has no potentials of such neurons,
+    /// so they run again.
+    Planar(TensorNumber<B>, Vec<PlanarStep<B>>),
 }
+
+/// The state after a step, and the derivatives of the step.
+type PlanarStep<B> = (Moved<TensorNumber<B>>, Jacobian<TensorNumber<B>>);
 
 impl<B: Backend> Path<B> {
     fn of(
@@ -246,33 +245,33 @@ impl<B: Backend> Path<B> {
         let (Some(row), Some(jump)) = (plan.second_variable_row(), dynamics.jump()) else {
             return Self::Potentials(v0.clone(), kept(&tape.potentials));
         };
-        let mut path = vec![Moved { v: v0.clone(), spikes: v0.zero(), w: s0.index(1, row) }];
+        let (mut v, mut w, mut path) = (v0.clone(), s0.index(1, row), Vec::new());
         for t in 0..currents.0.shape()[1] {
-            let Moved { v, w, .. } = path[t].clone();
-            let next = dynamics.planar_step(v.clone(), w, currents.index(1, t));
+            let (next, jacobian) = dynamics.planar_step_and_jacobian(v.clone(), w, currents.index(1, t));
             let charge = next.spikes.clone() + (dynamics.charge(next.v.clone()) - dynamics.charge(v));
-            path.push(Moved { w: next.w.clone() + charge.times(jump), ..next });
+            (v, w) = (next.v.clone(), next.w.clone() + charge.times(jump));
+            path.push((next, jacobian));
         }
-        Self::Planar(path)
+        Self::Planar(v0.clone(), path)
     }
 
     /// v_t.
     fn v(&self, t: usize) -> TensorNumber<B> {
         match self {
-            Self::Potentials(v0, _) if t == 0 => v0.clone(),
+            Self::Potentials(v0, _) | Self::Planar(v0, _) if t == 0 => v0.clone(),
             Self::Potentials(_, potentials) => {
                 let before = potentials.index(1, t - 1);
                 before.clone() - before.spikes()
             }
-            Self::Planar(path) => path[t].v.clone(),
+            Self::Planar(_, path) => path[t - 1].0.v.clone(),
         }
     }
 
-    /// w_t of neurons with two variables.
-    fn w(&self, t: usize) -> Option<TensorNumber<B>> {
+    /// The derivatives of step t of neurons with two variables.
+    fn jacobian(&self, t: usize) -> Option<Jacobian<TensorNumber<B>>> {
         match self {
             Self::Potentials(..) => None,
-            Self::Planar(path) => Some(path[t].w.clone()),
+            Self::Planar(_, path) => Some(path[t].1.clone()),
         }
     }
 
@@ -280,7 +279,7 @@ impl<B: Backend> Path<B> {
     fn charge(&self, t: usize, dynamics: &DynamicsOn<TensorNumber<B>>) -> TensorNumber<B> {
         let spikes = match self {
             Self::Potentials(_, potentials) => potentials.index(1, t).spikes(),
-            Self::Planar(path) => path[t + 1].spikes.clone(),
+            Self::Planar(_, path) => path[t].0.spikes.clone(),
         };
         spikes + (dynamics.charge(self.v(t + 1)) - dynamics.charge(self.v(t)))
     }
