@@ -6,9 +6,9 @@ use burn::nn::Initializer;
 use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Eif, Izhikevich, ResonateAndFire};
 use burn_spiking::train::schedule::ScheduleState;
 use burn_spiking::{
-    Adjoint, Checkpointing, Connections, FollowScore, Gate, GradientScale, InitialWeights, Integrator, Learn, Learned,
-    Neuron, NonFiniteGradient, RateBoundsConfig, SpikingNetworkConfig, SpikingRnnConfig, SpikingStackConfig, Synapse,
-    TrackingLossConfig, Wiring,
+    Adjoint, Checkpointing, Connections, DelayOf, FollowScore, Gate, GradientScale, InitialWeights, Integrator, Learn,
+    Learned, LearnedDelays, Neuron, NonFiniteGradient, RateBoundsConfig, SpikingNetworkConfig, SpikingRnnConfig,
+    SpikingStackConfig, Synapse, TrackingLossConfig, Wiring,
 };
 use burn_spiking_tasks::delayed_xor::PulseShape;
 use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
@@ -19,13 +19,14 @@ use std::fmt::Debug;
 use std::path::Path;
 
 /// The types that the tests of this file draw, alone or as a part of another type.
-const DRAWN: [&str; 29] = [
+const DRAWN: [&str; 31] = [
     "AdEx",
     "Adjoint",
     "Alif",
     "Checkpointing",
     "Coding",
     "Connections",
+    "DelayOf",
     "DelayedXor",
     "Eif",
     "FollowScore",
@@ -37,6 +38,7 @@ const DRAWN: [&str; 29] = [
     "Izhikevich",
     "Learn",
     "Learned",
+    "LearnedDelays",
     "Neuron",
     "NonFiniteGradient",
     "PulseShape",
@@ -130,12 +132,17 @@ fn synapse() -> impl Strategy<Value = Synapse> {
         Just(Connections::Recurrent),
         (size(), any::<bool>()).prop_map(|(weight, learned)| Connections::SelfOnly { weight: -weight, learned }),
     ];
-    (size(), connections, any::<bool>(), size()).prop_map(|(tau, connections, readout, delay)| Synapse {
-        tau,
-        connections,
-        readout,
-        delay,
-    })
+    let of = prop_oneof![Just(DelayOf::Type), Just(DelayOf::Sender), Just(DelayOf::Connection)];
+    let learned_delays = prop::option::of((of, size()).prop_map(|(of, longest)| LearnedDelays { of, longest }));
+    (size(), connections, any::<bool>(), size(), learned_delays).prop_map(
+        |(tau, connections, readout, delay, learned_delays)| Synapse {
+            tau,
+            connections,
+            readout,
+            delay,
+            learned_delays,
+        },
+    )
 }
 
 fn wiring() -> impl Strategy<Value = Wiring> {

@@ -8,7 +8,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Eif;
 use burn_spiking::{
-    Connections, Gate, InitialWeights, Integrator, Learn, Learned, Neuron, SpikingRnnConfig, Synapse, Wiring,
+    Connections, DelayOf, Gate, InitialWeights, Integrator, Learn, Learned, LearnedDelays, Neuron, SpikingRnnConfig,
+    Synapse, Wiring,
 };
 use burn_spiking_tests::{OwnQif, devices, normal, planar_neuron};
 use proptest::prelude::*;
@@ -39,15 +40,23 @@ fn synapses() -> impl Strategy<Value = Vec<Synapse>> {
         3..5 => Connections::SelfOnly { weight, learned: connected == 3 },
         _ => Connections::None,
     });
-    prop::collection::vec((1.0_f64..40.0, connections, any::<bool>(), delay), 1..=3).prop_map(|types| {
-        let of = |(tau, connections, readout, delay): (f64, Connections, bool, usize)| Synapse {
+    let learned = prop_oneof![2 => Just(None), 1 => learned_delays(8).prop_map(Some)];
+    prop::collection::vec((1.0_f64..40.0, connections, any::<bool>(), delay, learned), 1..=3).prop_map(|types| {
+        let of = |(tau, connections, readout, delay, learned): (f64, _, bool, usize, Option<LearnedDelays>)| Synapse {
             tau,
             connections,
             readout,
-            delay: if connections == Connections::None { 0.0 } else { delay as f64 },
+            delay: if connections == Connections::None || learned.is_some() { 0.0 } else { delay as f64 },
+            learned_delays: if connections == Connections::Recurrent { learned } else { None },
         };
         types.into_iter().map(of).collect()
     })
+}
+
+/// Learned delays of up to this many steps of 1 ms.
+fn learned_delays(longest: usize) -> impl Strategy<Value = LearnedDelays> {
+    let of = prop_oneof![Just(DelayOf::Type), Just(DelayOf::Sender), Just(DelayOf::Connection)];
+    (of, 1..=longest).prop_map(|(of, longest)| LearnedDelays { of, longest: longest as f64 })
 }
 
 fn wirings(neurons: usize) -> impl Strategy<Value = Wiring> {
@@ -89,8 +98,11 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                 let integrator =
                     if heun == Some(true) && !neuron.is_planar() { Integrator::Heun } else { Integrator::Flow };
                 let delayed = |synapse: &Synapse| match integrator {
-                    Integrator::Heun => synapse.with_delay(0.0),
-                    _ => synapse.with_delay(synapse.delay * dt),
+                    Integrator::Heun => Synapse { learned_delays: None, ..synapse.with_delay(0.0) },
+                    _ => match synapse.learned_delays {
+                        Some(LearnedDelays { of, longest }) => synapse.with_learned_delays(of, longest * dt),
+                        None => synapse.with_delay(synapse.delay * dt),
+                    },
                 };
                 let mut config = SpikingRnnConfig::new(channels, n)
                     .with_neuron(neuron.clone())

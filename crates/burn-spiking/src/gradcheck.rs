@@ -282,7 +282,12 @@ impl<'a> Point<'a> {
         let is_current = ["input_weight", "bias", "recurrent_weights", "self_weights"]
             .iter()
             .any(|name| self.values[which].name.starts_with(name));
-        let h = if is_current { H * config.time_unit_ms() / config.dt } else { H };
+        let h = match is_current {
+            true => H * config.time_unit_ms() / config.dt,
+            // Between two steps, a current is a linear function of its delay.
+            false if self.values[which].name.starts_with("delay_logits") => 10.0 * H,
+            false => H,
+        };
         let mut point = self.clone();
         let mut slope_at = |at: usize, h: f64| {
             let x = self.values[which].numbers[at];

@@ -136,7 +136,7 @@ pub use layer::trajectory::{StepOutput, Trajectory};
 pub use neuron::{Neuron, NeuronModel};
 pub use num::number;
 pub use scan::{Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient};
-pub use synapse::{Connections, Synapse};
+pub use synapse::{Connections, DelayOf, LearnedDelays, Synapse};
 #[cfg(feature = "train")]
 pub use train::average::Averaged;
 #[cfg(feature = "train")]

@@ -23,6 +23,10 @@ use serde::{Deserialize, Serialize};
 /// The longest delay, in steps. Each step of delay is a row of the state.
 const MOST_STEPS: f64 = 10_000.0;
 
+/// The longest learned delay, in steps. Each step has a matrix of weights and, in the state, as
+/// many rows as steps.
+const MOST_LAGS: f64 = 200.0;
+
 /// The neurons that a synapse type connects.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -42,6 +46,27 @@ pub enum Connections {
     },
 }
 
+/// The connections that share one learned delay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum DelayOf {
+    /// All connections of the type.
+    Type,
+    /// All connections of the type from one sending neuron.
+    Sender,
+    /// None: each connection has its own delay.
+    Connection,
+}
+
+/// Delays of a synapse type that are learned. See [`layer::delays`](crate::layer::delays).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LearnedDelays {
+    /// The connections that share a delay.
+    pub of: DelayOf,
+    /// The upper limit of the delays, in ms: a whole number of time steps. The lower limit is 0.
+    pub longest: f64,
+}
+
 /// One type of synapse of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Synapse {
@@ -55,28 +80,31 @@ pub struct Synapse {
     /// Default: 0.
     #[serde(default)]
     pub delay: f64,
+    /// The learned delays, if the type has them. `delay` is then 0.
+    #[serde(default)]
+    pub learned_delays: Option<LearnedDelays>,
 }
 
 impl Synapse {
     /// A type that is recurrent and read. A simple network needs only this one.
     pub fn new(tau: f64) -> Self {
-        Self { tau, connections: Connections::Recurrent, readout: true, delay: 0.0 }
+        Self { tau, connections: Connections::Recurrent, readout: true, delay: 0.0, learned_delays: None }
     }
 
     /// A type that is recurrent, but whose trace is not part of the trajectory.
     pub fn recurrent_only(tau: f64) -> Self {
-        Self { tau, connections: Connections::Recurrent, readout: false, delay: 0.0 }
+        Self { readout: false, ..Self::new(tau) }
     }
 
     /// A type that is read, but has no recurrent weights. It is the filter of a readout.
     pub fn readout_only(tau: f64) -> Self {
-        Self { tau, connections: Connections::None, readout: true, delay: 0.0 }
+        Self { connections: Connections::None, ..Self::new(tau) }
     }
 
     /// A type that connects each neuron to itself alone, by learned self-weights that start from
     /// `weight`, in units of 1/τ_u. Its trace is not part of the trajectory.
     pub fn self_only(tau: f64, weight: f64) -> Self {
-        Self { tau, connections: Connections::SelfOnly { weight, learned: true }, readout: false, delay: 0.0 }
+        Self { connections: Connections::SelfOnly { weight, learned: true }, ..Self::recurrent_only(tau) }
     }
 
     /// Spike-frequency adaptation: each spike of a neuron subtracts `strength`, in units of 1/τ_u,
@@ -109,23 +137,53 @@ impl Synapse {
         Self { delay, ..self }
     }
 
+    /// The same type with learned delays of up to `longest` ms, which must be a whole number of time
+    /// steps. A step costs time and memory for each step of `longest`, so choose it no longer than
+    /// the task needs. See [`layer::delays`](crate::layer::delays).
+    pub fn with_learned_delays(self, of: DelayOf, longest: f64) -> Self {
+        Self { learned_delays: Some(LearnedDelays { of, longest }), ..self }
+    }
+
     pub(crate) fn check(&self, dt: f64) -> Result<(), ConfigError> {
         positive("synaptic tau", self.tau, "give the synapse's time constant in ms")?;
-        let steps = self.delay / dt;
-        if !(self.delay >= 0.0 && (steps - steps.round()).abs() <= 1e-6) || steps > MOST_STEPS {
-            return Err(ConfigError::Mismatch(format!(
-                "a synapse's delay is {} ms, but must be a whole number of steps of {dt} ms, from 0 to {MOST_STEPS}; change the delay or dt",
+        let refused = |why: String| Err(ConfigError::Mismatch(format!("a synapse's {why}")));
+        let whole = |delay: f64| delay >= 0.0 && (delay / dt - (delay / dt).round()).abs() <= 1e-6;
+        if !whole(self.delay) || self.delay / dt > MOST_STEPS {
+            return refused(format!(
+                "delay is {} ms, but must be a whole number of steps of {dt} ms, from 0 to {MOST_STEPS}; change the delay or dt, or \
+                 take a learned delay, which may be any number",
                 self.delay
-            )));
+            ));
+        }
+        if let Some(LearnedDelays { longest, .. }) = self.learned_delays {
+            if !whole(longest) || !(1.0..=MOST_LAGS).contains(&(longest / dt).round()) {
+                return refused(format!(
+                    "longest delay is {longest} ms, but must be a whole number of steps of {dt} ms, from 1 to {MOST_LAGS}; change it or dt"
+                ));
+            }
+            if !self.is_recurrent() {
+                return refused(
+                    "delays are learned, but this type does not connect the neurons to each other; use Synapse::new or \
+                     Synapse::recurrent_only"
+                        .into(),
+                );
+            }
+            if self.delay > 0.0 {
+                return refused(format!(
+                    "delay is {} ms, but it has learned delays, too; leave out with_delay, and set learned delays by \
+                     SpikingRnn::with_delays",
+                    self.delay
+                ));
+            }
         }
         if let Connections::SelfOnly { weight, .. } = self.connections {
             finite("self-weight", weight, "give the current that a spike adds, in units of 1/tau_mem")?;
         }
         if self.delay > 0.0 && self.connections == Connections::None {
-            return Err(ConfigError::Mismatch(format!(
-                "a synapse's delay is {} ms, but this type connects no neurons; use Synapse::new or Synapse::recurrent_only",
+            return refused(format!(
+                "delay is {} ms, but this type connects no neurons; use Synapse::new or Synapse::recurrent_only",
                 self.delay
-            )));
+            ));
         }
         Ok(())
     }
@@ -133,6 +191,12 @@ impl Synapse {
     /// The delay in steps.
     pub(crate) fn delay_steps(&self, dt: f64) -> usize {
         (self.delay / dt).round() as usize
+    }
+
+    /// The number of delays, in steps, that the scan distinguishes: 1, or all from 0 to the longest
+    /// learned delay.
+    pub(crate) fn lags(&self, dt: f64) -> usize {
+        self.learned_delays.map_or(1, |delays| (delays.longest / dt).round() as usize + 1)
     }
 
     /// α = e^(−dt/τ), the share of the trace that is left after a step.
@@ -155,6 +219,14 @@ impl std::fmt::Display for Synapse {
         }
         if self.delay > 0.0 {
             write!(f, ", delay {} ms", self.delay)?;
+        }
+        if let Some(LearnedDelays { of, longest }) = self.learned_delays {
+            let of = match of {
+                DelayOf::Type => "delay",
+                DelayOf::Sender => "delay of each sender",
+                DelayOf::Connection => "delay of each connection",
+            };
+            write!(f, ", learned {of} up to {longest} ms")?;
         }
         Ok(())
     }

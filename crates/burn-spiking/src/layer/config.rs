@@ -154,7 +154,9 @@ impl SpikingRnnConfig {
                 "Integrator::Heun would give Gate::Threshold a gradient of 0; choose Integrator::Flow, or a gate of width above 0".into(),
             ));
         }
-        if self.integrator == Integrator::Heun && self.synapses.iter().any(|synapse| synapse.delay > 0.0) {
+        if self.integrator == Integrator::Heun
+            && self.synapses.iter().any(|synapse| synapse.delay_steps(self.dt) > 0 || synapse.lags(self.dt) > 1)
+        {
             return Err(ConfigError::Mismatch(
                 "Integrator::Heun takes the mean of a current over a step, which a delay of whole steps does not have; choose \
                  Integrator::Flow"
@@ -205,18 +207,28 @@ impl SpikingRnnConfig {
         self.exact_plan().with_adjoint(self.adjoint)
     }
 
+    /// Returns the synapse types of the scan: the index of the layer's type, and the lag. Each lag
+    /// of learned delays is a type of the scan.
+    pub(super) fn scan_types(&self) -> impl Iterator<Item = (usize, usize)> {
+        let lags = self.synapses.iter().map(|synapse| synapse.lags(self.dt)).enumerate();
+        lags.flat_map(|(k, lags)| (0..lags).map(move |lag| (k, lag)))
+    }
+
     fn exact_plan(&self) -> ScanPlan {
         let (mut plane, mut self_row) = (0.., 0..);
-        let synapses = self.synapses.iter().map(|synapse| ScanSynapse {
-            decay: synapse.decay(self.dt),
-            amplitude: 1.0,
-            connections: match synapse.connections {
-                Connections::None => ScanConnections::None,
-                Connections::Recurrent => ScanConnections::Plane(plane.next().unwrap_or_default()),
-                Connections::SelfOnly { .. } => ScanConnections::SelfRow(self_row.next().unwrap_or_default()),
-            },
-            readout: synapse.readout,
-            delay: synapse.delay_steps(self.dt),
+        let synapses = self.scan_types().map(|(k, lag)| {
+            let synapse = &self.synapses[k];
+            ScanSynapse {
+                decay: synapse.decay(self.dt),
+                amplitude: 1.0,
+                connections: match synapse.connections {
+                    Connections::None => ScanConnections::None,
+                    Connections::Recurrent => ScanConnections::Plane(plane.next().unwrap_or_default()),
+                    Connections::SelfOnly { .. } => ScanConnections::SelfRow(self_row.next().unwrap_or_default()),
+                },
+                readout: synapse.readout && lag == 0,
+                delay: synapse.delay_steps(self.dt) + lag,
+            }
         });
         ScanPlan {
             neuron: self.neuron.clone(),

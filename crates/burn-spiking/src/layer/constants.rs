@@ -123,7 +123,14 @@ impl Constants {
     /// come from `plan`.
     ///
     /// - `each`: N if neurons have their own constants (M = N), otherwise `None` (M = 1).
-    pub(crate) fn tensor(&self, plan: &ScanPlan, each: Option<usize>, options: &TensorCreationOptions) -> Tensor<1> {
+    /// - `of_types`: gives the synapse types of the scan the values of the layer's types.
+    pub(crate) fn tensor(
+        &self,
+        plan: &ScanPlan,
+        each: Option<usize>,
+        options: &TensorCreationOptions,
+        of_types: impl Fn(Tensor<1>) -> Tensor<1>,
+    ) -> Tensor<1> {
         let fixed = |values: Vec<f64>| {
             let length = values.len();
             Tensor::<1>::from_data(TensorData::new(values, [length]), options.clone())
@@ -140,7 +147,7 @@ impl Constants {
             None => fixed(vec![plan.gate.width()]),
         };
         let decays = match &self.log_tau_syn {
-            Some(log) => ((-log.val()).exp() * -plan.dt).exp(),
+            Some(log) => ((-of_types(log.val())).exp() * -plan.dt).exp(),
             None => fixed(plan.synapses.iter().map(|synapse| synapse.decay).collect()),
         };
         Tensor::cat(vec![of_all(tau), of_all(width), decays], 0)

@@ -319,7 +319,8 @@ impl SpikingRnn {
     /// Returns τ_mem, w and α_1 … α_K as one tensor, if at least one of them is learned.
     fn constants_to_differentiate_by(&self) -> Option<Tensor<1>> {
         let constants = self.constants.as_ref().filter(|_| self.plan.constants)?;
-        Some(constants.tensor(&self.plan, self.each(), &self.options()))
+        let of_types = |values: Tensor<1>| self.of_scan_types(values);
+        Some(constants.tensor(&self.plan, self.each(), &self.options(), of_types))
     }
 
     /// Completes the initial state. `None` becomes [`resting_state`](Self::resting_state). A state
@@ -408,15 +409,17 @@ impl SpikingRnn {
         (self.scaled(input), self.bias.as_ref().map(|bias| self.scaled(bias.val())))
     }
 
-    /// Returns W/τ_u, `[M, N, N]`, one plane for each of the M recurrent synapse types.
+    /// Returns W/τ_u, `[M, N, N]`: one plane for each recurrent synapse type, or one for each lag of
+    /// a type with learned delays.
     fn scaled_weights(&self) -> Option<Tensor<3>> {
-        let scaled = |k: usize| self.scaled(self.connected_weights(k));
+        let planes = |k: usize| self.at_lags(k, self.scaled(self.connected_weights(k)));
         match self.recurrent_weights.len() {
             0 => None,
-            1 => Some(scaled(0).unsqueeze()),
-            planes => Some(Tensor::stack((0..planes).map(scaled).collect(), 0)),
+            1 => Some(planes(0)),
+            types => Some(Tensor::cat((0..types).map(planes).collect(), 0)),
         }
     }
+
     /// Returns d/τ_u, `[L, N]`, one row for each synapse type that connects each neuron to itself
     /// alone.
     fn scaled_self_weights(&self) -> Option<Tensor<2>> {

@@ -2,6 +2,7 @@
 
 use super::config::{InitialWeights, SpikingRnnConfig};
 use super::constants::{Constants, Learn, Learned, WIDEST};
+use super::delays::initial_logits;
 use super::mask::Missing;
 use super::record::Described;
 use super::rnn::SpikingRnn;
@@ -42,6 +43,8 @@ impl SpikingRnnConfig {
             }
             _ => None,
         });
+        let delays = self.synapses.iter().filter_map(|synapse| synapse.learned_delays);
+        let delay_logits = delays.map(|delays| Param::from_tensor(initial_logits(delays, n, &options))).collect();
         let unreached = self.wiring.reached().and_then(|reached| {
             let reached = std::iter::repeat_n(reached, self.d_input).flatten().collect::<Vec<_>>();
             Missing::of(&reached, [self.d_input, n], &device)
@@ -59,6 +62,7 @@ impl SpikingRnnConfig {
             bias: self.bias.then(|| Param::from_tensor(Tensor::<1>::full([n], initial.bias, options.clone()))),
             recurrent_weights: recurrent.collect(),
             self_weights: self_weights.collect(),
+            delay_logits,
             start_v,
             start_s,
             constants: (self.learned != Learned::default()).then(|| Constants::new(self, &options)),

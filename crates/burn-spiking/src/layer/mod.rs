@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod constants;
+pub mod delays;
 mod files;
 mod forward;
 mod init;

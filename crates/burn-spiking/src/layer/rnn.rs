@@ -49,6 +49,10 @@ pub struct SpikingRnn {
     /// The self-weights d_k, `[N]`, for each synapse type that connects each neuron to itself
     /// alone, in order. They are frozen unless the type says that they are learned.
     pub self_weights: Vec<Param<Tensor<1>>>,
+    /// The logits of the learned delays, for each synapse type that has them, in order: `[1, 1]`,
+    /// `[N, 1]` for a delay of each sender, or `[N, N]` stored `[pre, post]`. See
+    /// [`delays`](super::delays).
+    pub delay_logits: Vec<Param<Tensor<2>>>,
     /// The logit of the initial potential, `[N]`, if the start is learned.
     pub start_v: Option<Param<Tensor<1>>>,
     /// The initial traces ŝ, `[K, N]`, if the start is learned.
@@ -205,10 +209,10 @@ impl SpikingRnn {
     /// Returns the initial state for `batch` samples: the learned state if the layer learns it,
     /// otherwise the state at rest. No current is in transit.
     pub fn resting_state(&self, batch: usize) -> SpikingState {
-        let (n, synapses) = (self.config.d_hidden, self.config.synapses.len());
+        let n = self.config.d_hidden;
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
             let v = sigmoid(v.val()).unsqueeze::<2>().expand([batch, n]);
-            let s = s.val().unsqueeze::<3>().expand([batch, synapses, n]);
+            let s = self.of_scan_types(s.val()).unsqueeze::<3>().expand([batch as i64, -1, n as i64]);
             return SpikingState { v, s }.with_rows(self.plan.state_rows());
         }
         let v = self.config.neuron.resting_potential();
@@ -239,7 +243,7 @@ impl SpikingRnn {
     }
 
     /// Returns an error if the layer has no k-th recurrent synapse type.
-    fn has_recurrent_type(&self, k: usize, what: &str) -> Result<(), ConfigError> {
+    pub(super) fn has_recurrent_type(&self, k: usize, what: &str) -> Result<(), ConfigError> {
         let types = self.recurrent_weights.len();
         if k < types {
             return Ok(());
