@@ -127,6 +127,7 @@ pub use error::{ConfigError, ForwardError, RecordError};
 pub use gate::Gate;
 pub use layer::config::{InitialWeights, SpikingRnnConfig};
 pub use layer::constants::{Learn, Learned};
+pub use layer::first_spike::{FirstSpikeLoss, FirstSpikes};
 pub use layer::network::{NetworkOutput, SpikingNetwork, SpikingNetworkConfig};
 pub use layer::rnn::SpikingRnn;
 pub use layer::sequence::{Timing, step_mask};

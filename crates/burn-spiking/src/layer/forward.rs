@@ -1,6 +1,7 @@
 //! Runs of a layer: over whole series, over samples of different lengths, or step by step. A run
 //! uses the scan or its oracle, with or without a readout inside.
 
+use super::constants::Learn;
 use super::rnn::SpikingRnn;
 use super::sequence::{Timing, run_lengths};
 use super::state::SpikingState;
@@ -244,7 +245,8 @@ impl SpikingRnn {
             traces: run.traces.into_iter().map(in_layout).collect(),
             v: run.v.map(in_layout),
             charge: run.charge.map(in_layout),
-            start_v: start_v.detach(),
+            start_v,
+            neuron: (self.config.learned.tau_mem == Learn::No).then(|| self.config.neuron.clone()),
             gate: GateNow { gate: self.config.gate, logit_width: logit_width.map(|logit| logit.val().detach()) },
             timing: self.timing(lengths),
         };

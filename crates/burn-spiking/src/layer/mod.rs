@@ -5,6 +5,7 @@ pub mod config;
 pub mod constants;
 pub mod delays;
 mod files;
+pub mod first_spike;
 mod forward;
 mod init;
 mod mask;

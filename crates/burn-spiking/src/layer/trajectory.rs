@@ -11,6 +11,7 @@
 use super::spikes::spikes;
 use crate::gate::Gate;
 use crate::layer::sequence::Timing;
+use crate::neuron::Neuron;
 use crate::scan::{Run, numbers};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
@@ -28,6 +29,8 @@ pub struct Trajectory {
     /// The initial membrane potentials v_0, `[B, N]`.
     pub(crate) start_v: Tensor<2>,
     pub(crate) gate: GateNow,
+    /// The neuron model; `None` if τ_mem is learned.
+    pub(crate) neuron: Option<Neuron>,
     pub(crate) timing: Timing,
 }
 
@@ -129,6 +132,7 @@ impl Trajectory {
             start_v: Tensor::zeros([batch, neurons], &charge.device()),
             charge: Some(charge),
             gate: GateNow { gate: Gate::default(), logit_width: None },
+            neuron: None,
             timing: Timing { dt, batch_first: true, lengths: None },
         }
     }

@@ -52,7 +52,29 @@ pub trait NeuronModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
     fn rate_curve(&self) -> Option<RateCurve> {
         None
     }
+
+    /// The time that the neuron takes from v below the threshold to the threshold, under a constant
+    /// current I (1/ms). `None` if it does not get there, or if the model has no such formula.
+    /// [`Trajectory::first_spikes`](crate::Trajectory::first_spikes) needs it.
+    fn time_to_threshold(&self, _v: f64, _i: f64) -> Option<TimeToThreshold> {
+        None
+    }
 }
+
+/// The time to the threshold, with its derivatives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TimeToThreshold {
+    /// The time, in ms.
+    pub time: f64,
+    /// ∂time/∂v = −1/f(v, I), in ms.
+    pub by_v: f64,
+    /// ∂time/∂I, in ms².
+    pub by_i: f64,
+}
+
+/// The least speed at the threshold, in 1/ms, that a derivative counts with. A neuron that only
+/// touches the threshold has no derivative there.
+pub(crate) const SLOWEST: f64 = 1e-6;
 
 /// The flow of a neuron over one step of fixed length, and its two partial derivatives.
 ///

@@ -33,6 +33,9 @@
 //! "Small" currents are those with |I| ≤ 1/(τ_mem (1 − a)). They leave no time for a second spike
 //! in a step, so k = 0 and no logarithm is needed.
 //!
+//! The time from v to the threshold is −τ_mem ln(1 − (1 − v)/(V − v)), if V > 1. Its derivatives are
+//! −τ_mem/(V − v) with respect to v, and −τ_mem² (1 − v)/((V − v)(V − 1)) with respect to I.
+//!
 //! If the potential comes close to the threshold and falls back without a spike, the neuron takes
 //! its charge back. If the potential crosses the threshold, it is reset. The cost jumps between
 //! these two cases, and the derivatives grow without bound as f(1, I) → 0. The gradient is exact on
@@ -41,7 +44,7 @@
 //! Sources: Huh & Sejnowski 2017 (the neuron's equation); Aizerman & Gantmakher 1958 (the saltation
 //! of a reset).
 
-use super::flow::{FlowOn, NeuronModel};
+use super::flow::{FlowOn, NeuronModel, SLOWEST, TimeToThreshold};
 use super::membrane::Membrane;
 use super::rate::RateCurve;
 use super::rows::{SmallCurrentRows, WithSmallCurrent, flow_with_small_current};
@@ -77,6 +80,18 @@ impl NeuronModel for Lif {
 
     fn rate_curve(&self) -> Option<RateCurve> {
         Some(RateCurve::leaky(self.tau_mem))
+    }
+
+    fn time_to_threshold(&self, v: f64, i: f64) -> Option<TimeToThreshold> {
+        let tau = self.tau_mem;
+        // V − v and V − 1.
+        let (from, beyond) = (tau * i - v, tau * i - 1.0);
+        let slowest = tau * SLOWEST;
+        (beyond > 0.0).then(|| TimeToThreshold {
+            time: -tau * (-(1.0 - v) / from).ln_1p(),
+            by_v: -tau / from.max(slowest),
+            by_i: -tau * tau * (1.0 - v) / (from.max(slowest) * beyond.max(slowest)),
+        })
     }
 
     fn over(&self, dt: f64) -> LifFlow {

@@ -30,7 +30,7 @@ pub mod rate;
 pub(crate) mod rows;
 
 pub use eif::Eif;
-pub use flow::{Flow, NeuronModel};
+pub use flow::{Flow, NeuronModel, TimeToThreshold};
 pub use lif::Lif;
 pub use nif::Nif;
 pub use own::OwnNeuron;
@@ -154,6 +154,14 @@ impl Neuron {
     /// The f-I curve, if the model has one.
     pub fn rate_curve(&self) -> Option<RateCurve> {
         with_model!(self, |model| model.rate_curve(), |own| own.model().rate_curve(), |_planar| None)
+    }
+
+    /// The time from v below the threshold to the threshold under a constant current I; see
+    /// [`NeuronModel::time_to_threshold`]. `None` also for neurons of two variables.
+    pub fn time_to_threshold(&self, v: f64, i: f64) -> Option<TimeToThreshold> {
+        with_model!(self, |model| model.time_to_threshold(v, i), |own| own.model().time_to_threshold(v, i), |_planar| {
+            None
+        })
     }
 
     /// The same neuron with another τ_mem, if its τ_mem can be learned; otherwise an unchanged

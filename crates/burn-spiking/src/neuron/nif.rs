@@ -4,7 +4,7 @@
 //! dv/dt = I        spike at v = 1, reset to 0
 //! ```
 //!
-//! **Flow.** φ = v + dt I, ∂φ/∂v = 1, ∂φ/∂I = dt.
+//! **Flow.** φ = v + dt I, ∂φ/∂v = 1, ∂φ/∂I = dt. The time to the threshold is (1 − v)/I.
 //!
 //! **Jump.** A spike lowers v by 1. f is the same on both sides of the reset, so the derivative of
 //! the reset is 1. The potential may fall below 0 without limit. The gate is closed there, and no
@@ -16,7 +16,7 @@
 //!
 //! Source: Huh & Sejnowski 2017, first task.
 
-use super::flow::{Flow, NeuronModel, SmallCurrent};
+use super::flow::{Flow, NeuronModel, SLOWEST, SmallCurrent, TimeToThreshold};
 use super::rate::RateCurve;
 use crate::num::Number;
 
@@ -37,6 +37,11 @@ impl NeuronModel for Nif {
 
     fn rate_curve(&self) -> Option<RateCurve> {
         Some(RateCurve::linear())
+    }
+
+    fn time_to_threshold(&self, v: f64, i: f64) -> Option<TimeToThreshold> {
+        let (way, speed) = (1.0 - v, i.max(SLOWEST));
+        (i > 0.0).then(|| TimeToThreshold { time: way / i, by_v: -1.0 / speed, by_i: -way / (speed * speed) })
     }
 }
 

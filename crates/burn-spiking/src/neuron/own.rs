@@ -8,7 +8,7 @@
 //! in them. Compile your crate at the optimisation level that the kernel needs.
 
 use super::expression::{Expression, phi_of, slopes_of};
-use super::flow::NeuronModel;
+use super::flow::{NeuronModel, TimeToThreshold};
 use super::rate::RateCurve;
 use crate::error::ConfigError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -47,6 +47,9 @@ pub(crate) trait Erased: Debug + Send + Sync {
     fn rate_curve(&self) -> Option<RateCurve> {
         None
     }
+    fn time_to_threshold(&self, _v: f64, _i: f64) -> Option<TimeToThreshold> {
+        None
+    }
     fn phi(&self, _dt: f64, _double: bool) -> Expression<2, 1> {
         panic!("{}", self.unknown())
     }
@@ -82,6 +85,9 @@ impl<M: NeuronModel> Erased for M {
     }
     fn rate_curve(&self) -> Option<RateCurve> {
         NeuronModel::rate_curve(self)
+    }
+    fn time_to_threshold(&self, v: f64, i: f64) -> Option<TimeToThreshold> {
+        NeuronModel::time_to_threshold(self, v, i)
     }
     fn phi(&self, dt: f64, double: bool) -> Expression<2, 1> {
         phi_of(&self.over(dt), double)

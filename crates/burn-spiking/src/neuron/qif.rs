@@ -23,6 +23,17 @@
 //! first, which leaves a ≥ 0. For z < −1, with κ = √−z, all terms are multiplied by e^−κ to avoid
 //! overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
 //!
+//! With u = tan(π(v − ½)), du/dt = 2π (u²/τ_mem + I), so the time from v to the threshold, where u is
+//! infinite, is τ_mem S/2π with
+//!
+//! ```text
+//! S = atan2(r, u)/r                    r = √(τ_mem I)           for I > 0
+//! S = ln(1 + 2κ/(u − κ))/2κ            κ = √(−τ_mem I) < u      for I < 0
+//! S = (1/u) Σ_n (−q)ⁿ/(2n + 1)         q = τ_mem I/u²           for small |q| and u > 0
+//! ```
+//!
+//! and ∂S/∂(τ_mem I) = (u/(u² + τ_mem I) − S)/(2 τ_mem I).
+//!
 //! If the gate is narrow, the CPU kernel runs the same neuron in its voltage form, tan π(v − ½):
 //! `qif/voltage.rs`.
 //!
@@ -31,7 +42,7 @@
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) mod voltage;
 
-use super::flow::{FlowOn, NeuronModel};
+use super::flow::{FlowOn, NeuronModel, TimeToThreshold};
 use super::rate::RateCurve;
 use super::rows::{SmallCurrentRows, WithSmallCurrent, flow_with_small_current};
 use crate::error::{ConfigError, positive};
@@ -73,6 +84,36 @@ impl NeuronModel for Qif {
 
     fn rate_curve(&self) -> Option<RateCurve> {
         Some(RateCurve::quadratic(self.tau_mem))
+    }
+
+    fn time_to_threshold(&self, v: f64, i: f64) -> Option<TimeToThreshold> {
+        if v < 0.0 {
+            // A phase below the reset has a turn more to go.
+            let (turn, rest) = (self.time_to_threshold(0.0, i)?, self.time_to_threshold(v + 1.0, i)?);
+            return Some(TimeToThreshold { time: turn.time + rest.time, by_i: turn.by_i + rest.by_i, ..rest });
+        }
+        let tau = self.tau_mem;
+        let (u, square) = ((PI * (v - 0.5)).tan(), i * tau);
+        let speed = (PI * v).cos().powi(2) * 2.0 / tau + (PI * v).sin().powi(2) * 2.0 * i;
+        // S and ∂S/∂(τ_mem I).
+        let (sum, slope) = if square.abs() < 0.05 * u * u && u > 0.0 {
+            let q = square / (u * u);
+            let sum = (0..24).map(|n| (-q).powi(n) / (2 * n + 1) as f64).sum::<f64>();
+            let slopes = (1..24).map(|n| -(n as f64) * (-q).powi(n - 1) / (2 * n + 1) as f64);
+            (sum / u, slopes.sum::<f64>() / (u * u * u))
+        } else if square > 0.0 {
+            let root = square.sqrt();
+            let time = root.atan2(u) / root;
+            (time, (u / (u * u + square) - time) / (2.0 * square))
+        } else if square < 0.0 && u * u > -square && u > 0.0 {
+            let root = (-square).sqrt();
+            let time = (2.0 * root / (u - root)).ln_1p() / (2.0 * root);
+            (time, (u / (u * u + square) - time) / (2.0 * square))
+        } else {
+            return None;
+        };
+        let unit = 0.5 * tau / PI;
+        Some(TimeToThreshold { time: unit * sum, by_v: -1.0 / speed, by_i: unit * tau * slope })
     }
 
     fn over(&self, dt: f64) -> QifFlow {

@@ -2,16 +2,13 @@
 //! [`planar`](super).
 
 use crate::error::{ConfigError, at_least_one};
+use crate::neuron::flow::SLOWEST;
 use crate::num::{Dual, Number};
 
 /// The largest number of Newton iterations for the time of a crossing. Near the crossing, each
 /// doubles the number of correct digits. The last one, from a time that is right to rounding, also
 /// gives the time its derivatives.
 pub const NEWTON: usize = 12;
-
-/// The least speed at a crossing, in 1/ms. A neuron that only touches the threshold has no
-/// derivative there.
-const SLOWEST: f64 = 1e-6;
 
 /// A neuron model with two variables: its constants, and the flow that they and the length of a
 /// step determine.
