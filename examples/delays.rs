@@ -12,7 +12,7 @@ use burn_spiking::{ConfigError, DelayOf, InitialWeights, Neuron, SpikingRnn, Spi
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const NEURONS: usize = 10;
+const NEURONS: usize = 5;
 const BATCH: usize = 50;
 const STEPS: usize = 60;
 /// The time between the pulses of the two channels, in ms, for each class.
@@ -31,7 +31,7 @@ impl Model {
         let network = SpikingRnnConfig::new(2, NEURONS)
             .with_neuron(Neuron::Lif { tau_mem: 3.0 })
             .with_synapses(vec![synapse])
-            .with_initial(Some(InitialWeights { input: 3.0, recurrent: 2.0, bias: 0.0 }))
+            .with_initial(Some(InitialWeights { input: 3.0, recurrent: 6.0, bias: 0.2 }))
             .init(device)?;
         Ok(Self { network, readout: LinearConfig::new(NEURONS, LAGS.len()).init(device) })
     }

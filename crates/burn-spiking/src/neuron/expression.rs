@@ -79,7 +79,16 @@ impl Neg for Symbol {
 
 impl Number for Symbol {
     type Mask = SymbolMask;
+    type Plain = Self;
 
+    #[inline(always)]
+    fn plain(&self) -> Self {
+        self.clone()
+    }
+    #[inline(always)]
+    fn with_value(self, value: Self) -> Self {
+        value
+    }
     fn is_double(&self) -> bool {
         self.double
     }

@@ -184,9 +184,18 @@ impl<X: Number, const S: usize> Neg for Dual<X, S> {
 
 impl<X: Number, const S: usize> Number for Dual<X, S> {
     type Mask = X::Mask;
+    type Plain = X::Plain;
 
     const OPERATIONS_ARE_CALLS: bool = X::OPERATIONS_ARE_CALLS;
 
+    #[inline(always)]
+    fn plain(&self) -> X::Plain {
+        self.value.plain()
+    }
+    #[inline(always)]
+    fn with_value(self, value: X::Plain) -> Self {
+        Self { value: self.value.with_value(value), slopes: self.slopes }
+    }
     #[inline(always)]
     fn is_double(&self) -> bool {
         self.value.is_double()

@@ -17,9 +17,16 @@ pub trait Number:
     /// The result of a comparison.
     type Mask: Clone;
 
+    /// The number without its derivatives. Only a dual number has any.
+    type Plain: Number<Mask = Self::Mask, Plain = Self::Plain>;
+
     /// Whether each operation is a call, as with tensors, and not an instruction of the processor.
     const OPERATIONS_ARE_CALLS: bool = false;
 
+    /// The number without its derivatives.
+    fn plain(&self) -> Self::Plain;
+    /// The same derivatives with another value.
+    fn with_value(self, value: Self::Plain) -> Self;
     /// Whether the number is in double precision, which needs longer series.
     fn is_double(&self) -> bool;
     /// self + c.

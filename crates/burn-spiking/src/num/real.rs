@@ -77,7 +77,16 @@ macro_rules! real {
     ($real:ident, $double:expr, $nonzero:expr) => {
         impl Number for $real {
             type Mask = bool;
+            type Plain = Self;
 
+            #[inline(always)]
+            fn plain(&self) -> Self {
+                self.clone()
+            }
+            #[inline(always)]
+            fn with_value(self, value: Self) -> Self {
+                value
+            }
             #[inline(always)]
             fn is_double(&self) -> bool {
                 $double

@@ -143,7 +143,16 @@ impl<S: Simd, T: Scalar> Copy for LaneMask<S, T> {}
 
 impl<S: Simd, T: Real> Number for Lanes<S, T> {
     type Mask = LaneMask<S, T>;
+    type Plain = Self;
 
+    #[inline(always)]
+    fn plain(&self) -> Self {
+        self.clone()
+    }
+    #[inline(always)]
+    fn with_value(self, value: Self) -> Self {
+        value
+    }
     #[inline(always)]
     fn is_double(&self) -> bool {
         size_of::<T>() == 8

@@ -36,9 +36,18 @@ impl<B: Backend> Neg for TensorNumber<B> {
 
 impl<B: Backend> Number for TensorNumber<B> {
     type Mask = BoolTensor<B>;
+    type Plain = Self;
 
     const OPERATIONS_ARE_CALLS: bool = true;
 
+    #[inline(always)]
+    fn plain(&self) -> Self {
+        self.clone()
+    }
+    #[inline(always)]
+    fn with_value(self, value: Self) -> Self {
+        value
+    }
     fn is_double(&self) -> bool {
         self.0.dtype() == DType::F64
     }

@@ -6,8 +6,7 @@ use crate::neuron::flow::SLOWEST;
 use crate::num::{Dual, Number};
 
 /// The largest number of Newton iterations for the time of a crossing. Near the crossing, each
-/// doubles the number of correct digits. The last one, from a time that is right to rounding, also
-/// gives the time its derivatives.
+/// doubles the number of correct digits.
 pub const NEWTON: usize = 12;
 
 /// A neuron model with two variables: its constants, and the flow that they and the length of a
@@ -123,10 +122,24 @@ impl<P: Plane> PlanarFlow<P> {
     #[inline(always)]
     fn crossed<X: Number>(&self, start: &Moved<X>, i: X, end: X, below: &X::Mask) -> (X, X) {
         let Moved { v, w, .. } = start;
+        let (found, speed) = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
+        // The time was found without derivatives. Those of t* follow from the derivatives of v there.
+        let time = v.zero().with_value(found);
+        let (reached, _) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
+        let change = reached.clone() - v.zero().with_value(reached.plain());
+        let time = time - X::select(below, v.zero(), change) / v.zero().with_value(speed);
+        let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
+        self.plane.advance(v.zero(), w, i, (-time).plus(self.length))
+    }
+
+    /// t* and the speed dv/dt there.
+    #[inline(always)]
+    fn crossing<X: Number>(&self, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X) {
         let rise = X::select(below, end.one(), end - v.clone());
         let way = X::select(below, rise.one(), (-v.clone()).plus(1.0));
         let (mut low, mut high) = (v.zero(), v.zero().plus(self.length));
         let mut time = (way / rise).within(0.0, 1.0).times(self.length);
+        let mut last = v.one();
         // 1 until the time is found, then 0. A time that is found does not change again, so that it
         // does not depend on the other neurons of a vector or tensor.
         let mut open = v.one();
@@ -135,27 +148,29 @@ impl<P: Plane> PlanarFlow<P> {
             let (v, w, i) = (v.clone(), w.clone(), i.clone());
             let (reached, _) = self.plane.advance(Dual::constant(v), Dual::constant(w), Dual::constant(i), at);
             let Dual { value: reached, slopes: [speed] } = reached;
+            let speed = speed.within(SLOWEST, f32::MAX as f64);
             // A neuron that does not cross has none to find.
             let error = X::select(below, reached.zero(), reached.clone().plus(-1.0));
             let settled = (error.clone() * error).below(if reached.is_double() { 1e-28 } else { 2.5e-13 });
             let early = reached.below(1.0);
             low = X::select(&early, time.clone(), low);
             high = X::select(&early, high, time.clone());
-            let next = time.clone() - reached.plus(-1.0) / speed.within(SLOWEST, f32::MAX as f64);
+            let next = time.clone() - reached.plus(-1.0) / speed.clone();
             // Rounding may move a time that is found beyond its bracket.
             let slack = 1e-5 * self.length;
             let under = (next.clone() - low.clone()).below(-slack);
             let over = (high.clone() - next.clone()).below(-slack);
             let middle = (low.clone() + high.clone()).times(0.5);
             let next = X::select(&under, middle.clone(), X::select(&over, middle, next));
-            time = X::select(&open.below(0.5), time, next);
+            let found = open.below(0.5);
+            time = X::select(&found, time, next);
+            last = X::select(&found, last, speed);
             open = X::select(&settled, open.zero(), open);
             if X::holds_everywhere(&open.below(0.5)) {
                 break;
             }
         }
-        let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
-        self.plane.advance(v.zero(), w, i, (-time).plus(self.length))
+        (time, last)
     }
 }
 

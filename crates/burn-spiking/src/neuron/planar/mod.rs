@@ -31,7 +31,8 @@
 //! the flow and ΔQ_t as in [`scan`](crate::scan). So a smooth gate makes it differentiable.
 //!
 //! **Slopes** are the exact derivatives of this map, by dual numbers. They include the saltation of
-//! both variables, because t* and w* depend on v, w and I.
+//! both variables, because t* and w* depend on v, w and I: with x any of these, ∂t*/∂x is
+//! −(∂v/∂x)/(dv/dt) at t*.
 
 pub mod adex;
 pub mod alif;

@@ -95,7 +95,16 @@ const EXP_M1: [f64; 12] = exp_m1_series();
 
 impl<F: Float> Number for Traced<'_, F> {
     type Mask = TracedMask;
+    type Plain = Self;
 
+    #[inline(always)]
+    fn plain(&self) -> Self {
+        self.clone()
+    }
+    #[inline(always)]
+    fn with_value(self, value: Self) -> Self {
+        value
+    }
     fn is_double(&self) -> bool {
         F::elem_type(self.scope) == ElemType::Float(FloatKind::F64)
     }
