@@ -2,6 +2,7 @@
 //! programs run on.
 
 pub mod dual;
+mod exponential;
 mod nonzero;
 pub mod number;
 pub mod real;

@@ -31,6 +31,8 @@ pub trait Vectors:
     fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self>;
     /// The bitwise or of both, which is 0 only where both are 0.
     fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self>;
+    /// 2 to whole exponents for which it is a normal number.
+    fn power_of_two<S: Simd>(exponent: Vector<S, Self>) -> Vector<S, Self>;
 }
 
 macro_rules! vectors {
@@ -45,6 +47,14 @@ macro_rules! vectors {
             #[inline(always)]
             fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self> {
                 a.reinterpret::<$bits>().bitor(b.reinterpret::<$bits>()).reinterpret()
+            }
+            #[inline(always)]
+            fn power_of_two<S: Simd>(exponent: Vector<S, Self>) -> Vector<S, Self> {
+                const MANTISSA: u32 = <$real>::MANTISSA_DIGITS - 1;
+                // In a number of this size the last bit counts 1, so the last bits are the exponent
+                // with its bias.
+                const BIASED: $real = 1.5 * (1 as $bits << MANTISSA) as $real + (<$real>::MAX_EXP - 1) as $real;
+                ((exponent + BIASED.splat::<S>()).reinterpret::<$bits>() << MANTISSA).reinterpret()
             }
         }
     };

@@ -4,6 +4,7 @@
 //! over 4, 8 or 16 neurons at a time. The program detects the processor's vectors at run time. The
 //! crate `macerator` gives all of them the same interface.
 
+use super::exponential::{self, Exponent};
 use super::number::{Float, Number};
 use super::real::{BLOCK, Real};
 use super::series;
@@ -194,11 +195,11 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
     }
     #[inline(always)]
     fn exp(self) -> Self {
-        self.each(T::exp)
+        exponential::exp(self)
     }
     #[inline(always)]
     fn exp_m1(self) -> Self {
-        self.each(T::exp_m1)
+        exponential::exp_m1(self)
     }
     #[inline(always)]
     fn ln_1p(self) -> Self {
@@ -269,6 +270,13 @@ impl<S: Simd, T: Real> Float for Lanes<S, T> {
     #[inline(always)]
     fn both(a: &Self::Mask, b: &Self::Mask) -> Self::Mask {
         LaneMask(a.0 & b.0)
+    }
+}
+
+impl<S: Simd, T: Real> Exponent for Lanes<S, T> {
+    #[inline(always)]
+    fn power_of_two(self) -> Self {
+        Self(T::power_of_two(self.0))
     }
 }
 
@@ -402,6 +410,47 @@ mod tests {
     function!(Waves, |x| x.sin_cos_pi().0 + x.half_turn_sin_cos_pi().1);
     function!(Angles, |x| x.atan2_pi(x.plus(1.0)) + (-x).plus(0.3).atan2_pi(x.times(-0.1)));
     function!(Choices, |x| X::select(&x.below(0.25), x.signed_as(x.plus(1.0)), x.plus(3.0)));
+
+    function!(Exponential, |x| x.exp());
+    function!(ExponentialLessOne, |x| x.exp_m1());
+
+    #[test]
+    fn exponentials_are_right_to_the_last_digits_everywhere() {
+        fn check<F: Function, T: Real>(function: F, exact: fn(f64) -> f64, (rounding, limits): (f64, [f64; 2])) {
+            let [low, high] = limits;
+            let steps = 20_000;
+            let even = (0..=steps).map(|k| low + (high - low) * k as f64 / steps as f64);
+            // Also very small numbers of both signs.
+            let small = (0..200).flat_map(|k| [1.0, -1.0].map(|sign| sign * 0.83_f64.powi(k)));
+            let mut numbers: Vec<T> = even.chain(small).map(T::of).collect();
+            numbers.resize(numbers.len().next_multiple_of(64), T::of(0.0));
+            let mut found = numbers.clone();
+            vectorize(Apply(function, &mut found));
+            for (x, found) in numbers.into_iter().zip(found) {
+                let want = exact(x.to_f64());
+                assert!((found.to_f64() - want).abs() <= rounding * want.abs(), "{x:?}: {found:?}, not {want}");
+            }
+            let mut beyond = [f64::INFINITY, -f64::INFINITY, f64::NAN, 2.0 * high, 2.0 * low, 0.0].repeat(32);
+            beyond.resize(192, 0.0);
+            let mut found: Vec<T> = beyond.iter().map(|&x| T::of(x)).collect();
+            vectorize(Apply(function, &mut found));
+            for (x, found) in beyond.into_iter().zip(found) {
+                let (found, want) = (found.to_f64(), exact(x));
+                let far = want.is_infinite() || want.abs() > high.exp();
+                assert!(
+                    found == want
+                        || found.is_nan() && want.is_nan()
+                        || far && found == f64::INFINITY
+                        || found.abs() < 1e-300,
+                    "{x}: {found}, not {want}"
+                );
+            }
+        }
+        check::<_, f32>(Exponential, f64::exp, (2e-7, [-86.9, 88.2]));
+        check::<_, f64>(Exponential, f64::exp, (5e-16, [-707.0, 709.3]));
+        check::<_, f32>(ExponentialLessOne, f64::exp_m1, (3e-7, [-86.9, 88.2]));
+        check::<_, f64>(ExponentialLessOne, f64::exp_m1, (8e-16, [-707.0, 709.3]));
+    }
 
     #[test]
     fn lanes_compute_what_scalars_do() {
