@@ -1,7 +1,7 @@
 //! Random networks.
 
 use crate::{Draw, OwnQif, Values};
-use burn_spiking::neuron::{AdEx, Alif, Eif, Izhikevich, ResonateAndFire};
+use burn_spiking::neuron::{AdEx, Alif, Eif, Izhikevich, RefractoryLif, ResonateAndFire};
 use burn_spiking::scan::{PerNeuronConstants, ScanConnections, ScanPlan, ScanSynapse};
 use burn_spiking::{Adjoint, Checkpointing, Gate, Implementation, Neuron};
 use proptest::prelude::*;
@@ -94,7 +94,7 @@ fn draws_of(
 ) -> impl Strategy<Value = Draw> {
     let options = (any::<[bool; 4]>(), checkpoints(), any::<Option<prop::sample::Index>>());
     // Neurons of two variables take most of the time, so they are fewer.
-    let model = prop_oneof![7 => 0_usize..5, 1 => 5_usize..9];
+    let model = prop_oneof![7 => 0_usize..5, 1 => 5_usize..10];
     let plan = (model, 5.0_f64..40.0, gates, prop::sample::select(vec![0.1, 0.5, 1.0, 3.0]), options).prop_flat_map(
         |(model, tau_mem, gate, dt, ([record_v, record_charge, constants, each], checkpointing, readout))| {
             let neuron = match model {
@@ -203,14 +203,15 @@ pub fn draws_of_one_variable() -> impl Strategy<Value = Draw> {
     draws().prop_filter("neurons with one variable", |draw| !draw.plan.neuron.is_planar())
 }
 
-/// One of the four neurons with two variables. Explicit rules get so many sub-steps that each is at
+/// One of the five neurons with two variables. Explicit rules get so many sub-steps that each is at
 /// most 1/2 ms.
 pub fn planar_neuron(which: usize, tau_mem: f64, dt: f64) -> Neuron {
     let substeps = (2.0 * dt).ceil() as usize;
     match which {
         0 => Neuron::Alif(Alif { substeps: 2, ..Alif::new(tau_mem, 3.0 * tau_mem, 0.3) }),
         1 => Neuron::ResonateAndFire(ResonateAndFire { b: 0.1, ..ResonateAndFire::new(tau_mem, 12.0) }),
-        2 => Neuron::AdEx(AdEx { tau_mem, delta: 0.15, onset: 0.7, rest: 0.0, tau_w: 40.0, a: 0.2, b: 0.2, substeps }),
+        2 => Neuron::RefractoryLif(RefractoryLif::new(tau_mem, 1.7 * dt)),
+        3 => Neuron::AdEx(AdEx { tau_mem, delta: 0.15, onset: 0.7, rest: 0.0, tau_w: 40.0, a: 0.2, b: 0.2, substeps }),
         _ => Neuron::Izhikevich(Izhikevich::regular_spiking(substeps)),
     }
 }

@@ -102,12 +102,10 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Whether the CPU kernel supports the network. User-defined neurons and neurons of two
-    /// variables, if each has a gate width of its own, run in the tensor operations of the
-    /// backends.
+    /// Whether the CPU kernel supports the network. User-defined neurons that have a gate width each
+    /// run in the tensor operations of the backends.
     pub fn has_kernel(&self) -> bool {
-        let neuron = &self.plan.neuron;
-        self.plan.per_neuron.is_none() || !(matches!(neuron, Neuron::Own(_)) || neuron.is_planar())
+        self.plan.per_neuron.is_none() || !matches!(self.plan.neuron, Neuron::Own(_))
     }
 }
 

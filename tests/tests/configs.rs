@@ -3,7 +3,7 @@
 
 use burn::config::Config;
 use burn::nn::Initializer;
-use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Eif, Izhikevich, ResonateAndFire};
+use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Eif, Izhikevich, RefractoryLif, ResonateAndFire};
 use burn_spiking::train::schedule::ScheduleState;
 use burn_spiking::{
     Adjoint, Checkpointing, Connections, DelayOf, FollowScore, Gate, GradientScale, InitialWeights, Integrator, Learn,
@@ -19,7 +19,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 /// The types that the tests of this file draw, alone or as a part of another type.
-const DRAWN: [&str; 31] = [
+const DRAWN: [&str; 32] = [
     "AdEx",
     "Adjoint",
     "Alif",
@@ -43,6 +43,7 @@ const DRAWN: [&str; 31] = [
     "NonFiniteGradient",
     "PulseShape",
     "RateBoundsConfig",
+    "RefractoryLif",
     "ResonateAndFire",
     "ScheduleState",
     "SpikingNetworkConfig",
@@ -112,6 +113,7 @@ fn neuron() -> impl Strategy<Value = Neuron> {
         }),
         (size(), size())
             .prop_map(|(tau_mem, frequency)| { Neuron::ResonateAndFire(ResonateAndFire::new(tau_mem, frequency)) }),
+        (size(), size()).prop_map(|(tau_mem, period)| Neuron::RefractoryLif(RefractoryLif::new(tau_mem, period))),
         (size(), size(), 1_usize..9).prop_map(|(tau_mem, b, substeps)| {
             Neuron::AdEx(AdEx { tau_mem, b, ..AdEx::published(AdExConstants::bursting(), substeps) })
         }),

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 
 fn neurons() -> impl Strategy<Value = Neuron> {
     // Neurons of two variables take most of the time, so they are fewer.
-    let model = prop_oneof![7 => 0_usize..5, 1 => 5_usize..9];
+    let model = prop_oneof![7 => 0_usize..5, 1 => 5_usize..10];
     (model, 8.0_f64..40.0).prop_map(|(model, tau_mem)| match model {
         0 => Neuron::Nif,
         1 => Neuron::Lif { tau_mem },

@@ -2,7 +2,7 @@
 //! (`tests/golden/planar.py` wrote the spike times), and in layers.
 
 use burn::tensor::{DType, Device, Tensor};
-use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Izhikevich, ResonateAndFire};
+use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Izhikevich, RefractoryLif, ResonateAndFire};
 use burn_spiking::{ConfigError, Gate, Integrator, Neuron, SpikingRnn, SpikingRnnConfig, Synapse};
 use burn_spiking_tests::{devices, numbers};
 use serde::Deserialize;
@@ -160,6 +160,7 @@ fn impossible_constants_are_refused() {
     assert_eq!(name(of(Neuron::Alif(Alif::new(20.0, 0.0, 0.1)))), "tau_w");
     assert_eq!(name(of(Neuron::Alif(Alif { substeps: 0, ..Alif::new(20.0, 100.0, 0.1) }))), "substeps");
     assert_eq!(name(of(Neuron::ResonateAndFire(ResonateAndFire::new(20.0, -1.0)))), "frequency");
+    assert_eq!(name(of(Neuron::RefractoryLif(RefractoryLif::new(20.0, 0.0)))), "period");
     assert_eq!(name(of(Neuron::Izhikevich(Izhikevich { c: 40.0, ..Izhikevich::chattering(4) }))), "c");
     let adex = AdEx::published(AdExConstants::tonic(), 4);
     assert_eq!(name(of(Neuron::AdEx(AdEx { rest: 1.5, ..adex }))), "rest");

@@ -13,7 +13,7 @@
 //!   constants that are learned.
 //! - [`NeuronModel`]: a user-defined neuron; [`gradcheck`]: a check of its gradient.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`]
-//!   with its [`Scores`]; [`RestCost`], [`RateBounds`] and [`PotentialFloor`]: costs on the
+//!   with its [`Scores`]; [`FirstSpikeLoss`] on the times of [`FirstSpikes`]; [`RestCost`], [`RateBounds`] and [`PotentialFloor`]: costs on the
 //!   neurons' activity.
 //! - [`Firing`]: rates, silent and active neurons; `train::metric` (feature `train`): the same, and
 //!   the gradient's norm, as metrics of Burn's learner.
@@ -33,9 +33,11 @@
 //! | a learned τ_mem | NIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only LIF and QIF have an exact flow with a τ_mem |
 //! | learned thresholds | QIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only NIF and LIF have thresholds that can be learned |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has no width |
-//! | a gate width per neuron ([`Learn::PerNeuron`]) | user-defined neurons, neurons of two variables | runs in tensor operations, without the CPU kernel |
+//! | a gate width per neuron ([`Learn::PerNeuron`]) | user-defined neurons | runs in tensor operations, without the CPU kernel |
 //! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: Burn differentiates Heun's steps automatically |
 //! | a delay of a [`Synapse`] | a dt of which the delay is not a multiple; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
+//! | [learned delays](layer::delays) | types that do not connect neurons to each other; [`Integrator::Heun`]; [`Adjoint::MeanField`]; a dt of which the longest is not a multiple | refused by the configuration |
+//! | [first-spike times](layer::first_spike) | a learned τ_mem; EIF, neurons of two variables, and user-defined neurons without [`time_to_threshold`](NeuronModel::time_to_threshold) | refused when they are asked for |
 //! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
 //! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing checks its tensor operations for infinite values and NaN |
 //! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | no effect: it runs in tensor operations and keeps all steps |
@@ -54,10 +56,13 @@
 //! | neurons of two variables | [`Integrator::Heun`] | refused by the configuration |
 //! | user-defined neurons | a configuration read from a file | refused until the model is given again |
 //!
-//! There are no refractory periods. Such a period would begin with a reset and end in the middle of
-//! a step, so its remaining time would be a second state variable of every neuron. A charge takes
-//! one step to arrive. A [delay](Synapse::with_delay) is added to that step and is the same for all
-//! neurons of a synapse type.
+//! A refractory period begins with a reset and ends in the middle of a step, so its remaining time
+//! is a second variable of the neuron: [`RefractoryLif`](neuron::RefractoryLif). The other models
+//! have none.
+//!
+//! A charge takes one step to arrive. A [delay](Synapse::with_delay) is added to that step. It is
+//! the same for all connections of a synapse type, unless it is
+//! [learned](Synapse::with_learned_delays).
 //!
 //! # Mistakes
 //!

@@ -11,7 +11,7 @@
 //! | [`qif`] | dv/dt = (1 + cos 2πv)/τ_mem + (1 − cos 2πv) I | exact | any number |
 //! | [`eif`] | dv/dt = (−v + Δ e^((v − v_T)/Δ))/τ_mem + I | Runge-Kutta of order 4, exactly differentiated | one |
 //! | [`own`] | user-defined | user-defined | user-defined |
-//! | [`planar`] | two variables: ALIF, AdEx, Izhikevich, resonate-and-fire | exact or Runge-Kutta | one in each sub-step |
+//! | [`planar`] | two variables: ALIF, AdEx, Izhikevich, LIF with a refractory period, resonate-and-fire | exact or Runge-Kutta | one in each sub-step |
 //!
 //! A model is a [`NeuronModel`]. Its flow over a step of fixed length is a [`Flow`], which is
 //! implemented once, generic over the type of numbers.
@@ -34,7 +34,7 @@ pub use flow::{Flow, NeuronModel, TimeToThreshold};
 pub use lif::Lif;
 pub use nif::Nif;
 pub use own::OwnNeuron;
-pub use planar::{AdEx, AdExConstants, Alif, Izhikevich, ResonateAndFire};
+pub use planar::{AdEx, AdExConstants, Alif, Izhikevich, RefractoryLif, ResonateAndFire};
 pub use qif::Qif;
 pub use rate::RateCurve;
 
@@ -68,6 +68,8 @@ pub enum Neuron {
     AdEx(AdEx),
     /// Quadratic with recovery. See [`Izhikevich`].
     Izhikevich(Izhikevich),
+    /// Leaky with a refractory period. See [`RefractoryLif`].
+    RefractoryLif(RefractoryLif),
     /// Resonate-and-fire. See [`ResonateAndFire`].
     ResonateAndFire(ResonateAndFire),
     /// A user-defined model. See [`own`].
@@ -97,6 +99,7 @@ macro_rules! with_model {
             &$crate::neuron::Neuron::Alif($planar) => $planar_body,
             &$crate::neuron::Neuron::AdEx($planar) => $planar_body,
             &$crate::neuron::Neuron::Izhikevich($planar) => $planar_body,
+            &$crate::neuron::Neuron::RefractoryLif($planar) => $planar_body,
             &$crate::neuron::Neuron::ResonateAndFire($planar) => $planar_body,
             $crate::neuron::Neuron::Own($own) => $own_body,
         }

@@ -50,6 +50,13 @@ pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
 pub trait Plane: Copy + Send + Sync + 'static {
     /// (v, w) after `time` ms under the current I (1/ms), without a threshold.
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X);
+
+    /// w just after a spike, at the time of the crossing. The default leaves it as it is: the charge
+    /// carries the [jump](PlanarModel::jump) at the end of the step.
+    #[inline(always)]
+    fn after_spike<X: Number>(&self, w: X) -> X {
+        w
+    }
 }
 
 /// The state of a planar neuron after a step, before the jump of w.
@@ -129,7 +136,7 @@ impl<P: Plane> PlanarFlow<P> {
         let change = reached.clone() - v.zero().with_value(reached.plain());
         let time = time - X::select(below, v.zero(), change) / v.zero().with_value(speed);
         let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
-        self.plane.advance(v.zero(), w, i, (-time).plus(self.length))
+        self.plane.advance(v.zero(), self.plane.after_spike(w), i, (-time).plus(self.length))
     }
 
     /// t* and the speed dv/dt there.

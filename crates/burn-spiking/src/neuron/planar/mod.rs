@@ -9,6 +9,7 @@
 //! | model | v | w | flow |
 //! | --- | --- | --- | --- |
 //! | [`alif`] | leaky | threshold that adapts | exact |
+//! | [`refractory`] | leaky, held after a spike | time of the refractory period that is left | exact |
 //! | [`resonate`] | damped oscillation | its other component | exact |
 //! | [`adex`] | leaky with an exponential upstroke | adaptation current | Runge-Kutta of order 4 |
 //! | [`izhikevich`] | quadratic | recovery | Runge-Kutta of order 4 |
@@ -28,7 +29,8 @@
 //! crossing must be is replaced by bisection. A sub-step has at most one spike.
 //!
 //! **Jump of w.** The charge of a step carries the jump, w_{t+1} = ψ + b ΔQ_t, with ψ the w after
-//! the flow and ΔQ_t as in [`scan`](crate::scan). So a smooth gate makes it differentiable.
+//! the flow and ΔQ_t as in [`scan`](crate::scan). So a smooth gate makes it differentiable. A model
+//! can also change w at the crossing itself ([`Plane::after_spike`]), as the refractory period does.
 //!
 //! **Slopes** are the exact derivatives of this map, by dual numbers. They include the saltation of
 //! both variables, because t* and w* depend on v, w and I: with x any of these, ∂t*/∂x is
@@ -38,12 +40,14 @@ pub mod adex;
 pub mod alif;
 mod flow;
 pub mod izhikevich;
+pub mod refractory;
 pub mod resonate;
 
 pub use adex::{AdEx, AdExConstants};
 pub use alif::Alif;
 pub use flow::{Field, Jacobian, Moved, NEWTON, PlanarFlow, PlanarModel, Plane, RungeKutta};
 pub use izhikevich::Izhikevich;
+pub use refractory::RefractoryLif;
 pub use resonate::ResonateAndFire;
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ fn models(check: impl Fn(&str, &dyn Fn(f64) -> Step, &[f64])) {
     }
     check("ALIF", &of(Alif::new(20.0, 100.0, 0.3)), &[-0.02, 0.03, 0.2]);
     check("resonate", &of(ResonateAndFire::new(30.0, 20.0)), &[-0.05, 0.05, 0.3]);
+    check("refractory", &of(RefractoryLif::new(20.0, 0.25)), &[-0.02, 0.06, 2.0]);
     let constants = AdExConstants::adapting();
     let current = constants.current(65.0) / 20.0;
     check("AdEx", &of(AdEx::published(constants, 1)), &[-0.5 * current, current, 4.0 * current]);
@@ -29,9 +30,11 @@ struct Step {
     jacobian: Box<dyn Fn(f64, f64, f64) -> Jacobian<f64>>,
 }
 
-fn states() -> impl Iterator<Item = (f64, f64)> {
+/// States (v, w). The time that is left of a refractory period is not negative.
+fn states(name: &str) -> impl Iterator<Item = (f64, f64)> {
+    let least = if name == "refractory" { 0.0 } else { -1.0 };
     let vs = [-0.4, 0.0, 0.4, 0.8, 0.93, 0.97, 0.995];
-    vs.into_iter().flat_map(|v| [-0.1, 0.0, 0.2].map(|w| (v, w)))
+    vs.into_iter().flat_map(|v| [-0.1, 0.0, 0.2].map(|w| (v, w))).filter(move |&(_, w)| w >= least)
 }
 
 /// The state after `dt` ms, with a step so short that the place of a crossing in it does not
@@ -51,7 +54,7 @@ fn in_short_steps(model: &dyn Fn(f64) -> Step, (v, w): (f64, f64), i: f64, dt: f
 fn flows_approach_their_equations() {
     models(|name, model, currents| {
         let mut spiked = 0;
-        for (v, w) in states() {
+        for (v, w) in states(name) {
             for &i in currents {
                 let dt = 0.1;
                 let wanted = in_short_steps(model, (v, w), i, dt);
@@ -70,7 +73,7 @@ fn flows_approach_their_equations() {
 fn slopes_match_central_differences() {
     models(|name, model, currents| {
         let mut across = 0;
-        for (v, w) in states() {
+        for (v, w) in states(name) {
             for &i in currents {
                 let step = model(0.3);
                 let here = (step.flow)(v, w, i);
@@ -131,4 +134,28 @@ fn published_constants_keep_their_meaning() {
     assert!(speed(rest, 0.0).abs() < 1e-6);
     // At −60 mV, 0.04 V² + 5 V + 140 + 14 = −2 mV/ms.
     assert!((speed(5.0 / 95.0, 0.0) + 2.0 / 95.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_refractory_neuron_fires_at_the_times_of_the_closed_form() {
+    let (tau, period, current, dt) = (20.0_f64, 3.7, 0.08, 0.3);
+    let flow = RefractoryLif::new(tau, period).over(dt);
+    let goal = tau * current;
+    // The time from reset to threshold.
+    let rise = tau * (goal / (goal - 1.0)).ln();
+    let mut now = Moved { v: 0.0, spikes: 0.0, w: 0.0 };
+    for step in 1..=1000 {
+        let next = flow.step(now.v, now.w, current);
+        now = Moved { spikes: now.spikes + next.spikes, ..next };
+        let time = step as f64 * dt;
+        let spikes = ((time + period) / (rise + period)).floor();
+        let since = if spikes > 0.0 { time + period - spikes * (rise + period) } else { time + period };
+        let v = -goal * (-(since - period).max(0.0) / tau).exp_m1();
+        assert_eq!(now.spikes, spikes, "after {time} ms");
+        assert!(
+            (now.v - v).abs() < 1e-9 && (now.w - (period - since).max(0.0)).abs() < 1e-9,
+            "after {time} ms: {now:?}"
+        );
+    }
+    assert!(now.spikes > 10.0);
 }
