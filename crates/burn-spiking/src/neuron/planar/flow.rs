@@ -129,27 +129,26 @@ impl<P: Plane> PlanarFlow<P> {
     #[inline(always)]
     fn crossed<X: Number>(&self, start: &Moved<X>, i: X, end: X, below: &X::Mask) -> (X, X) {
         let Moved { v, w, .. } = start;
-        let (found, speed) = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
-        // The time was found without derivatives. Those of t* follow from the derivatives of v there.
-        let time = v.zero().with_value(found);
+        let Crossing { time, speed, open } = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
+        // The time was found without derivatives. Those of t* follow from the derivatives of v there. A
+        // neuron above the threshold from the start has t* = 0 without derivatives.
+        let time = v.zero().with_value(time);
         let (reached, _) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
         let change = reached.clone() - v.zero().with_value(reached.plain());
-        let time = time - X::select(below, v.zero(), change) / v.zero().with_value(speed);
+        let change = X::select(below, v.zero(), X::select(&open.below(0.5), change, v.zero()));
+        let time = time - change / v.zero().with_value(speed);
         let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
         self.plane.advance(v.zero(), self.plane.after_spike(w), i, (-time).plus(self.length))
     }
 
-    /// t* and the speed dv/dt there.
+    /// Searches for the crossing of the neurons that are not `below` the threshold at the end.
     #[inline(always)]
-    fn crossing<X: Number>(&self, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X) {
+    fn crossing<X: Number>(&self, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> Crossing<X> {
         let rise = X::select(below, end.one(), end - v.clone());
         let way = X::select(below, rise.one(), (-v.clone()).plus(1.0));
         let (mut low, mut high) = (v.zero(), v.zero().plus(self.length));
         let mut time = (way / rise).within(0.0, 1.0).times(self.length);
-        let mut last = v.one();
-        // 1 until the time is found, then 0. A time that is found does not change again, so that it
-        // does not depend on the other neurons of a vector or tensor.
-        let mut open = v.one();
+        let (mut last, mut open) = (v.one(), v.one());
         for _ in 0..NEWTON {
             let at = Dual { slopes: [time.one()], value: time.clone() };
             let (v, w, i) = (v.clone(), w.clone(), i.clone());
@@ -169,6 +168,8 @@ impl<P: Plane> PlanarFlow<P> {
             let over = (high.clone() - next.clone()).below(-slack);
             let middle = (low.clone() + high.clone()).times(0.5);
             let next = X::select(&under, middle.clone(), X::select(&over, middle, next));
+            // A time that is found does not change again, so that it does not depend on the other
+            // neurons of a vector or tensor.
             let found = open.below(0.5);
             time = X::select(&found, time, next);
             last = X::select(&found, last, speed);
@@ -177,8 +178,18 @@ impl<P: Plane> PlanarFlow<P> {
                 break;
             }
         }
-        (time, last)
+        Crossing { time, speed: last, open }
     }
+}
+
+/// The crossing of the threshold in a sub-step.
+struct Crossing<X> {
+    /// t*.
+    time: X,
+    /// dv/dt at t*.
+    speed: X,
+    /// 0 if the time is found, otherwise 1.
+    open: X,
 }
 
 /// The right-hand sides f and h of a model whose equations have no solution in closed form. Mark

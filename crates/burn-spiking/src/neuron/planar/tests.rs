@@ -159,3 +159,32 @@ fn a_refractory_neuron_fires_at_the_times_of_the_closed_form() {
     }
     assert!(now.spikes > 10.0);
 }
+
+#[test]
+fn slopes_are_those_of_the_map_under_currents_of_many_spikes() {
+    // A sub-step has at most one spike, so such a neuron can begin the next one above the threshold.
+    let flow = Alif { substeps: 2, ..Alif::new(20.0, 60.0, 0.3) }.over(3.0);
+    let mut above = 0;
+    for at in 0..400 {
+        let part = |share: f64| (at as f64 * share).fract();
+        let point = [part(0.618), 1.5 * part(0.414) - 0.3, 1.2 * part(0.732) - 0.2];
+        let of = |[v, w, i]: [f64; 3]| flow.step(v, w, i);
+        let ([v, w, i], here) = (point, of(point));
+        let (moved, slopes) = flow.step_and_jacobian(v, w, i);
+        assert_eq!(moved, here);
+        above += (here.v > 1.0) as usize;
+        let h = 1e-6;
+        for variable in 0..3 {
+            let moved = |h: f64| of(std::array::from_fn(|k| point[k] + if k == variable { h } else { 0.0 }));
+            let (more, less) = (moved(h), moved(-h));
+            if more.spikes != here.spikes || less.spikes != here.spikes {
+                continue;
+            }
+            for (found, difference) in [(slopes.v[variable], more.v - less.v), (slopes.w[variable], more.w - less.w)] {
+                let wanted = difference / (2.0 * h);
+                assert!((found - wanted).abs() < 1e-6 * (1.0 + wanted.abs()), "{point:?}: {found}, not {wanted}");
+            }
+        }
+    }
+    assert!(above > 10, "{above}");
+}
