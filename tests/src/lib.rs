@@ -102,8 +102,8 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Whether the CPU kernel supports the network. User-defined neurons that have a gate width each
-    /// run in the tensor operations of the backends.
+    /// Whether the CPU kernel supports the network. User-defined neurons that have a gate width
+    /// each run in the tensor operations of the backends.
     pub fn has_kernel(&self) -> bool {
         self.plan.per_neuron.is_none() || !matches!(self.plan.neuron, Neuron::Own(_))
     }

@@ -13,8 +13,8 @@
 //!   constants that are learned.
 //! - [`NeuronModel`]: a user-defined neuron; [`gradcheck`]: a check of its gradient.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`]
-//!   with its [`Scores`]; [`FirstSpikeLoss`] on the times of [`FirstSpikes`]; [`RestCost`], [`RateBounds`] and [`PotentialFloor`]: costs on the
-//!   neurons' activity.
+//!   with its [`Scores`]; [`FirstSpikeLoss`] on the times of [`FirstSpikes`]; [`RestCost`],
+//!   [`RateBounds`] and [`PotentialFloor`]: costs on the neurons' activity.
 //! - [`Firing`]: rates, silent and active neurons; `train::metric` (feature `train`): the same, and
 //!   the gradient's norm, as metrics of Burn's learner.
 //! - `Streamed`, `Scaling`, `Skipping`, `Averaged`, `ScoreSchedule` (feature `train`): streams that

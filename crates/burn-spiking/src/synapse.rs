@@ -137,9 +137,9 @@ impl Synapse {
         Self { delay, ..self }
     }
 
-    /// The same type with learned delays of up to `longest` ms, which must be a whole number of time
-    /// steps. A step costs time and memory for each step of `longest`, so choose it no longer than
-    /// the task needs. See [`layer::delays`](crate::layer::delays).
+    /// The same type with learned delays of up to `longest` ms, which must be a whole number of
+    /// time steps. A step costs time and memory for each step of `longest`, so choose it no longer
+    /// than the task needs. See [`layer::delays`](crate::layer::delays).
     pub fn with_learned_delays(self, of: DelayOf, longest: f64) -> Self {
         Self { learned_delays: Some(LearnedDelays { of, longest }), ..self }
     }

@@ -26,8 +26,8 @@
 //!
 //! **Cost.** In the kernels, a charge visits one row of the weights for each lag instead of one.
 //! Time is saved for the neurons without charge, as without delays: all three kinds stay
-//! event-driven. The weights take (H + 1) N² numbers, and the state of a sample has H + 1 traces and
-//! H (H + 1)/2 currents in transit.
+//! event-driven. The weights take (H + 1) N² numbers, and the state of a sample has H + 1 traces
+//! and H (H + 1)/2 currents in transit.
 
 use super::rnn::SpikingRnn;
 use crate::error::ConfigError;
@@ -64,14 +64,14 @@ impl SpikingRnn {
         Ok(sigmoid(self.delay_logits[at].val()) * delays.longest)
     }
 
-    /// Returns the same layer with other learned delays of the k-th recurrent synapse type. They are
-    /// still learned, unless the parameter is frozen.
+    /// Returns the same layer with other learned delays of the k-th recurrent synapse type. They
+    /// are still learned, unless the parameter is frozen.
     ///
     /// - `delays`: in ms, in the shape that [`delays`](Self::delays) returns.
     ///
     /// # Errors
-    /// [`ConfigError`] as [`delays`](Self::delays), or if the shape is another, or if a delay is not
-    /// above 0 and below the longest.
+    /// [`ConfigError`] as [`delays`](Self::delays), or if the shape is another, or if a delay is
+    /// not above 0 and below the longest.
     pub fn with_delays(mut self, k: usize, delays: Tensor<2>) -> Result<Self, ConfigError> {
         let (at, LearnedDelays { longest, .. }) = self.has_learned_delays(k)?;
         let param = &self.delay_logits[at];

@@ -10,8 +10,9 @@
 //! ```
 //!
 //! The potentials come from the scan, so the gradient goes back by its adjoint. It is exact as long
-//! as the spike stays in its step; across the border of two steps, t* is continuous. Near a crossing
-//! that only touches the threshold, ∂T/∂I grows without bound; speeds below 1e-6/ms count as that.
+//! as the spike stays in its step; across the border of two steps, t* is continuous. Near a
+//! crossing that only touches the threshold, ∂T/∂I grows without bound; speeds below 1e-6/ms count
+//! as that.
 //!
 //! ```text
 //! C = mean over the batch of −log softmax(−t*/τ)_target      the class whose neuron spikes first

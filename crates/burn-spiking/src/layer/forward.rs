@@ -411,8 +411,8 @@ impl SpikingRnn {
         (self.scaled(input), self.bias.as_ref().map(|bias| self.scaled(bias.val())))
     }
 
-    /// Returns W/τ_u, `[M, N, N]`: one plane for each recurrent synapse type, or one for each lag of
-    /// a type with learned delays.
+    /// Returns W/τ_u, `[M, N, N]`: one plane for each recurrent synapse type, or one for each lag
+    /// of a type with learned delays.
     fn scaled_weights(&self) -> Option<Tensor<3>> {
         let planes = |k: usize| self.at_lags(k, self.scaled(self.connected_weights(k)));
         match self.recurrent_weights.len() {

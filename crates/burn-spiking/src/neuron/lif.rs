@@ -33,8 +33,8 @@
 //! "Small" currents are those with |I| ≤ 1/(τ_mem (1 − a)). They leave no time for a second spike
 //! in a step, so k = 0 and no logarithm is needed.
 //!
-//! The time from v to the threshold is −τ_mem ln(1 − (1 − v)/(V − v)), if V > 1. Its derivatives are
-//! −τ_mem/(V − v) with respect to v, and −τ_mem² (1 − v)/((V − v)(V − 1)) with respect to I.
+//! The time from v to the threshold is −τ_mem ln(1 − (1 − v)/(V − v)), if V > 1. Its derivatives
+//! are −τ_mem/(V − v) with respect to v, and −τ_mem² (1 − v)/((V − v)(V − 1)) with respect to I.
 //!
 //! If the potential comes close to the threshold and falls back without a spike, the neuron takes
 //! its charge back. If the potential crosses the threshold, it is reset. The cost jumps between

@@ -23,8 +23,8 @@
 //! first, which leaves a ≥ 0. For z < −1, with κ = √−z, all terms are multiplied by e^−κ to avoid
 //! overflow: γ = (1 + e^−2κ)/2, σ = (1 − e^−2κ)/2κ, ∂φ/∂v = e^−2κ/(a² + b²).
 //!
-//! With u = tan(π(v − ½)), du/dt = 2π (u²/τ_mem + I), so the time from v to the threshold, where u is
-//! infinite, is τ_mem S/2π with
+//! With u = tan(π(v − ½)), du/dt = 2π (u²/τ_mem + I), so the time from v to the threshold, where u
+//! is infinite, is τ_mem S/2π with
 //!
 //! ```text
 //! S = atan2(r, u)/r                    r = √(τ_mem I)           for I > 0

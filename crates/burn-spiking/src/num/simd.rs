@@ -148,7 +148,7 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
 
     #[inline(always)]
     fn plain(&self) -> Self {
-        self.clone()
+        *self
     }
     #[inline(always)]
     fn with_value(self, value: Self) -> Self {

@@ -51,8 +51,8 @@ pub trait Plane: Copy + Send + Sync + 'static {
     /// (v, w) after `time` ms under the current I (1/ms), without a threshold.
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X);
 
-    /// w just after a spike, at the time of the crossing. The default leaves it as it is: the charge
-    /// carries the [jump](PlanarModel::jump) at the end of the step.
+    /// w just after a spike, at the time of the crossing. The default leaves it as it is: the
+    /// charge carries the [jump](PlanarModel::jump) at the end of the step.
     #[inline(always)]
     fn after_spike<X: Number>(&self, w: X) -> X {
         w
@@ -130,8 +130,8 @@ impl<P: Plane> PlanarFlow<P> {
     fn crossed<X: Number>(&self, start: &Moved<X>, i: X, end: X, below: &X::Mask) -> (X, X) {
         let Moved { v, w, .. } = start;
         let Crossing { time, speed, open } = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
-        // The time was found without derivatives. Those of t* follow from the derivatives of v there. A
-        // neuron above the threshold from the start has t* = 0 without derivatives.
+        // The time was found without derivatives. Those of t* follow from the derivatives of v
+        // there. A neuron above the threshold from the start has t* = 0 without derivatives.
         let time = v.zero().with_value(time);
         let (reached, _) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
         let change = reached.clone() - v.zero().with_value(reached.plain());

@@ -30,7 +30,8 @@
 //!
 //! **Jump of w.** The charge of a step carries the jump, w_{t+1} = ψ + b ΔQ_t, with ψ the w after
 //! the flow and ΔQ_t as in [`scan`](crate::scan). So a smooth gate makes it differentiable. A model
-//! can also change w at the crossing itself ([`Plane::after_spike`]), as the refractory period does.
+//! can also change w at the crossing itself ([`Plane::after_spike`]), as the refractory period
+//! does.
 //!
 //! **Slopes** are the exact derivatives of this map, by dual numbers. They include the saltation of
 //! both variables, because t* and w* depend on v, w and I: with x any of these, ∂t*/∂x is

@@ -5,8 +5,8 @@
 //! dw/dt = −1             if w > 0,   0 otherwise
 //! ```
 //!
-//! w is the time, in ms, for which the neuron is still refractory, and r is the refractory period. A
-//! spike sets w at the time t* of the crossing, not at the end of its step, so the period ends
+//! w is the time, in ms, for which the neuron is still refractory, and r is the refractory period.
+//! A spike sets w at the time t* of the crossing, not at the end of its step, so the period ends
 //! within a step, too.
 //!
 //! **Flow.** Exact. Of a time t, the neuron is free for f = max(t − w, 0):

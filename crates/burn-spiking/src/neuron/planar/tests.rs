@@ -162,7 +162,8 @@ fn a_refractory_neuron_fires_at_the_times_of_the_closed_form() {
 
 #[test]
 fn slopes_are_those_of_the_map_under_currents_of_many_spikes() {
-    // A sub-step has at most one spike, so such a neuron can begin the next one above the threshold.
+    // A sub-step has at most one spike, so such a neuron can begin the next one above the
+    // threshold.
     let flow = Alif { substeps: 2, ..Alif::new(20.0, 60.0, 0.3) }.over(3.0);
     let mut above = 0;
     for at in 0..400 {
