@@ -6,6 +6,7 @@ use crate::measured::{Measured, memory};
 use burn::backend::Dispatch;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Eif, Izhikevich, RefractoryLif, ResonateAndFire};
 use burn_spiking::scan::{AdjointRequest, GradientMask, OptionalTensor, OutputGradients, ScanInputs, SpikingBackend};
 use burn_spiking::{
     ConfigError, Firing, Gate, Implementation, InitialWeights, Neuron, SpikingNetwork, SpikingNetworkConfig,
@@ -84,6 +85,37 @@ pub enum NeuronName {
     Lif,
     /// Quadratic, tau_mem 25 ms.
     Qif,
+    /// Exponential, tau_mem 25 ms.
+    Eif,
+    /// Leaky with a threshold that adapts, tau_mem 25 ms, tau_w 100 ms.
+    Alif,
+    /// Leaky with a refractory period of 2 ms, tau_mem 25 ms.
+    RefractoryLif,
+    /// Exponential with adaptation: the published adapting neuron, in 4 sub-steps.
+    #[value(name = "adex")]
+    AdEx,
+    /// Quadratic with recovery: the published regular spiking neuron, in 4 sub-steps.
+    Izhikevich,
+    /// Resonate-and-fire, tau_mem 25 ms, 20 Hz.
+    ResonateAndFire,
+}
+
+impl NeuronName {
+    /// Returns the model, and the time unit of the parameters if the model has no τ_mem.
+    fn model(self) -> (Neuron, Option<f64>) {
+        let neuron = match self {
+            NeuronName::Nif => return (Neuron::Nif, Some(TAU_V)),
+            NeuronName::Lif => Neuron::Lif { tau_mem: TAU_V },
+            NeuronName::Qif => Neuron::Qif { tau_mem: TAU_V },
+            NeuronName::Eif => Neuron::Eif(Eif { tau_mem: TAU_V, delta: 0.1, onset: 0.7 }),
+            NeuronName::Alif => Neuron::Alif(Alif::new(TAU_V, 100.0, 0.1)),
+            NeuronName::RefractoryLif => Neuron::RefractoryLif(RefractoryLif::new(TAU_V, 2.0)),
+            NeuronName::AdEx => Neuron::AdEx(AdEx::published(AdExConstants::adapting(), 4)),
+            NeuronName::Izhikevich => Neuron::Izhikevich(Izhikevich::regular_spiking(4)),
+            NeuronName::ResonateAndFire => Neuron::ResonateAndFire(ResonateAndFire::new(TAU_V, 20.0)),
+        };
+        (neuron, None)
+    }
 }
 
 /// Returns the command-line name of a value.
@@ -159,11 +191,7 @@ impl Problem {
     /// [`ConfigError`] if the constants of the system are invalid.
     pub fn new(system: &System, steps: usize, device: &Device, dtype: DType) -> Result<Self, ConfigError> {
         device.seed(0);
-        let (neuron, time_unit) = match system.neuron {
-            NeuronName::Nif => (Neuron::Nif, Some(TAU_V)),
-            NeuronName::Lif => (Neuron::Lif { tau_mem: TAU_V }, None),
-            NeuronName::Qif => (Neuron::Qif { tau_mem: TAU_V }, None),
-        };
+        let (neuron, time_unit) = system.neuron.model();
         let slowest = if system.feed_forward { Synapse::readout_only(20.0) } else { Synapse::new(20.0) };
         let faster = (1..system.synapses).map(|k| Synapse::recurrent_only(20.0 * 0.5_f64.powi(k as i32)));
         let adaptation = system.adaptation.then(|| Synapse::adaptation(200.0, 0.01).with_learned_weights(true));
@@ -173,7 +201,7 @@ impl Problem {
             .with_gate(Gate::Quintic { width: system.width })
             .with_synapses(std::iter::once(slowest).chain(faster).chain(adaptation).collect())
             .with_dt(DT);
-        let bias = neuron.steady_current(1e-3 * system.rate * TAU_V);
+        let bias = neuron.steady_current(1e-3 * system.rate * neuron.tau().unwrap_or(TAU_V));
         let initial = InitialWeights { bias, ..InitialWeights::of(&neuron, TAU_V) };
         let layer = layer.with_initial(Some(initial));
         let options = (&device.clone().autodiff(), dtype);
@@ -288,6 +316,11 @@ impl Problem {
         );
         // A GPU works asynchronously, and computes only results that are read. So read one.
         Tensor::<2>::from_dispatch(found.v0).into_data();
+    }
+
+    /// Returns whether the mean-field adjoint exists: whether the neuron has an f-I curve.
+    pub fn has_rates(&self) -> bool {
+        self.network.layer.config().neuron.rate_curve().is_some()
     }
 
     /// Measures how the neurons fire.

@@ -3,7 +3,7 @@
 //! differentiation, and the same system in JAX and in PyTorch.
 
 use burn::tensor::DType;
-use burn_spiking_examples::benchmark::{DT, Found, Problem, System, TAU_V, Way, at_least_one, name};
+use burn_spiking_examples::benchmark::{DT, Found, NeuronName, Problem, System, TAU_V, Way, at_least_one, name};
 use burn_spiking_examples::device::DeviceName;
 use burn_spiking_examples::measured::Measured;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
@@ -86,7 +86,7 @@ struct Report {
     op: Measured,
     layer: Measured,
     network: Measured,
-    mean_field: Measured,
+    mean_field: Option<Measured>,
     tensor_ops: Option<Measured>,
     burn_bptt: Option<Measured>,
     jax: Option<Measured>,
@@ -185,6 +185,12 @@ fn run(args: &Args) -> Result<(), Stop> {
         println!("{}", serde_json::to_string(&measured).map_err(|error| error.to_string())?);
         return Ok(());
     }
+    if args.peers.is_some() && !matches!(args.system.neuron, NeuronName::Nif | NeuronName::Lif | NeuronName::Qif) {
+        return Err(Stop::Failed(format!(
+            "--peers knows nif, lif and qif, but --neuron is {}; leave out --peers, or choose one of these",
+            name(&args.system.neuron)
+        )));
+    }
     // Invalid options give their error before a folder is made.
     problem(args, 1, DType::F32)?;
     let folder = Folder::make(&args.out)?;
@@ -201,16 +207,19 @@ fn run(args: &Args) -> Result<(), Stop> {
     // Each fast way gets three processes, spread over time: an unlucky placement of two threads by
     // the operating system can slow down a whole process.
     let mut fast = [Way::Op, Way::Layer, Way::Network, Way::MeanField].map(|way| (way, Vec::new()));
+    let has_rates = short.has_rates();
     let mut slow = [Way::TensorOps, Way::BurnBptt].map(|way| (way, None));
     for round in 0..3 {
-        for (way, found) in &mut fast {
+        for (way, found) in fast.iter_mut().filter(|(way, _)| has_rates || *way != Way::MeanField) {
             found.push(measured(args, *way)?);
         }
         if let (Some((way, found)), false) = (slow.get_mut(round), args.fast_only) {
             *found = Some(measured(args, *way)?);
         }
     }
-    let [op, layer, network, mean_field] = fast.map(|(_, found)| Measured::middle(found));
+    let [op, layer, network, mean_field] = fast.map(|(_, found)| found);
+    let [op, layer, network] = [op, layer, network].map(Measured::middle);
+    let mean_field = has_rates.then(|| Measured::middle(mean_field));
     let [tensor_ops, burn_bptt] = slow.map(|(_, found)| found);
     let mut of_peers: BTreeMap<Peer, Measured> = BTreeMap::new();
     if let Some(python) = &args.peers {
@@ -280,7 +289,7 @@ fn print(args: &Args, report: &Report) {
         (Way::Op.title(), Some(&report.op)),
         (Way::Layer.title(), Some(&report.layer)),
         (Way::Network.title(), Some(&report.network)),
-        (Way::MeanField.title(), Some(&report.mean_field)),
+        (Way::MeanField.title(), report.mean_field.as_ref()),
         (Way::TensorOps.title(), report.tensor_ops.as_ref()),
         (Way::BurnBptt.title(), report.burn_bptt.as_ref()),
         (Peer::Jax.title(), report.jax.as_ref()),
