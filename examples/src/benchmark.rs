@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Eif, Izhikevich, RefractoryLif, ResonateAndFire};
 use burn_spiking::scan::{AdjointRequest, GradientMask, OptionalTensor, OutputGradients, ScanInputs, SpikingBackend};
 use burn_spiking::{
-    ConfigError, Firing, Gate, Implementation, InitialWeights, Neuron, SpikingNetwork, SpikingNetworkConfig,
+    ConfigError, DelayOf, Firing, Gate, Implementation, InitialWeights, Neuron, SpikingNetwork, SpikingNetworkConfig,
     SpikingRnnConfig, SpikingState, Synapse, TrackingLoss, TrackingLossConfig,
 };
 use clap::ValueEnum;
@@ -44,6 +44,9 @@ pub struct System {
     /// Add spike-frequency adaptation: connections of each neuron to itself, tau 200 ms
     #[arg(long)]
     pub adaptation: bool,
+    /// Learned delays of each connection of the first synapse type, up to this many ms
+    #[arg(long, conflicts_with = "feed_forward")]
+    pub delays: Option<f64>,
     /// Width of the gate, in (0, 1]
     #[arg(long, default_value_t = 0.2)]
     pub width: f64,
@@ -192,7 +195,11 @@ impl Problem {
     pub fn new(system: &System, steps: usize, device: &Device, dtype: DType) -> Result<Self, ConfigError> {
         device.seed(0);
         let (neuron, time_unit) = system.neuron.model();
-        let slowest = if system.feed_forward { Synapse::readout_only(20.0) } else { Synapse::new(20.0) };
+        let slowest = match (system.feed_forward, system.delays) {
+            (true, _) => Synapse::readout_only(20.0),
+            (false, None) => Synapse::new(20.0),
+            (false, Some(longest)) => Synapse::new(20.0).with_learned_delays(DelayOf::Connection, longest),
+        };
         let faster = (1..system.synapses).map(|k| Synapse::recurrent_only(20.0 * 0.5_f64.powi(k as i32)));
         let adaptation = system.adaptation.then(|| Synapse::adaptation(200.0, 0.01).with_learned_weights(true));
         let layer = SpikingRnnConfig::new(system.channels, system.neurons)
@@ -233,7 +240,7 @@ impl Problem {
                 return self.loss.forward_network(run, self.target.clone(), None);
             }
             Way::MeanField => {
-                let layer = layer.clone().with_adjoint(BY_RATES).expect("the neuron has an f-I curve");
+                let layer = layer.clone().with_adjoint(BY_RATES).expect("the network has this adjoint");
                 let network = SpikingNetwork { layer, readout: self.network.readout.clone() };
                 let (run, _) = network.forward(input, start);
                 return self.loss.forward_network(run, self.target.clone(), None);
@@ -261,6 +268,7 @@ impl Problem {
         ]);
         all.extend(layer.recurrent_weights.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
         all.extend(layer.self_weights.iter().enumerate().map(|(l, d)| (format!("d{l}"), d.val().into_data())));
+        all.extend(layer.delay_logits.iter().enumerate().map(|(l, theta)| (format!("theta{l}"), of(theta))));
         all
     }
 
@@ -282,6 +290,7 @@ impl Problem {
             ("cost".to_string(), cost.into_data()),
         ]);
         found.extend(layer.recurrent_weights.iter().enumerate().map(|(k, w)| (format!("W{k}"), of(w))));
+        found.extend(layer.delay_logits.iter().enumerate().map(|(l, theta)| (format!("theta{l}"), of(theta))));
         found.extend(
             layer
                 .self_weights
@@ -318,9 +327,9 @@ impl Problem {
         Tensor::<2>::from_dispatch(found.v0).into_data();
     }
 
-    /// Returns whether the mean-field adjoint exists: whether the neuron has an f-I curve.
+    /// Returns whether the network has a mean-field adjoint.
     pub fn has_rates(&self) -> bool {
-        self.network.layer.config().neuron.rate_curve().is_some()
+        self.network.layer.clone().with_adjoint(BY_RATES).is_ok()
     }
 
     /// Measures how the neurons fire.

@@ -39,8 +39,8 @@ struct Args {
     #[arg(long)]
     fast_only: bool,
     /// Also measure JAX and PyTorch, with this Python interpreter (`just peers` makes its
-    /// environment); they have no adaptation
-    #[arg(long, value_name = "PYTHON", conflicts_with = "adaptation")]
+    /// environment); they have neither adaptation nor delays
+    #[arg(long, value_name = "PYTHON", conflicts_with_all = ["adaptation", "delays"])]
     peers: Option<PathBuf>,
     /// Folder for the report
     #[arg(long, default_value = "runs/compare")]
@@ -78,6 +78,8 @@ struct Report {
     synapses: usize,
     feed_forward: bool,
     adaptation: bool,
+    /// The longest of the learned delays, if there are any.
+    longest_delay_ms: Option<f64>,
     dtype: String,
     width: f64,
     rate_hz: f64,
@@ -147,6 +149,9 @@ fn measured(args: &Args, way: Way) -> Result<Measured, String> {
     };
     if args.system.adaptation {
         command.arg("--adaptation");
+    }
+    if let Some(longest) = args.system.delays {
+        command.args(["--delays", &longest.to_string()]);
     }
     let output = command.output().map_err(|error| error.to_string())?;
     if !output.status.success() {
@@ -243,6 +248,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         synapses: args.system.synapses,
         feed_forward: args.system.feed_forward,
         adaptation: args.system.adaptation,
+        longest_delay_ms: args.system.delays,
         dtype: name(&args.dtype),
         width: args.system.width,
         rate_hz,
@@ -267,6 +273,13 @@ fn run(args: &Args) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Returns the parts of a network that it has only if they are asked for, for a line of text.
+fn extras(system: &System) -> String {
+    let adaptation = system.adaptation.then(|| ", adaptation".to_string());
+    let delays = system.delays.map(|longest| format!(", learned delays up to {longest} ms"));
+    adaptation.into_iter().chain(delays).collect()
+}
+
 fn print(args: &Args, report: &Report) {
     println!(
         "B = {}, T = {}, N = {}, {} channels, {}, {} {} synapse type(s){}, quintic gate of width {}: {:.1} Hz, {:.1} % of neurons \
@@ -278,7 +291,7 @@ fn print(args: &Args, report: &Report) {
         name(&args.system.neuron).to_uppercase(),
         args.system.synapses,
         if args.system.feed_forward { "feed-forward" } else { "recurrent" },
-        if args.system.adaptation { ", adaptation" } else { "" },
+        extras(&args.system),
         args.system.width,
         report.rate_hz,
         100.0 * report.active_share
