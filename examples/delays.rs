@@ -1,7 +1,7 @@
 //! Tells two patterns apart by the time between their pulses, which is longer than the neurons and
 //! synapses remember: without delays, with delays drawn at random, and with learned delays.
 //!
-//! `cargo run --release --example delays`
+//! `cargo run --release --example delays [SEEDS]`
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -72,10 +72,11 @@ fn accuracy(mut model: Model, seed: u64, device: &Device) -> f64 {
     right.sum::<i64>() as f64 / (10 * BATCH) as f64
 }
 
-fn main() -> Result<(), ConfigError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let seeds = std::env::args().nth(1).map_or(Ok(5), |seeds| seeds.parse())?;
     let device = Device::flex().autodiff();
     println!("{:>4} {:>16} {:>16} {:>16}", "seed", "without delays", "fixed delays", "learned delays");
-    for seed in 0..5 {
+    for seed in 0..seeds {
         device.seed(seed);
         let without = accuracy(Model::init(false, &device)?, seed, &device);
         let learned = Model::init(true, &device)?;

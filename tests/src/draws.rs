@@ -198,9 +198,9 @@ fn draws_of(
     )
 }
 
-/// Networks of neurons with one variable, which have kernels on a GPU and an f-I curve.
-pub fn draws_of_one_variable() -> impl Strategy<Value = Draw> {
-    draws().prop_filter("neurons with one variable", |draw| !draw.plan.neuron.is_planar())
+/// Those networks whose neurons have one variable, and so kernels on a GPU and an f-I curve.
+pub fn of_one_variable(networks: impl Strategy<Value = Draw>) -> impl Strategy<Value = Draw> {
+    networks.prop_filter("neurons with one variable", |draw| !draw.plan.neuron.is_planar())
 }
 
 /// One of the five neurons with two variables. Explicit rules get so many sub-steps that each is at

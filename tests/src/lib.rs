@@ -12,7 +12,7 @@ mod mean_field;
 mod own_qif;
 mod ways;
 
-pub use draws::{crowds, draws, draws_of_one_variable, normal, planar_neuron, sample, sample_of, sparse_crowds};
+pub use draws::{crowds, draws, normal, of_one_variable, planar_neuron, sample, sample_of, sparse_crowds};
 pub use own_qif::{OwnQif, OwnQifFlow};
 
 use burn::tensor::{Device, Tensor};

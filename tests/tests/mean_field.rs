@@ -7,11 +7,11 @@ use burn_spiking::neuron::{Flow, NeuronModel, RateCurve};
 use burn_spiking::number::Number;
 use burn_spiking::scan::{Adjoint, Implementation};
 use burn_spiking::{Gate, Neuron, SpikingNetworkConfig, SpikingRnnConfig, Synapse, Trajectory, Wiring};
-use burn_spiking_tests::{Draw, NEAR_ROUNDING, devices, draws_of_one_variable, sample_of};
+use burn_spiking_tests::{Draw, NEAR_ROUNDING, devices, draws, of_one_variable, sample_of};
 
 /// Random networks with blocks of one to five steps. Some runs end in a shorter block.
 fn rate_draws(count: usize) -> impl Iterator<Item = (Draw, usize)> {
-    sample_of(draws_of_one_variable(), count).enumerate().map(|(at, draw)| (draw.by_rates(1 + at % 5), 1 + at % 5))
+    sample_of(of_one_variable(draws()), count).enumerate().map(|(at, draw)| (draw.by_rates(1 + at % 5), 1 + at % 5))
 }
 
 #[test]
