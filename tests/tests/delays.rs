@@ -2,12 +2,15 @@
 //! against central differences, and in layers with everything else.
 
 use burn::module::Param;
-use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::{
-    Adjoint, ConfigError, DelayOf, Gate, Integrator, Learned, Neuron, SpikingRnn, SpikingRnnConfig, Synapse,
+    Adjoint, ConfigError, DelayOf, Gate, Integrator, Learned, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState,
+    Synapse,
 };
-use burn_spiking_tests::{devices, numbers, relative_distance};
+use burn_spiking_tests::{devices, normal, numbers, relative_distance};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 const KINDS: [DelayOf; 3] = [DelayOf::Type, DelayOf::Sender, DelayOf::Connection];
@@ -99,9 +102,27 @@ fn config(of: DelayOf) -> SpikingRnnConfig {
     SpikingRnnConfig::new(2, 5).with_synapses(vec![Synapse::recurrent_only(5.0).with_delay(1.0), slow])
 }
 
-fn drawn(layer: &SpikingRnn, shape: [usize; 3]) -> Tensor<3> {
-    let options = (&layer.device(), layer.input_weight.val().dtype());
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), options)
+/// The layer of a configuration, in double precision, with strong weights. The tests of this file
+/// run at once, so its numbers do not come from the random state of the device.
+fn layer(config: &SpikingRnnConfig, seed: u64, device: &Device) -> SpikingRnn {
+    let mut layer = config.init((device, DType::F64)).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut normal = |size: f64, count: usize| -> Vec<f64> { (0..count).map(|_| size * normal(&mut random)).collect() };
+    let mut fill = |param: &mut Param<Tensor<2>>, size: f64| {
+        let ([rows, columns], learns) = (param.dims(), param.is_require_grad());
+        let values = tensor(&normal(size, rows * columns), [rows, columns], device);
+        *param = param.clone().map(|_| values.set_require_grad(learns));
+    };
+    fill(&mut layer.input_weight, 0.5);
+    layer.recurrent_weights.iter_mut().for_each(|weights| fill(weights, 0.5));
+    layer.delay_logits.iter_mut().for_each(|logits| fill(logits, 0.8));
+    layer
+}
+
+fn input_of(layer: &SpikingRnn, shape: [usize; 3]) -> Tensor<3> {
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let values: Vec<f64> = (0..shape.iter().product()).map(|_| normal(&mut random)).collect();
+    tensor(&values, shape, &layer.device())
 }
 
 #[test]
@@ -114,9 +135,8 @@ fn gradients_pass_the_check() {
                 config(of).with_dale(Some(0.6)).with_autapses(true),
             ];
             for config in others {
-                let layer = config.init((&device, DType::F64)).unwrap();
-                let layer = stronger(layer);
-                let input = drawn(&layer, [2, 12, 2]);
+                let layer = layer(&config, 1, &device);
+                let input = input_of(&layer, [2, 12, 2]);
                 let report = gradcheck(&layer, input, None, 3);
                 report.check(1e-9, 1e-6).unwrap_or_else(|error| panic!("{of:?}: {error}"));
                 let delays = report.differences.iter().find(|found| found.name == "delay_logits.0").unwrap();
@@ -126,27 +146,17 @@ fn gradients_pass_the_check() {
     }
 }
 
-/// The layer with ten times the recurrent weights.
-fn stronger(mut layer: SpikingRnn) -> SpikingRnn {
-    for weights in &mut layer.recurrent_weights {
-        let learns = weights.is_require_grad();
-        *weights = weights.clone().map(|weights| (weights * 10.0).detach().set_require_grad(learns));
-    }
-    layer
-}
-
 #[test]
 fn a_delay_of_whole_steps_is_that_fixed_delay() {
     for device in devices() {
-        let learned = config(DelayOf::Type).init((&device, DType::F64)).unwrap();
-        let learned = stronger(learned);
+        let learned = layer(&config(DelayOf::Type), 2, &device);
         // The nearest number above 3 for which there is a parameter.
         let learned = learned.with_delays(1, Tensor::full([1, 1], 3.0 + 1e-12, (&device, DType::F64))).unwrap();
         let synapses = vec![Synapse::recurrent_only(5.0).with_delay(1.0), Synapse::new(9.0).with_delay(3.0)];
         let mut fixed = config(DelayOf::Type).with_synapses(synapses).init((&device, DType::F64)).unwrap();
         fixed.input_weight = learned.input_weight.clone();
         fixed.recurrent_weights = learned.recurrent_weights.clone();
-        let input = drawn(&learned, [2, 40, 2]);
+        let input = input_of(&learned, [2, 40, 2]);
         let [a, b] = [&learned, &fixed].map(|layer| numbers(layer.forward(input.clone(), None).0.trace()));
         assert!(relative_distance(&a, &b) < 1e-8, "{:e}", relative_distance(&a, &b));
     }
@@ -156,9 +166,8 @@ fn a_delay_of_whole_steps_is_that_fixed_delay() {
 fn calls_in_sequence_and_samples_of_several_lengths_are_single_runs() {
     for device in devices() {
         for of in KINDS {
-            let layer = config(of).init((&device, DType::F64)).unwrap();
-            let layer = stronger(layer);
-            let input = drawn(&layer, [2, 30, 2]);
+            let layer = layer(&config(of), 3, &device);
+            let input = input_of(&layer, [2, 30, 2]);
             let (whole, last) = layer.forward(input.clone(), None);
             let (first, middle) = layer.forward(input.clone().narrow(1, 0, 13), None);
             let (second, end) = layer.forward(input.clone().narrow(1, 13, 17), Some(middle));
@@ -174,15 +183,53 @@ fn calls_in_sequence_and_samples_of_several_lengths_are_single_runs() {
 }
 
 #[test]
+fn a_state_of_the_traces_alone_is_one_without_currents_in_transit() {
+    for device in devices() {
+        let layer = layer(&config(DelayOf::Sender), 5, &device);
+        let v = tensor(&[0.1, 0.3, 0.5, 0.2, 0.4], [1, 5], &device);
+        let traces = tensor(&[0.0, 0.5, 0.2, 0.0, 1.0, 0.3, 0.0, 0.0, 0.7, 0.1], [1, 2, 5], &device);
+        // The learned type has five lags.
+        let lags = traces.clone().narrow(1, 1, 1).repeat_dim(1, 5);
+        let rows = Tensor::zeros([1, layer.plan().state_rows() - 6, 5], (&device, DType::F64));
+        let whole = Tensor::cat(vec![traces.clone().narrow(1, 0, 1), lags, rows], 1);
+        let input = input_of(&layer, [1, 20, 2]);
+        let run = |s: Tensor<3>| {
+            let (trajectory, last) = layer.forward(input.clone(), Some(SpikingState { v: v.clone(), s }));
+            (numbers(trajectory.trace()), numbers(last.s))
+        };
+        assert_eq!(run(traces), run(whole));
+    }
+}
+
+#[test]
+fn delays_of_any_device_and_dtype_can_be_given() {
+    let device = &devices()[0];
+    let given = |device: &Device, dtype: DType| Tensor::<2>::full([5, 1], 1.5, (device, dtype));
+    let learning = config(DelayOf::Sender).init(&device.clone().autodiff()).unwrap();
+    let plain = config(DelayOf::Sender).init(device).unwrap();
+    for dtype in [DType::F32, DType::F64] {
+        for from in [device.clone(), device.clone().autodiff()] {
+            let set = learning.clone().with_delays(1, given(&from, dtype)).unwrap();
+            assert!(set.delay_logits[0].is_require_grad());
+            let set = plain.clone().with_delays(1, given(&from, dtype)).unwrap();
+            assert!(!set.delay_logits[0].val().device().is_autodiff());
+            assert!(numbers(set.delays(1).unwrap()).into_iter().all(|delay| (delay - 1.5).abs() < 1e-6));
+        }
+    }
+    // In single precision, this delay would be the longest.
+    let nearly = Tensor::<2>::full([5, 1], 4.0 - 1e-9, (device, DType::F64));
+    assert!(plain.with_delays(1, nearly).unwrap_err().to_string().contains("below the longest"));
+}
+
+#[test]
 fn a_delay_is_found_by_gradient_descent() {
     let device = devices()[0].clone().autodiff();
     let wanted = [2.7, 0.6, 3.3, 1.9, 1.2];
-    let layer = config(DelayOf::Sender).init((&device, DType::F64)).unwrap();
-    let layer = stronger(layer);
+    let layer = layer(&config(DelayOf::Sender), 4, &device);
     let with = |layer: &SpikingRnn, delays: &[f64]| {
         layer.clone().with_delays(1, tensor(delays, [5, 1], &device)).expect("delays between the limits")
     };
-    let input = drawn(&layer, [8, 60, 2]);
+    let input = input_of(&layer, [8, 60, 2]);
     let mut student = with(&layer, &[2.4, 0.9, 2.9, 1.6, 1.5]);
     let goal = with(&layer, &wanted).forward(input.clone(), None).0.trace().detach();
     let cost_of = |layer: &SpikingRnn| (layer.forward(input.clone(), None).0.trace() - goal.clone()).square().mean();
@@ -229,7 +276,7 @@ fn mistakes_are_refused() {
     assert!(mean_field.to_string().contains("no synaptic delays"), "{mean_field}");
 
     let layer = config(DelayOf::Sender).init(device).unwrap();
-    assert!(layer.delays(0).unwrap_err().to_string().contains("not learned"));
+    assert!(layer.delays(0).unwrap_err().to_string().contains("no learned delays"));
     assert!(layer.delays(2).unwrap_err().to_string().contains("there are 2"));
     let given = |delay: f64, shape: [usize; 2]| layer.clone().with_delays(1, Tensor::full(shape, delay, device));
     assert!(given(1.0, [1, 1]).unwrap_err().to_string().contains("[5, 1]"));

@@ -5,7 +5,8 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
 use burn_spiking::neuron::Eif;
 use burn_spiking::{
-    FirstSpikeLoss, FirstSpikes, Gate, InitialWeights, Learn, Learned, Neuron, SpikingRnn, SpikingRnnConfig, Synapse,
+    Adjoint, FirstSpikeLoss, FirstSpikes, Gate, InitialWeights, Learn, Learned, Neuron, SpikingRnn, SpikingRnnConfig,
+    Synapse,
 };
 use burn_spiking_tests::{devices, numbers, relative_distance};
 
@@ -241,6 +242,8 @@ fn mistakes_are_refused() {
     assert!(refusal(of(config.clone().with_neuron(eif), true)).contains("use NIF, LIF or QIF"));
     let learned = Learned { tau_mem: Learn::Shared, ..Learned::default() };
     assert!(refusal(of(config.clone().with_learned(learned), true)).contains("take `tau_mem` out"));
+    let by_rates = Adjoint::MeanField { step_ms: 5.0, softness: 0.005 };
+    assert!(refusal(of(config.clone().with_adjoint(by_rates), true)).contains("Adjoint::MeanField"));
     assert!(refusal(of(config, false)).contains("forward_recording"));
     assert!(
         refusal(|| {

@@ -165,6 +165,10 @@ fn impossible_constants_are_refused() {
     let adex = AdEx::published(AdExConstants::tonic(), 4);
     assert_eq!(name(of(Neuron::AdEx(AdEx { rest: 1.5, ..adex }))), "rest");
     assert!(of(Neuron::AdEx(adex)).is_ok());
+    let short = RefractoryLif::new(20.0, 0.4);
+    let refused = of(Neuron::RefractoryLif(short)).unwrap_err().to_string();
+    assert!(refused.contains("0.4 ms") && refused.contains("at least 3 substeps"), "{refused}");
+    assert!(of(Neuron::RefractoryLif(RefractoryLif { substeps: 3, ..short })).is_ok());
     let heun = SpikingRnnConfig::new(1, 2).with_neuron(Neuron::AdEx(adex)).with_integrator(Integrator::Heun).check();
     assert!(heun.unwrap_err().to_string().contains("two"));
 }

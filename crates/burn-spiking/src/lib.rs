@@ -37,7 +37,7 @@
 //! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: Burn differentiates Heun's steps automatically |
 //! | a delay of a [`Synapse`] | a dt of which the delay is not a multiple; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
 //! | [learned delays](layer::delays) | types that do not connect neurons to each other; [`Integrator::Heun`]; [`Adjoint::MeanField`]; a dt of which the longest is not a multiple | refused by the configuration |
-//! | [first-spike times](layer::first_spike) | a learned τ_mem; EIF, neurons of two variables, and user-defined neurons without [`time_to_threshold`](NeuronModel::time_to_threshold) | refused when they are asked for |
+//! | [first-spike times](layer::first_spike) | a learned τ_mem; [`Adjoint::MeanField`]; EIF, neurons of two variables, and user-defined neurons without [`time_to_threshold`](NeuronModel::time_to_threshold) | refused when they are asked for |
 //! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
 //! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing checks its tensor operations for infinite values and NaN |
 //! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | no effect: it runs in tensor operations and keeps all steps |
@@ -54,6 +54,7 @@
 //! | EIF | steps longer than the shortest interval between spikes | only the first spike in a step is exact; further spikes in it are approximate |
 //! | [neurons of two variables](neuron::planar) | a GPU | run in tensor operations, without a kernel |
 //! | neurons of two variables | [`Integrator::Heun`] | refused by the configuration |
+//! | LIF with a refractory period | sub-steps longer than the period | refused by the configuration |
 //! | user-defined neurons | a configuration read from a file | refused until the model is given again |
 //!
 //! A refractory period begins with a reset and ends in the middle of a step, so its remaining time

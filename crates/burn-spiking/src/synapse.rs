@@ -46,22 +46,22 @@ pub enum Connections {
     },
 }
 
-/// The connections that share one learned delay.
+/// How connections share learned delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum DelayOf {
-    /// All connections of the type.
+    /// The synapse type has one delay.
     Type,
-    /// All connections of the type from one sending neuron.
+    /// Each sending neuron has its own delay.
     Sender,
-    /// None: each connection has its own delay.
+    /// Each connection has its own delay.
     Connection,
 }
 
 /// Delays of a synapse type that are learned. See [`layer::delays`](crate::layer::delays).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LearnedDelays {
-    /// The connections that share a delay.
+    /// How the connections of the type share delays.
     pub of: DelayOf,
     /// The upper limit of the delays, in ms: a whole number of time steps. The lower limit is 0.
     pub longest: f64,
@@ -151,7 +151,7 @@ impl Synapse {
         if !whole(self.delay) || self.delay / dt > MOST_STEPS {
             return refused(format!(
                 "delay is {} ms, but must be a whole number of steps of {dt} ms, from 0 to {MOST_STEPS}; change the delay or dt, or \
-                 take a learned delay, which may be any number",
+                 take a learned delay, which may be any number between 0 and its longest",
                 self.delay
             ));
         }
@@ -170,7 +170,7 @@ impl Synapse {
             }
             if self.delay > 0.0 {
                 return refused(format!(
-                    "delay is {} ms, but it has learned delays, too; leave out with_delay, and set learned delays by \
+                    "delay is {} ms, but the synapse also has learned delays; leave out with_delay, and set learned delays by \
                      SpikingRnn::with_delays",
                     self.delay
                 ));

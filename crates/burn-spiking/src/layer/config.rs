@@ -128,6 +128,7 @@ impl SpikingRnnConfig {
         at_least_one("number of synapse types", self.synapses.len(), "add Synapse::new(tau)")?;
         positive("dt", self.dt, "give the length of a time step in ms")?;
         self.neuron.check()?;
+        self.neuron.check_step(self.dt)?;
         self.gate.check()?;
         self.adjoint.check(self.dt)?;
         self.synapses.iter().try_for_each(|synapse| synapse.check(self.dt))?;

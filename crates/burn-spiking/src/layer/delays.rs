@@ -5,8 +5,8 @@
 //! n + φ = δ/dt                     n whole steps and the share φ of a step
 //! ```
 //!
-//! All connections of a synapse type share one delay, or each sending neuron has its own, or each
-//! connection ([`DelayOf`]). A charge arrives in two parts, the share 1 − φ after n steps and the
+//! There is one delay for a synapse type, one for each sending neuron, or one for each connection
+//! ([`DelayOf`]). A charge arrives in two parts, the share 1 − φ after n steps and the
 //! share φ after n + 1 steps, so the current is a continuous function of δ. With H = δ_max/dt lags:
 //!
 //! ```text
@@ -16,7 +16,8 @@
 //!
 //! For the [`scan`](crate::scan), each lag is a synapse type with a fixed delay. So learned delays
 //! run in every kernel and on every backend, and their gradient is that of the scan, exact for the
-//! discrete system. With P, the adjoint of the current, it is a difference of two errors:
+//! discrete system. For one connection, it is a difference of two values of P, the adjoint of the
+//! current of lag 0:
 //!
 //! ```text
 //! ∂C/∂δ = Σ_t W ΔQ_t (P_{t+n+2} − P_{t+n+1})/dt
@@ -25,15 +26,17 @@
 //! At a δ of whole steps, where this has a kink, it is the derivative from the right.
 //!
 //! **Cost.** In the kernels, a charge visits one row of the weights for each lag instead of one.
-//! Time is saved for the neurons without charge, as without delays: all three kinds stay
+//! Neurons without charge cost no time in these products, for all three kinds of delays: they stay
 //! event-driven. The weights take (H + 1) N² numbers, and the state of a sample has H + 1 traces
-//! and H (H + 1)/2 currents in transit.
+//! and H (H + 1)/2 currents in transit. On a GPU, the adjoint also stores P of each lag and step,
+//! and a network whose lags do not fit into the shared memory of a cube runs in tensor operations.
 
-use super::rnn::SpikingRnn;
+use super::rnn::{SpikingRnn, replace};
 use crate::error::ConfigError;
+use crate::scan::numbers;
 use crate::synapse::{DelayOf, LearnedDelays};
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Distribution, Int, Tensor, TensorCreationOptions};
+use burn::tensor::{DType, Distribution, Int, Tensor, TensorCreationOptions};
 
 /// Draws the initial parameters of learned delays. The delays are uniform in the inner four fifths
 /// of their range.
@@ -81,18 +84,17 @@ impl SpikingRnn {
                 "delays are {given:?}, but the type's learned delays are {wanted:?}; give one for each"
             )));
         }
-        let numbers: Vec<f64> = delays.to_data().iter::<f64>().collect();
-        if let Some(wrong) = numbers.into_iter().find(|&delay| !(delay > 0.0 && delay < longest)) {
+        let delays = numbers(delays.detach());
+        // Beyond this size of the logit, a sigmoid of the parameter's dtype is 0 or 1.
+        let most = if param.val().dtype() == DType::F64 { 36.0 } else { 16.0 };
+        let logits: Vec<f64> = delays.iter().map(|delay| (delay / (longest - delay)).ln()).collect();
+        if let Some((wrong, _)) = delays.iter().zip(&logits).find(|(_, logit)| logit.is_nan() || logit.abs() > most) {
             return Err(ConfigError::Mismatch(format!(
-                "a learned delay is {wrong} ms, but must be above 0 and below the longest, {longest} ms; no parameter stands for \
-                 the limits"
+                "a learned delay is {wrong} ms, but must be above 0 and below the longest, {longest} ms; the limits themselves \
+                 cannot be reached"
             )));
         }
-        let (own, learns) = (param.val(), param.is_require_grad());
-        let share = delays.to_device(&own.device()).cast(own.dtype()) / longest;
-        let logits = logit(share).detach().set_require_grad(learns);
-        // The optimizer identifies the parameter by its id.
-        self.delay_logits[at] = self.delay_logits[at].clone().map(|_| logits);
+        replace(&mut self.delay_logits[at], logits);
         Ok(self)
     }
 
@@ -102,8 +104,7 @@ impl SpikingRnn {
         self.has_recurrent_type(k, "delays are asked for")?;
         self.learned_delays(k).ok_or_else(|| {
             ConfigError::Mismatch(format!(
-                "delays are asked for of recurrent synapse type {k}, which are not learned; configure \
-                 Synapse::with_learned_delays"
+                "recurrent synapse type {k} has no learned delays; configure Synapse::with_learned_delays"
             ))
         })
     }
@@ -132,13 +133,14 @@ impl SpikingRnn {
         weights.unsqueeze::<3>() * parts
     }
 
-    /// Gives each synapse type of the scan the row of the layer's type, `[K, ..]`.
-    pub(super) fn of_scan_types<const D: usize>(&self, rows: Tensor<D>) -> Tensor<D> {
+    /// Gives each synapse type of the scan the row of the layer's type. `axis` has one row for each
+    /// of the K types.
+    pub(super) fn of_scan_types<const D: usize>(&self, rows: Tensor<D>, axis: usize) -> Tensor<D> {
         let types: Vec<i64> = self.config.scan_types().map(|(k, _)| k as i64).collect();
         if types.len() == self.config.synapses.len() {
             return rows;
         }
         let types = Tensor::<1, Int>::from_data(types.as_slice(), &rows.device());
-        rows.select(0, types)
+        rows.select(axis, types)
     }
 }

@@ -10,9 +10,10 @@
 //! ```
 //!
 //! The potentials come from the scan, so the gradient goes back by its adjoint. It is exact as long
-//! as the spike stays in its step; across the border of two steps, t* is continuous. Near a
-//! crossing that only touches the threshold, ∂T/∂I grows without bound; speeds below 1e-6/ms count
-//! as that.
+//! as the spike stays in its step. At the border of two steps, t* is continuous if the current of
+//! the next step also drives v over the threshold; otherwise the spike disappears. Near a
+//! crossing that only touches the threshold, ∂T/∂I grows without bound; a speed below 1e-6/ms is
+//! replaced by 1e-6/ms.
 //!
 //! ```text
 //! C = mean over the batch of −log softmax(−t*/τ)_target      the class whose neuron spikes first
@@ -44,13 +45,14 @@ fn current_of(neuron: &Neuron, v: f64, unwrapped: f64, dt: f64) -> f64 {
     let mut current = (unwrapped - v) / dt;
     let mut reach = current.abs().max(1.0 / dt);
     let (mut low, mut high) = (current - reach, current + reach);
-    while miss(low) > 0.0 {
+    while miss(low) > 0.0 || miss(high) < 0.0 {
         reach *= 2.0;
-        low -= reach;
-    }
-    while miss(high) < 0.0 {
-        reach *= 2.0;
-        high += reach;
+        (low, high) = (current - reach, current + reach);
+        assert!(
+            reach.is_finite(),
+            "no current takes {neuron} from {v} to {unwrapped} in {dt} ms; first-spike times need a flow that rises with the current \
+             without bound"
+        );
     }
     for _ in 0..100 {
         let error = miss(current);
@@ -89,13 +91,16 @@ impl Trajectory {
     ///
     /// # Panics
     /// If the trajectory has no membrane potentials or no charges, if the neuron has no
-    /// [`time_to_threshold`](crate::NeuronModel::time_to_threshold) (NIF, LIF and QIF have one), or
-    /// if the layer learns τ_mem.
+    /// [`time_to_threshold`](crate::NeuronModel::time_to_threshold) (NIF, LIF and QIF have one), if
+    /// the layer learns τ_mem, or if its adjoint is
+    /// [`Adjoint::MeanField`](crate::Adjoint::MeanField).
     pub fn first_spikes(&self) -> FirstSpikes {
-        let Some(neuron) = &self.neuron else {
-            panic!(
-                "first-spike times have no gradient with respect to tau_mem, but this layer learns it; take `tau_mem` out of `learned`"
-            )
+        let neuron = match &self.neuron {
+            Ok(neuron) => neuron,
+            Err(why) => panic!(
+                "first-spike times of this layer have no exact gradient: {why}; take `tau_mem` out of `learned`, and choose \
+                 Adjoint::Exact"
+            ),
         };
         // Every model that reaches a threshold reaches it under a strong current.
         assert!(

@@ -8,7 +8,7 @@ use super::state::SpikingState;
 use super::trajectory::{GateNow, StepOutput, Trajectory};
 use crate::error::ForwardError;
 use crate::scan::autodiff::NO_GRADIENT;
-use crate::scan::{self, Arguments, Drive, Implementation, Integrator, Run, ScanPlan, finite};
+use crate::scan::{self, Adjoint, Arguments, Drive, Implementation, Integrator, Run, ScanPlan, finite};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use std::sync::Arc;
@@ -246,7 +246,11 @@ impl SpikingRnn {
             v: run.v.map(in_layout),
             charge: run.charge.map(in_layout),
             start_v,
-            neuron: (self.config.learned.tau_mem == Learn::No).then(|| self.config.neuron.clone()),
+            neuron: match (self.config.learned.tau_mem, self.config.adjoint) {
+                (Learn::No, Adjoint::MeanField { .. }) => Err("Adjoint::MeanField gives potentials no gradient"),
+                (Learn::No, _) => Ok(self.config.neuron.clone()),
+                _ => Err("the times have no gradient with respect to a learned tau_mem"),
+            },
             gate: GateNow { gate: self.config.gate, logit_width: logit_width.map(|logit| logit.val().detach()) },
             timing: self.timing(lengths),
         };
@@ -321,7 +325,7 @@ impl SpikingRnn {
     /// Returns τ_mem, w and α_1 … α_K as one tensor, if at least one of them is learned.
     fn constants_to_differentiate_by(&self) -> Option<Tensor<1>> {
         let constants = self.constants.as_ref().filter(|_| self.plan.constants)?;
-        let of_types = |values: Tensor<1>| self.of_scan_types(values);
+        let of_types = |values: Tensor<1>| self.of_scan_types(values, 0);
         Some(constants.tensor(&self.plan, self.each(), &self.options(), of_types))
     }
 
@@ -330,7 +334,10 @@ impl SpikingRnn {
     pub(crate) fn complete_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
         let state = state.unwrap_or_else(|| self.resting_state(batch));
         let [_, rows, _] = state.s.dims();
-        if rows == self.plan.synapses.len() { state.with_rows(self.plan.state_rows()) } else { state }
+        if rows != self.config.synapses.len() {
+            return state;
+        }
+        SpikingState { s: self.of_scan_types(state.s, 1), ..state }.with_rows(self.plan.state_rows())
     }
 
     /// Panics if an input `[B, T, C]` or a state does not fit the layer.

@@ -98,12 +98,17 @@ fn set_each(
             values.len()
         )));
     }
-    // The optimizer identifies the parameter by its id. A frozen parameter stays frozen.
+    replace(param, values);
+    Ok(())
+}
+
+/// Replaces the values of a parameter, in order. The parameter keeps its shape, its device and its
+/// dtype, and the id by which the optimizer identifies it. A frozen parameter stays frozen.
+pub(super) fn replace<const D: usize>(param: &mut Param<Tensor<D>>, values: Vec<f64>) {
     let (tensor, learns) = (param.val(), param.is_require_grad());
     let options = (&tensor.device(), tensor.dtype());
-    let values = Tensor::from_data(TensorData::new(values, [neurons]), options).set_require_grad(learns);
+    let values = Tensor::from_data(TensorData::new(values, tensor.dims()), options).set_require_grad(learns);
     *param = param.clone().map(|_| values);
-    Ok(())
 }
 
 impl SpikingRnn {
@@ -212,7 +217,7 @@ impl SpikingRnn {
         let n = self.config.d_hidden;
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
             let v = sigmoid(v.val()).unsqueeze::<2>().expand([batch, n]);
-            let s = self.of_scan_types(s.val()).unsqueeze::<3>().expand([batch as i64, -1, n as i64]);
+            let s = self.of_scan_types(s.val(), 0).unsqueeze::<3>().expand([batch as i64, -1, n as i64]);
             return SpikingState { v, s }.with_rows(self.plan.state_rows());
         }
         let v = self.config.neuron.resting_potential();

@@ -8,12 +8,13 @@ pub struct SpikingState {
     /// Membrane potentials, `[B, N]`, in [0, 1) (NIF, LIF and neurons of two variables also below
     /// 0).
     pub v: Tensor<2>,
-    /// Synaptic traces ŝ of all synapse types, `[B, K, N]`. In a layer with delays, D more rows
-    /// follow, with D the sum of the delays of all types, in steps: the recurrent currents in
-    /// transit, in 1/ms, type by type, in the order of their arrival. In a layer of neurons with
-    /// two variables, w is the last row ([`SpikingRnn::second_variable`](crate::SpikingRnn)). The
-    /// states that a layer returns always have these rows. A layer also accepts a state of the K
-    /// traces alone, which means that no current is in transit and w is 0.
+    /// Synaptic traces ŝ of all synapse types, `[B, K, N]`. A type with learned delays has one row
+    /// for each of its lags, all with the same trace. In a layer with delays, D more rows follow,
+    /// with D the sum of the delays of all types, in steps: the recurrent currents in transit, in
+    /// 1/ms, type by type, in the order of their arrival. In a layer of neurons with two variables,
+    /// w is the last row ([`SpikingRnn::second_variable`](crate::SpikingRnn)). The states that a
+    /// layer returns always have these rows. A layer also accepts a state of the K traces alone,
+    /// which means that no current is in transit and w is 0.
     pub s: Tensor<3>,
 }
 
@@ -56,7 +57,8 @@ impl SpikingState {
     /// - `samples`: `[B]`, true for each sample that starts anew.
     /// - `to`: a state of the same layer, such as
     ///   [`SpikingRnn::resting_state`](crate::SpikingRnn::resting_state). If one of the two states
-    ///   has the traces alone, it counts as a state without currents in transit.
+    ///   has the traces alone, it counts as a state without currents in transit. If the layer has
+    ///   learned delays, both must have all rows.
     ///
     /// # Panics
     /// If the shapes do not fit each other.

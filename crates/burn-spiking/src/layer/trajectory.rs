@@ -29,8 +29,8 @@ pub struct Trajectory {
     /// The initial membrane potentials v_0, `[B, N]`.
     pub(crate) start_v: Tensor<2>,
     pub(crate) gate: GateNow,
-    /// The neuron model; `None` if τ_mem is learned.
-    pub(crate) neuron: Option<Neuron>,
+    /// The neuron model, or the reason why first-spike times have no exact gradient.
+    pub(crate) neuron: Result<Neuron, &'static str>,
     pub(crate) timing: Timing,
 }
 
@@ -132,7 +132,7 @@ impl Trajectory {
             start_v: Tensor::zeros([batch, neurons], &charge.device()),
             charge: Some(charge),
             gate: GateNow { gate: Gate::default(), logit_width: None },
-            neuron: None,
+            neuron: Ok(Neuron::Nif),
             timing: Timing { dt, batch_first: true, lengths: None },
         }
     }

@@ -55,7 +55,8 @@ pub trait NeuronModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
 
     /// The time that the neuron takes from v below the threshold to the threshold, under a constant
     /// current I (1/ms). `None` if it does not get there, or if the model has no such formula.
-    /// [`Trajectory::first_spikes`](crate::Trajectory::first_spikes) needs it.
+    /// [`Trajectory::first_spikes`](crate::Trajectory::first_spikes) needs it, and a φ that rises
+    /// with I without bound.
     fn time_to_threshold(&self, _v: f64, _i: f64) -> Option<TimeToThreshold> {
         None
     }
@@ -72,7 +73,7 @@ pub struct TimeToThreshold {
     pub by_i: f64,
 }
 
-/// The least speed at the threshold, in 1/ms, that a derivative counts with. A neuron that only
+/// The least speed at the threshold, in 1/ms, by which a derivative divides. A neuron that only
 /// touches the threshold has no derivative there.
 pub(crate) const SLOWEST: f64 = 1e-6;
 

@@ -181,6 +181,11 @@ impl Neuron {
         with_model!(self, |model| model.check(), |own| own.model().check(), |planar| planar.check())
     }
 
+    /// Refuses steps of `dt` ms that are too long for the neuron.
+    pub(crate) fn check_step(&self, dt: f64) -> Result<(), ConfigError> {
+        with_model!(self, |_model| Ok(()), |_own| Ok(()), |planar| planar.check_step(dt))
+    }
+
     /// φ over `dt` ms; see [`Flow::phi`].
     ///
     /// # Panics

@@ -30,6 +30,14 @@ pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
     /// [`ConfigError`] names the value, its limit and the remedy.
     fn check(&self) -> Result<(), ConfigError>;
 
+    /// Refuses a step of `dt` ms that is too long for the model.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the value, its limit and the remedy.
+    fn check_step(&self, _dt: f64) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     /// The initial potential of a neuron if no state is given. The initial w is 0.
     fn resting_potential(&self) -> f64 {
         0.0
@@ -129,33 +137,35 @@ impl<P: Plane> PlanarFlow<P> {
     #[inline(always)]
     fn crossed<X: Number>(&self, start: &Moved<X>, i: X, end: X, below: &X::Mask) -> (X, X) {
         let Moved { v, w, .. } = start;
-        let Crossing { time, speed, open } = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
+        let (time, speed) = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
         // The time was found without derivatives. Those of t* follow from the derivatives of v
         // there. A neuron above the threshold from the start has t* = 0 without derivatives.
         let time = v.zero().with_value(time);
         let (reached, _) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
         let change = reached.clone() - v.zero().with_value(reached.plain());
-        let change = X::select(below, v.zero(), X::select(&open.below(0.5), change, v.zero()));
+        let change = X::select(below, v.zero(), X::select(&v.below(1.0), change, v.zero()));
         let time = time - change / v.zero().with_value(speed);
         let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
         self.plane.advance(v.zero(), self.plane.after_spike(w), i, (-time).plus(self.length))
     }
 
-    /// Searches for the crossing of the neurons that are not `below` the threshold at the end.
+    /// t* and the speed dv/dt there, of the neurons that are not `below` the threshold at the end.
     #[inline(always)]
-    fn crossing<X: Number>(&self, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> Crossing<X> {
+    fn crossing<X: Number>(&self, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X) {
         let rise = X::select(below, end.one(), end - v.clone());
         let way = X::select(below, rise.one(), (-v.clone()).plus(1.0));
         let (mut low, mut high) = (v.zero(), v.zero().plus(self.length));
         let mut time = (way / rise).within(0.0, 1.0).times(self.length);
-        let (mut last, mut open) = (v.one(), v.one());
+        let mut last = v.one();
+        // 1 until the time is found, then 0.
+        let mut open = v.one();
         for _ in 0..NEWTON {
             let at = Dual { slopes: [time.one()], value: time.clone() };
             let (v, w, i) = (v.clone(), w.clone(), i.clone());
             let (reached, _) = self.plane.advance(Dual::constant(v), Dual::constant(w), Dual::constant(i), at);
             let Dual { value: reached, slopes: [speed] } = reached;
             let speed = speed.within(SLOWEST, f32::MAX as f64);
-            // A neuron that does not cross has none to find.
+            // A neuron that does not cross has no time to find.
             let error = X::select(below, reached.zero(), reached.clone().plus(-1.0));
             let settled = (error.clone() * error).below(if reached.is_double() { 1e-28 } else { 2.5e-13 });
             let early = reached.below(1.0);
@@ -178,18 +188,8 @@ impl<P: Plane> PlanarFlow<P> {
                 break;
             }
         }
-        Crossing { time, speed: last, open }
+        (time, last)
     }
-}
-
-/// The crossing of the threshold in a sub-step.
-struct Crossing<X> {
-    /// t*.
-    time: X,
-    /// dv/dt at t*.
-    speed: X,
-    /// 0 if the time is found, otherwise 1.
-    open: X,
 }
 
 /// The right-hand sides f and h of a model whose equations have no solution in closed form. Mark

@@ -9,7 +9,7 @@
 //! | model | v | w | flow |
 //! | --- | --- | --- | --- |
 //! | [`alif`] | leaky | threshold that adapts | exact |
-//! | [`refractory`] | leaky, held after a spike | time of the refractory period that is left | exact |
+//! | [`refractory`] | leaky, held after a spike | remaining refractory time, ms | exact |
 //! | [`resonate`] | damped oscillation | its other component | exact |
 //! | [`adex`] | leaky with an exponential upstroke | adaptation current | Runge-Kutta of order 4 |
 //! | [`izhikevich`] | quadratic | recovery | Runge-Kutta of order 4 |

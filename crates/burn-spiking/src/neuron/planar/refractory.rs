@@ -9,10 +9,10 @@
 //! A spike sets w at the time t* of the crossing, not at the end of its step, so the period ends
 //! within a step, too.
 //!
-//! **Flow.** Exact. Of a time t, the neuron is free for f = max(t − w, 0):
+//! **Flow.** Exact. In a time t, the neuron is refractory for min(w, t) and free for the rest t_f:
 //!
 //! ```text
-//! v(t) = v + (1 − e^(−f/τ_mem)) (τ_mem I − v)        w(t) = max(w − t, 0)
+//! v(t) = v + (1 − e^(−t_f/τ_mem)) (τ_mem I − v)        w(t) = max(w − t, 0)
 //! ```
 //!
 //! A spike that comes earlier ends the period earlier. This dependence is part of the gradient. The
@@ -35,7 +35,7 @@ pub struct RefractoryLif {
 }
 
 impl RefractoryLif {
-    /// A neuron whose steps have one sub-step. That is enough for steps no longer than the period.
+    /// A neuron whose steps have one sub-step. A sub-step must not be longer than the period.
     pub fn new(tau_mem: f64, period: f64) -> Self {
         Self { tau_mem, period, substeps: 1 }
     }
@@ -63,6 +63,19 @@ impl PlanarModel for RefractoryLif {
         check_substeps(self.substeps)
     }
 
+    fn check_step(&self, dt: f64) -> Result<(), ConfigError> {
+        let Self { period, substeps, .. } = *self;
+        if dt <= period * substeps as f64 * (1.0 + 1e-9) {
+            return Ok(());
+        }
+        Err(ConfigError::Mismatch(format!(
+            "a refractory period of {period} ms is shorter than a sub-step of {} ms, which has one spike at most; give at least {} \
+             substeps, or shorten dt",
+            dt / substeps as f64,
+            (dt / period).ceil()
+        )))
+    }
+
     fn tau(&self) -> Option<f64> {
         Some(self.tau_mem)
     }
@@ -85,10 +98,10 @@ impl Plane for RefractoryPlane {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
         let tau = self.model.tau_mem;
-        let left = w - time;
-        let free = (-left.clone()).within(0.0, f32::MAX as f64);
-        let gone = free.times(-1.0 / tau).exp_m1();
-        (v.clone() - gone * (i.times(tau) - v), left.within(0.0, f32::MAX as f64))
+        let remaining = w - time;
+        let free = (-remaining.clone()).within(0.0, f32::MAX as f64);
+        let decay_less_one = free.times(-1.0 / tau).exp_m1();
+        (v.clone() - decay_less_one * (i.times(tau) - v), remaining.within(0.0, f32::MAX as f64))
     }
 
     #[inline(always)]
