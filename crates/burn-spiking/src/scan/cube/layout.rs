@@ -105,8 +105,8 @@ impl Layout {
         }
         if !fits {
             return Err(format!(
-                "{neurons} neurons with {planes} recurrent synapse types want {shared} bytes of a cube's shared memory, but the device \
-                 has {}",
+                "{neurons} neurons with {planes} weight matrices (one for each recurrent synapse type, or for each lag of learned delays) \
+                 want {shared} bytes of a cube's shared memory, but the device has {}",
                 hardware.max_shared_memory_size
             ));
         }
