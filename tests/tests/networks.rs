@@ -40,7 +40,7 @@ fn synapses() -> impl Strategy<Value = Vec<Synapse>> {
         3..5 => Connections::SelfOnly { weight, learned: connected == 3 },
         _ => Connections::None,
     });
-    let learned = prop_oneof![2 => Just(None), 1 => learned_delays(8).prop_map(Some)];
+    let learned = prop_oneof![4 => Just(None), 1 => learned_delays(4).prop_map(Some)];
     prop::collection::vec((1.0_f64..40.0, connections, any::<bool>(), delay, learned), 1..=3).prop_map(|types| {
         let of = |(tau, connections, readout, delay, learned): (f64, _, bool, usize, Option<LearnedDelays>)| Synapse {
             tau,
