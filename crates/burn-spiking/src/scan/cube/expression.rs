@@ -99,7 +99,7 @@ impl<F: Float> Number for Traced<'_, F> {
 
     #[inline(always)]
     fn plain(&self) -> Self {
-        self.clone()
+        *self
     }
     #[inline(always)]
     fn with_value(self, value: Self) -> Self {
