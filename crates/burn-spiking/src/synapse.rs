@@ -67,6 +67,13 @@ pub struct LearnedDelays {
     pub longest: f64,
 }
 
+impl LearnedDelays {
+    /// The number of delays of whole steps, from 0 to the longest.
+    pub(crate) fn lags(&self, dt: f64) -> usize {
+        (self.longest / dt).round() as usize + 1
+    }
+}
+
 /// One type of synapse of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Synapse {
@@ -196,7 +203,7 @@ impl Synapse {
     /// The number of delays, in steps, that the scan distinguishes: 1, or all from 0 to the longest
     /// learned delay.
     pub(crate) fn lags(&self, dt: f64) -> usize {
-        self.learned_delays.map_or(1, |delays| (delays.longest / dt).round() as usize + 1)
+        self.learned_delays.map_or(1, |delays| delays.lags(dt))
     }
 
     /// α = e^(−dt/τ), the share of the trace that is left after a step.

@@ -53,6 +53,11 @@ pub struct Learned {
 /// The largest initial value of a learned gate width. A width of 1 has no finite parameter.
 pub const WIDEST: f64 = 0.98;
 
+/// ln(share/(1 − share)), the parameter of a share in (0, 1).
+pub(super) fn logit(share: f64) -> f64 {
+    (share / (1.0 - share)).ln()
+}
+
 impl Learned {
     /// Returns whether τ_mem, w or τ_k is learned, so that the scan must compute their gradients.
     pub(crate) fn of_scan(&self) -> bool {

@@ -31,6 +31,7 @@
 //! and H (H + 1)/2 currents in transit. On a GPU, the adjoint also stores P of each lag and step,
 //! and a network whose lags do not fit into the shared memory of a cube runs in tensor operations.
 
+use super::constants::logit;
 use super::rnn::{SpikingRnn, replace};
 use crate::error::ConfigError;
 use crate::scan::numbers;
@@ -46,13 +47,8 @@ pub(super) fn initial_logits(delays: LearnedDelays, neurons: usize, options: &Te
         DelayOf::Sender => [neurons, 1],
         DelayOf::Connection => [neurons, neurons],
     };
-    logit(Tensor::random(shape, Distribution::Uniform(0.1, 0.9), options.clone()))
-}
-
-/// ln(share/(1 − share)).
-fn logit(share: Tensor<2>) -> Tensor<2> {
-    let rest = share.clone().neg() + 1.0;
-    (share / rest).log()
+    let share = Tensor::random(shape, Distribution::Uniform(0.1, 0.9), options.clone());
+    (share.clone() / (share.neg() + 1.0)).log()
 }
 
 impl SpikingRnn {
@@ -87,7 +83,7 @@ impl SpikingRnn {
         let delays = numbers(delays.detach());
         // Beyond this size of the logit, a sigmoid of the parameter's dtype is 0 or 1.
         let most = if param.val().dtype() == DType::F64 { 36.0 } else { 16.0 };
-        let logits: Vec<f64> = delays.iter().map(|delay| (delay / (longest - delay)).ln()).collect();
+        let logits: Vec<f64> = delays.iter().map(|delay| logit(delay / longest)).collect();
         if let Some((wrong, _)) = delays.iter().zip(&logits).find(|(_, logit)| logit.is_nan() || logit.abs() > most) {
             return Err(ConfigError::Mismatch(format!(
                 "a learned delay is {wrong} ms, but must be above 0 and below the longest, {longest} ms; the limits themselves \
@@ -118,18 +114,16 @@ impl SpikingRnn {
     /// Returns Wʰ for each lag h of the k-th recurrent synapse type, `[H + 1, N, N]`, from its
     /// weights; `[1, N, N]` if its delays are not learned.
     pub(super) fn at_lags(&self, k: usize, weights: Tensor<2>) -> Tensor<3> {
-        let Some((at, LearnedDelays { longest, .. })) = self.learned_delays(k) else {
-            return weights.unsqueeze();
-        };
-        let last = (longest / self.config.dt).round();
-        let steps = (sigmoid(self.delay_logits[at].val()) * last).unsqueeze::<3>();
+        let Some((at, delays)) = self.learned_delays(k) else { return weights.unsqueeze() };
+        let lags = delays.lags(self.config.dt);
+        let steps = (sigmoid(self.delay_logits[at].val()) * (lags - 1) as f64).unsqueeze::<3>();
         let whole = steps.clone().detach().floor();
         let share = steps - whole.clone();
-        let lags = Tensor::<1, Int>::arange(0..last as i64 + 1, &whole.device());
+        let lags = Tensor::<1, Int>::arange(0..lags as i64, &whole.device());
         let beyond = lags.float().cast(whole.dtype()).unsqueeze_dims::<3>(&[1, 2]) - whole;
-        let (at, next) = (beyond.clone().equal_elem(0.0), beyond.equal_elem(1.0));
-        let [at, next] = [at, next].map(|there| there.float().cast(share.dtype()));
-        let parts = at * (share.clone().neg() + 1.0) + next * share;
+        let (here, next) = (beyond.clone().equal_elem(0.0), beyond.equal_elem(1.0));
+        let [here, next] = [here, next].map(|there| there.float().cast(share.dtype()));
+        let parts = here * (share.clone().neg() + 1.0) + next * share;
         weights.unsqueeze::<3>() * parts
     }
 

@@ -21,6 +21,7 @@
 //!
 //! Source of the cost: Göltz et al., Nature Machine Intelligence 2021.
 
+use super::spikes::spikes;
 use super::trajectory::Trajectory;
 use crate::neuron::{Neuron, TimeToThreshold};
 use crate::scan::numbers;
@@ -108,18 +109,23 @@ impl Trajectory {
             "first-spike times need a neuron whose time to the threshold has a formula, but this is {neuron}; use NIF, LIF or QIF, \
              or implement `NeuronModel::time_to_threshold`"
         );
-        let v = self.timing.in_layout(self.potentials("first-spike times").clone());
-        let [batch, _, neurons] = v.dims();
-        let (dt, steps) = (self.timing.dt, self.timing.steps(self.potentials("first-spike times")));
+        let what = "first-spike times";
+        let v = self.timing.in_layout(self.potentials(what).clone());
+        let [batch, most, neurons] = v.dims();
+        let (dt, steps) = (self.timing.dt, self.timing.steps(self.potentials(what)));
+        let charges = numbers(self.timing.in_layout(self.charges(what).clone()));
         let v = Tensor::cat(vec![self.start_v.clone().unsqueeze_dim(1), v], 1);
-        let rows = v.dims()[1];
-        let values = numbers(v.clone().detach());
-        let at = |b: usize, t: usize, n: usize| values[(b * rows + t) * neurons + n];
+        let values = numbers(v.clone());
+        // v of one sample, from v_0 on.
+        let of_sample = |b: usize| &values[b * (most + 1) * neurons..][..(steps[b] + 1) * neurons];
+        let at = |b: usize, t: usize, n: usize| of_sample(b)[t * neurons + n];
 
-        let mut first = vec![None; batch * neurons];
+        let (gate, mut first) = (self.gate.of_neurons(), vec![None; batch * neurons]);
         for b in 0..batch {
+            let (v0, v) = of_sample(b).split_at(neurons);
+            let charges = &charges[b * most * neurons..][..steps[b] * neurons];
             // A neuron that is reset several times in a step appears several times.
-            for (t, n) in self.spikes(b) {
+            for (t, n) in spikes(&gate, v0, v, charges) {
                 let (step, resets) = first[b * neurons + n].get_or_insert((t, 0.0));
                 *resets += if *step == t { 1.0 } else { 0.0 };
             }

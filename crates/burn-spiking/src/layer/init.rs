@@ -1,7 +1,7 @@
 //! Initialisation of a layer: draws the parameters with the sizes of [`InitialWeights`].
 
 use super::config::{InitialWeights, SpikingRnnConfig};
-use super::constants::{Constants, Learn, Learned, WIDEST};
+use super::constants::{Constants, Learn, Learned, WIDEST, logit};
 use super::delays::initial_logits;
 use super::mask::Missing;
 use super::record::Described;
@@ -52,7 +52,7 @@ impl SpikingRnnConfig {
         // A sigmoid is always above 0, the resting potential of some neurons.
         let resting = self.neuron.resting_potential().max(0.02);
         let start = self.learned_start.then(|| {
-            let v = Tensor::<1>::full([n], (resting / (1.0 - resting)).ln(), options.clone());
+            let v = Tensor::<1>::full([n], logit(resting), options.clone());
             let s = Tensor::<2>::zeros([self.synapses.len(), n], options.clone());
             (Param::from_tensor(v), Param::from_tensor(s))
         });
@@ -129,7 +129,7 @@ impl Constants {
             log_tau_syn: learned
                 .tau_syn
                 .then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
-            logit_width: of(learned.width, (width / (1.0 - width)).ln()),
+            logit_width: of(learned.width, logit(width)),
             log_threshold: learned.threshold.then(|| param(vec![0.0; config.d_hidden])),
         }
     }

@@ -19,7 +19,7 @@ use super::mask::Missing;
 use super::record::Described;
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
-use crate::layer::constants::{Constants, Learn, Learned, WIDEST};
+use crate::layer::constants::{Constants, Learn, Learned, WIDEST, logit};
 use crate::layer::state::SpikingState;
 use crate::scan::{Adjoint, Implementation, ScanPlan};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
@@ -191,7 +191,7 @@ impl SpikingRnn {
         widths.iter().try_for_each(|&width| {
             positive_at_most("gate width", width, WIDEST, "a learned width is below 1, which no parameter stands for")
         })?;
-        let logits: Vec<f64> = widths.iter().map(|width| (width / (1.0 - width)).ln()).collect();
+        let logits: Vec<f64> = widths.iter().map(|&width| logit(width)).collect();
         let param = self.constants.as_mut().and_then(|constants| constants.logit_width.as_mut());
         set_each(param, self.config.learned.width, "width", logits)?;
         Ok(self)

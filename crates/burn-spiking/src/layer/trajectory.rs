@@ -45,7 +45,7 @@ pub(crate) struct GateNow {
 
 impl GateNow {
     /// Returns the gate of each neuron.
-    fn of_neurons(&self) -> impl Fn(usize) -> Gate {
+    pub(super) fn of_neurons(&self) -> impl Fn(usize) -> Gate {
         let gate = self.gate;
         let widths = self.logit_width.clone().map(|logit| numbers(sigmoid(logit)));
         move |neuron| match &widths {

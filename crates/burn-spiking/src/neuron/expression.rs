@@ -7,6 +7,7 @@
 //! all values of v and I.
 
 use crate::num::Number;
+use crate::num::number::without_derivatives;
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
@@ -79,16 +80,8 @@ impl Neg for Symbol {
 
 impl Number for Symbol {
     type Mask = SymbolMask;
-    type Plain = Self;
+    without_derivatives!();
 
-    #[inline(always)]
-    fn plain(&self) -> Self {
-        self.clone()
-    }
-    #[inline(always)]
-    fn with_value(self, value: Self) -> Self {
-        value
-    }
     fn is_double(&self) -> bool {
         self.double
     }

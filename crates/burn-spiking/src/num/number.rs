@@ -104,6 +104,23 @@ pub trait Number:
     }
 }
 
+/// The part of [`Number`] in which numbers without derivatives do not differ.
+macro_rules! without_derivatives {
+    () => {
+        type Plain = Self;
+
+        #[inline(always)]
+        fn plain(&self) -> Self {
+            Self::clone(self)
+        }
+        #[inline(always)]
+        fn with_value(self, value: Self) -> Self {
+            value
+        }
+    };
+}
+pub(crate) use without_derivatives;
+
 /// Numbers whose sine, cosine and arctangent are series of this crate: scalars, vector lanes and
 /// the numbers of GPU kernels.
 pub trait Float: Number + Copy {

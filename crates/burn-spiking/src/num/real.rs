@@ -2,7 +2,7 @@
 
 use super::nonzero;
 pub use super::nonzero::BLOCK;
-use super::number::{Float, Number};
+use super::number::{Float, Number, without_derivatives};
 use super::series::{atan2_pi, half_turn_sin_cos_pi, sin_cos_pi};
 use macerator::{
     ReduceAdd, Scalar, Simd, VAbs, VAdd, VDiv, VFloor, VMaskReduce, VMul, VMulAdd, VOrd, VRoundTiesEven, VSelect,
@@ -87,16 +87,8 @@ macro_rules! real {
     ($real:ident, $double:expr, $nonzero:expr) => {
         impl Number for $real {
             type Mask = bool;
-            type Plain = Self;
+            without_derivatives!();
 
-            #[inline(always)]
-            fn plain(&self) -> Self {
-                self.clone()
-            }
-            #[inline(always)]
-            fn with_value(self, value: Self) -> Self {
-                value
-            }
             #[inline(always)]
             fn is_double(&self) -> bool {
                 $double

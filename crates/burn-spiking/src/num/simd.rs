@@ -5,7 +5,7 @@
 //! crate `macerator` gives all of them the same interface.
 
 use super::exponential::{self, Exponent};
-use super::number::{Float, Number};
+use super::number::{Float, Number, without_derivatives};
 use super::real::{BLOCK, Real};
 use super::series;
 use macerator::{Arch, Mask, Scalar, Simd, Vector, WithSimd};
@@ -144,16 +144,8 @@ impl<S: Simd, T: Scalar> Copy for LaneMask<S, T> {}
 
 impl<S: Simd, T: Real> Number for Lanes<S, T> {
     type Mask = LaneMask<S, T>;
-    type Plain = Self;
+    without_derivatives!();
 
-    #[inline(always)]
-    fn plain(&self) -> Self {
-        *self
-    }
-    #[inline(always)]
-    fn with_value(self, value: Self) -> Self {
-        value
-    }
     #[inline(always)]
     fn is_double(&self) -> bool {
         size_of::<T>() == 8

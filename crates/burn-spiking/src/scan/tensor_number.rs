@@ -1,6 +1,7 @@
 //! Whole tensors as [`Number`]s, so that the flows and gates run on any backend.
 
 use crate::num::Number;
+use crate::num::number::without_derivatives;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Scalar, Slice, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{DType, Shape, read_sync};
@@ -36,18 +37,10 @@ impl<B: Backend> Neg for TensorNumber<B> {
 
 impl<B: Backend> Number for TensorNumber<B> {
     type Mask = BoolTensor<B>;
-    type Plain = Self;
+    without_derivatives!();
 
     const OPERATIONS_ARE_CALLS: bool = true;
 
-    #[inline(always)]
-    fn plain(&self) -> Self {
-        self.clone()
-    }
-    #[inline(always)]
-    fn with_value(self, value: Self) -> Self {
-        value
-    }
     fn is_double(&self) -> bool {
         self.0.dtype() == DType::F64
     }

@@ -4,6 +4,7 @@
 //! these numbers, and their operations become the kernel's code. So the GPU computes the same
 //! equations by the same series as the other programs.
 
+use crate::num::number::without_derivatives;
 use crate::num::{Float as Series, Number, series};
 use cubecl::ir::{ConstantValue, ElemType, FloatKind, Scope};
 use cubecl::prelude::*;
@@ -95,16 +96,8 @@ const EXP_M1: [f64; 12] = exp_m1_series();
 
 impl<F: Float> Number for Traced<'_, F> {
     type Mask = TracedMask;
-    type Plain = Self;
+    without_derivatives!();
 
-    #[inline(always)]
-    fn plain(&self) -> Self {
-        *self
-    }
-    #[inline(always)]
-    fn with_value(self, value: Self) -> Self {
-        value
-    }
     fn is_double(&self) -> bool {
         F::elem_type(self.scope) == ElemType::Float(FloatKind::F64)
     }
