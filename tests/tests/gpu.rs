@@ -7,10 +7,9 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::neuron::Alif;
 use burn_spiking::scan::fallbacks;
-use burn_spiking::{Adjoint, Gate, Implementation, InitialWeights, Neuron, SpikingRnn, SpikingRnnConfig};
-use burn_spiking_tests::{Draw, crowds, draws, gpu, of_one_variable, relative_distance, sample_of};
+use burn_spiking::{Adjoint, Gate, Implementation, InitialWeights, Neuron, SpikingRnn, SpikingRnnConfig, Synapse};
+use burn_spiking_tests::{Draw, crowds, draws, gpu, of_one_variable, planar_neuron, relative_distance, sample_of};
 
 /// The allowed error of single precision. A network magnifies rounding errors by its own
 /// sensitivity, which is measured on the CPU in double precision.
@@ -28,27 +27,25 @@ fn compare(draw: &Draw, at: usize) {
     let allowed = allowed(draw, &exact);
     assert!(distance <= allowed, "draw {at}: {distance:e}, allowed {allowed:e}, for {:?}", draw.plan);
     // The only runs without a kernel: user-defined neurons with widths of their own on the CPU; a
-    // limited adjoint of unconnected neurons, neurons of two variables, and networks too large for
-    // a cube, on the GPU.
-    let expected =
-        ["two variables", "gate width of each neuron", "without recurrent weights", "of a cube's shared memory"];
+    // limited adjoint of unconnected neurons, and networks too large for a cube, on the GPU.
+    let expected = ["gate width of each neuron", "without recurrent weights", "of a cube's shared memory"];
     let fallbacks = fallbacks().into_iter().filter(|reason| !expected.iter().any(|expected| reason.contains(expected)));
     assert_eq!(fallbacks.collect::<Vec<_>>(), Vec::<String>::new(), "runs without a kernel");
 }
 
 #[test]
 fn kernels_agree_with_the_cpu() {
-    sample_of(of_one_variable(draws()), 40).enumerate().for_each(|(at, draw)| compare(&draw, at));
+    sample_of(draws(), 40).enumerate().for_each(|(at, draw)| compare(&draw, at));
 }
 
 #[test]
 fn kernels_agree_with_the_cpu_where_many_neurons_are_active() {
-    sample_of(of_one_variable(crowds()), 6).enumerate().for_each(|(at, draw)| compare(&draw, at));
+    sample_of(crowds(), 6).enumerate().for_each(|(at, draw)| compare(&draw, at));
 }
 
 #[test]
 fn a_restrained_adjoint_is_the_cpus() {
-    for (at, mut draw) in sample_of(of_one_variable(draws()), 6).enumerate() {
+    for (at, mut draw) in sample_of(draws(), 6).enumerate() {
         let exact = draw.by_op(&Device::flex(), DType::F64, Implementation::Fused);
         draw.plan.adjoint = Adjoint::Limited { limit: Some(0.5), keep: 0.9 };
         assert!(
@@ -85,7 +82,7 @@ fn another_networks_gradient_does_not_pass() {
         let other = changed(draw).by_op(&Device::flex(), DType::F64, Implementation::Fused);
         (other.distance(&exact) > 2.0 * allowed).then_some((draw.clone(), exact, allowed))
     };
-    let found = sample_of(of_one_variable(draws()), 40).find_map(|draw| felt(&draw));
+    let found = sample_of(draws(), 40).find_map(|draw| felt(&draw));
     let (draw, exact, allowed) = found.expect("one of forty");
     let distance = changed(&draw).by_op(&gpu(), DType::F32, Implementation::Fused).distance(&exact);
     assert!(distance > allowed, "{distance:e} is allowed by {allowed:e}, for {:?}", draw.plan);
@@ -147,13 +144,18 @@ fn layers_too_large_for_a_cube_run_in_tensor_operations() {
     compare_layers(&calm(4200), [1, 2]);
 }
 
+/// Every model with two variables, with spikes at the start and with a state that is passed on.
 #[test]
-fn neurons_of_two_variables_run_in_tensor_operations() {
-    let neuron = Neuron::Alif(Alif::new(20.0, 60.0, 0.2));
-    let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&neuron, 20.0) };
-    let config = SpikingRnnConfig::new(3, 5).with_neuron(neuron).with_initial(Some(initial));
-    compare_layers(&config, [2, 12]);
-    assert!(fallbacks().iter().any(|reason| reason.contains("two variables")));
+fn neurons_of_two_variables_agree_with_the_cpu() {
+    for which in 0..5 {
+        let neuron = planar_neuron(which, 20.0, 0.5);
+        let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&neuron, 20.0) };
+        let config = SpikingRnnConfig::new(3, 5).with_dt(0.5).with_neuron(neuron).with_initial(Some(initial));
+        for config in [config.clone(), config.with_synapses(vec![Synapse::new(5.0), Synapse::adaptation(50.0, 0.2)])] {
+            compare_layers(&config, [2, 20]);
+        }
+    }
+    assert_eq!(fallbacks().iter().filter(|reason| reason.contains("variables")).count(), 0);
 }
 
 #[test]

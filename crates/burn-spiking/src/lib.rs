@@ -52,7 +52,6 @@
 //! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | no gradient: rates have no potentials |
 //! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | only the first spike in a step is exact; further spikes in it are approximate |
-//! | [neurons of two variables](neuron::planar) | a GPU | run in tensor operations, without a kernel |
 //! | neurons of two variables | [`Integrator::Heun`] | refused by the configuration |
 //! | LIF with a refractory period | sub-steps longer than the period | refused by the configuration |
 //! | user-defined neurons | a configuration read from a file | refused until the model is given again |

@@ -234,6 +234,29 @@ impl Neuron {
     }
 }
 
+/// The parts of a step of neurons with two variables, for programs with branches. A step has
+/// [`substeps`](Self::substeps) of them: in each, the neuron moves [freely](Self::planar_free), or
+/// it has [crossed](Self::planar_crossed) the threshold.
+#[cfg(feature = "cube")]
+impl Neuron {
+    /// The number of sub-steps of a step.
+    pub(crate) fn substeps(&self) -> usize {
+        with_model!(self, |_model| 1, |_own| 1, |planar| planar.over(1.0).substeps())
+    }
+
+    /// See [`PlanarFlow::free`](planar::PlanarFlow::free).
+    pub(crate) fn planar_free<X: Number>(&self, v: X, w: X, i: X, dt: f64) -> (X, X) {
+        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar.over(dt).free(v, w, i))
+    }
+
+    /// See [`PlanarFlow::crossed`](planar::PlanarFlow::crossed).
+    pub(crate) fn planar_crossed<X: Number>(&self, at: (X, X), i: X, end: X, dt: f64) -> (X, X) {
+        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar
+            .over(dt)
+            .crossed(at, i, end))
+    }
+}
+
 fn one_variable(model: &impl std::fmt::Debug) -> ! {
     panic!("{model:?} has one variable; use `phi` and `slopes`")
 }

@@ -115,14 +115,13 @@ impl<P: Plane> PlanarFlow<P> {
     pub fn step<X: Number>(&self, v: X, w: X, i: X) -> Moved<X> {
         let mut now = Moved { spikes: v.zero(), v, w };
         for _ in 0..self.substeps {
-            let length = i.zero().plus(self.length);
-            let (v, w) = self.plane.advance(now.v.clone(), now.w.clone(), i.clone(), length);
+            let (v, w) = self.free(now.v.clone(), now.w.clone(), i.clone());
             let below = v.below(1.0);
             if X::holds_everywhere(&below) {
                 (now.v, now.w) = (v, w);
                 continue;
             }
-            let (v_after, w_after) = self.crossed(&now, i.clone(), v.clone(), &below);
+            let (v_after, w_after) = self.crossed((now.v, now.w), i.clone(), v.clone());
             now = Moved {
                 spikes: X::select(&below, now.spikes.clone(), now.spikes.clone().plus(1.0)),
                 v: X::select(&below, v, v_after),
@@ -132,11 +131,25 @@ impl<P: Plane> PlanarFlow<P> {
         now
     }
 
-    /// (v, w) at the end of a sub-step in which the neuron crosses the threshold. `end` is v
-    /// without a threshold. The values for a neuron that is `below` the threshold have no effect.
+    /// The number of sub-steps of a step.
+    #[cfg(feature = "cube")]
+    pub(crate) fn substeps(&self) -> usize {
+        self.substeps
+    }
+
+    /// (v, w) at the end of a sub-step without a threshold.
     #[inline(always)]
-    fn crossed<X: Number>(&self, start: &Moved<X>, i: X, end: X, below: &X::Mask) -> (X, X) {
-        let Moved { v, w, .. } = start;
+    pub(crate) fn free<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
+        let length = i.zero().plus(self.length);
+        self.plane.advance(v, w, i, length)
+    }
+
+    /// (v, w) at the end of a sub-step in which the neuron crosses the threshold. `end` is v
+    /// without a threshold. The values for a neuron whose `end` is below the threshold have no
+    /// effect.
+    #[inline(always)]
+    pub(crate) fn crossed<X: Number>(&self, (v, w): (X, X), i: X, end: X) -> (X, X) {
+        let below = &end.below(1.0);
         let (time, speed) = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
         // The time was found without derivatives. Those of t* follow from the derivatives of v
         // there. A neuron above the threshold from the start has t* = 0 without derivatives.
@@ -145,7 +158,7 @@ impl<P: Plane> PlanarFlow<P> {
         let change = reached.clone() - v.zero().with_value(reached.plain());
         let change = X::select(below, v.zero(), X::select(&v.below(1.0), change, v.zero()));
         let time = time - change / v.zero().with_value(speed);
-        let (_, w) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
+        let (_, w) = self.plane.advance(v.clone(), w, i.clone(), time.clone());
         self.plane.advance(v.zero(), self.plane.after_spike(w), i, (-time).plus(self.length))
     }
 

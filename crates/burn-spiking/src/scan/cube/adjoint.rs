@@ -11,6 +11,15 @@
 //! The kernel writes the rows q_t, ΔQ_t and Pᵏ_{t+1}. Matrix products of these rows give the other
 //! gradients, such as ∂C/∂W.
 //!
+//! **Two variables.** The kernel [`path`](super::planar::path) has run before, and its rows replace
+//! those of the potentials. κ, the adjoint of w, goes backwards with λ:
+//!
+//! ```text
+//! λ_t = ∂v/∂v λ′ + ∂ψ/∂v κ′ − g(v_t) μ        κ_t = ∂v/∂w λ′ + ∂ψ/∂w κ′        q_t = ∂v/∂I λ′ + ∂ψ/∂I κ′
+//! ```
+//!
+//! with λ′ = λ_{t+1} + g(v_{t+1}) μ, κ′ = κ_{t+1}, and b κ′ in μ.
+//!
 //! **Learned constants.** ∂C/∂α_k needs sᵏ_t and Jᵏ_t, which are not on the tape. But both are
 //! filtered charges, and the adjoint of a filter runs backwards, like the kernel. With
 //!
@@ -79,6 +88,9 @@ pub(super) fn run<F: Float>(
     let mut lambda = Array::<F>::new(per_unit);
     let mut q = Array::<F>::new(per_unit);
     let mut mu = Array::<F>::new(per_unit);
+    // κ, the adjoint of w.
+    let planar = comptime!(layout.planar);
+    let mut kappa = Array::<F>::new(comptime!(if planar { per_unit } else { 1 }));
     let mut d = Array::<F>::new(comptime!(per_unit * types));
     let mut p = Array::<F>::new(comptime!((per_unit * with_current).max(1)));
     // For learned constants: Eᵏ, Fᵏ, and the sums over steps for τ_mem, w and each α_k.
@@ -97,6 +109,9 @@ pub(super) fn run<F: Float>(
         let neuron = first + unit + r * units;
         lambda[r] = zero;
         q[r] = zero;
+        if comptime!(planar) {
+            kappa[r] = zero;
+        }
         #[unroll]
         for k in 0..types {
             d[r * types + k] = zero;
@@ -120,6 +135,9 @@ pub(super) fn run<F: Float>(
         if neuron < n {
             if comptime!(given.last) {
                 lambda[r] = d_last[sample * last_rows * n + neuron];
+                if comptime!(planar) {
+                    kappa[r] = d_last[(sample * last_rows + comptime!(last_rows - 1)) * n + neuron];
+                }
             }
         }
     }
@@ -141,13 +159,11 @@ pub(super) fn run<F: Float>(
                 if comptime!(given.v) {
                     lambda[r] += d_v[place];
                 }
-                let pre = potentials[place];
-                let n_spikes = spikes::<F>(pre);
-                let after = pre - n_spikes;
+                let (after, n_spikes) = moved::<F>(potentials, place, batch * steps * n, planar);
                 let mut before = v0[sample * n + neuron];
                 if t > 0 {
-                    let pre = potentials[place - n];
-                    before = pre - spikes::<F>(pre);
+                    let (v, _) = moved::<F>(potentials, place - n, batch * steps * n, planar);
+                    before = v;
                 }
                 let gone = charge::<F>(after, constants, record, comptime!(model.clone()));
                 let dq = n_spikes + (gone - charge::<F>(before, constants, record, comptime!(model.clone())));
@@ -199,6 +215,9 @@ pub(super) fn run<F: Float>(
                             f[at_p] = next + decay::<F>(constants, k, comptime!(layout.clone())) * filtered;
                         }
                     }
+                }
+                if comptime!(planar) {
+                    direct += constant::<F>(comptime!(model.jump())) * kappa[r];
                 }
                 mu[r] = direct;
                 if recurrent {
@@ -266,15 +285,19 @@ pub(super) fn run<F: Float>(
             if neuron < n {
                 let record = record(neuron, comptime!(model.clone()));
                 let place = (sample * steps + t) * n + neuron;
-                let pre = potentials[place];
-                let after = pre - spikes::<F>(pre);
+                let plane = batch * steps * n;
+                let (after, _) = moved::<F>(potentials, place, plane, planar);
                 let mut before = v0[sample * n + neuron];
                 if t > 0 {
-                    let pre = potentials[place - n];
-                    before = pre - spikes::<F>(pre);
+                    let (v, _) = moved::<F>(potentials, place - n, plane, planar);
+                    before = v;
                 }
-                let (by_v, by_i) = slopes::<F>(before, currents[place], constants, record, comptime!(model.clone()));
                 let lambda_pre = lambda[r] + density::<F>(after, constants, record, comptime!(model.clone())) * mu[r];
+                let (by_v, by_i) = if comptime!(planar) {
+                    (potentials[2 * plane + place], potentials[4 * plane + place])
+                } else {
+                    slopes::<F>(before, currents[place], constants, record, comptime!(model.clone()))
+                };
                 if comptime!(learned) {
                     let first = r * comptime!(2 + types);
                     sums[first] += lambda_pre
@@ -286,6 +309,11 @@ pub(super) fn run<F: Float>(
                 q[r] = by_i * lambda_pre;
                 lambda[r] =
                     by_v * lambda_pre - density::<F>(before, constants, record, comptime!(model.clone())) * mu[r];
+                if comptime!(planar) {
+                    q[r] += potentials[7 * plane + place] * kappa[r];
+                    lambda[r] += potentials[5 * plane + place] * kappa[r];
+                    kappa[r] = potentials[3 * plane + place] * lambda_pre + potentials[6 * plane + place] * kappa[r];
+                }
             }
         }
         if comptime!(given.limited) {
@@ -310,6 +338,9 @@ pub(super) fn run<F: Float>(
             for r in 0..per_unit {
                 lambda[r] *= left;
                 q[r] *= left;
+                if comptime!(planar) {
+                    kappa[r] *= left;
+                }
                 #[unroll]
                 for c in 0..with_current {
                     p[r * with_current + c] *= left;
@@ -336,6 +367,9 @@ pub(super) fn run<F: Float>(
         if neuron < n {
             let rows = comptime!(layout.rows_at_start());
             starts[sample * rows * n + neuron] = lambda[r];
+            if comptime!(planar) {
+                starts[(sample * rows + comptime!(layout.second_row_at_start())) * n + neuron] = kappa[r];
+            }
             #[unroll]
             for k in 0..types {
                 let kind = comptime!(layout.types[k]);
@@ -365,6 +399,19 @@ pub(super) fn run<F: Float>(
                 }
             }
         }
+    }
+}
+
+/// v after a step and the spikes of the step. The rows are those of the tape, which hold vpre, or,
+/// for neurons with two variables, those of [`path`](super::planar::path).
+#[cube]
+fn moved<F: Float>(potentials: &Tensor<F>, place: usize, plane: usize, #[comptime] planar: bool) -> (F, F) {
+    let row = potentials[place];
+    if comptime!(planar) {
+        (row, potentials[plane + place])
+    } else {
+        let n_spikes = spikes::<F>(row);
+        (row - n_spikes, n_spikes)
     }
 }
 

@@ -98,6 +98,8 @@ impl<F: Float> Number for Traced<'_, F> {
     type Mask = TracedMask;
     without_derivatives!();
 
+    const OPERATIONS_ARE_CALLS: bool = true;
+
     fn is_double(&self) -> bool {
         F::elem_type(self.scope) == ElemType::Float(FloatKind::F64)
     }

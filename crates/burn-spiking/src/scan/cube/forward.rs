@@ -20,6 +20,7 @@
 use super::active;
 use super::layout::Layout;
 use super::model::{Model, charge, constant, decay, phi, record, spikes};
+use super::planar;
 use cubecl::prelude::*;
 
 /// Number of weight rows that a unit reads at a time.
@@ -67,6 +68,8 @@ pub(super) fn run<F: Float>(
     let mut sent = Array::<F>::new(per_unit);
     let mut s = Array::<F>::new(comptime!(per_unit * types));
     let mut j = Array::<F>::new(comptime!((per_unit * planes).max(1)));
+    let planar = comptime!(layout.planar);
+    let mut w = Array::<F>::new(comptime!(if planar { per_unit } else { 1 }));
     let mut shared_charge = Shared::<[F]>::new_slice(comptime!(if recurrent { 2 * row } else { 1 }));
     let bits = Shared::<[Atomic<u32>]>::new_slice(comptime!(if recurrent { 2 * words } else { 1 }));
     let mut list = Shared::<[u32]>::new_slice(comptime!(if recurrent { row } else { 1 }));
@@ -94,6 +97,9 @@ pub(super) fn run<F: Float>(
                     }
                     j[r * planes + m] = current;
                 }
+            }
+            if comptime!(planar) {
+                w[r] = s0[(sample * state_rows + comptime!(state_rows - 1)) * n + neuron];
             }
             for row in types..state_rows {
                 let place = (sample * state_rows + row) * n + neuron;
@@ -139,16 +145,27 @@ pub(super) fn run<F: Float>(
                         current += arriving;
                     }
                 }
-                let pre = phi::<F>(v[r], current, constants, record, comptime!(model.clone()));
-                let n_spikes = spikes::<F>(pre);
-                let after = pre - n_spikes;
+                let (after, n_spikes) = if comptime!(planar) {
+                    let (v_after, w_after, of_step) = planar::step::<F>(v[r], w[r], current, comptime!(model.clone()));
+                    w[r] = w_after;
+                    (v_after, of_step)
+                } else {
+                    let pre = phi::<F>(v[r], current, constants, record, comptime!(model.clone()));
+                    if comptime!(layout.tape) {
+                        potentials[place] = pre;
+                    }
+                    let of_step = spikes::<F>(pre);
+                    (pre - of_step, of_step)
+                };
                 let gone = charge::<F>(after, constants, record, comptime!(model.clone()));
                 let dq = n_spikes + (gone - sent[r]);
                 v[r] = after;
                 sent[r] = gone;
+                if comptime!(planar) {
+                    w[r] += constant::<F>(comptime!(model.jump())) * dq;
+                }
                 if comptime!(layout.tape) {
                     currents[place] = current;
-                    potentials[place] = pre;
                 }
                 if comptime!(layout.record_v) {
                     v_out[place] = after;
@@ -246,6 +263,9 @@ pub(super) fn run<F: Float>(
             #[unroll]
             for k in 0..types {
                 last_s[(sample * state_rows + k) * n + neuron] = s[r * types + k];
+            }
+            if comptime!(planar) {
+                last_s[(sample * state_rows + comptime!(state_rows - 1)) * n + neuron] = w[r];
             }
         }
     }

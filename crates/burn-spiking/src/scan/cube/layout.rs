@@ -60,6 +60,8 @@ pub(super) struct Layout {
     pub(super) record_charge: bool,
     /// Whether the kernel keeps the tape.
     pub(super) tape: bool,
+    /// Whether the neurons have two variables.
+    pub(super) planar: bool,
     /// Whether constants have gradients. If so, the kernels read the constants from a table.
     pub(super) learned: bool,
 }
@@ -67,7 +69,7 @@ pub(super) struct Layout {
 /// The largest number of units of a cube. With more units, each has too few registers for a flow.
 const UNITS: u32 = 512;
 
-/// Buffer bindings of the larger of the two kernels, plus two that each launch adds.
+/// Buffer bindings of the largest of the kernels, plus two that each launch adds.
 const BINDINGS: u32 = 14 + 2;
 
 impl Layout {
@@ -100,9 +102,6 @@ impl Layout {
         let shared = ((planes + 1).max(2) * row + units) * dtype.size() + (row + 2 * words) * 4;
         let fits = planes == 0 || shared <= hardware.max_shared_memory_size;
         let even = hardware.plane_size_min == hardware.plane_size_max && (units as u32).is_multiple_of(wide);
-        if plan.neuron.is_planar() {
-            return Err(format!("neurons of two variables, such as {}, have no kernel on a GPU", plan.neuron));
-        }
         if !fits {
             return Err(format!(
                 "{neurons} neurons with {planes} weight matrices (one for each recurrent synapse type, or for each lag of learned delays) \
@@ -143,15 +142,23 @@ impl Layout {
             record_v: plan.record_v,
             record_charge: plan.record_charge,
             tape,
+            planar: plan.neuron.is_planar(),
             learned: plan.constants,
         })
     }
 
     /// The number of rows that the adjoint writes for the start of a run: λ_0, α_k Dᵏ_1 and Pᵏ_0;
-    /// and with learned constants Eᵏ_{−1}, Fᵏ_{−1}, and the sums for τ_mem, w and each α_k.
+    /// with learned constants Eᵏ_{−1}, Fᵏ_{−1}, and the sums for τ_mem, w and each α_k; and with
+    /// two variables κ_0.
     pub(super) fn rows_at_start(&self) -> usize {
         let (types, with_current) = (self.types.len(), self.with_current);
-        1 + types + with_current + if self.learned { types + with_current + 2 + types } else { 0 }
+        let of_constants = if self.learned { types + with_current + 2 + types } else { 0 };
+        1 + types + with_current + of_constants + self.planar as usize
+    }
+
+    /// The row of κ_0, the last one.
+    pub(super) fn second_row_at_start(&self) -> usize {
+        self.rows_at_start() - 1
     }
 
     /// The cubes of a run: one for each sample, or several for each sample of a feed-forward layer.

@@ -3,7 +3,8 @@
 //!
 //! [`forward`] and [`adjoint`] are the kernels. [`layout`] divides a run among the units of a
 //! device. [`model`] holds flow and gate as code of a kernel; they are compiled from the same
-//! source as on the CPU, by way of [`expression`] numbers. Burn's matrix products do everything
+//! source as on the CPU, by way of [`expression`] numbers; [`planar`] does this for neurons with two
+//! variables. Burn's matrix products do everything
 //! that is not a recursion: the projection before a run, the readout after it, and the gradients of
 //! parameters.
 //!
@@ -20,6 +21,7 @@ mod expression;
 mod forward;
 mod layout;
 mod model;
+mod planar;
 
 use super::tensor_number::TensorNumber;
 use super::tensor_ops::{
@@ -175,7 +177,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
     let rows = [batch, steps, neurons];
     let (v, charge) = (space(like, plan.record_v, &rows), space(like, plan.record_charge, &rows));
     let traces = space(like, !read.is_empty(), &[read.len(), batch, steps, neurons]);
-    let (currents, potentials) = (space(like, layout.tape, &rows), space(like, layout.tape, &rows));
+    let (currents, potentials) = (space(like, layout.tape, &rows), space(like, layout.tape && !layout.planar, &rows));
     let (last_v, last_s) =
         (space(like, true, &[batch, neurons]), space(like, true, &[batch, layout.state_rows, neurons]));
     let keep_tape = layout.tape;
@@ -232,7 +234,7 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         last_s,
         tape: ScanTape {
             currents: slot(keep_tape, currents),
-            potentials: slot(keep_tape, potentials),
+            potentials: slot(keep_tape && !plan.neuron.is_planar(), potentials),
             trace: if keep_tape { optional(trace) } else { OptionalTensor::Absent },
             ..ScanTape::empty()
         },
@@ -251,7 +253,33 @@ fn in_order_of_arrival(rows: Tensors, plan: &ScanPlan, steps: usize) -> Tensors 
         let delay = on_the_way.len();
         order.extend((0..delay).map(|i| on_the_way.start + (steps + i) % delay));
     }
+    order.extend(plan.second_variable_row());
     TensorNumber::stack(order.into_iter().map(|row| rows.index(1, row)).collect(), 1)
+}
+
+/// The rows that the adjoint of neurons with two variables reads; see [`planar::path`].
+fn path(inputs: &ScanInputs<CubeBackend>, currents: &CubeTensor, plan: &ScanPlan, layout: &Layout) -> CubeTensor {
+    let [batch, steps, neurons] = currents.shape().dims::<3>();
+    let path = space(currents, true, &[planar::PLANES, batch, steps, neurons]);
+    let model = Model::of(plan);
+    let cube = CubeDim::new_1d(64);
+    planar::path::launch(
+        &currents.client,
+        CubeCount::Static((batch * neurons).div_ceil(64) as u32, 1, 1),
+        cube,
+        currents.clone().into_tensor_arg(),
+        into_contiguous(inputs.v0.clone()).into_tensor_arg(),
+        into_contiguous(inputs.s0.clone()).into_tensor_arg(),
+        table(currents, plan, &model).into_tensor_arg(),
+        path.clone().into_tensor_arg(),
+        steps as u32,
+        neurons as u32,
+        batch as u32,
+        layout.clone(),
+        model,
+        dtype_to_storage_type(currents.dtype),
+    );
+    path
 }
 
 fn run_back(
@@ -261,7 +289,11 @@ fn run_back(
     layout: Layout,
 ) -> InputGradients<CubeBackend> {
     let AdjointRequest { inputs, tape, gradients } = request;
-    let (currents, potentials) = (into_contiguous(kept(&tape.currents).0), into_contiguous(kept(&tape.potentials).0));
+    let currents = into_contiguous(kept(&tape.currents).0);
+    let potentials = match layout.planar {
+        true => path(&inputs, &currents, plan, &layout),
+        false => into_contiguous(kept(&tape.potentials).0),
+    };
     let [batch, steps, neurons] = currents.shape().dims::<3>();
     let (types, with_current) = (plan.synapses.len(), layout.with_current);
     let kinds: Vec<Type> = layout.types.clone();
@@ -306,6 +338,7 @@ fn run_back(
     let p_rows = if layout.learned { 2 * with_current } else { with_current };
     let p = space(like, with_current > 0, &[p_rows, batch, steps, neurons]);
     let starts = space(like, true, &[batch, layout.rows_at_start(), neurons]);
+    let (planar, second_row) = (layout.planar, layout.second_row_at_start());
     let element = dtype_to_storage_type(currents.dtype);
     let cubes = layout.cubes(batch, neurons);
     let cube = layout.cube();
@@ -380,6 +413,7 @@ fn run_back(
     let (q, d_last_s): (Tensors, _) = (TensorNumber(q), tensor(&gradients.last_s));
     let on_the_way = d_on_the_way(plan, steps, d_last_s.as_ref(), |t| q.index(1, t));
     d_s0.extend(on_the_way.map(|d| d.unwrap_or_else(|| q.zeros([batch, neurons]))));
+    d_s0.extend(planar.then(|| starts.index(1, second_row)));
     let (weights, self_weights) = by_place(plan, by_weights);
     let found = Found {
         q,

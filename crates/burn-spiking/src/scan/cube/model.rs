@@ -19,9 +19,9 @@ use std::hash::{Hash, Hasher};
 /// kernel serves all their values.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
-    neuron: Neuron,
+    pub(super) neuron: Neuron,
     gate: Gate,
-    dt: f64,
+    pub(super) dt: f64,
     constants: Constants,
     key: Key,
 }
@@ -62,6 +62,11 @@ impl Model {
         }
         let key = (flow_key(&neuron, plan.dt), format!("{gate:?}"), plan.dt.to_bits(), constants);
         Self { neuron, gate, dt: plan.dt, constants, key }
+    }
+
+    /// b, the rise of w by one spike; 0 for neurons with one variable.
+    pub(super) fn jump(&self) -> f64 {
+        self.neuron.jump().unwrap_or(0.0)
     }
 
     /// The table that the kernel reads; empty if all constants are compiled in.
