@@ -35,7 +35,8 @@
 use super::active;
 use super::forward::self_weight;
 use super::layout::{Layout, Type};
-use super::model::{Model, by_tau, by_width, charge, constant, decay, density, record, slopes, spikes};
+use super::model::{Model, by_tau, by_width, charge, constant, decay, density, record, slopes};
+use super::planar::moved;
 use cubecl::prelude::*;
 
 /// Planes of units take the rows of the active neurons if at most 1 in this many neurons is active.
@@ -399,19 +400,6 @@ pub(super) fn run<F: Float>(
                 }
             }
         }
-    }
-}
-
-/// v after a step and the spikes of the step. The rows are those of the tape, which hold vpre, or,
-/// for neurons with two variables, those of [`path`](super::planar::path).
-#[cube]
-fn moved<F: Float>(potentials: &Tensor<F>, place: usize, plane: usize, #[comptime] planar: bool) -> (F, F) {
-    let row = potentials[place];
-    if comptime!(planar) {
-        (row, potentials[plane + place])
-    } else {
-        let n_spikes = spikes::<F>(row);
-        (row - n_spikes, n_spikes)
     }
 }
 

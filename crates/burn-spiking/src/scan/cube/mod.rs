@@ -3,10 +3,9 @@
 //!
 //! [`forward`] and [`adjoint`] are the kernels. [`layout`] divides a run among the units of a
 //! device. [`model`] holds flow and gate as code of a kernel; they are compiled from the same
-//! source as on the CPU, by way of [`expression`] numbers; [`planar`] does this for neurons with two
-//! variables. Burn's matrix products do everything
-//! that is not a recursion: the projection before a run, the readout after it, and the gradients of
-//! parameters.
+//! source as on the CPU, by way of [`expression`] numbers; [`planar`] does this for neurons with
+//! two variables. Burn's matrix products do everything that is not a recursion: the projection
+//! before a run, the readout after it, and the gradients of parameters.
 //!
 //! A run whose rows would fill the memory is cut into segments, see [`segmented`].
 //!

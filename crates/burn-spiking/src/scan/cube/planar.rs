@@ -10,7 +10,7 @@
 
 use super::expression::Traced;
 use super::layout::Layout;
-use super::model::{Model, charge, constant, record};
+use super::model::{Model, charge, constant, record, spikes};
 use crate::num::{Dual, Number};
 use cubecl::frontend::IndexExpand;
 use cubecl::ir::Scope;
@@ -178,5 +178,18 @@ pub(super) fn path<F: Float>(
             v = now[0];
             sent = gone;
         }
+    }
+}
+
+/// v after a step and the spikes of the step. The rows are those of the tape, which hold vpre, or,
+/// for neurons with two variables, those of [`path`].
+#[cube]
+pub(super) fn moved<F: Float>(potentials: &Tensor<F>, place: usize, plane: usize, #[comptime] planar: bool) -> (F, F) {
+    let row = potentials[place];
+    if comptime!(planar) {
+        (row, potentials[plane + place])
+    } else {
+        let n_spikes = spikes::<F>(row);
+        (row - n_spikes, n_spikes)
     }
 }
