@@ -1,0 +1,197 @@
+//! Events in time steps: what a network gets for the input spikes of a sample.
+//!
+//! ```text
+//! without a filter    x_t = number of events in step t
+//! with a filter       x_t = mean over step t of Σ e^(−(time − event)/τ)    over all earlier events
+//! ```
+//!
+//! A filter is the synapse between an input unit and the network. The mean is exact, so an event
+//! keeps its time within the step: two events in the same step give different inputs. The sum of
+//! x_t over all steps is 1 for each event without a filter, and τ/dt with one.
+
+use crate::error::{TaskError, require};
+use crate::events::{Events, Sample};
+use burn::data::dataloader::batcher::Batcher;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// How events become the inputs of time steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binning {
+    /// Length of a time step, ms.
+    pub dt: f64,
+    /// Number of time steps, T. Events after the last step are left out.
+    pub steps: usize,
+    /// Number of input units, C.
+    pub units: usize,
+    /// Time constant τ of the filter, ms; `None` to count events.
+    pub tau: Option<f64>,
+}
+
+impl Binning {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// [`TaskError`] if dt or τ is not above 0 and finite, or if there are no steps or units.
+    pub fn check(&self) -> Result<(), TaskError> {
+        let positive = |name: &str, value: f64, remedy: &str| {
+            require(value.is_finite() && value > 0.0, name, value, "above 0 and finite", remedy)
+        };
+        positive("dt", self.dt, "give the length of a time step in ms")?;
+        if let Some(tau) = self.tau {
+            positive("tau of the input filter", tau, "give it in ms, or None to count events")?;
+        }
+        require(self.steps > 0, "steps", self.steps, "at least 1", "give the number of time steps in a sample")?;
+        require(self.units > 0, "units", self.units, "at least 1", "give the number of input units")
+    }
+
+    /// Returns the input of these events, `[T, C]`.
+    ///
+    /// # Panics
+    /// If an event has a unit that does not exist.
+    pub fn input(&self, events: &Events) -> Vec<f32> {
+        let mut input = vec![0.0; self.steps * self.units];
+        self.write(events, &mut input);
+        input
+    }
+
+    /// Writes the input of events into `input`, `[T, C]`, which must be 0.
+    fn write(&self, events: &Events, input: &mut [f32]) {
+        let Self { dt, steps, units, tau } = *self;
+        let mut begun = Vec::new();
+        for (time, unit) in events.iter() {
+            assert!(unit < units, "an event has unit {unit}, but the binning has {units} units; give it more");
+            let step = (time / dt) as usize;
+            if step >= steps {
+                continue;
+            }
+            let Some(tau) = tau else {
+                input[step * units + unit] += 1.0;
+                continue;
+            };
+            // The mean over the rest of the step, and the filter's value at its end.
+            let left = ((step + 1) as f64 * dt - time).clamp(0.0, dt);
+            let kept = (-left / tau).exp();
+            input[step * units + unit] += (tau / dt * (1.0 - kept)) as f32;
+            begun.push((step + 1, unit, kept));
+        }
+        let Some(tau) = tau else { return };
+        begun.sort_by_key(|&(step, unit, _)| (step, unit));
+        let (decay, mean) = ((-dt / tau).exp(), tau / dt * -(-dt / tau).exp_m1());
+        let mut filter = vec![0.0; units];
+        let mut begun = begun.into_iter().peekable();
+        for step in 0..steps {
+            filter.iter_mut().for_each(|value| *value *= decay);
+            while let Some((_, unit, value)) = begun.next_if(|&(first, ..)| first == step) {
+                filter[unit] += value;
+            }
+            let row = &mut input[step * units..(step + 1) * units];
+            row.iter_mut().zip(&filter).for_each(|(x, value)| *x += (mean * value) as f32);
+        }
+    }
+}
+
+/// A batch of samples.
+#[derive(Debug, Clone)]
+pub struct SampleBatch {
+    /// Inputs, `[B, T, C]`.
+    pub input: Tensor<3>,
+    /// Classes, `[B]`.
+    pub class: Tensor<1, Int>,
+}
+
+/// Joins samples into a [`SampleBatch`]. Only the samples of a batch are ever in memory as inputs
+/// of time steps.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleBatcher(Binning);
+
+impl SampleBatcher {
+    /// A batcher of this binning.
+    ///
+    /// # Errors
+    /// As [`Binning::check`].
+    pub fn new(binning: Binning) -> Result<Self, TaskError> {
+        binning.check()?;
+        Ok(Self(binning))
+    }
+}
+
+impl Batcher<Sample, SampleBatch> for SampleBatcher {
+    /// # Panics
+    /// If an event has a unit that does not exist.
+    fn batch(&self, samples: Vec<Sample>, device: &Device) -> SampleBatch {
+        let Binning { steps, units, .. } = self.0;
+        let size = steps * units;
+        let mut input = vec![0.0; samples.len() * size];
+        samples
+            .iter()
+            .zip(input.chunks_exact_mut(size))
+            .for_each(|(sample, input)| self.0.write(&sample.events, input));
+        let class: Vec<i32> = samples.iter().map(|sample| sample.class as i32).collect();
+        SampleBatch {
+            input: Tensor::from_data(TensorData::new(input, [samples.len(), steps, units]), device),
+            class: Tensor::from_data(TensorData::new(class, [samples.len()]), device),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(binning: Binning, times: Vec<f32>, units: Vec<u32>) -> Vec<f32> {
+        binning.input(&Events::new(times, units).unwrap())
+    }
+
+    #[test]
+    fn events_are_counted_in_their_steps() {
+        let binning = Binning { dt: 0.5, steps: 3, units: 2, tau: None };
+        let found = rows(binning, vec![0.0, 0.49, 0.5, 1.2, 9.0], vec![0, 0, 1, 0, 1]);
+        assert_eq!(found, [2.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_filter_gives_the_mean_over_each_step() {
+        let binning = Binning { dt: 0.5, steps: 60, units: 2, tau: Some(3.0) };
+        let times = [0.2_f32, 4.0, 4.3, 11.75];
+        let found = rows(binning, times.to_vec(), vec![1; 4]);
+        let kernel = |time: f64| -> f64 {
+            let of = |&event: &f32| if time < event as f64 { 0.0 } else { (-(time - event as f64) / 3.0).exp() };
+            times.iter().map(of).sum()
+        };
+        for step in 0..60 {
+            let fine = 2000;
+            let at = |k: usize| 0.5 * (step as f64 + (k as f64 + 0.5) / fine as f64);
+            let mean = (0..fine).map(|k| kernel(at(k))).sum::<f64>() / fine as f64;
+            assert!((found[2 * step + 1] as f64 - mean).abs() < 5e-4, "step {step}: {} {mean}", found[2 * step + 1]);
+            assert_eq!(found[2 * step], 0.0);
+        }
+    }
+
+    #[test]
+    fn a_batch_has_the_samples_in_order() {
+        let batcher = SampleBatcher::new(Binning { dt: 1.0, steps: 2, units: 1, tau: None }).unwrap();
+        let sample = |time: f32, class| Sample { events: Events::new(vec![time], vec![0]).unwrap(), class };
+        let batch = batcher.batch(vec![sample(1.0, 2), sample(0.0, 1)], &Device::default());
+        assert_eq!(batch.input.dims(), [2, 2, 1]);
+        assert_eq!(batch.input.into_data().iter::<f32>().collect::<Vec<_>>(), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(batch.class.into_data().iter::<i32>().collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "unit 3, but the binning has 2 units")]
+    fn a_unit_that_does_not_exist_is_refused() {
+        rows(Binning { dt: 1.0, steps: 2, units: 2, tau: None }, vec![0.0], vec![3]);
+    }
+
+    #[test]
+    fn impossible_binnings_are_refused() {
+        let binning = Binning { dt: 1.0, steps: 2, units: 2, tau: None };
+        let told = |binning: Binning| SampleBatcher::new(binning).unwrap_err().to_string();
+        assert!(told(Binning { dt: 0.0, ..binning }).contains("dt is 0"));
+        assert!(told(Binning { steps: 0, ..binning }).contains("steps is 0"));
+        assert!(told(Binning { units: 0, ..binning }).contains("units is 0"));
+        assert!(told(Binning { tau: Some(-1.0), ..binning }).contains("input filter is -1"));
+    }
+}
