@@ -5,6 +5,8 @@ pub mod angle;
 pub mod autoencoder;
 pub mod benchmark;
 pub mod checkpoint;
+pub mod classifier;
+pub mod classify;
 pub mod delayed_xor;
 pub mod device;
 pub mod figures;

@@ -10,19 +10,17 @@
 
 use crate::checkpoint::{self, KeepLastAndBest, PARTS, WholeFiles};
 use crate::history::{History, Judge};
-use crate::network::{Outcome, ReadoutNetwork};
 use crate::output::{Folder, Stop};
 use crate::progress::EpochLines;
 use burn::data::dataloader::DataLoader;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use burn::train::metric::{Adaptor, LossMetric, Metric, Numeric};
+use burn::train::metric::{Adaptor, LossInput, LossMetric, Metric, Numeric};
 use burn::train::renderer::default_renderer;
-use burn::train::{InferenceStep, Interrupter, Learner, SupervisedTraining, TrainStep};
-use burn_spiking::train::metric::{active_share, bad_gradients, firing_rate, silent_share};
-use burn_spiking::{Averaged, Scaling, ScoreSchedule, Skipping, Streamed};
-use burn_spiking_tasks::TrialBatch;
+use burn::train::{InferenceStep, Interrupter, ItemLazy, Learner, SupervisedTraining, TrainStep};
+use burn_spiking::train::metric::{BadGradients, active_share, bad_gradients, firing_rate, silent_share};
+use burn_spiking::{Averaged, Firing, Scaling, ScoreSchedule, Skipping, Streamed};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -38,30 +36,41 @@ pub enum Best {
 
 /// A model that trains the network inside it.
 pub trait Learns {
+    /// The network inside.
+    type Network;
+
     /// Returns the network to judge and to save.
-    fn learned(self) -> ReadoutNetwork;
+    fn learned(self) -> Self::Network;
 }
 
-impl Learns for Averaged<ReadoutNetwork> {
-    fn learned(self) -> ReadoutNetwork {
+impl<N: Module> Learns for Averaged<N> {
+    type Network = N;
+
+    fn learned(self) -> N {
         self.average
     }
 }
 
 impl<M: Module + Learns> Learns for Scaling<M> {
-    fn learned(self) -> ReadoutNetwork {
+    type Network = M::Network;
+
+    fn learned(self) -> M::Network {
         self.model.learned()
     }
 }
 
 impl<M: Module + Learns> Learns for Skipping<M> {
-    fn learned(self) -> ReadoutNetwork {
+    type Network = M::Network;
+
+    fn learned(self) -> M::Network {
         self.model.learned()
     }
 }
 
 impl<M: Module + Learns> Learns for Streamed<M> {
-    fn learned(self) -> ReadoutNetwork {
+    type Network = M::Network;
+
+    fn learned(self) -> M::Network {
         self.model.learned()
     }
 }
@@ -70,7 +79,7 @@ impl<M: Module + Learns> Learns for Streamed<M> {
 pub type DataFrom<I> = Box<dyn FnOnce(usize) -> Arc<dyn DataLoader<I>>>;
 
 /// A training: model, data, methods and folder.
-pub struct Training<'a, M: TrainStep> {
+pub struct Training<'a, M: TrainStep + InferenceStep> {
     /// The folder of the run.
     pub folder: &'a Folder,
     /// Whether to continue from the newest checkpoint in the folder.
@@ -88,39 +97,40 @@ pub struct Training<'a, M: TrainStep> {
     /// Number of epochs.
     pub epochs: usize,
     /// The training data. Epochs count from 1.
-    pub training: DataFrom<M::Input>,
+    pub training: DataFrom<<M as TrainStep>::Input>,
     /// The schedule that follows the score in training.
     pub schedule: Option<ScoreSchedule>,
     /// The validation data.
-    pub validation: Arc<dyn DataLoader<TrialBatch>>,
+    pub validation: Arc<dyn DataLoader<<M as InferenceStep>::Input>>,
 }
 
 /// Reads all batches of a loader once.
 ///
 /// # Errors
 /// If an item cannot be read.
-pub fn batches(loader: &dyn DataLoader<TrialBatch>) -> Result<Vec<TrialBatch>, String> {
+pub fn batches<I>(loader: &dyn DataLoader<I>) -> Result<Vec<I>, String> {
     loader.iter().map(|batch| batch.map_err(|error| error.to_string())).collect()
 }
 
 /// The result of a training.
-pub struct Trained {
+pub struct Trained<N> {
     /// The averaged model after the best epoch, in validation mode.
-    pub model: ReadoutNetwork,
+    pub model: N,
     /// The best epoch.
     pub best_epoch: usize,
     /// The history of all epochs.
     pub history: History,
 }
 
-impl<M> Training<'_, M>
+/// The output of a model in training: its cost, its firing in validation, and its bad gradients.
+pub trait Judged: ItemLazy + Adaptor<LossInput> + Adaptor<Firing> + Adaptor<BadGradients> + 'static {}
+
+impl<O: ItemLazy + Adaptor<LossInput> + Adaptor<Firing> + Adaptor<BadGradients> + 'static> Judged for O {}
+
+impl<M, O> Training<'_, M>
 where
-    M: TrainStep<Output = Outcome>
-        + InferenceStep<Input = TrialBatch, Output = Outcome>
-        + Module
-        + Learns
-        + std::fmt::Display
-        + 'static,
+    M: TrainStep<Output = O> + InferenceStep<Output = O> + Module + Learns + std::fmt::Display + 'static,
+    O: Judged,
 {
     /// Trains to the last epoch and returns the model of the best epoch.
     ///
@@ -130,10 +140,10 @@ where
     /// # Errors
     /// If the user stopped the training, which gives [`Stop::Interrupted`]; if a checkpoint is
     /// unusable; if a file cannot be written; if the metric of the best epoch was never a number.
-    pub fn train<S>(self, score: S) -> Result<Trained, Stop>
+    pub fn train<S>(self, score: S) -> Result<Trained<M::Network>, Stop>
     where
         S: Metric + Numeric + 'static,
-        Outcome: Adaptor<S::Input>,
+        O: Adaptor<S::Input>,
     {
         let run = self.folder.path();
         let judge = judged_by(self.best, &score);

@@ -3,6 +3,7 @@
 
 pub mod answers;
 mod canvas;
+pub mod confusion;
 pub mod curves;
 pub mod matrix;
 mod panels;
@@ -13,6 +14,7 @@ mod style;
 pub mod traces;
 
 pub use answers::{AnsweredTrial, answers};
+pub use confusion::confusion;
 pub use curves::{Curve, Curves, Role, Scale, curves};
 pub use matrix::{Weights, weights};
 pub use raster::{Raster, raster};

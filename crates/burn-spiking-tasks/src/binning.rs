@@ -11,6 +11,7 @@
 
 use crate::error::{TaskError, require};
 use crate::events::{Events, Sample};
+use crate::trial::Trial;
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -97,23 +98,53 @@ impl Binning {
 pub struct SampleBatch {
     /// Inputs, `[B, T, C]`.
     pub input: Tensor<3>,
+    /// The weight of each step in the answer, `[B, T]`; 0 for steps in which the answer is not read.
+    pub weight: Tensor<2>,
     /// Classes, `[B]`.
     pub class: Tensor<1, Int>,
+}
+
+impl SampleBatch {
+    /// A batch of samples of one size, from their inputs, weights and classes.
+    fn of(inputs: Vec<f32>, weights: Vec<f32>, classes: Vec<i32>, device: &Device) -> Self {
+        let batch = classes.len();
+        let steps = weights.len() / batch;
+        let units = inputs.len() / weights.len();
+        Self {
+            input: Tensor::from_data(TensorData::new(inputs, [batch, steps, units]), device),
+            weight: Tensor::from_data(TensorData::new(weights, [batch, steps]), device),
+            class: Tensor::from_data(TensorData::new(classes, [batch]), device),
+        }
+    }
 }
 
 /// Joins samples into a [`SampleBatch`]. Only the samples of a batch are ever in memory as inputs
 /// of time steps.
 #[derive(Debug, Clone, Copy)]
-pub struct SampleBatcher(Binning);
+pub struct SampleBatcher {
+    binning: Binning,
+    read: usize,
+}
 
 impl SampleBatcher {
-    /// A batcher of this binning.
+    /// A batcher of this binning, whose answers are read in all steps.
     ///
     /// # Errors
     /// As [`Binning::check`].
     pub fn new(binning: Binning) -> Result<Self, TaskError> {
         binning.check()?;
-        Ok(Self(binning))
+        Ok(Self { binning, read: binning.steps })
+    }
+
+    /// The same batcher, whose answers are read in the last `ms` ms.
+    ///
+    /// # Errors
+    /// [`TaskError`] if this is less than a step or longer than a sample.
+    pub fn read_in_last(self, ms: f64) -> Result<Self, TaskError> {
+        let (read, steps) = ((ms / self.binning.dt).round(), self.binning.steps as f64);
+        let limit = format!("between a step of {} ms and all {steps} steps", self.binning.dt);
+        require((1.0..=steps).contains(&read), "time in which the answer is read", ms, &limit, "give it in ms")?;
+        Ok(Self { read: read as usize, ..self })
     }
 }
 
@@ -121,18 +152,38 @@ impl Batcher<Sample, SampleBatch> for SampleBatcher {
     /// # Panics
     /// If an event has a unit that does not exist.
     fn batch(&self, samples: Vec<Sample>, device: &Device) -> SampleBatch {
-        let Binning { steps, units, .. } = self.0;
+        let Binning { steps, units, .. } = self.binning;
         let size = steps * units;
-        let mut input = vec![0.0; samples.len() * size];
-        samples
-            .iter()
-            .zip(input.chunks_exact_mut(size))
-            .for_each(|(sample, input)| self.0.write(&sample.events, input));
-        let class: Vec<i32> = samples.iter().map(|sample| sample.class as i32).collect();
-        SampleBatch {
-            input: Tensor::from_data(TensorData::new(input, [samples.len(), steps, units]), device),
-            class: Tensor::from_data(TensorData::new(class, [samples.len()]), device),
+        let mut inputs = vec![0.0; samples.len() * size];
+        let each = samples.iter().zip(inputs.chunks_exact_mut(size));
+        each.for_each(|(sample, input)| self.binning.write(&sample.events, input));
+        let weight = |step: usize| if step + self.read >= steps { 1.0 } else { 0.0 };
+        let weights = samples.iter().flat_map(|_| (0..steps).map(weight)).collect();
+        SampleBatch::of(inputs, weights, samples.iter().map(|sample| sample.class as i32).collect(), device)
+    }
+}
+
+/// Makes a classification of trials with one question each: the class is the answer, in the order of
+/// [`Answer::ALL`](crate::Answer::ALL), and it is read in the steps of the answer window.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AnswerBatcher;
+
+impl Batcher<Trial, SampleBatch> for AnswerBatcher {
+    /// # Panics
+    /// If the trials differ in length or width, or if a trial does not have exactly one round.
+    fn batch(&self, trials: Vec<Trial>, device: &Device) -> SampleBatch {
+        let (mut inputs, mut weights, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        let size = |trial: &Trial| (trial.steps, trial.input.len());
+        for trial in &trials {
+            assert!(size(trial) == size(&trials[0]), "the trials of a batch must be equally long and wide");
+            let [round] = &trial.rounds[..] else {
+                panic!("a trial has {} rounds, but a class needs exactly 1", trial.rounds.len())
+            };
+            inputs.extend(&trial.input);
+            weights.extend((0..trial.steps).map(|t| if round.window.contains(&t) { 1.0 } else { 0.0 }));
+            classes.push(round.answer as i32);
         }
+        SampleBatch::of(inputs, weights, classes, device)
     }
 }
 
@@ -175,8 +226,24 @@ mod tests {
         let sample = |time: f32, class| Sample { events: Events::new(vec![time], vec![0]).unwrap(), class };
         let batch = batcher.batch(vec![sample(1.0, 2), sample(0.0, 1)], &Device::default());
         assert_eq!(batch.input.dims(), [2, 2, 1]);
+        let late = batcher.read_in_last(1.0).unwrap().batch(vec![sample(1.0, 2)], &Device::default());
+        assert_eq!(batch.weight.into_data().iter::<f32>().collect::<Vec<_>>(), [1.0; 4]);
+        assert_eq!(late.weight.into_data().iter::<f32>().collect::<Vec<_>>(), [0.0, 1.0]);
         assert_eq!(batch.input.into_data().iter::<f32>().collect::<Vec<_>>(), [0.0, 1.0, 1.0, 0.0]);
         assert_eq!(batch.class.into_data().iter::<i32>().collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn answers_of_trials_are_classes() {
+        let task = crate::DelayedXor::graz(5);
+        let data = task.dataset(0, 6).unwrap();
+        let trials: Vec<Trial> = (0..6).map(|at| burn::data::dataset::Dataset::get(&data, at).unwrap()).collect();
+        let batch = AnswerBatcher.batch(trials.clone(), &Device::default());
+        assert_eq!(batch.input.dims(), [6, task.steps(), 2]);
+        let wanted: Vec<i32> = trials.iter().map(|trial| trial.rounds[0].answer as i32).collect();
+        assert_eq!(batch.class.into_data().iter::<i32>().collect::<Vec<_>>(), wanted);
+        let read = batch.weight.sum_dim(1).into_data().iter::<f32>().collect::<Vec<_>>();
+        assert_eq!(read, [60.0; 6]);
     }
 
     #[test]
@@ -193,5 +260,7 @@ mod tests {
         assert!(told(Binning { steps: 0, ..binning }).contains("steps is 0"));
         assert!(told(Binning { units: 0, ..binning }).contains("units is 0"));
         assert!(told(Binning { tau: Some(-1.0), ..binning }).contains("input filter is -1"));
+        let long = SampleBatcher::new(binning).unwrap().read_in_last(3.0).unwrap_err().to_string();
+        assert!(long.contains("is 3, but must be between a step of 1 ms and all 2 steps"), "{long}");
     }
 }

@@ -23,12 +23,14 @@
 //! - [`events`]: input spikes; [`binning`]: their time steps; [`encoding`]: codes of values by spikes.
 //! - [`loader`]: a data loader whose data may change from epoch to epoch.
 //! - `stream` (feature `train`): endless tasks. Trials follow each other and are cut into chunks.
-//! - [`score`]: the normalised error; [`answers`]: the share of rounds answered correctly.
+//! - [`score`]: the normalised error; [`answers`]: the share of rounds answered correctly;
+//!   [`confusion`]: the share of samples with the right class.
 //! - `metric` (feature `train`): the scores as metrics of Burn's learner.
 
 pub mod answers;
 pub mod binning;
 pub mod coding;
+pub mod confusion;
 pub mod delayed_xor;
 pub mod digits;
 pub mod encoding;
@@ -47,8 +49,9 @@ pub mod trial;
 pub mod yin_yang;
 
 pub use answers::{Answer, Answers, Round};
-pub use binning::{Binning, SampleBatch, SampleBatcher};
+pub use binning::{AnswerBatcher, Binning, SampleBatch, SampleBatcher};
 pub use coding::{Coding, CodingDataset};
+pub use confusion::Confusion;
 pub use delayed_xor::{DelayedXor, DelayedXorDataset, Gaps, PulseShape};
 pub use digits::{Digits, DigitsDataset};
 pub use error::TaskError;

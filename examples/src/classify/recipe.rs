@@ -1,0 +1,217 @@
+//! The recipes of `classify`: known good values for each task.
+
+use super::{Options, TaskName};
+use crate::classifier::Classifier;
+use burn::lr_scheduler::LrSchedulerConfig;
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
+use burn::module::{Initializer, ParamGroup};
+use burn::nn::LinearConfig;
+use burn::optim::{AdamConfig, ModuleOptimizer};
+use burn::tensor::Device;
+use burn_spiking::neuron::Alif;
+use burn_spiking::{
+    ConfigError, Gate, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig,
+    Synapse,
+};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A neuron model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeuronName {
+    /// Leaky integrate-and-fire.
+    Lif,
+    /// Leaky with a threshold that adapts.
+    Alif,
+    /// Quadratic integrate-and-fire.
+    Qif,
+}
+
+/// How a network is trained. Costs are for the trace ŝ, learning rates in the layer's units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// The neuron model.
+    pub neuron: NeuronName,
+    /// Number of neurons.
+    pub neurons: usize,
+    /// Whether the neurons are connected to each other.
+    pub recurrent: bool,
+    /// Width of the gate.
+    pub width: f64,
+    /// Length of a time step, ms.
+    pub dt: f64,
+    /// Time constant of the filter of input spikes, ms.
+    pub input_tau: Option<f64>,
+    /// Time constant of the neurons, ms.
+    pub tau_mem: f64,
+    /// Time constant of the synapses, ms.
+    pub tau: f64,
+    /// Standard deviation of U, times √C.
+    pub input: f64,
+    /// The initial bias current.
+    pub bias: f64,
+    /// Standard deviation of the readout's weights.
+    pub readout: f64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Factors on the learning rate, for U, W, I_o and the readout.
+    pub rates: [f64; 4],
+    /// How gradients are scaled.
+    pub scale: GradientScale,
+    /// Weight of the cost of activity.
+    pub activity: f64,
+    /// Decay of the running mean of the parameters.
+    pub average: f64,
+    /// Number of samples in a batch.
+    pub batch: usize,
+    /// Number of iterations in an epoch.
+    pub iterations: usize,
+    /// Number of epochs.
+    pub epochs: usize,
+}
+
+/// Time constant of the threshold of adapting neurons, ms.
+const TAU_W: f64 = 300.0;
+/// The rise of their threshold by a spike.
+const RISE: f64 = 0.3;
+
+impl Recipe {
+    /// Returns the recipe for a task.
+    fn usual(task: TaskName) -> Self {
+        let feed_forward = Self {
+            neuron: NeuronName::Lif,
+            neurons: 120,
+            recurrent: false,
+            width: 1.0,
+            dt: 0.5,
+            input_tau: Some(5.0),
+            tau_mem: 20.0,
+            tau: 10.0,
+            input: 4.0,
+            bias: 0.0,
+            readout: 0.05,
+            rate: 0.01,
+            rates: [1.0, 0.1, 1.0, 1.0],
+            scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
+            activity: 0.0,
+            average: 0.99,
+            batch: 100,
+            iterations: 50,
+            epochs: 60,
+        };
+        match task {
+            TaskName::YinYang => feed_forward,
+            TaskName::Randman => {
+                Self { neurons: 128, dt: 2.0, input_tau: Some(5.0), iterations: 80, epochs: 20, ..feed_forward }
+            }
+            TaskName::Digits => Self { neurons: 100, dt: 1.0, batch: 50, iterations: 20, epochs: 60, ..feed_forward },
+            TaskName::Evidence => Self { dt: 2.0, neurons: 60, ..Self::memory() },
+            TaskName::GrazXor => Self::memory(),
+        }
+    }
+
+    /// A memory in adapting thresholds.
+    fn memory() -> Self {
+        Self {
+            neuron: NeuronName::Alif,
+            neurons: 80,
+            recurrent: true,
+            width: 1.0,
+            dt: 1.0,
+            input_tau: None,
+            tau_mem: 20.0,
+            tau: 20.0,
+            input: 4.0 * 2.0_f64.sqrt(),
+            bias: 1.5,
+            readout: 0.025,
+            rate: 0.005,
+            rates: [1.0, 0.1, 0.1, 1.0],
+            scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
+            activity: 1e-5,
+            average: 0.98,
+            batch: 48,
+            iterations: 50,
+            epochs: 8,
+        }
+    }
+
+    /// Returns the recipe that the options select.
+    pub fn of(options: &Options) -> Self {
+        let usual = Self::usual(options.task);
+        Self {
+            neuron: options.neuron.unwrap_or(usual.neuron),
+            neurons: options.neurons.unwrap_or(usual.neurons),
+            recurrent: options.recurrent.unwrap_or(usual.recurrent),
+            width: options.width.unwrap_or(usual.width),
+            dt: options.dt.unwrap_or(usual.dt),
+            tau_mem: options.tau_mem.unwrap_or(usual.tau_mem),
+            tau: options.tau.unwrap_or(usual.tau),
+            input_tau: options.input_tau.or(usual.input_tau),
+            input: options.input.unwrap_or(usual.input),
+            bias: options.bias.unwrap_or(usual.bias),
+            rate: options.rate.unwrap_or(usual.rate),
+            batch: options.batch.unwrap_or(usual.batch),
+            epochs: options.epochs.unwrap_or(usual.epochs),
+            iterations: options.iterations.unwrap_or(usual.iterations),
+            ..usual
+        }
+    }
+
+    fn neuron(&self) -> Neuron {
+        let tau_mem = self.tau_mem;
+        match self.neuron {
+            NeuronName::Lif => Neuron::Lif { tau_mem },
+            NeuronName::Alif => Neuron::Alif(Alif::new(tau_mem, TAU_W, RISE)),
+            NeuronName::Qif => Neuron::Qif { tau_mem },
+        }
+    }
+
+    /// Configures the spiking layer.
+    pub fn layer(&self, units: usize) -> SpikingRnnConfig {
+        let synapse = if self.recurrent { Synapse::new(self.tau) } else { Synapse::readout_only(self.tau) };
+        SpikingRnnConfig::new(units, self.neurons)
+            .with_neuron(self.neuron())
+            .with_gate(Gate::Quintic { width: self.width })
+            .with_synapses(vec![synapse])
+            .with_dt(self.dt)
+            .with_non_finite_gradient(NonFiniteGradient::Nan)
+            // The recurrent weights begin at 0, so that the network is not chaotic.
+            .with_initial(Some(InitialWeights { input: self.input, recurrent: 0.0, bias: self.bias }))
+    }
+
+    /// Builds the network. Its parameters are drawn from the random state of the device.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a number of the recipe is invalid.
+    pub fn classifier(&self, task: TaskName, device: &Device) -> Result<Classifier, ConfigError> {
+        let layer = self.layer(task.binning(self).units).init(device)?;
+        let readout = LinearConfig::new(self.neurons, task.outputs())
+            .with_initializer(Initializer::Normal { mean: 0.0, std: self.readout })
+            .init(device);
+        Ok(Classifier { network: SpikingNetwork::new(layer, readout)?, activity: self.activity })
+    }
+
+    /// Returns the learning rates of all parameters. They fall along a cosine to a fiftieth.
+    ///
+    /// # Errors
+    /// If Burn rejects the rates.
+    pub fn schedule(&self, iterations: usize) -> Result<ModuleLrScheduler, String> {
+        let course = |factor: f64| -> LrSchedulerConfig {
+            let rate = self.rate * factor;
+            CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.02 * rate).into()
+        };
+        let [input, recurrent, bias, readout] = self.rates;
+        ModuleLrSchedulerConfig::new(course(input))
+            .with_group(ParamGroup::from_predicate("layer.bias"), course(bias))
+            .with_group(ParamGroup::from_predicate("recurrent"), course(recurrent))
+            .with_group(ParamGroup::from_predicate("readout"), course(readout))
+            .init()
+    }
+
+    /// Returns the optimizer in its initial state.
+    pub fn optimizer(&self) -> ModuleOptimizer {
+        AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).init()
+    }
+}

@@ -1,0 +1,211 @@
+//! The tasks of `classify` and their data.
+
+use super::Recipe;
+use crate::run::seeded;
+use crate::training::DataFrom;
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::Dataset;
+use burn::data::dataset::transform::{PartialDataset, ShuffledDataset};
+use burn::tensor::Device;
+use burn_spiking_tasks::delayed_xor::CHANNELS;
+use burn_spiking_tasks::{
+    AnswerBatcher, Binning, DelayedXor, Digits, EpochLoader, Evidence, Randman, Sample, SampleBatch, SampleBatcher,
+    TaskError, YinYang, digits, evidence, yin_yang,
+};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskName {
+    /// Points of a disc, in three classes.
+    YinYang,
+    /// Random manifolds of spike times, in ten classes.
+    Randman,
+    /// 1797 handwritten digits, of which a third is held out.
+    Digits,
+    /// Of which kind were there more cues?
+    Evidence,
+    /// Delayed-memory exclusive or, in the variant of the Graz group: had the two pulses different
+    /// signs?
+    GrazXor,
+}
+
+/// The data of a run.
+pub struct Data {
+    /// Training data from an epoch on.
+    pub training: DataFrom<SampleBatch>,
+    /// Validation data, which decide the best epoch.
+    pub validation: Arc<EpochLoaderOf>,
+    /// Test data, which training has not seen.
+    pub test: Arc<EpochLoaderOf>,
+}
+
+/// A loader of batches of samples.
+pub type EpochLoaderOf = dyn burn::data::dataloader::DataLoader<SampleBatch>;
+
+/// Number of samples that are drawn for a test, of tasks without a size of their own.
+const TEST: usize = 2000;
+/// Number of training images that validate.
+const VALIDATION_IMAGES: usize = 198;
+
+impl TaskName {
+    /// The title of figures.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::YinYang => "Yin-Yang",
+            Self::Randman => "Randman",
+            Self::Digits => "Handwritten digits",
+            Self::Evidence => "Evidence accumulation",
+            Self::GrazXor => "Delayed exclusive or (Graz)",
+        }
+    }
+
+    /// The names of the classes.
+    pub fn classes(self) -> Vec<String> {
+        let named = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        match self {
+            Self::YinYang => named(&["yin", "yang", "dot"]),
+            Self::Randman => (0..Randman::usual(0).classes).map(|class| class.to_string()).collect(),
+            Self::Digits => (0..digits::CLASSES).map(|class| class.to_string()).collect(),
+            Self::Evidence => named(&["left", "right"]),
+            Self::GrazXor => named(&["unequal", "equal", "none"]),
+        }
+    }
+
+    /// The time steps and the input units of a sample.
+    pub fn binning(self, recipe: &Recipe) -> Binning {
+        let (length_ms, units) = match self {
+            Self::YinYang => (45.0, yin_yang::UNITS),
+            Self::Randman => (200.0, Randman::usual(0).units),
+            Self::Digits => (30.0, digits::PIXELS),
+            Self::Evidence => (Evidence::default().length_ms(), Evidence::default().units()),
+            Self::GrazXor => (DelayedXor::graz(1).trial_ms, CHANNELS),
+        };
+        let steps = (length_ms / recipe.dt).round() as usize;
+        Binning { dt: recipe.dt, steps, units, tau: recipe.input_tau }
+    }
+
+    /// Returns the data of a run.
+    ///
+    /// # Errors
+    /// If the recipe is invalid for the task.
+    pub fn data(self, recipe: &Recipe, seed: u64, device: &Device, training: &Device) -> Result<Data, String> {
+        let told = |error: TaskError| error.to_string();
+        let batch = recipe.batch;
+        let batcher = || -> Result<SampleBatcher, TaskError> {
+            let batcher = SampleBatcher::new(self.binning(recipe))?;
+            match self {
+                Self::Evidence => batcher.read_in_last(Evidence::default().recall_ms),
+                _ => Ok(batcher),
+            }
+        };
+        let sizes = Sizes { batch, epoch: batch * recipe.iterations, seed };
+        let data = match self {
+            // The sizes and the seeds as published.
+            Self::YinYang => {
+                let of = |seed, len| YinYang::default().dataset(seed, len);
+                let (all, validation, test) = (of(42, 5000), of(41, 1000), of(40, 1000));
+                let parts = [all.map_err(told)?, validation.map_err(told)?, test.map_err(told)?];
+                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])
+            }
+            Self::Randman => {
+                let task = Randman::usual(seeded(seed, 7));
+                let of = |stream, len| task.dataset(seeded(seed, stream), len);
+                let parts = [of(1, 8000).map_err(told)?, of(2, 1000).map_err(told)?, of(3, TEST).map_err(told)?];
+                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])
+            }
+            Self::Digits => {
+                let task = Digits { order: seed, ..Digits::default() };
+                let [all, test] = task.datasets().map_err(told)?;
+                let cut = all.len() - VALIDATION_IMAGES;
+                let whole = test.len();
+                let part = |from, to| PartialDataset::new(all.clone(), from, to);
+                let parts = [part(0, cut), part(cut, all.len()), PartialDataset::new(test, 0, whole)];
+                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])
+            }
+            Self::Evidence => {
+                let of = |seed: u64, len: usize| Evidence::default().dataset(seed, len);
+                fresh(of, batcher().map_err(told)?, sizes, [device, training])?
+            }
+            Self::GrazXor => {
+                let task = DelayedXor { dt: recipe.dt, ..DelayedXor::graz(recipe.neurons) };
+                fresh(move |seed: u64, len: usize| task.dataset(seed, len), AnswerBatcher, sizes, [device, training])?
+            }
+        };
+        Ok(data)
+    }
+
+    /// A sample's number of classes.
+    pub fn outputs(self) -> usize {
+        match self {
+            Self::YinYang => yin_yang::CLASSES,
+            Self::Evidence => evidence::CLASSES,
+            _ => self.classes().len(),
+        }
+    }
+}
+
+/// The sizes of a run's data.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// Number of samples in a batch.
+    batch: usize,
+    /// Number of samples in an epoch, for data that are drawn afresh.
+    epoch: usize,
+    seed: u64,
+}
+
+/// A fixed set of training samples, in another order in each epoch.
+fn shuffled<D: Dataset<Sample> + Clone + 'static>(
+    [training, validation, test]: [D; 3],
+    batcher: SampleBatcher,
+    sizes: Sizes,
+    [device, training_device]: [&Device; 2],
+) -> Data {
+    let Sizes { batch, seed, .. } = sizes;
+    let fixed = |data: D| Arc::new(EpochLoader::constant(data, batcher, batch, device));
+    let (training_device, of_test) = (training_device.clone(), fixed(test));
+    Data {
+        training: Box::new(move |epoch| {
+            let data = move |epoch: usize| -> Arc<dyn Dataset<Sample>> {
+                Arc::new(ShuffledDataset::new(training.clone(), seeded(seed, 10 + epoch as u64)))
+            };
+            Arc::new(EpochLoader::new(data, batcher, batch, &training_device).start_at(epoch))
+        }),
+        validation: fixed(validation),
+        test: of_test,
+    }
+}
+
+/// New training samples in each epoch.
+fn fresh<I, D>(
+    of: impl Fn(u64, usize) -> Result<D, TaskError> + Send + Sync + 'static,
+    batcher: impl Batcher<I, SampleBatch> + Copy + 'static,
+    sizes: Sizes,
+    [device, training_device]: [&Device; 2],
+) -> Result<Data, String>
+where
+    I: Clone + Send + Sync + 'static,
+    D: Dataset<I> + 'static,
+{
+    let Sizes { batch, epoch: len, seed } = sizes;
+    let fixed = |stream: u64, len: usize| -> Result<_, String> {
+        let data = of(seeded(seed, stream), len).map_err(|error| error.to_string())?;
+        Ok(Arc::new(EpochLoader::constant(data, batcher, batch, device)))
+    };
+    let (validation, test) = (fixed(1, 500)?, fixed(2, TEST)?);
+    let training_device = training_device.clone();
+    Ok(Data {
+        training: Box::new(move |epoch| {
+            let data = move |epoch: usize| -> Arc<dyn Dataset<I>> {
+                Arc::new(of(seeded(seed, 10 + epoch as u64), len).expect("the task was checked"))
+            };
+            Arc::new(EpochLoader::new(data, batcher, batch, &training_device).start_at(epoch))
+        }),
+        validation,
+        test,
+    })
+}
