@@ -20,7 +20,8 @@
 //!
 //! What they are made of:
 //!
-//! - [`events`]: input spikes; [`binning`]: their time steps; [`encoding`]: codes of values by spikes.
+//! - [`events`]: input spikes; [`binning`]: their time steps; [`encoding`]: codes of values by
+//!   spikes; [`jitter`]: events that are moved at random.
 //! - [`loader`]: a data loader whose data may change from epoch to epoch.
 //! - `stream` (feature `train`): endless tasks. Trials follow each other and are cut into chunks.
 //! - [`score`]: the normalised error; [`answers`]: the share of rounds answered correctly;
@@ -37,6 +38,7 @@ pub mod encoding;
 pub mod error;
 pub mod events;
 pub mod evidence;
+pub mod jitter;
 pub mod loader;
 #[cfg(feature = "train")]
 pub mod metric;
@@ -57,6 +59,7 @@ pub use digits::{Digits, DigitsDataset};
 pub use error::TaskError;
 pub use events::{Events, Sample};
 pub use evidence::{Evidence, EvidenceDataset};
+pub use jitter::Jittered;
 pub use loader::EpochLoader;
 pub use pattern::{Pattern, PatternDataset};
 pub use randman::{Randman, RandmanDataset};

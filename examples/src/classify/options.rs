@@ -44,6 +44,12 @@ pub struct Options {
     /// Initial bias current of all neurons
     #[arg(long, allow_negative_numbers = true)]
     pub bias: Option<f64>,
+    /// Standard deviation of the moves of input spikes in training, ms
+    #[arg(long)]
+    pub jitter: Option<f64>,
+    /// Weight decay, in units of the learning rate
+    #[arg(long)]
+    pub decay: Option<f32>,
     /// Learning rate
     #[arg(long)]
     pub rate: Option<f64>,

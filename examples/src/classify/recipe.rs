@@ -7,7 +7,7 @@ use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
 use burn::module::{Initializer, ParamGroup};
 use burn::nn::LinearConfig;
-use burn::optim::{AdamConfig, ModuleOptimizer};
+use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use burn_spiking::neuron::Alif;
 use burn_spiking::{
@@ -62,6 +62,10 @@ pub struct Recipe {
     pub scale: GradientScale,
     /// Weight of the cost of activity.
     pub activity: f64,
+    /// Standard deviation of the moves of input spikes in training, ms.
+    pub jitter: f64,
+    /// Weight decay of the optimizer.
+    pub decay: f32,
     /// Decay of the running mean of the parameters.
     pub average: f64,
     /// Number of samples in a batch.
@@ -96,6 +100,8 @@ impl Recipe {
             rates: [1.0, 0.1, 1.0, 1.0],
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
             activity: 0.0,
+            jitter: 0.0,
+            decay: 0.0,
             average: 0.99,
             batch: 100,
             iterations: 50,
@@ -127,9 +133,11 @@ impl Recipe {
             bias: 1.5,
             readout: 0.025,
             rate: 0.005,
-            rates: [1.0, 0.1, 0.1, 1.0],
+            rates: [1.0, 0.05, 0.1, 1.0],
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
-            activity: 1e-5,
+            activity: 0.01,
+            jitter: 0.0,
+            decay: 0.0,
             average: 0.98,
             batch: 48,
             iterations: 50,
@@ -151,6 +159,8 @@ impl Recipe {
             input_tau: options.input_tau.or(usual.input_tau),
             input: options.input.unwrap_or(usual.input),
             bias: options.bias.unwrap_or(usual.bias),
+            jitter: options.jitter.unwrap_or(usual.jitter),
+            decay: options.decay.unwrap_or(usual.decay),
             rate: options.rate.unwrap_or(usual.rate),
             batch: options.batch.unwrap_or(usual.batch),
             epochs: options.epochs.unwrap_or(usual.epochs),
@@ -212,6 +222,6 @@ impl Recipe {
 
     /// Returns the optimizer in its initial state.
     pub fn optimizer(&self) -> ModuleOptimizer {
-        AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).init()
+        AdamWConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_weight_decay(self.decay).init()
     }
 }

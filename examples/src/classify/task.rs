@@ -4,13 +4,13 @@ use super::Recipe;
 use crate::run::seeded;
 use crate::training::DataFrom;
 use burn::data::dataloader::batcher::Batcher;
-use burn::data::dataset::Dataset;
 use burn::data::dataset::transform::{PartialDataset, ShuffledDataset};
+use burn::data::dataset::{Dataset, InMemDataset};
 use burn::tensor::Device;
 use burn_spiking_tasks::delayed_xor::CHANNELS;
 use burn_spiking_tasks::{
-    AnswerBatcher, Binning, DelayedXor, Digits, EpochLoader, Evidence, Randman, Sample, SampleBatch, SampleBatcher,
-    TaskError, YinYang, digits, evidence, yin_yang,
+    AnswerBatcher, Binning, DelayedXor, Digits, EpochLoader, Evidence, Jittered, Randman, Sample, SampleBatch,
+    SampleBatcher, TaskError, YinYang, digits, evidence, yin_yang,
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -102,20 +102,20 @@ impl TaskName {
                 _ => Ok(batcher),
             }
         };
-        let sizes = Sizes { batch, epoch: batch * recipe.iterations, seed };
+        let sizes = Sizes { batch, epoch: batch * recipe.iterations, jitter: recipe.jitter, seed };
         let data = match self {
             // The sizes and the seeds as published.
             Self::YinYang => {
                 let of = |seed, len| YinYang::default().dataset(seed, len);
                 let (all, validation, test) = (of(42, 5000), of(41, 1000), of(40, 1000));
                 let parts = [all.map_err(told)?, validation.map_err(told)?, test.map_err(told)?];
-                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])
+                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
             }
             Self::Randman => {
                 let task = Randman::usual(seeded(seed, 7));
                 let of = |stream, len| task.dataset(seeded(seed, stream), len);
                 let parts = [of(1, 8000).map_err(told)?, of(2, 1000).map_err(told)?, of(3, TEST).map_err(told)?];
-                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])
+                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
             }
             Self::Digits => {
                 let task = Digits { order: seed, ..Digits::default() };
@@ -124,7 +124,7 @@ impl TaskName {
                 let whole = test.len();
                 let part = |from, to| PartialDataset::new(all.clone(), from, to);
                 let parts = [part(0, cut), part(cut, all.len()), PartialDataset::new(test, 0, whole)];
-                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])
+                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
             }
             Self::Evidence => {
                 let of = |seed: u64, len: usize| Evidence::default().dataset(seed, len);
@@ -155,29 +155,37 @@ struct Sizes {
     batch: usize,
     /// Number of samples in an epoch, for data that are drawn afresh.
     epoch: usize,
+    /// Standard deviation of the moves of events in training, ms.
+    jitter: f64,
     seed: u64,
 }
 
-/// A fixed set of training samples, in another order in each epoch.
-fn shuffled<D: Dataset<Sample> + Clone + 'static>(
+/// A fixed set of training samples, which stay in memory, in another order in each epoch and with
+/// other moves of their events.
+fn shuffled<D: Dataset<Sample> + 'static>(
     [training, validation, test]: [D; 3],
     batcher: SampleBatcher,
     sizes: Sizes,
     [device, training_device]: [&Device; 2],
-) -> Data {
-    let Sizes { batch, seed, .. } = sizes;
+) -> Result<Data, String> {
+    let Sizes { batch, seed, jitter, .. } = sizes;
     let fixed = |data: D| Arc::new(EpochLoader::constant(data, batcher, batch, device));
-    let (training_device, of_test) = (training_device.clone(), fixed(test));
-    Data {
+    let samples: Result<Vec<Sample>, _> = (0..training.len()).map(|at| training.get(at)).collect();
+    let training = Arc::new(InMemDataset::new(samples.map_err(|error| error.to_string())?));
+    Jittered::new(training.clone(), jitter, 0).map_err(|error| error.to_string())?;
+    let training_device = training_device.clone();
+    Ok(Data {
         training: Box::new(move |epoch| {
             let data = move |epoch: usize| -> Arc<dyn Dataset<Sample>> {
-                Arc::new(ShuffledDataset::new(training.clone(), seeded(seed, 10 + epoch as u64)))
+                let seed = seeded(seed, 10 + epoch as u64);
+                let moved = Jittered::new(training.clone(), jitter, seed).expect("the jitter was checked");
+                Arc::new(ShuffledDataset::new(moved, seed))
             };
             Arc::new(EpochLoader::new(data, batcher, batch, &training_device).start_at(epoch))
         }),
         validation: fixed(validation),
-        test: of_test,
-    }
+        test: fixed(test),
+    })
 }
 
 /// New training samples in each epoch.
@@ -191,7 +199,7 @@ where
     I: Clone + Send + Sync + 'static,
     D: Dataset<I> + 'static,
 {
-    let Sizes { batch, epoch: len, seed } = sizes;
+    let Sizes { batch, epoch: len, seed, .. } = sizes;
     let fixed = |stream: u64, len: usize| -> Result<_, String> {
         let data = of(seeded(seed, stream), len).map_err(|error| error.to_string())?;
         Ok(Arc::new(EpochLoader::constant(data, batcher, batch, device)))
