@@ -8,7 +8,7 @@ use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedul
 use burn::module::{Initializer, ParamGroup};
 use burn::nn::LinearConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::tensor::{Device, Distribution, Tensor};
 use burn_spiking::neuron::Alif;
 use burn_spiking::{
     ConfigError, Gate, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig,
@@ -50,8 +50,11 @@ pub struct Recipe {
     pub tau: f64,
     /// Standard deviation of U, times √C.
     pub input: f64,
-    /// The initial bias current.
+    /// The mean of the initial bias currents.
     pub bias: f64,
+    /// The standard deviation of the initial bias currents. Neurons that fire without input then
+    /// do not fire together.
+    pub bias_spread: f64,
     /// Standard deviation of the readout's weights.
     pub readout: f64,
     /// Learning rate.
@@ -95,6 +98,7 @@ impl Recipe {
             tau: 10.0,
             input: 4.0,
             bias: 0.0,
+            bias_spread: 0.0,
             readout: 0.05,
             rate: 0.01,
             rates: [1.0, 0.1, 1.0, 1.0],
@@ -131,11 +135,12 @@ impl Recipe {
             tau: 20.0,
             input: 4.0 * 2.0_f64.sqrt(),
             bias: 1.5,
+            bias_spread: 0.3,
             readout: 0.025,
             rate: 0.005,
             rates: [1.0, 0.05, 0.1, 1.0],
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
-            activity: 0.01,
+            activity: 0.001,
             jitter: 0.0,
             decay: 0.0,
             average: 0.98,
@@ -196,7 +201,10 @@ impl Recipe {
     /// # Errors
     /// [`ConfigError`] if a number of the recipe is invalid.
     pub fn classifier(&self, task: TaskName, device: &Device) -> Result<Classifier, ConfigError> {
-        let layer = self.layer(task.binning(self).units).init(device)?;
+        let mut layer = self.layer(task.binning(self).units).init(device)?;
+        let spread = Distribution::Normal(0.0, self.bias_spread);
+        layer.bias =
+            layer.bias.map(|bias| bias.map(|bias| bias.clone() + Tensor::random(bias.shape(), spread, device)));
         let readout = LinearConfig::new(self.neurons, task.outputs())
             .with_initializer(Initializer::Normal { mean: 0.0, std: self.readout })
             .init(device);
