@@ -46,6 +46,8 @@ pub struct Recipe {
     pub input_tau: Option<f64>,
     /// Time constant of the neurons, ms.
     pub tau_mem: f64,
+    /// Time constant of the threshold of adapting neurons, ms, and its rise by a spike.
+    pub adaptation: [f64; 2],
     /// Time constant of the synapses, ms.
     pub tau: f64,
     /// Standard deviation of U, times √C.
@@ -79,11 +81,6 @@ pub struct Recipe {
     pub epochs: usize,
 }
 
-/// Time constant of the threshold of adapting neurons, ms.
-const TAU_W: f64 = 300.0;
-/// The rise of their threshold by a spike.
-const RISE: f64 = 0.3;
-
 impl Recipe {
     /// Returns the recipe for a task.
     fn usual(task: TaskName) -> Self {
@@ -92,9 +89,10 @@ impl Recipe {
             neurons: 120,
             recurrent: false,
             width: 1.0,
-            dt: 0.5,
+            dt: 1.0,
             input_tau: Some(5.0),
             tau_mem: 20.0,
+            adaptation: [300.0, 0.3],
             tau: 10.0,
             input: 4.0,
             bias: 0.0,
@@ -112,12 +110,37 @@ impl Recipe {
             epochs: 60,
         };
         match task {
-            TaskName::YinYang => feed_forward,
-            TaskName::Randman => {
-                Self { neurons: 128, dt: 2.0, input_tau: Some(5.0), iterations: 80, epochs: 20, ..feed_forward }
-            }
-            TaskName::Digits => Self { neurons: 100, dt: 1.0, batch: 50, iterations: 20, epochs: 60, ..feed_forward },
-            TaskName::Evidence => Self { dt: 2.0, neurons: 60, ..Self::memory() },
+            TaskName::YinYang => Self { neuron: NeuronName::Qif, input: 6.0, rate: 0.02, ..feed_forward },
+            TaskName::Randman => Self {
+                neurons: 256,
+                dt: 2.0,
+                input_tau: Some(10.0),
+                tau: 20.0,
+                input: 40.0,
+                rate: 0.05,
+                iterations: 80,
+                epochs: 12,
+                ..feed_forward
+            },
+            TaskName::Digits => Self {
+                neuron: NeuronName::Qif,
+                neurons: 200,
+                width: 0.1,
+                input: 3.0,
+                jitter: 2.0,
+                decay: 0.3,
+                iterations: 10,
+                epochs: 80,
+                ..feed_forward
+            },
+            TaskName::Evidence => Self {
+                neurons: 60,
+                dt: 5.0,
+                input_tau: Some(10.0),
+                adaptation: [2000.0, 0.03],
+                input: 10.0,
+                ..Self::memory()
+            },
             TaskName::GrazXor => Self::memory(),
         }
     }
@@ -132,6 +155,7 @@ impl Recipe {
             dt: 1.0,
             input_tau: None,
             tau_mem: 20.0,
+            adaptation: [300.0, 0.3],
             tau: 20.0,
             input: 4.0 * 2.0_f64.sqrt(),
             bias: 1.5,
@@ -146,7 +170,7 @@ impl Recipe {
             average: 0.98,
             batch: 48,
             iterations: 50,
-            epochs: 8,
+            epochs: 14,
         }
     }
 
@@ -175,10 +199,10 @@ impl Recipe {
     }
 
     fn neuron(&self) -> Neuron {
-        let tau_mem = self.tau_mem;
+        let (tau_mem, [tau_w, rise]) = (self.tau_mem, self.adaptation);
         match self.neuron {
             NeuronName::Lif => Neuron::Lif { tau_mem },
-            NeuronName::Alif => Neuron::Alif(Alif::new(tau_mem, TAU_W, RISE)),
+            NeuronName::Alif => Neuron::Alif(Alif::new(tau_mem, tau_w, rise)),
             NeuronName::Qif => Neuron::Qif { tau_mem },
         }
     }
