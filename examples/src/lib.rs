@@ -10,6 +10,7 @@ pub mod classify;
 pub mod delayed_xor;
 pub mod device;
 pub mod figures;
+pub mod generate;
 pub mod history;
 pub mod learned;
 pub mod measured;
