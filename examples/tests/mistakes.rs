@@ -13,6 +13,8 @@ fn told(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) {
 const XOR: &str = env!("CARGO_BIN_EXE_delayed-xor");
 const AUTOENCODER: &str = env!("CARGO_BIN_EXE_autoencoder");
 const COMPARE: &str = env!("CARGO_BIN_EXE_compare");
+const CLASSIFY: &str = env!("CARGO_BIN_EXE_classify");
+const GENERATE: &str = env!("CARGO_BIN_EXE_generate");
 const PULSE_ORDER: &str = env!("CARGO_BIN_EXE_pulse-order");
 const TINY: [&str; 8] = ["--epochs", "1", "--iterations", "1", "--batch", "2", "--max-gap", "30"];
 
@@ -48,6 +50,17 @@ fn programs() {
         (XOR, &["--train-gap", "20"], &["--train-gap is 20 ms", "at least 30", "shortest gap"]),
         (XOR, &["--grow", "0.9"], &["a schedule from 30 to 600", "never gets there"]),
         (XOR, &["--gradient", "surrogate"], &["surrogate", "possible values", "mean-field"]),
+        (CLASSIFY, &["--task", "mnist"], &["mnist", "possible values", "yin-yang"]),
+        (CLASSIFY, &["--epochs", "0"], &["--epochs is 0", "at least 1"]),
+        (CLASSIFY, &["--rate", "0"], &["--rate is 0", "above 0"]),
+        (CLASSIFY, &["--dt", "100"], &["steps is 0", "at least 1"]),
+        (CLASSIFY, &["--jitter", "NaN"], &["--jitter is NaN", "at least 0"]),
+        (CLASSIFY, &["--neurons", "0"], &["d_hidden is 0", "at least 1"]),
+        (CLASSIFY, &["--input-tau", "0"], &["input filter is 0", "above 0"]),
+        (CLASSIFY, &["--task", "graz-xor", "--input-tau", "3"], &["--input-tau", "leave it out"]),
+        (GENERATE, &["--outputs", "0"], &["outputs is 0", "at least 1"]),
+        (GENERATE, &["--rate", "inf"], &["--rate is inf", "finite"]),
+        (GENERATE, &["--width", "2"], &["gate width is 2", "(0, 1]"]),
         (COMPARE, &["--width", "0"], &["gate width is 0", "(0, 1]"]),
         (COMPARE, &["--batch", "0"], &["--batch", "at least 1"]),
         (COMPARE, &["--synapses", "0"], &["--synapses", "at least 1"]),

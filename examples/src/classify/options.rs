@@ -93,6 +93,20 @@ impl Options {
                 return Err(format!("--{name} is {value}, but must be above 0 and finite"));
             }
         }
+        for (name, value) in [("jitter", recipe.jitter), ("decay", recipe.decay as f64), ("input", recipe.input)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(format!("--{name} is {value}, but must be at least 0 and finite"));
+            }
+        }
+        if !recipe.bias.is_finite() {
+            return Err(format!("--bias is {}, but must be finite", recipe.bias));
+        }
+        if self.jitter.is_some() && matches!(self.task, TaskName::Evidence | TaskName::GrazXor) {
+            return Err(
+                "--jitter is for tasks with a fixed set of samples; leave it out, since these samples are always new"
+                    .into(),
+            );
+        }
         if self.input_tau.is_some() && self.task == TaskName::GrazXor {
             return Err("--input-tau is for input spikes, but the input of graz-xor is a current; leave it out".into());
         }

@@ -124,13 +124,13 @@ impl Recipe {
             },
             TaskName::Digits => Self {
                 neuron: NeuronName::Qif,
-                neurons: 200,
-                width: 0.1,
-                input: 3.0,
-                jitter: 2.0,
-                decay: 0.3,
+                neurons: 300,
+                width: 0.2,
+                input: 5.0,
+                jitter: 3.0,
+                decay: 0.6,
                 iterations: 10,
-                epochs: 80,
+                epochs: 120,
                 ..feed_forward
             },
             TaskName::Evidence => Self {
@@ -161,7 +161,7 @@ impl Recipe {
             bias: 1.5,
             bias_spread: 0.3,
             readout: 0.025,
-            rate: 0.005,
+            rate: 0.01,
             rates: [1.0, 0.05, 0.1, 1.0],
             scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
             activity: 0.001,
@@ -170,7 +170,7 @@ impl Recipe {
             average: 0.98,
             batch: 48,
             iterations: 50,
-            epochs: 14,
+            epochs: 10,
         }
     }
 
