@@ -98,7 +98,8 @@ impl Binning {
 pub struct SampleBatch {
     /// Inputs, `[B, T, C]`.
     pub input: Tensor<3>,
-    /// The weight of each step in the answer, `[B, T]`; 0 for steps in which the answer is not read.
+    /// The weight of each step in the answer, `[B, T]`; 0 for steps in which the answer is not
+    /// read.
     pub weight: Tensor<2>,
     /// Classes, `[B]`.
     pub class: Tensor<1, Int>,
@@ -163,8 +164,8 @@ impl Batcher<Sample, SampleBatch> for SampleBatcher {
     }
 }
 
-/// Makes a classification of trials with one question each: the class is the answer, in the order of
-/// [`Answer::ALL`](crate::Answer::ALL), and it is read in the steps of the answer window.
+/// Makes a classification of trials with one question each: the class is the answer, in the order
+/// of [`Answer::ALL`](crate::Answer::ALL), and it is read in the steps of the answer window.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnswerBatcher;
 

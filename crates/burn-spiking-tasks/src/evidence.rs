@@ -1,5 +1,5 @@
-//! Evidence accumulation: seven cues, one after the other, and the question of which kind there were
-//! more.
+//! Evidence accumulation: seven cues, one after the other, and the question of which kind there
+//! were more.
 //!
 //! ```text
 //! slot k = 0 … 6     50 ms silence, then 100 ms cue: left or right

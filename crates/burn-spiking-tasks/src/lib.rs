@@ -1,7 +1,7 @@
 //! Tasks for spiking networks as Burn data sets, with scores that measure whether a task is solved.
 //!
-//! Items are drawn at random from (seed, index). So a data set is lazy, costs no memory, and does not
-//! depend on the order of reading. Nothing is downloaded.
+//! Items are drawn at random from (seed, index). So a data set is lazy, costs no memory, and does
+//! not depend on the order of reading. Nothing is downloaded.
 //!
 //! Tasks in which an output follows a target ([`Trial`]):
 //!

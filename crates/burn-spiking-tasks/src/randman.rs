@@ -4,13 +4,13 @@
 //! f_j(x) = Π_d Σ_i a_i (i + 1)^(−α) sin(2π (i x_d b_i + c_i))        a, b, c ~ U(0, 1) for each (j, d, i); a_0 = 0
 //! ```
 //!
-//! Each class has one function f_j for each input unit j, and each sample a point x ~ U(0, 1)^D. The
-//! unit spikes once, in the step ⌊S f_j(x)⌋ of S steps, with f_j scaled to [0, 1]. The larger α is,
-//! the smoother is the manifold. The sum ends where (i + 1)^(−α) falls below 1/1000.
+//! Each class has one function f_j for each input unit j, and each sample a point x ~ U(0, 1)^D.
+//! The unit spikes once, in the step ⌊S f_j(x)⌋ of S steps, with f_j scaled to [0, 1]. The larger α
+//! is, the smoother is the manifold. The sum ends where (i + 1)^(−α) falls below 1/1000.
 //!
-//! The scale of f_j is that of [`REFERENCE`] points which belong to the manifold. The published code
-//! takes the samples themselves; here, a sample does not depend on the others. A value beyond those
-//! of the reference is limited to them.
+//! The scale of f_j is that of [`REFERENCE`] points which belong to the manifold. The published
+//! code takes the samples themselves; here, a sample does not depend on the others. A value beyond
+//! those of the reference is limited to them.
 //!
 //! Source: Zenke & Vogels 2021.
 

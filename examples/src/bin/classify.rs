@@ -9,8 +9,8 @@ use clap::Parser;
 use std::process::ExitCode;
 
 /// Trains spiking neurons to classify input spikes, and writes a report, the trained model and
-/// figures. Ctrl-C (in the dashboard: q) stops the training safely, and --resume continues it to the
-/// same result.
+/// figures. Ctrl-C (in the dashboard: q) stops the training safely, and --resume continues it to
+/// the same result.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
