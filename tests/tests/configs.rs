@@ -11,7 +11,8 @@ use burn_spiking::{
     SpikingStackConfig, Synapse, TrackingLossConfig, Wiring,
 };
 use burn_spiking_tasks::delayed_xor::PulseShape;
-use burn_spiking_tasks::{Coding, DelayedXor, Gaps};
+use burn_spiking_tasks::encoding::{Latency, Population, Rate};
+use burn_spiking_tasks::{Binning, Coding, DelayedXor, Digits, Evidence, Gaps, Pattern, Randman, YinYang};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,16 +20,19 @@ use std::fmt::Debug;
 use std::path::Path;
 
 /// The types that the tests of this file draw, alone or as a part of another type.
-const DRAWN: [&str; 32] = [
+const DRAWN: [&str; 41] = [
     "AdEx",
     "Adjoint",
     "Alif",
+    "Binning",
     "Checkpointing",
     "Coding",
     "Connections",
     "DelayOf",
     "DelayedXor",
+    "Digits",
     "Eif",
+    "Evidence",
     "FollowScore",
     "Gaps",
     "Gate",
@@ -36,12 +40,17 @@ const DRAWN: [&str; 32] = [
     "InitialWeights",
     "Integrator",
     "Izhikevich",
+    "Latency",
     "Learn",
     "Learned",
     "LearnedDelays",
     "Neuron",
     "NonFiniteGradient",
+    "Pattern",
+    "Population",
     "PulseShape",
+    "Randman",
+    "Rate",
     "RateBoundsConfig",
     "RefractoryLif",
     "ResonateAndFire",
@@ -52,6 +61,7 @@ const DRAWN: [&str; 32] = [
     "Synapse",
     "TrackingLossConfig",
     "Wiring",
+    "YinYang",
 ];
 
 /// Collects the public types in the sources of a folder that are written to files.
@@ -291,6 +301,9 @@ fn defaults_come_back() {
     through_json(&ScheduleState::default()).unwrap();
     through_json(&DelayedXor::new(4, 500.0, 80)).unwrap();
     through_json(&Coding::auto_encoding(30, 10.0, 100)).unwrap();
+    through_json(&YinYang::default()).unwrap();
+    through_json(&Digits::default()).unwrap();
+    through_json(&Evidence::default()).unwrap();
 }
 
 proptest! {
@@ -336,5 +349,18 @@ proptest! {
         through_json(&xor)?;
         through_json(&Coding { dt: period, ..Coding::auto_encoding(3, tau, 20) })?;
         through_json(&Coding::oscillator(tau, period, 20))?;
+    }
+
+    #[test]
+    fn classifications_come_back((a, b, c, count, tau) in (size(), size(), share(), 1_usize..99, prop::option::of(size()))) {
+        let latency = Latency { of_0: a, of_1: b, silent_up_to: tau };
+        through_json(&Binning { dt: a, steps: count, units: count, tau })?;
+        through_json(&Rate { of_1: a, bin: b })?;
+        through_json(&Population { units: count, width: a })?;
+        through_json(&YinYang { radius: a, dot: b, latency })?;
+        through_json(&Digits { latency, held_out: c, order: count as u64 })?;
+        through_json(&Evidence { cues: count, silence_ms: a, cue_ms: b, rarer: c, ..Evidence::default() })?;
+        through_json(&Randman { alpha: a, dt: b, ..Randman::usual(count as u64) })?;
+        through_json(&Pattern { dt: a, input_tau: b, v0_below: c, ..Pattern::usual(count as u64, count) })?;
     }
 }

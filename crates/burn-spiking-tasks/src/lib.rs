@@ -17,6 +17,7 @@
 //! - [`randman`]: random manifolds of spike times.
 //! - [`evidence`]: cues, a delay, and the question of which kind there were more.
 //! - [`digits`]: images of handwritten digits, which this crate carries.
+//! - [`files`]: recorded spikes from the user's own files.
 //!
 //! What they are made of:
 //!
@@ -38,6 +39,7 @@ pub mod encoding;
 pub mod error;
 pub mod events;
 pub mod evidence;
+pub mod files;
 pub mod jitter;
 pub mod loader;
 #[cfg(feature = "train")]
