@@ -14,6 +14,12 @@ results:
     cargo run --release -p burn-spiking-examples --bin delayed-xor -- --seeds 10 --plain
     cargo run --release -p burn-spiking-examples --bin delayed-xor -- --rounds 1 --max-gap 300 --seeds 5 --plain --out runs/one-round
 
+# The field's tasks on five seeds.
+field:
+    for task in yin-yang randman digits graz-xor; do \
+        cargo run --release -p burn-spiking-examples --bin classify -- --task $task --seeds 5 --plain --out runs/$task; done
+    cargo run --release -p burn-spiking-examples --bin generate -- --seeds 5 --plain
+
 # Trains the delayed exclusive or.
 delayed-xor *args:
     cargo run --release -p burn-spiking-examples --bin delayed-xor -- {{args}}

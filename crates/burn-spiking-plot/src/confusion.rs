@@ -2,7 +2,7 @@
 
 use crate::PlotError;
 use crate::canvas::{Drawing, Drawn, write};
-use crate::style::{FONT, INK, TEXT, axes, shade};
+use crate::style::{FONT, INK, OUTPUT, TEXT, axes};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -58,8 +58,7 @@ impl Drawing for Cells<'_> {
             let (row, column) = (right as f64, given as f64);
             let all = self.counts[right].iter().sum::<u64>().max(1);
             let share = self.counts[right][given] as f64 / all as f64;
-            // From the middle of the scale, which is white, to its end.
-            let colour = shade(0.5 + 0.5 * share);
+            let colour = OUTPUT.mix(share);
             chart.draw_series([Rectangle::new([(column, row), (column + 1.0, row + 1.0)], colour.filled())])?;
             let ink = if share > 0.6 { WHITE } else { INK };
             let style = (FONT, TEXT).into_font().color(&ink).pos(Pos::new(HPos::Center, VPos::Center));
@@ -69,11 +68,16 @@ impl Drawing for Cells<'_> {
             };
             chart.draw_series([Text::new(text, (column + 0.5, row + 0.5), style)])?;
         }
-        let plotted = chart.plotting_area();
+        // The chart maps to pixels of the whole figure, but the area below the title has its own.
+        let (plotted, (left, top)) = (chart.plotting_area(), area.get_base_pixel());
+        let pixel = |at: (f64, f64)| {
+            let (x, y) = plotted.map_coordinate(&at);
+            (x - left, y - top)
+        };
         let outside = TextStyle::from((FONT, TEXT).into_font()).color(&INK);
         for (at, name) in self.classes.iter().enumerate() {
-            let below = plotted.map_coordinate(&(at as f64 + 0.5, count as f64));
-            let beside = plotted.map_coordinate(&(0.0, at as f64 + 0.5));
+            let below = pixel((at as f64 + 0.5, count as f64));
+            let beside = pixel((0.0, at as f64 + 0.5));
             let anchored = |h, v| outside.pos(Pos::new(h, v));
             area.draw(&Text::new(name.clone(), (below.0, below.1 + 6), anchored(HPos::Center, VPos::Top)))?;
             area.draw(&Text::new(name.clone(), (beside.0 - 8, beside.1), anchored(HPos::Right, VPos::Center)))?;
