@@ -16,8 +16,8 @@ pub use options::{GradientName, Options, Recipe, ScaleName, StartName};
 pub use program::{COLUMNS, run};
 
 use crate::network::ReadoutNetwork;
+use crate::training::to_a_fiftieth;
 use burn::lr_scheduler::LrSchedulerConfig;
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
 use burn::lr_scheduler::sequential::SequentialLrSchedulerConfig;
 use burn::module::{Initializer, Param, ParamGroup};
@@ -134,7 +134,7 @@ pub fn delayed_xor(task: &DelayedXor, recipe: &Recipe, device: &Device) -> Resul
 pub fn rates(recipe: &Recipe, iterations: usize, falling: usize) -> Result<ModuleLrScheduler, String> {
     let course = |rate: f64| -> LrSchedulerConfig {
         let rate = rate * recipe.rate;
-        let cosine = CosineAnnealingLrSchedulerConfig::new(rate, falling.max(1)).with_min_lr(0.02 * rate);
+        let cosine = to_a_fiftieth(rate, falling.max(1));
         match iterations.saturating_sub(falling) {
             0 => cosine.into(),
             constant => {

@@ -10,8 +10,7 @@ pub use program::{COLUMNS, run};
 
 use crate::device::DeviceName;
 use crate::network::ReadoutNetwork;
-use burn::lr_scheduler::LrSchedulerConfig;
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use crate::training::to_a_fiftieth;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
 use burn::module::{Initializer, ParamGroup};
 use burn::nn::LinearConfig;
@@ -92,11 +91,8 @@ impl Options {
     /// # Errors
     /// If Burn rejects the rates.
     pub fn rates(&self) -> Result<ModuleLrScheduler, String> {
-        let course = |factor: f64| -> LrSchedulerConfig {
-            let (rate, iterations) = (self.rate * factor, self.epochs as usize * ITERATIONS);
-            CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.02 * rate).into()
-        };
-        ModuleLrSchedulerConfig::new(course(1.0))
+        let course = |factor: f64| to_a_fiftieth(self.rate * factor, self.epochs as usize * ITERATIONS);
+        ModuleLrSchedulerConfig::new(course(1.0).into())
             .with_group(ParamGroup::from_predicate("recurrent"), course(0.1))
             .init()
     }

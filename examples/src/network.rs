@@ -85,15 +85,12 @@ pub struct GrowingFloor {
 }
 
 impl ReadoutNetwork {
-    /// Writes the model to `model.bpk`. Also writes its spiking layer with its constants to
-    /// `network.bpk`, and the configuration of the layer to `network.bpk.json`.
+    /// Writes the model; see [`Folder::write_model`].
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn save(&self, folder: &Folder) -> Result<(), String> {
-        let path = folder.file("model.bpk");
-        self.network.layer.save(folder.file("network.bpk")).map_err(|error| error.to_string())?;
-        self.clone().into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))
+        folder.write_model(self, &self.network.layer)
     }
 
     fn start(&self, batch: &TrialBatch) -> Option<SpikingState> {

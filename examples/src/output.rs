@@ -1,5 +1,7 @@
 //! The output folder of a program, and its exit code.
 
+use burn::module::Module;
+use burn_spiking::SpikingRnn;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,6 +47,17 @@ impl Folder {
         let path = self.file(name);
         let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
         std::fs::write(&path, json + "\n").map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Writes a model to `model.bpk`. Also writes its spiking layer with its constants to
+    /// `network.bpk`, and the configuration of the layer to `network.bpk.json`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write_model(&self, model: &impl Module, layer: &SpikingRnn) -> Result<(), String> {
+        let path = self.file("model.bpk");
+        layer.save(self.file("network.bpk")).map_err(|error| error.to_string())?;
+        model.clone().into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::history::{History, Judge};
 use crate::output::{Folder, Stop};
 use crate::progress::EpochLines;
 use burn::data::dataloader::DataLoader;
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
@@ -73,6 +74,11 @@ impl<M: Module + Learns> Learns for Streamed<M> {
     fn learned(self) -> M::Network {
         self.model.learned()
     }
+}
+
+/// A learning rate that falls to a fiftieth along a cosine.
+pub fn to_a_fiftieth(rate: f64, iterations: usize) -> CosineAnnealingLrSchedulerConfig {
+    CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.02 * rate)
 }
 
 /// A function that makes a loader of the data from a given epoch on.

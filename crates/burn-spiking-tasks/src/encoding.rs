@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`Latency`] | one spike, at a time that is linear in x |
 //! | [`Rate`] | a Poisson process whose rate is proportional to x |
-//! | [`Population`] | values of several units with overlapping bell-shaped tuning curves, for one of the codes above |
+//! | [`Population`] | values of several units, which then take one of the codes above |
 
 use crate::error::{TaskError, require};
 use crate::events::Events;

@@ -77,6 +77,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let (found, firing) = judge(&model, test);
     let title = format!("{}: training", task.title());
     figures::training(&folder.file("training.png"), &title, &trained.history, ("Accuracy", Scale::Linear))?;
+    let sample_ms = task.binning(&recipe).steps as f64 * recipe.dt;
     let report = Report {
         task,
         seed: options.seed,
@@ -88,7 +89,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         accuracy: found.accuracy(),
         accuracy_by_class: found.accuracy_by_class(),
         confusion: found.counts().to_vec(),
-        spikes_per_sample: firing.rate_hz() * 1e-3 * sample_ms(task, options) * recipe.neurons as f64,
+        spikes_per_sample: firing.rate_hz() * 1e-3 * sample_ms * recipe.neurons as f64,
         rate_hz: firing.rate_hz(),
         silent: firing.silent(),
         train_seconds: (!run.resumed).then_some(train_seconds),
@@ -108,11 +109,6 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     println!("training took {train_seconds:.0} s; the best epoch was {} of {}", report.best_epoch, recipe.epochs);
     println!("report {}", folder.file("report.json").display());
     Ok(())
-}
-
-fn sample_ms(task: TaskName, options: &Options) -> f64 {
-    let binning = task.binning(&options.recipe());
-    binning.steps as f64 * binning.dt
 }
 
 /// Runs all batches and counts their classes.

@@ -2,8 +2,7 @@
 
 use super::{Options, TaskName};
 use crate::classifier::Classifier;
-use burn::lr_scheduler::LrSchedulerConfig;
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use crate::training::to_a_fiftieth;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
 use burn::module::{Initializer, ParamGroup};
 use burn::nn::LinearConfig;
@@ -82,9 +81,9 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Returns the recipe for a task.
-    fn usual(task: TaskName) -> Self {
-        let feed_forward = Self {
+    /// Neurons that are not connected to each other.
+    fn feed_forward() -> Self {
+        Self {
             neuron: NeuronName::Lif,
             neurons: 120,
             recurrent: false,
@@ -108,7 +107,12 @@ impl Recipe {
             batch: 100,
             iterations: 50,
             epochs: 60,
-        };
+        }
+    }
+
+    /// Returns the recipe for a task.
+    fn usual(task: TaskName) -> Self {
+        let feed_forward = Self::feed_forward();
         match task {
             TaskName::YinYang => Self { neuron: NeuronName::Qif, input: 6.0, rate: 0.02, ..feed_forward },
             TaskName::Randman => Self {
@@ -151,11 +155,7 @@ impl Recipe {
             neuron: NeuronName::Alif,
             neurons: 80,
             recurrent: true,
-            width: 1.0,
-            dt: 1.0,
             input_tau: None,
-            tau_mem: 20.0,
-            adaptation: [300.0, 0.3],
             tau: 20.0,
             input: 4.0 * 2.0_f64.sqrt(),
             bias: 1.5,
@@ -163,14 +163,11 @@ impl Recipe {
             readout: 0.025,
             rate: 0.01,
             rates: [1.0, 0.05, 0.1, 1.0],
-            scale: GradientScale::MedianClip { multiple: 1.5, window: 50 },
             activity: 0.001,
-            jitter: 0.0,
-            decay: 0.0,
             average: 0.98,
             batch: 48,
-            iterations: 50,
             epochs: 10,
+            ..Self::feed_forward()
         }
     }
 
@@ -229,7 +226,7 @@ impl Recipe {
         let spread = Distribution::Normal(0.0, self.bias_spread);
         layer.bias =
             layer.bias.map(|bias| bias.map(|bias| bias.clone() + Tensor::random(bias.shape(), spread, device)));
-        let readout = LinearConfig::new(self.neurons, task.outputs())
+        let readout = LinearConfig::new(self.neurons, task.classes().len())
             .with_initializer(Initializer::Normal { mean: 0.0, std: self.readout })
             .init(device);
         Ok(Classifier { network: SpikingNetwork::new(layer, readout)?, activity: self.activity })
@@ -240,12 +237,9 @@ impl Recipe {
     /// # Errors
     /// If Burn rejects the rates.
     pub fn schedule(&self, iterations: usize) -> Result<ModuleLrScheduler, String> {
-        let course = |factor: f64| -> LrSchedulerConfig {
-            let rate = self.rate * factor;
-            CosineAnnealingLrSchedulerConfig::new(rate, iterations).with_min_lr(0.02 * rate).into()
-        };
+        let course = |factor: f64| to_a_fiftieth(self.rate * factor, iterations);
         let [input, recurrent, bias, readout] = self.rates;
-        ModuleLrSchedulerConfig::new(course(input))
+        ModuleLrSchedulerConfig::new(course(input).into())
             .with_group(ParamGroup::from_predicate("layer.bias"), course(bias))
             .with_group(ParamGroup::from_predicate("recurrent"), course(recurrent))
             .with_group(ParamGroup::from_predicate("readout"), course(readout))

@@ -3,6 +3,7 @@
 use super::Recipe;
 use crate::run::seeded;
 use crate::training::DataFrom;
+use burn::data::dataloader::DataLoader;
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::transform::{PartialDataset, ShuffledDataset};
 use burn::data::dataset::{Dataset, InMemDataset};
@@ -10,7 +11,7 @@ use burn::tensor::Device;
 use burn_spiking_tasks::delayed_xor::CHANNELS;
 use burn_spiking_tasks::{
     AnswerBatcher, Binning, DelayedXor, Digits, EpochLoader, Evidence, Jittered, Randman, Sample, SampleBatch,
-    SampleBatcher, TaskError, YinYang, digits, evidence, yin_yang,
+    SampleBatcher, TaskError, YinYang, digits, yin_yang,
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -38,13 +39,10 @@ pub struct Data {
     /// Training data from an epoch on.
     pub training: DataFrom<SampleBatch>,
     /// Validation data, which decide the best epoch.
-    pub validation: Arc<EpochLoaderOf>,
+    pub validation: Arc<dyn DataLoader<SampleBatch>>,
     /// Test data, which training has not seen.
-    pub test: Arc<EpochLoaderOf>,
+    pub test: Arc<dyn DataLoader<SampleBatch>>,
 }
-
-/// A loader of batches of samples.
-pub type EpochLoaderOf = dyn burn::data::dataloader::DataLoader<SampleBatch>;
 
 /// Number of samples that are drawn for a test, of tasks without a size of their own.
 const TEST: usize = 2000;
@@ -136,15 +134,6 @@ impl TaskName {
             }
         };
         Ok(data)
-    }
-
-    /// A sample's number of classes.
-    pub fn outputs(self) -> usize {
-        match self {
-            Self::YinYang => yin_yang::CLASSES,
-            Self::Evidence => evidence::CLASSES,
-            _ => self.classes().len(),
-        }
     }
 }
 
