@@ -10,6 +10,7 @@
 mod draws;
 mod mean_field;
 mod own_qif;
+mod surrogate;
 mod ways;
 
 pub use draws::{crowds, draws, normal, of_one_variable, planar_neuron, sample, sample_of, sparse_crowds};

@@ -8,7 +8,7 @@ use burn_spiking::train::schedule::ScheduleState;
 use burn_spiking::{
     Adjoint, Checkpointing, Connections, DelayOf, FollowScore, Gate, GradientScale, InitialWeights, Integrator, Learn,
     Learned, LearnedDelays, Neuron, NonFiniteGradient, RateBoundsConfig, SpikingNetworkConfig, SpikingRnnConfig,
-    SpikingStackConfig, Synapse, TrackingLossConfig, Wiring,
+    SpikingStackConfig, Surrogate, Synapse, TrackingLossConfig, Wiring,
 };
 use burn_spiking_tasks::delayed_xor::PulseShape;
 use burn_spiking_tasks::encoding::{Latency, Population, Rate};
@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 /// The types that the tests of this file draw, alone or as a part of another type.
-const DRAWN: [&str; 41] = [
+const DRAWN: [&str; 42] = [
     "AdEx",
     "Adjoint",
     "Alif",
@@ -58,6 +58,7 @@ const DRAWN: [&str; 41] = [
     "SpikingNetworkConfig",
     "SpikingRnnConfig",
     "SpikingStackConfig",
+    "Surrogate",
     "Synapse",
     "TrackingLossConfig",
     "Wiring",
@@ -180,11 +181,20 @@ fn learned() -> impl Strategy<Value = Learned> {
     })
 }
 
+fn surrogate() -> impl Strategy<Value = Surrogate> {
+    prop_oneof![
+        size().prop_map(|slope| Surrogate::FastSigmoid { slope }),
+        size().prop_map(|slope| Surrogate::ArcTangent { slope }),
+        (size(), size()).prop_map(|(slope, height)| Surrogate::Triangle { slope, height }),
+    ]
+}
+
 fn adjoint() -> impl Strategy<Value = Adjoint> {
     prop_oneof![
         Just(Adjoint::Exact),
         (prop::option::of(size()), share()).prop_map(|(limit, keep)| Adjoint::Limited { limit, keep }),
         (size(), size()).prop_map(|(step_ms, softness)| Adjoint::MeanField { step_ms, softness }),
+        surrogate().prop_map(Adjoint::Surrogate),
     ]
 }
 

@@ -29,15 +29,15 @@
 //!
 //! | part | with | what happens |
 //! | --- | --- | --- |
-//! | [`Gate::Threshold`] | a gradient | refused when the layer runs: a threshold-triggered spike has no gradient; [`Adjoint::MeanField`] does not need one |
+//! | [`Gate::Threshold`] | a gradient | refused when the layer runs: a threshold-triggered spike has no gradient; [`Adjoint::MeanField`] and [`Adjoint::Surrogate`] do not need one |
 //! | a learned τ_mem | NIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only LIF and QIF have an exact flow with a τ_mem |
 //! | learned thresholds | QIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only NIF and LIF have thresholds that can be learned |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has no width |
 //! | a gate width per neuron ([`Learn::PerNeuron`]) | user-defined neurons | runs in tensor operations, without the CPU kernel |
-//! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`] | refused by the configuration: Burn differentiates Heun's steps automatically |
+//! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`], [`Adjoint::Surrogate`] | refused by the configuration: Burn differentiates Heun's steps automatically |
 //! | a delay of a [`Synapse`] | a dt of which the delay is not a multiple; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
 //! | [learned delays](layer::delays) | types that do not connect neurons to each other; [`Integrator::Heun`]; [`Adjoint::MeanField`]; a dt of which the longest is not a multiple | refused by the configuration |
-//! | [first-spike times](layer::first_spike) | a learned τ_mem; [`Adjoint::MeanField`]; EIF, neurons of two variables, and user-defined neurons without [`time_to_threshold`](NeuronModel::time_to_threshold) | refused when they are asked for |
+//! | [first-spike times](layer::first_spike) | a learned τ_mem; [`Adjoint::MeanField`]; [`Adjoint::Surrogate`]; EIF, neurons of two variables, and user-defined neurons without [`time_to_threshold`](NeuronModel::time_to_threshold) | refused when they are asked for |
 //! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
 //! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing checks its tensor operations for infinite values and NaN |
 //! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | no effect: it runs in tensor operations and keeps all steps |
@@ -50,6 +50,8 @@
 //! | double precision | a GPU by Vulkan, Metal or DirectX | fails: these have no functions in double precision |
 //! | [`Adjoint::MeanField`] | a delay of a [`Synapse`]; [`Learned`] τ_mem, τ_k and width; a neuron without [`rate_curve`](NeuronModel::rate_curve), such as those of two variables | refused by the configuration |
 //! | [`Adjoint::MeanField`] | costs on potentials, learned initial potentials | no gradient: rates have no potentials |
+//! | [`Adjoint::Surrogate`] | gates other than `Gate::Threshold { at: 1.0 }`; neurons other than NIF and LIF; [`Learned`] τ_mem, τ_k and width | refused by the configuration |
+//! | [`Adjoint::Surrogate`] | a GPU | runs in tensor operations |
 //! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | only the first spike in a step is exact; further spikes in it are approximate |
 //! | neurons of two variables | [`Integrator::Heun`] | refused by the configuration |
@@ -141,7 +143,7 @@ pub use layer::state::SpikingState;
 pub use layer::trajectory::{StepOutput, Trajectory};
 pub use neuron::{Neuron, NeuronModel};
 pub use num::number;
-pub use scan::{Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient};
+pub use scan::{Adjoint, Checkpointing, Implementation, Integrator, NonFiniteGradient, Surrogate};
 pub use synapse::{Connections, DelayOf, LearnedDelays, Synapse};
 #[cfg(feature = "train")]
 pub use train::average::Averaged;

@@ -3,14 +3,17 @@
 //! | reader | files |
 //! | --- | --- |
 //! | [`NMnist`] | N-MNIST: a folder for each digit, with a file of 5 bytes for each event |
+//! | [`Heidelberg`] | SHD and SSC: an HDF5 file with lists of times and channels |
 //! | [`EventTable`] | a CSV table with the columns `sample`, `class`, `time` and `unit` |
 //!
 //! A damaged, truncated or foreign file gives a [`FileError`] with the file, the place and the
 //! remedy.
 
+mod heidelberg;
 mod n_mnist;
 mod table;
 
+pub use heidelberg::{Heidelberg, UNITS as HEIDELBERG_UNITS};
 pub use n_mnist::{NMnist, SIDE, UNITS as N_MNIST_UNITS};
 pub use table::EventTable;
 

@@ -110,7 +110,7 @@ impl SpikingRnn {
         let state = self.complete_state(state, input.dims()[0]);
         self.fits(&input, &state)?;
         let tracked = learns || input.is_require_grad() || state.v.is_require_grad() || state.s.is_require_grad();
-        if tracked && self.device().is_autodiff() && !plan.gate.is_differentiable() && plan.rates.is_none() {
+        if tracked && self.device().is_autodiff() && !plan.has_gradient() {
             return Err(ForwardError::Mismatch(NO_GRADIENT.into()));
         }
         let (start_v, [_, steps, _]) = (state.v.clone(), input.dims());
@@ -248,6 +248,7 @@ impl SpikingRnn {
             start_v,
             neuron: match (self.config.learned.tau_mem, self.config.adjoint) {
                 (Learn::No, Adjoint::MeanField { .. }) => Err("Adjoint::MeanField gives potentials no gradient"),
+                (Learn::No, Adjoint::Surrogate(_)) => Err("Adjoint::Surrogate replaces the derivatives of spikes"),
                 (Learn::No, _) => Ok(self.config.neuron.clone()),
                 _ => Err("the times have no gradient with respect to a learned tau_mem"),
             },

@@ -126,7 +126,7 @@ fn anchor_value<B: Backend>(device: &Device<B>, dtype: DType) -> FloatTensor<B> 
 
 /// The message of the panic if a gradient is needed and the gate has none.
 pub(crate) const NO_GRADIENT: &str = "the gate is Gate::Threshold, which has no gradient; choose a gate of width above 0, or \
-     Adjoint::MeanField, or run the layer on a device without autodiff (`module.valid()`)";
+     Adjoint::MeanField or Adjoint::Surrogate, or run the layer on a device without autodiff (`module.valid()`)";
 
 impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C> {
     fn spiking_scan(inputs: ScanInputs<Self>, plan: Arc<ScanPlan>, _keep_tape: bool) -> ScanOutput<Self> {
@@ -143,7 +143,7 @@ impl<B: SpikingBackend, C: CheckpointStrategy> SpikingBackend for Autodiff<B, C>
                 outputs(out, |tensor, _| constant(tensor))
             }
             OpsKind::Tracked(prep) => {
-                assert!(plan.gate.is_differentiable() || plan.rates.is_some(), "{NO_GRADIENT}");
+                assert!(plan.has_gradient(), "{NO_GRADIENT}");
                 let mut out = B::spiking_scan(inputs.clone(), plan.clone(), true);
                 let slots: Slots<B> = Arc::default();
                 let tape = std::mem::replace(&mut out.tape, ScanTape::empty());

@@ -118,6 +118,7 @@
 //! - `scan/tensor_ops`: the same operation in tensor operations, for any other backend.
 //! - `scan/autodiff`: the gradient of the operation in Burn's graph.
 //! - [`mean_field`]: the adjoint of the rate model, which is not exact.
+//! - [`surrogate`]: surrogate derivatives of spikes, which are not exact.
 //! - `scan/oracle`: the same system, differentiated by Burn; the tests compare with it.
 
 mod arguments;
@@ -138,6 +139,7 @@ pub(crate) mod plan;
 mod segmented;
 #[cfg(feature = "cube")]
 mod shapes;
+pub mod surrogate;
 pub(crate) mod synapse;
 mod tensor_number;
 mod tensor_ops;
@@ -150,6 +152,7 @@ pub use dynamics::PerNeuronConstants;
 pub use fallback::fallbacks;
 pub use finite::NonFiniteGradient;
 pub use plan::{Adjoint, Checkpointing, Implementation, Integrator, ScanPlan};
+pub use surrogate::Surrogate;
 pub use synapse::{ScanConnections, ScanSynapse};
 pub use tensors::{
     AdjointRequest, GradientMask, InputGradients, OptionalTensor, OutputGradients, ScanInputs, ScanOutput, ScanTape,

@@ -2,6 +2,7 @@
 
 use super::dynamics::PerNeuronConstants;
 use super::finite::NonFiniteGradient;
+use super::surrogate::{self, Surrogate};
 use super::synapse::{ScanSynapse, rows_on_the_way, steps_of_delay};
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
@@ -126,6 +127,11 @@ pub enum Adjoint {
         /// [`rate`](crate::neuron::rate).
         softness: f64,
     },
+    /// A surrogate gradient: the forward pass of the threshold-triggered synapse, and a function of
+    /// the distance to the threshold in the place of the derivative of a spike; see
+    /// [`surrogate`](crate::scan::surrogate). **It is not the exact gradient.** It is the usual way
+    /// to train spiking networks, for comparison. It needs `Gate::Threshold { at: 1.0 }`.
+    Surrogate(Surrogate),
 }
 
 impl Adjoint {
@@ -133,6 +139,7 @@ impl Adjoint {
     pub(crate) fn check(&self, dt: f64) -> Result<(), ConfigError> {
         match *self {
             Adjoint::Exact => Ok(()),
+            Adjoint::Surrogate(surrogate) => surrogate.check(),
             Adjoint::Limited { limit, keep } => {
                 if let Some(limit) = limit {
                     positive("the adjoint's limit", limit, "use None for no limit")?;
@@ -158,7 +165,7 @@ impl Adjoint {
     /// L and `keep` for a run of these sizes; `None` if the adjoint is not [`Adjoint::Limited`].
     pub(crate) fn adjoint_limit(&self, batch: usize, steps: usize) -> Option<(f64, f64)> {
         match *self {
-            Adjoint::Exact | Adjoint::MeanField { .. } => None,
+            Adjoint::Exact | Adjoint::MeanField { .. } | Adjoint::Surrogate(_) => None,
             Adjoint::Limited { limit, keep } => {
                 Some((limit.map_or(f64::INFINITY, |limit| limit / (batch * steps) as f64), keep))
             }
@@ -215,14 +222,32 @@ impl ScanPlan {
     ///
     /// # Errors
     /// [`ConfigError`] if the adjoint is [`Adjoint::MeanField`] and the neuron has no f-I curve, a
-    /// synapse type has a delay, or constants are learned.
+    /// synapse type has a delay, or constants are learned; or if it is [`Adjoint::Surrogate`] and
+    /// the gate is not a threshold at 1, the neuron is neither NIF nor LIF, or constants are
+    /// learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.rates = match adjoint {
             Adjoint::MeanField { .. } => Some(Arc::new(rates_of(&self)?)),
             _ => None,
         };
         self.adjoint = adjoint;
+        if self.surrogate().is_some() {
+            surrogate::check(&self)?;
+        }
         Ok(self)
+    }
+
+    /// The surrogate derivative of spikes, if the plan has one.
+    pub fn surrogate(&self) -> Option<Surrogate> {
+        match self.adjoint {
+            Adjoint::Surrogate(surrogate) => Some(surrogate),
+            _ => None,
+        }
+    }
+
+    /// Whether a run has a gradient, be it exact or not.
+    pub(crate) fn has_gradient(&self) -> bool {
+        self.gate.is_differentiable() || self.rates.is_some() || self.surrogate().is_some()
     }
 
     /// The number of weight planes.

@@ -198,6 +198,16 @@ impl<B: Backend> TensorNumber<B> {
         Self(B::float_transpose(self.0))
     }
 
+    /// The same value without a gradient.
+    pub(crate) fn detached(self) -> Self {
+        Self(B::float_detach(self.0))
+    }
+
+    /// The same value with the gradient of `of`.
+    pub(crate) fn with_gradient(self, of: Self) -> Self {
+        self.detached() + (of.clone() - of.detached())
+    }
+
     /// n = max(⌊vpre⌋, 0), without a gradient.
     pub(crate) fn spikes(&self) -> Self {
         let n = B::float_floor(B::float_detach(self.0.clone()));

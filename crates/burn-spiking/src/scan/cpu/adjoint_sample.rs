@@ -229,7 +229,8 @@ impl<'a, T: Real> Sample<'a, T> {
     ) {
         let Self { outputs, lambda, kappa, mu, through_projection, constants: sums, .. } = self;
         let (n, channels) = (network.neurons, shared.channels);
-        let (before, after) = (segment.density.row(at), segment.density.row(at + 1));
+        let before = if network.surrogate { &*network.silence } else { segment.density.row(at) };
+        let after = segment.density.row(at + 1);
         let (dv, di) = (segment.dv.row(at), segment.di.row(at));
         if let (Some(constants), [by_tau, by_width, ..]) = (&segment.constants, &mut sums[..]) {
             costate::add_through_costate::<S, T>(by_tau, lambda, (after, mu), constants.by_tau.row(at));

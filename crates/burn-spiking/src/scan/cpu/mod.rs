@@ -49,6 +49,7 @@ mod rows;
 mod sample;
 mod schedule;
 mod storage;
+mod surrogate;
 mod unwritten;
 mod voltage;
 
@@ -56,16 +57,17 @@ use super::{
     AdjointRequest, GradientMask, Implementation, InputGradients, ScanInputs, ScanOutput, ScanPlan, SpikingBackend,
     fallback, tensor_ops_adjoint, tensor_ops_forward,
 };
-use crate::neuron::{Neuron, NeuronModel, with_model};
+use crate::neuron::{Lif, Neuron, NeuronModel, Nif, with_model};
 use crate::num::simd::Vectors;
 use adjoint_batch::{adjoint_along, adjoint_with};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
-use dynamics::PerNeuronDynamics;
+use dynamics::{PerNeuronDynamics, UniformDynamics};
 use forward_batch::{forward_along, forward_with};
 use own::OwnKernels;
 use planar::PlanarDynamics;
 use std::sync::Arc;
+use surrogate::SurrogateDynamics;
 use voltage::Voltages;
 
 fn forward_on<B: OwnKernels>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {
@@ -92,6 +94,18 @@ fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted
     });
     if let Some(voltages) = voltages(&request.inputs, plan) {
         return by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T, _>(voltages, request, plan, wanted));
+    }
+    if let Some(surrogate) = plan.surrogate() {
+        return by_dtype!(request.inputs.drive, |T| match plan.neuron {
+            Neuron::Lif { tau_mem } => {
+                let dynamics = UniformDynamics::of(Lif { tau_mem }.over(plan.dt), plan);
+                adjoint_with::<B, T, _>(SurrogateDynamics::of(dynamics, surrogate, plan), request, plan, wanted)
+            }
+            _ => {
+                let dynamics = UniformDynamics::of(Nif.over(plan.dt), plan);
+                adjoint_with::<B, T, _>(SurrogateDynamics::of(dynamics, surrogate, plan), request, plan, wanted)
+            }
+        });
     }
     with_model!(
         &plan.neuron,

@@ -29,6 +29,9 @@ pub(super) struct Network<'a, T> {
     pub(super) adjoint_limit: Option<(f64, f64)>,
     /// Whether the gradients of the constants are wanted.
     pub(super) constants: bool,
+    /// Whether the adjoint of a charge goes to the potential after the step alone, and not with a
+    /// minus sign to the potential before it.
+    pub(super) surrogate: bool,
     /// b, the rise of w by one spike; `None` for neurons with one variable.
     pub(super) jump: Option<f64>,
     /// N, the number of neurons.

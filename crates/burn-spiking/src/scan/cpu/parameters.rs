@@ -56,6 +56,7 @@ impl<T: Real> Parameters<T> {
             readout: plan.readout.zip(self.readout.as_ref()),
             adjoint_limit: plan.adjoint.adjoint_limit(batch, steps),
             constants: plan.constants,
+            surrogate: plan.surrogate().is_some(),
             jump: plan.neuron.jump(),
             neurons,
             silence: Row::zeros(neurons),

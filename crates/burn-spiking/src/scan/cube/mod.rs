@@ -64,6 +64,10 @@ fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
     if plan.implementation != Implementation::Fused {
         return None;
     }
+    if tape && plan.surrogate().is_some() {
+        fallback::tell(plan, || "Adjoint::Surrogate has no kernel on a GPU".into());
+        return None;
+    }
     if plan.adjoint.adjoint_limit(1, 1).is_some() && plan.weight_planes() == 0 {
         fallback::tell(plan, || "Adjoint::Limited without recurrent weights has no kernel on a GPU".into());
         return None;

@@ -5,6 +5,7 @@ use super::{by_place, connections_of, dynamics_of, kept, tensor};
 use crate::neuron::planar::{Jacobian, Moved};
 use crate::num::Number;
 use crate::scan::dynamics::DynamicsOn;
+use crate::scan::surrogate::slopes_without_spike;
 use crate::scan::tensor_number::TensorNumber;
 use crate::scan::{AdjointRequest, GradientMask, InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape};
 use burn::backend::{Backend, TensorMetadata};
@@ -93,11 +94,18 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
         if let (Some(kappa), Some(jump)) = (&kappa, dynamics.jump()) {
             mu = mu + kappa.clone().times(jump);
         }
-        let lambda_pre = lambda + dynamics.density(v_after.clone()) * mu.clone();
+        let (density_after, density) = match plan.surrogate() {
+            Some(surrogate) => (surrogate.density((v_after.clone() + charge.clone()).plus(-1.0)), zero.clone()),
+            None => (dynamics.density(v_after.clone()), dynamics.density(v.clone())),
+        };
+        let lambda_pre = lambda + density_after * mu.clone();
         let (by_v, by_w, by_i) = match path.jacobian(t) {
             Some(Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] }) => ([vv, wv], Some([vw, ww]), [vi, wi]),
             None => {
-                let (dv, di) = dynamics.slopes(v.clone(), current.clone());
+                let (dv, di) = match plan.surrogate().and_then(|_| slopes_without_spike(&plan.neuron, plan.dt)) {
+                    Some((by_v, by_i)) => (v.one().times(by_v), v.one().times(by_i)),
+                    None => dynamics.slopes(v.clone(), current.clone()),
+                };
                 ([dv, zero.clone()], None, [di, zero.clone()])
             }
         };
@@ -113,7 +121,7 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
             d_width = d_width + mu.clone() * by_width;
         }
         let mut q = back(by_i);
-        lambda = back(by_v) - dynamics.density(v) * mu;
+        lambda = back(by_v) - density * mu;
         kappa = by_w.map(back);
         if let Some((limit, keep)) = adjoint_limit {
             let left = left_of(&lambda, limit, keep);

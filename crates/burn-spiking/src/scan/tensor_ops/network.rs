@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use crate::num::Number;
 use crate::scan::dynamics::DynamicsOn;
+use crate::scan::surrogate::slopes_without_spike;
 use crate::scan::tensor_number::TensorNumber;
 use crate::scan::{ScanPlan, ScanSynapse};
 use burn::backend::Backend;
@@ -77,8 +78,18 @@ impl<B: Backend> State<B> {
             }
             None => {
                 let vpre = phi(self.v.clone(), current.clone());
-                let n = vpre.spikes();
-                (vpre.clone() - n.clone(), n, Some(vpre))
+                let (vpre, n) = match plan.surrogate() {
+                    Some(surrogate) => {
+                        let spikes = vpre.spikes();
+                        let (by_v, by_i) = slopes_without_spike(&plan.neuron, plan.dt).expect("the plan was checked");
+                        let quiet = self.v.clone().times(by_v) + current.clone().times(by_i);
+                        let vpre = vpre.with_gradient(quiet);
+                        let sent = surrogate.integral(vpre.clone().plus(-1.0));
+                        (vpre, spikes.with_gradient(sent))
+                    }
+                    None => (vpre.clone(), vpre.spikes()),
+                };
+                (vpre.clone() - n.clone().detached(), n, Some(vpre))
             }
         };
         self.v = v;
