@@ -7,9 +7,10 @@
 mod options;
 mod program;
 mod recipe;
+mod recorded;
 mod task;
 
 pub use options::Options;
 pub use program::{COLUMNS, run};
-pub use recipe::{NeuronName, Recipe};
-pub use task::{Data, TaskName};
+pub use recipe::{NeuronName, Recipe, SurrogateName};
+pub use task::{Data, Task, TaskName};

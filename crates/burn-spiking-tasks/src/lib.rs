@@ -22,7 +22,8 @@
 //! What they are made of:
 //!
 //! - [`events`]: input spikes; [`binning`]: their time steps; [`encoding`]: codes of values by
-//!   spikes; [`jitter`]: events that are moved at random.
+//!   spikes; [`jitter`]: events that are moved at random; [`pooling`]: coarser input units;
+//!   [`cached`]: samples that stay in memory.
 //! - [`loader`]: a data loader whose data may change from epoch to epoch.
 //! - `stream` (feature `train`): endless tasks. Trials follow each other and are cut into chunks.
 //! - [`score`]: the normalised error; [`answers`]: the share of rounds answered correctly;
@@ -31,6 +32,7 @@
 
 pub mod answers;
 pub mod binning;
+pub mod cached;
 pub mod coding;
 pub mod confusion;
 pub mod delayed_xor;
@@ -45,6 +47,7 @@ pub mod loader;
 #[cfg(feature = "train")]
 pub mod metric;
 pub mod pattern;
+pub mod pooling;
 pub mod randman;
 pub mod score;
 #[cfg(feature = "train")]
@@ -54,6 +57,7 @@ pub mod yin_yang;
 
 pub use answers::{Answer, Answers, Round};
 pub use binning::{AnswerBatcher, Binning, SampleBatch, SampleBatcher};
+pub use cached::Cached;
 pub use coding::{Coding, CodingDataset};
 pub use confusion::Confusion;
 pub use delayed_xor::{DelayedXor, DelayedXorDataset, Gaps, PulseShape};
@@ -64,6 +68,7 @@ pub use evidence::{Evidence, EvidenceDataset};
 pub use jitter::Jittered;
 pub use loader::EpochLoader;
 pub use pattern::{Pattern, PatternDataset};
+pub use pooling::{Pooled, Pooling};
 pub use randman::{Randman, RandmanDataset};
 pub use score::Tracking;
 #[cfg(feature = "train")]

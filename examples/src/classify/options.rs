@@ -1,8 +1,9 @@
 //! The options of `classify`.
 
-use super::{NeuronName, Recipe, TaskName};
+use super::{NeuronName, Recipe, SurrogateName, Task, TaskName};
 use crate::device::DeviceName;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The options that determine the result of a run.
 #[derive(clap::Args, Debug, Clone, Serialize, Deserialize)]
@@ -11,6 +12,15 @@ pub struct Options {
     /// Task to learn
     #[arg(long, value_enum, default_value_t = TaskName::YinYang)]
     pub task: TaskName,
+    /// Folder of the recorded data, for tasks that need it
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Number of neighbouring input units, in each direction, that become one, for recorded data
+    #[arg(long)]
+    pub pool: Option<usize>,
+    /// Length of a sample, ms, for recorded data; events after it are left out
+    #[arg(long)]
+    pub length: Option<f64>,
     /// Seed of the initial parameters and of the data, except for those with published seeds
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -26,6 +36,12 @@ pub struct Options {
     /// Width of the gate, in (0, 1]
     #[arg(long)]
     pub width: Option<f64>,
+    /// Train with a surrogate derivative of spikes, which is not exact, and a threshold as the gate
+    #[arg(long, value_enum, conflicts_with = "width")]
+    pub surrogate: Option<SurrogateName>,
+    /// Slope of the surrogate, in units of 1/threshold
+    #[arg(long, requires = "surrogate")]
+    pub slope: Option<f64>,
     /// Length of a time step, ms
     #[arg(long)]
     pub dt: Option<f64>,
@@ -101,7 +117,14 @@ impl Options {
         if !recipe.bias.is_finite() {
             return Err(format!("--bias is {}, but must be finite", recipe.bias));
         }
-        if self.jitter.is_some() && matches!(self.task, TaskName::Evidence | TaskName::GrazXor) {
+        let drawn_afresh = matches!(self.task, TaskName::Evidence | TaskName::GrazXor);
+        if self.iterations.is_some() && !drawn_afresh {
+            return Err(
+                "--iterations is for tasks whose samples are always new; leave it out, since an epoch goes through all samples"
+                    .into(),
+            );
+        }
+        if self.jitter.is_some() && drawn_afresh {
             return Err(
                 "--jitter is for tasks with a fixed set of samples; leave it out, since these samples are always new"
                     .into(),
@@ -110,7 +133,7 @@ impl Options {
         if self.input_tau.is_some() && self.task == TaskName::GrazXor {
             return Err("--input-tau is for input spikes, but the input of graz-xor is a current; leave it out".into());
         }
-        let binning = self.task.binning(&recipe);
+        let binning = Task::open(self)?.binning(&recipe);
         binning.check().map_err(|error| error.to_string())?;
         recipe.layer(binning.units).check().map_err(|error| error.to_string())
     }

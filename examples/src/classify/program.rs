@@ -1,6 +1,6 @@
 //! A run of `classify`: training, report and figures.
 
-use super::{NeuronName, Options, TaskName};
+use super::{NeuronName, Options, Task, TaskName};
 use crate::classifier::Classifier;
 use crate::figures;
 use crate::output::{Folder, Stop};
@@ -44,12 +44,13 @@ struct Report {
 pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let run = Run::open("classify", place, options, Options::check)?;
     let (folder, options) = (&run.folder, &run.options);
-    let (task, recipe) = (options.task, options.recipe());
+    let (task, recipe) = (Task::open(options)?, options.recipe());
+    let name = options.task;
     let device = options.device.device()?;
     let training_device = device.clone().autodiff();
     device.seed(options.seed);
     let told = |error: ConfigError| error.to_string();
-    let model = recipe.classifier(task, &training_device).map_err(told)?;
+    let model = recipe.classifier(&task, &training_device).map_err(told)?;
     println!("{}", model.network.layer);
     let model = Averaged::new(model, recipe.average).map_err(told)?;
     let model = Skipping::new(Scaling::new(model, recipe.scale).map_err(told)?);
@@ -61,7 +62,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         plain: options.plain,
         model,
         optimizer: recipe.optimizer(),
-        rates: recipe.schedule(recipe.epochs * recipe.iterations)?,
+        rates: recipe.schedule(recipe.epochs * data.iterations)?,
         best: Best::Score,
         epochs: recipe.epochs,
         training: data.training,
@@ -73,13 +74,13 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
 
     let model = trained.model;
     let test = batches(data.test.as_ref())?;
-    draw_sample(folder, task, &model, &test[0])?;
+    draw_sample(folder, (name, &task.classes), &model, &test[0])?;
     let (found, firing) = judge(&model, test);
-    let title = format!("{}: training", task.title());
+    let title = format!("{}: training", name.title());
     figures::training(&folder.file("training.png"), &title, &trained.history, ("Accuracy", Scale::Linear))?;
     let sample_ms = task.binning(&recipe).steps as f64 * recipe.dt;
     let report = Report {
-        task,
+        task: name,
         seed: options.seed,
         neuron: recipe.neuron,
         neurons: recipe.neurons,
@@ -94,8 +95,8 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         silent: firing.silent(),
         train_seconds: (!run.resumed).then_some(train_seconds),
     };
-    let title = format!("{}: {:.1} % of {} test samples", task.title(), 100.0 * report.accuracy, report.test_samples);
-    confusion(folder.file("confusion.png"), &title, &task.classes(), &report.confusion)
+    let title = format!("{}: {:.1} % of {} test samples", name.title(), 100.0 * report.accuracy, report.test_samples);
+    confusion(folder.file("confusion.png"), &title, &task.classes, &report.confusion)
         .map_err(|error| error.to_string())?;
     model.save(folder)?;
     // This file comes last: its presence marks the run as finished.
@@ -123,7 +124,12 @@ fn judge(model: &Classifier, test: Vec<SampleBatch>) -> (Confusion, Firing) {
 }
 
 /// Draws the spikes and the outputs of the first sample of a batch.
-fn draw_sample(folder: &Folder, task: TaskName, model: &Classifier, batch: &SampleBatch) -> Result<(), String> {
+fn draw_sample(
+    folder: &Folder,
+    (task, classes): (TaskName, &[String]),
+    model: &Classifier,
+    batch: &SampleBatch,
+) -> Result<(), String> {
     let input = batch.input.clone().narrow(0, 0, 1);
     let [_, steps, _] = input.dims();
     let class = batch.class.clone().narrow(0, 0, 1).into_data().iter::<i64>().next().unwrap_or_default();
@@ -134,7 +140,7 @@ fn draw_sample(folder: &Folder, task: TaskName, model: &Classifier, batch: &Samp
     let output: Vec<&[f32]> = output.iter().map(Vec::as_slice).collect();
     let config = model.network.layer.config();
     let figure = Raster {
-        title: &format!("{}: a sample of class {}", task.title(), task.classes()[class as usize]),
+        title: &format!("{}: a sample of class {}", task.title(), classes[class as usize]),
         dt: config.dt,
         steps,
         neurons: config.d_hidden,

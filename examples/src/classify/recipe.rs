@@ -1,6 +1,6 @@
 //! The recipes of `classify`: known good values for each task.
 
-use super::{Options, TaskName};
+use super::{Options, Task, TaskName};
 use crate::classifier::Classifier;
 use crate::training::to_a_fiftieth;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
@@ -10,8 +10,8 @@ use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_spiking::neuron::Alif;
 use burn_spiking::{
-    ConfigError, Gate, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig,
-    Synapse,
+    Adjoint, ConfigError, Gate, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork,
+    SpikingRnnConfig, Surrogate, Synapse,
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,29 @@ pub enum NeuronName {
     Qif,
 }
 
+/// A surrogate derivative of spikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SurrogateName {
+    /// The derivative of a fast sigmoid (SuperSpike).
+    FastSigmoid,
+    /// The derivative of an arc tangent.
+    ArcTangent,
+    /// A triangle of height 0.3.
+    Triangle,
+}
+
+impl SurrogateName {
+    /// The surrogate with this slope, or with its usual one.
+    fn with_slope(self, slope: Option<f64>) -> Surrogate {
+        match self {
+            Self::FastSigmoid => Surrogate::FastSigmoid { slope: slope.unwrap_or(25.0) },
+            Self::ArcTangent => Surrogate::ArcTangent { slope: slope.unwrap_or(2.0) },
+            Self::Triangle => Surrogate::Triangle { slope: slope.unwrap_or(1.0), height: 0.3 },
+        }
+    }
+}
+
 /// How a network is trained. Costs are for the trace ŝ, learning rates in the layer's units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
@@ -39,6 +62,8 @@ pub struct Recipe {
     pub recurrent: bool,
     /// Width of the gate.
     pub width: f64,
+    /// The derivative of a spike, if it is not exact. The gate is then a threshold.
+    pub surrogate: Option<Surrogate>,
     /// Length of a time step, ms.
     pub dt: f64,
     /// Time constant of the filter of input spikes, ms.
@@ -74,7 +99,7 @@ pub struct Recipe {
     pub average: f64,
     /// Number of samples in a batch.
     pub batch: usize,
-    /// Number of iterations in an epoch.
+    /// Number of iterations in an epoch, for tasks whose samples are drawn afresh in each epoch.
     pub iterations: usize,
     /// Number of epochs.
     pub epochs: usize,
@@ -88,6 +113,7 @@ impl Recipe {
             neurons: 120,
             recurrent: false,
             width: 1.0,
+            surrogate: None,
             dt: 1.0,
             input_tau: Some(5.0),
             tau_mem: 20.0,
@@ -122,7 +148,6 @@ impl Recipe {
                 tau: 20.0,
                 input: 40.0,
                 rate: 0.05,
-                iterations: 80,
                 epochs: 12,
                 ..feed_forward
             },
@@ -133,7 +158,6 @@ impl Recipe {
                 input: 5.0,
                 jitter: 3.0,
                 decay: 0.6,
-                iterations: 10,
                 epochs: 120,
                 ..feed_forward
             },
@@ -146,6 +170,26 @@ impl Recipe {
                 ..Self::memory()
             },
             TaskName::GrazXor => Self::memory(),
+            TaskName::Shd | TaskName::Ssc => Self { dt: 5.0, ..Self::recorded() },
+            TaskName::NMnist => Self { recurrent: false, dt: 5.0, ..Self::recorded() },
+            TaskName::DvsGesture => Self { dt: 10.0, batch: 16, ..Self::recorded() },
+            TaskName::Table => Self { dt: 2.0, ..Self::recorded() },
+        }
+    }
+
+    /// Recorded spikes of many units.
+    fn recorded() -> Self {
+        Self {
+            neurons: 256,
+            recurrent: true,
+            input_tau: Some(10.0),
+            tau: 20.0,
+            tau_mem: 20.0,
+            rate: 0.01,
+            jitter: 2.0,
+            batch: 64,
+            epochs: 30,
+            ..Self::feed_forward()
         }
     }
 
@@ -175,7 +219,11 @@ impl Recipe {
     pub fn of(options: &Options) -> Self {
         let usual = Self::usual(options.task);
         Self {
-            neuron: options.neuron.unwrap_or(usual.neuron),
+            neuron: options.neuron.unwrap_or(match options.surrogate {
+                Some(_) if usual.neuron == NeuronName::Qif => NeuronName::Lif,
+                _ => usual.neuron,
+            }),
+            surrogate: options.surrogate.map(|name| name.with_slope(options.slope)),
             neurons: options.neurons.unwrap_or(usual.neurons),
             recurrent: options.recurrent.unwrap_or(usual.recurrent),
             width: options.width.unwrap_or(usual.width),
@@ -207,9 +255,14 @@ impl Recipe {
     /// Configures the spiking layer.
     pub fn layer(&self, units: usize) -> SpikingRnnConfig {
         let synapse = if self.recurrent { Synapse::new(self.tau) } else { Synapse::readout_only(self.tau) };
+        let (gate, adjoint) = match self.surrogate {
+            Some(surrogate) => (Gate::Threshold { at: 1.0 }, Adjoint::Surrogate(surrogate)),
+            None => (Gate::Quintic { width: self.width }, Adjoint::Exact),
+        };
         SpikingRnnConfig::new(units, self.neurons)
             .with_neuron(self.neuron())
-            .with_gate(Gate::Quintic { width: self.width })
+            .with_gate(gate)
+            .with_adjoint(adjoint)
             .with_synapses(vec![synapse])
             .with_dt(self.dt)
             .with_non_finite_gradient(NonFiniteGradient::Nan)
@@ -221,12 +274,12 @@ impl Recipe {
     ///
     /// # Errors
     /// [`ConfigError`] if a number of the recipe is invalid.
-    pub fn classifier(&self, task: TaskName, device: &Device) -> Result<Classifier, ConfigError> {
+    pub fn classifier(&self, task: &Task, device: &Device) -> Result<Classifier, ConfigError> {
         let mut layer = self.layer(task.binning(self).units).init(device)?;
         let spread = Distribution::Normal(0.0, self.bias_spread);
         layer.bias =
             layer.bias.map(|bias| bias.map(|bias| bias.clone() + Tensor::random(bias.shape(), spread, device)));
-        let readout = LinearConfig::new(self.neurons, task.classes().len())
+        let readout = LinearConfig::new(self.neurons, task.classes.len())
             .with_initializer(Initializer::Normal { mean: 0.0, std: self.readout })
             .init(device);
         Ok(Classifier { network: SpikingNetwork::new(layer, readout)?, activity: self.activity })

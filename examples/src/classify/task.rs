@@ -1,16 +1,17 @@
 //! The tasks of `classify` and their data.
 
-use super::Recipe;
+use super::recorded::{ROOM, Recorded, Samples};
+use super::{Options, Recipe};
 use crate::run::seeded;
 use crate::training::DataFrom;
 use burn::data::dataloader::DataLoader;
 use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::Dataset;
 use burn::data::dataset::transform::{PartialDataset, ShuffledDataset};
-use burn::data::dataset::{Dataset, InMemDataset};
 use burn::tensor::Device;
 use burn_spiking_tasks::delayed_xor::CHANNELS;
 use burn_spiking_tasks::{
-    AnswerBatcher, Binning, DelayedXor, Digits, EpochLoader, Evidence, Jittered, Randman, Sample, SampleBatch,
+    AnswerBatcher, Binning, Cached, DelayedXor, Digits, EpochLoader, Evidence, Jittered, Randman, Sample, SampleBatch,
     SampleBatcher, TaskError, YinYang, digits, yin_yang,
 };
 use clap::ValueEnum;
@@ -32,6 +33,26 @@ pub enum TaskName {
     /// Delayed-memory exclusive or, in the variant of the Graz group: had the two pulses different
     /// signs?
     GrazXor,
+    /// Spoken digits, recorded (SHD; needs --data).
+    Shd,
+    /// Spoken commands, recorded (SSC; needs --data).
+    Ssc,
+    /// Handwritten digits before an event camera (N-MNIST; needs --data).
+    NMnist,
+    /// Gestures before an event camera (DVS128 Gesture; needs --data).
+    DvsGesture,
+    /// Events in tables of your own (train.csv, test.csv; needs --data).
+    Table,
+}
+
+/// A task with the sizes of its samples, and with its files if it has any.
+pub struct Task {
+    name: TaskName,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    units: usize,
+    length_ms: f64,
+    recorded: Option<[Samples; 3]>,
 }
 
 /// The data of a run.
@@ -42,6 +63,8 @@ pub struct Data {
     pub validation: Arc<dyn DataLoader<SampleBatch>>,
     /// Test data, which training has not seen.
     pub test: Arc<dyn DataLoader<SampleBatch>>,
+    /// Number of iterations in an epoch.
+    pub iterations: usize,
 }
 
 /// Number of samples that are drawn for a test, of tasks without a size of their own.
@@ -58,64 +81,95 @@ impl TaskName {
             Self::Digits => "Handwritten digits",
             Self::Evidence => "Evidence accumulation",
             Self::GrazXor => "Delayed exclusive or (Graz)",
+            Self::Shd => "Spoken digits (SHD)",
+            Self::Ssc => "Spoken commands (SSC)",
+            Self::NMnist => "N-MNIST",
+            Self::DvsGesture => "DVS128 Gesture",
+            Self::Table => "Events of a table",
         }
     }
+}
 
-    /// The names of the classes.
-    pub fn classes(self) -> Vec<String> {
+impl Task {
+    /// Opens the task that the options select.
+    ///
+    /// # Errors
+    /// If the files of recorded data cannot be read, or if an option does not fit the task.
+    pub fn open(options: &Options) -> Result<Self, String> {
+        let name = options.task;
+        let recorded = Recorded::open(options)?;
         let named = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-        match self {
-            Self::YinYang => named(&["yin", "yang", "dot"]),
-            Self::Randman => (0..Randman::usual(0).classes).map(|class| class.to_string()).collect(),
-            Self::Digits => (0..digits::CLASSES).map(|class| class.to_string()).collect(),
-            Self::Evidence => named(&["left", "right"]),
-            Self::GrazXor => named(&["unequal", "equal", "none"]),
-        }
+        let numbered = |count: usize| (0..count).map(|class| class.to_string()).collect();
+        let (classes, length_ms, units): (Vec<String>, _, _) = match (name, &recorded) {
+            (_, Some(recorded)) => (numbered(recorded.classes), recorded.length_ms, recorded.units),
+            (TaskName::YinYang, _) => (named(&["yin", "yang", "dot"]), 45.0, yin_yang::UNITS),
+            (TaskName::Randman, _) => (numbered(Randman::usual(0).classes), 200.0, Randman::usual(0).units),
+            (TaskName::Evidence, _) => {
+                (named(&["left", "right"]), Evidence::default().length_ms(), Evidence::default().units())
+            }
+            (TaskName::GrazXor, _) => (named(&["unequal", "equal", "none"]), DelayedXor::graz(1).trial_ms, CHANNELS),
+            _ => (numbered(digits::CLASSES), 30.0, digits::PIXELS),
+        };
+        let length_ms = match (options.length, &recorded) {
+            (None, _) => length_ms,
+            (Some(length), Some(_)) if length.is_finite() && length > 0.0 => length,
+            (Some(length), Some(_)) => return Err(format!("--length is {length}, but must be above 0 and finite")),
+            (Some(_), None) => {
+                return Err(
+                    "--length is for recorded data; leave it out, since this task has a length of its own".into()
+                );
+            }
+        };
+        Ok(Self { name, classes, units, length_ms, recorded: recorded.map(|recorded| recorded.parts) })
     }
 
     /// The time steps and the input units of a sample.
-    pub fn binning(self, recipe: &Recipe) -> Binning {
-        let (length_ms, units) = match self {
-            Self::YinYang => (45.0, yin_yang::UNITS),
-            Self::Randman => (200.0, Randman::usual(0).units),
-            Self::Digits => (30.0, digits::PIXELS),
-            Self::Evidence => (Evidence::default().length_ms(), Evidence::default().units()),
-            Self::GrazXor => (DelayedXor::graz(1).trial_ms, CHANNELS),
-        };
-        let steps = (length_ms / recipe.dt).round() as usize;
-        Binning { dt: recipe.dt, steps, units, tau: recipe.input_tau }
+    pub fn binning(&self, recipe: &Recipe) -> Binning {
+        let steps = (self.length_ms / recipe.dt).round() as usize;
+        Binning { dt: recipe.dt, steps, units: self.units, tau: recipe.input_tau }
     }
 
     /// Returns the data of a run.
     ///
     /// # Errors
     /// If the recipe is invalid for the task.
-    pub fn data(self, recipe: &Recipe, seed: u64, device: &Device, training: &Device) -> Result<Data, String> {
+    pub fn data(&self, recipe: &Recipe, seed: u64, device: &Device, training: &Device) -> Result<Data, String> {
         let told = |error: TaskError| error.to_string();
         let batch = recipe.batch;
         let batcher = || -> Result<SampleBatcher, TaskError> {
             let batcher = SampleBatcher::new(self.binning(recipe))?;
-            match self {
-                Self::Evidence => batcher.read_in_last(Evidence::default().recall_ms),
+            match self.name {
+                TaskName::Evidence => batcher.read_in_last(Evidence::default().recall_ms),
                 _ => Ok(batcher),
             }
         };
         let sizes = Sizes { batch, epoch: batch * recipe.iterations, jitter: recipe.jitter, seed };
-        let data = match self {
+        if let Some(parts) = &self.recorded {
+            return shuffled(parts.clone(), batcher().map_err(told)?, sizes, [device, training]);
+        }
+        let data = match self.name {
             // The sizes and the seeds as published.
-            Self::YinYang => {
+            TaskName::YinYang => {
                 let of = |seed, len| YinYang::default().dataset(seed, len);
                 let (all, validation, test) = (of(42, 5000), of(41, 1000), of(40, 1000));
                 let parts = [all.map_err(told)?, validation.map_err(told)?, test.map_err(told)?];
                 shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
             }
-            Self::Randman => {
+            TaskName::Randman => {
                 let task = Randman::usual(seeded(seed, 7));
                 let of = |stream, len| task.dataset(seeded(seed, stream), len);
                 let parts = [of(1, 8000).map_err(told)?, of(2, 1000).map_err(told)?, of(3, TEST).map_err(told)?];
                 shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
             }
-            Self::Digits => {
+            TaskName::Evidence => {
+                let of = |seed: u64, len: usize| Evidence::default().dataset(seed, len);
+                fresh(of, batcher().map_err(told)?, sizes, [device, training])?
+            }
+            TaskName::GrazXor => {
+                let task = DelayedXor { dt: recipe.dt, ..DelayedXor::graz(recipe.neurons) };
+                fresh(move |seed: u64, len: usize| task.dataset(seed, len), AnswerBatcher, sizes, [device, training])?
+            }
+            _ => {
                 let task = Digits { order: seed, ..Digits::default() };
                 let [all, test] = task.datasets().map_err(told)?;
                 let cut = all.len() - VALIDATION_IMAGES;
@@ -123,14 +177,6 @@ impl TaskName {
                 let part = |from, to| PartialDataset::new(all.clone(), from, to);
                 let parts = [part(0, cut), part(cut, all.len()), PartialDataset::new(test, 0, whole)];
                 shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
-            }
-            Self::Evidence => {
-                let of = |seed: u64, len: usize| Evidence::default().dataset(seed, len);
-                fresh(of, batcher().map_err(told)?, sizes, [device, training])?
-            }
-            Self::GrazXor => {
-                let task = DelayedXor { dt: recipe.dt, ..DelayedXor::graz(recipe.neurons) };
-                fresh(move |seed: u64, len: usize| task.dataset(seed, len), AnswerBatcher, sizes, [device, training])?
             }
         };
         Ok(data)
@@ -149,8 +195,8 @@ struct Sizes {
     seed: u64,
 }
 
-/// A fixed set of training samples, which stay in memory, in another order in each epoch and with
-/// other moves of their events.
+/// A fixed set of training samples, in another order in each epoch and with other moves of their
+/// events.
 fn shuffled<D: Dataset<Sample> + 'static>(
     [training, validation, test]: [D; 3],
     batcher: SampleBatcher,
@@ -159,8 +205,8 @@ fn shuffled<D: Dataset<Sample> + 'static>(
 ) -> Result<Data, String> {
     let Sizes { batch, seed, jitter, .. } = sizes;
     let fixed = |data: D| Arc::new(EpochLoader::constant(data, batcher, batch, device));
-    let samples: Result<Vec<Sample>, _> = (0..training.len()).map(|at| training.get(at)).collect();
-    let training = Arc::new(InMemDataset::new(samples.map_err(|error| error.to_string())?));
+    let training = Arc::new(Cached::new(training, ROOM));
+    let iterations = training.len().div_ceil(batch);
     Jittered::new(training.clone(), jitter, 0).map_err(|error| error.to_string())?;
     let training_device = training_device.clone();
     Ok(Data {
@@ -174,6 +220,7 @@ fn shuffled<D: Dataset<Sample> + 'static>(
         }),
         validation: fixed(validation),
         test: fixed(test),
+        iterations,
     })
 }
 
@@ -204,5 +251,6 @@ where
         }),
         validation,
         test,
+        iterations: len.div_ceil(batch),
     })
 }

@@ -3,16 +3,19 @@
 //! | reader | files |
 //! | --- | --- |
 //! | [`NMnist`] | N-MNIST: a folder for each digit, with a file of 5 bytes for each event |
+//! | [`DvsGesture`] | DVS128 Gesture: recordings of events (AEDAT 3.1) and their labels |
 //! | [`Heidelberg`] | SHD and SSC: an HDF5 file with lists of times and channels |
 //! | [`EventTable`] | a CSV table with the columns `sample`, `class`, `time` and `unit` |
 //!
 //! A damaged, truncated or foreign file gives a [`FileError`] with the file, the place and the
 //! remedy.
 
+mod dvs_gesture;
 mod heidelberg;
 mod n_mnist;
 mod table;
 
+pub use dvs_gesture::{CLASSES as DVS_GESTURE_CLASSES, DvsGesture, Trials, UNITS as DVS_GESTURE_UNITS};
 pub use heidelberg::{Heidelberg, UNITS as HEIDELBERG_UNITS};
 pub use n_mnist::{NMnist, SIDE, UNITS as N_MNIST_UNITS};
 pub use table::EventTable;

@@ -79,6 +79,11 @@ impl EventTable {
         self.classes
     }
 
+    /// The time after which no sample has an event, ms.
+    pub fn end(&self) -> f64 {
+        self.samples.iter().map(|sample| sample.events.end()).fold(0.0, f64::max)
+    }
+
     /// One more than the largest unit.
     pub fn units(&self) -> usize {
         self.units
