@@ -1,11 +1,12 @@
 //! Trains a spiking network to classify input spikes.
 
-use burn_spiking_examples::classify::{COLUMNS, Options, run};
-use burn_spiking_examples::output::exit_code;
+use burn_spiking_examples::classify::{COLUMNS, Options, Task, run};
+use burn_spiking_examples::output::{Stop, exit_code};
 use burn_spiking_examples::run::Place;
 use burn_spiking_examples::seeds::Seeds;
 use burn_spiking_plot::Scale;
 use clap::Parser;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Trains spiking neurons to classify input spikes, and writes a report, the trained model and
@@ -20,10 +21,17 @@ struct Args {
     seeds: Seeds,
     #[command(flatten)]
     options: Options,
+    /// Write the samples as tables of events into this folder, and do not train
+    #[arg(long, value_name = "DIR")]
+    tables: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Args { place, seeds, options } = Args::parse();
+    let Args { place, seeds, options, tables } = Args::parse();
+    if let Some(folder) = tables {
+        let written = Task::open(&options).and_then(|task| task.write_tables(options.seed, &folder));
+        return exit_code(written.map_err(Stop::from));
+    }
     let with = |seed: u64| Options { seed, ..options.clone() };
     let program = |place: &Place, seed: u64| run(place, with(seed));
     exit_code(seeds.run("classify", &place, options.seed, with, program, &COLUMNS, ("Accuracy", Scale::Linear)))

@@ -48,6 +48,12 @@ pub struct Options {
     /// Time constant of the neurons, ms
     #[arg(long)]
     pub tau_mem: Option<f64>,
+    /// Time constant of the threshold of adapting neurons, ms
+    #[arg(long)]
+    pub tau_adapt: Option<f64>,
+    /// Rise of the threshold of adapting neurons by a spike
+    #[arg(long)]
+    pub rise: Option<f64>,
     /// Time constant of the synapses, ms
     #[arg(long)]
     pub tau: Option<f64>,
@@ -128,6 +134,11 @@ impl Options {
             return Err(
                 "--jitter is for tasks with a fixed set of samples; leave it out, since these samples are always new"
                     .into(),
+            );
+        }
+        if (self.tau_adapt.is_some() || self.rise.is_some()) && recipe.neuron != NeuronName::Alif {
+            return Err(
+                "--tau-adapt and --rise are for adapting neurons; leave them out, or choose --neuron alif".into()
             );
         }
         if self.input_tau.is_some() && self.task == TaskName::GrazXor {

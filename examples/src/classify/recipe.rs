@@ -229,6 +229,7 @@ impl Recipe {
             width: options.width.unwrap_or(usual.width),
             dt: options.dt.unwrap_or(usual.dt),
             tau_mem: options.tau_mem.unwrap_or(usual.tau_mem),
+            adaptation: [options.tau_adapt.unwrap_or(usual.adaptation[0]), options.rise.unwrap_or(usual.adaptation[1])],
             tau: options.tau.unwrap_or(usual.tau),
             input_tau: options.input_tau.or(usual.input_tau),
             input: options.input.unwrap_or(usual.input),

@@ -10,12 +10,14 @@ use burn::data::dataset::Dataset;
 use burn::data::dataset::transform::{PartialDataset, ShuffledDataset};
 use burn::tensor::Device;
 use burn_spiking_tasks::delayed_xor::CHANNELS;
+use burn_spiking_tasks::files::EventTable;
 use burn_spiking_tasks::{
     AnswerBatcher, Binning, Cached, DelayedXor, Digits, EpochLoader, Evidence, Jittered, Randman, Sample, SampleBatch,
     SampleBatcher, TaskError, YinYang, digits, yin_yang,
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A task.
@@ -144,42 +146,73 @@ impl Task {
             }
         };
         let sizes = Sizes { batch, epoch: batch * recipe.iterations, jitter: recipe.jitter, seed };
-        if let Some(parts) = &self.recorded {
-            return shuffled(parts.clone(), batcher().map_err(told)?, sizes, [device, training]);
+        let devices = [device, training];
+        match (self.parts(seed)?, self.name) {
+            (Some(parts), _) => shuffled(parts, batcher().map_err(told)?, sizes, devices),
+            (None, TaskName::GrazXor) => {
+                let task = DelayedXor { dt: recipe.dt, ..DelayedXor::graz(recipe.neurons) };
+                fresh(move |seed: u64, len: usize| task.dataset(seed, len), AnswerBatcher, sizes, devices)
+            }
+            (None, _) => {
+                let of = |seed: u64, len: usize| Evidence::default().dataset(seed, len);
+                fresh(of, batcher().map_err(told)?, sizes, devices)
+            }
         }
-        let data = match self.name {
+    }
+
+    /// The samples for training, validation and the test; `None` if training samples are drawn
+    /// afresh in each epoch.
+    ///
+    /// # Errors
+    /// If the task is invalid.
+    pub fn parts(&self, seed: u64) -> Result<Option<[Samples; 3]>, String> {
+        let told = |error: TaskError| error.to_string();
+        if let Some(parts) = &self.recorded {
+            return Ok(Some(parts.clone()));
+        }
+        Ok(Some(match self.name {
             // The sizes and the seeds as published.
             TaskName::YinYang => {
-                let of = |seed, len| YinYang::default().dataset(seed, len);
-                let (all, validation, test) = (of(42, 5000), of(41, 1000), of(40, 1000));
-                let parts = [all.map_err(told)?, validation.map_err(told)?, test.map_err(told)?];
-                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
+                let of = |seed, len| -> Result<Samples, String> {
+                    Ok(Arc::new(YinYang::default().dataset(seed, len).map_err(told)?))
+                };
+                [of(42, 5000)?, of(41, 1000)?, of(40, 1000)?]
             }
             TaskName::Randman => {
                 let task = Randman::usual(seeded(seed, 7));
-                let of = |stream, len| task.dataset(seeded(seed, stream), len);
-                let parts = [of(1, 8000).map_err(told)?, of(2, 1000).map_err(told)?, of(3, TEST).map_err(told)?];
-                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
+                let of = |stream, len| -> Result<Samples, String> {
+                    Ok(Arc::new(task.dataset(seeded(seed, stream), len).map_err(told)?))
+                };
+                [of(1, 8000)?, of(2, 1000)?, of(3, TEST)?]
             }
-            TaskName::Evidence => {
-                let of = |seed: u64, len: usize| Evidence::default().dataset(seed, len);
-                fresh(of, batcher().map_err(told)?, sizes, [device, training])?
-            }
-            TaskName::GrazXor => {
-                let task = DelayedXor { dt: recipe.dt, ..DelayedXor::graz(recipe.neurons) };
-                fresh(move |seed: u64, len: usize| task.dataset(seed, len), AnswerBatcher, sizes, [device, training])?
-            }
+            TaskName::Evidence | TaskName::GrazXor => return Ok(None),
             _ => {
-                let task = Digits { order: seed, ..Digits::default() };
-                let [all, test] = task.datasets().map_err(told)?;
+                let [all, test] = Digits { order: seed, ..Digits::default() }.datasets().map_err(told)?;
                 let cut = all.len() - VALIDATION_IMAGES;
-                let whole = test.len();
-                let part = |from, to| PartialDataset::new(all.clone(), from, to);
-                let parts = [part(0, cut), part(cut, all.len()), PartialDataset::new(test, 0, whole)];
-                shuffled(parts, batcher().map_err(told)?, sizes, [device, training])?
+                let part = |from, to| -> Samples { Arc::new(PartialDataset::new(all.clone(), from, to)) };
+                [part(0, cut), part(cut, all.len()), Arc::new(test)]
             }
+        }))
+    }
+
+    /// Writes the samples as tables of events, `train.csv`, `valid.csv` and `test.csv`, for
+    /// `--task table` and for other programs.
+    ///
+    /// # Errors
+    /// If training samples are drawn afresh, or if a file cannot be written.
+    pub fn write_tables(&self, seed: u64, folder: &Path) -> Result<(), String> {
+        let Some(parts) = self.parts(seed)? else {
+            return Err(
+                "--tables: the training samples of this task are always new, so a table cannot hold them".into()
+            );
         };
-        Ok(data)
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        for (name, part) in ["train.csv", "valid.csv", "test.csv"].into_iter().zip(parts) {
+            let path = folder.join(name);
+            EventTable::write(&path, &part).map_err(|error| error.to_string())?;
+            println!("{} samples  {}", part.len(), path.display());
+        }
+        Ok(())
     }
 }
 
@@ -197,14 +230,14 @@ struct Sizes {
 
 /// A fixed set of training samples, in another order in each epoch and with other moves of their
 /// events.
-fn shuffled<D: Dataset<Sample> + 'static>(
-    [training, validation, test]: [D; 3],
+fn shuffled(
+    [training, validation, test]: [Samples; 3],
     batcher: SampleBatcher,
     sizes: Sizes,
     [device, training_device]: [&Device; 2],
 ) -> Result<Data, String> {
     let Sizes { batch, seed, jitter, .. } = sizes;
-    let fixed = |data: D| Arc::new(EpochLoader::constant(data, batcher, batch, device));
+    let fixed = |data: Samples| Arc::new(EpochLoader::constant(data, batcher, batch, device));
     let training = Arc::new(Cached::new(training, ROOM));
     let iterations = training.len().div_ceil(batch);
     Jittered::new(training.clone(), jitter, 0).map_err(|error| error.to_string())?;

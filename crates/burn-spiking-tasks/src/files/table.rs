@@ -12,7 +12,7 @@
 use super::FileError;
 use crate::events::{Events, Sample};
 use burn::data::dataset::{Dataset, DatasetError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct EventTable {
 }
 
 /// A line of the table.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Line {
     sample: u64,
     class: usize,
@@ -74,6 +74,30 @@ impl EventTable {
         Ok(Self { samples: samples.into(), classes, units })
     }
 
+    /// Writes a table of all samples of a data set, by their index. Samples without events do not
+    /// occur in it.
+    ///
+    /// # Errors
+    /// [`FileError`] if a sample cannot be read or if the file cannot be written.
+    pub fn write(path: impl AsRef<Path>, data: &impl Dataset<Sample>) -> Result<(), FileError> {
+        let path = path.as_ref();
+        let failed = |error: std::io::Error| {
+            FileError::new(path, "the whole file", error.to_string(), "give a file that can be written")
+        };
+        let mut writer = csv::Writer::from_path(path).map_err(|error| failed(error.into()))?;
+        for sample in 0..data.len() {
+            let told = |error: DatasetError| {
+                FileError::new(path, format!("sample {sample}"), error.to_string(), "correct the source")
+            };
+            let Sample { events, class } = data.get(sample).map_err(told)?;
+            for (time, unit) in events.iter() {
+                let line = Line { sample: sample as u64, class, time: time as f32, unit: unit as u32 };
+                writer.serialize(line).map_err(|error| failed(error.into()))?;
+            }
+        }
+        writer.flush().map_err(failed)
+    }
+
     /// One more than the largest class.
     pub fn classes(&self) -> usize {
         self.classes
@@ -119,6 +143,17 @@ mod tests {
         let sample = table.get(1).unwrap();
         assert_eq!(sample.class, 3);
         assert_eq!(sample.events.iter().collect::<Vec<_>>(), [(1.25, 17), (7.5, 5)]);
+    }
+
+    #[test]
+    fn a_table_comes_back_as_it_was_written() {
+        let [data, _] = crate::Digits::default().datasets().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("digits.csv");
+        EventTable::write(&path, &data).unwrap();
+        let table = EventTable::open(&path).unwrap();
+        assert_eq!(table.len(), data.len());
+        assert!((0..data.len()).all(|at| table.get(at).unwrap() == data.get(at).unwrap()));
     }
 
     #[test]
