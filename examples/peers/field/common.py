@@ -99,7 +99,7 @@ def run(name, build):
         cost.backward()
         optimizer.step()
         schedule.step()
-        return float(cost)
+        return float(cost.detach())
 
     if args.time_only:
         chosen = np.arange(min(args.batch, len(train)))

@@ -17,14 +17,15 @@
 //! **Flow.** Exact. With a = e^(−t/τ_mem) and a_w = e^(−t/τ_w):
 //!
 //! ```text
-//! v(t) = a v + τ_mem (1 − a) I − (a_w − a) w        w(t) = a_w w
+//! v(t) = a v + τ_mem (1 − a) I − (a_w − a) w = v + (a − 1) (v − τ_mem I + w) − (a_w − 1) w
+//! w(t) = a_w w = w + (a_w − 1) w
 //! ```
 //!
 //! Source: Bellec, Salaj, Subramoney, Legenstein & Maass 2018, whose threshold rises by β, here b.
 
 use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps};
 use crate::error::{ConfigError, finite, positive};
-use crate::num::Number;
+use crate::num::{Constant, Number, Own};
 use serde::{Deserialize, Serialize};
 
 /// Leaky integrate-and-fire neuron with a threshold that adapts.
@@ -51,7 +52,7 @@ impl PlanarModel for Alif {
     type Plane = AlifPlane;
 
     fn over(&self, dt: f64) -> PlanarFlow<AlifPlane> {
-        PlanarFlow::new(AlifPlane { model: *self }, dt, self.substeps)
+        PlanarFlow::new(AlifPlane::of(self, dt / self.substeps as f64), dt, self.substeps)
     }
 
     fn jump(&self) -> f64 {
@@ -84,16 +85,37 @@ impl PlanarModel for Alif {
 /// The equations of [`Alif`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlifPlane {
-    model: Alif,
+    tau_mem: f64,
+    tau_w: f64,
+    /// (a − 1, a_w − 1) of a whole sub-step.
+    whole: [f64; 2],
+}
+
+impl AlifPlane {
+    fn of(model: &Alif, length: f64) -> Self {
+        let Alif { tau_mem, tau_w, .. } = *model;
+        Self { tau_mem, tau_w, whole: [tau_mem, tau_w].map(|tau| (-length / tau).exp_m1()) }
+    }
+
+    /// (v, w) after a time with these a − 1 and a_w − 1.
+    #[inline(always)]
+    fn advance_by<X: Number, C: Constant<X>>(&self, v: X, w: X, i: X, [of_v, of_w]: [C; 2]) -> (X, X) {
+        let way = v.clone() - i.times(self.tau_mem) + w.clone();
+        let fallen = of_w.multiply(w.clone());
+        (v + of_v.multiply(way) - fallen.clone(), w + fallen)
+    }
 }
 
 impl Plane for AlifPlane {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        let Alif { tau_mem, tau_w, .. } = self.model;
-        // −(1 − e^(−t/τ)) keeps the digits of short times.
-        let [of_v, of_w] = [tau_mem, tau_w].map(|tau| time.clone().times(-1.0 / tau).exp_m1());
-        let [kept_v, kept_w] = [of_v.clone().plus(1.0), of_w.clone().plus(1.0)];
-        (kept_v * v - of_v.clone() * i.times(tau_mem) - (of_w - of_v) * w.clone(), kept_w * w)
+        // e^(−t/τ) − 1 keeps the digits of short times.
+        let of = |tau: f64| Own(time.clone().times(-1.0 / tau).exp_m1());
+        self.advance_by(v, w, i, [of(self.tau_mem), of(self.tau_w)])
+    }
+
+    #[inline(always)]
+    fn advance_whole<X: Number>(&self, v: X, w: X, i: X, _length: f64) -> (X, X) {
+        self.advance_by(v, w, i, self.whole)
     }
 }

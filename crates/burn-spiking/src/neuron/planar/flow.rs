@@ -3,7 +3,7 @@
 
 use crate::error::{ConfigError, at_least_one};
 use crate::neuron::flow::SLOWEST;
-use crate::num::{Dual, Number};
+use crate::num::{Constant, Dual, Number, Own};
 
 /// The largest number of Newton iterations for the time of a crossing. Near the crossing, each
 /// doubles the number of correct digits.
@@ -58,6 +58,14 @@ pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
 pub trait Plane: Copy + Send + Sync + 'static {
     /// (v, w) after `time` ms under the current I (1/ms), without a threshold.
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X);
+
+    /// [`advance`](Self::advance) by the length of a sub-step, in ms, for which the flow was made.
+    /// Closed forms know their exponentials for it.
+    #[inline(always)]
+    fn advance_whole<X: Number>(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
+        let length = i.zero().plus(length);
+        self.advance(v, w, i, length)
+    }
 
     /// w just after a spike, at the time of the crossing. The default leaves it as it is: the
     /// charge carries the [jump](PlanarModel::jump) at the end of the step.
@@ -132,7 +140,7 @@ impl<P: Plane> PlanarFlow<P> {
     }
 
     /// The number of sub-steps of a step.
-    #[cfg(feature = "cube")]
+    #[cfg(any(feature = "cube", feature = "flex", feature = "ndarray"))]
     pub(crate) fn substeps(&self) -> usize {
         self.substeps
     }
@@ -140,8 +148,7 @@ impl<P: Plane> PlanarFlow<P> {
     /// (v, w) at the end of a sub-step without a threshold.
     #[inline(always)]
     pub(crate) fn free<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
-        let length = i.zero().plus(self.length);
-        self.plane.advance(v, w, i, length)
+        self.plane.advance_whole(v, w, i, self.length)
     }
 
     /// (v, w) at the end of a sub-step in which the neuron crosses the threshold. `end` is v
@@ -219,14 +226,25 @@ pub struct RungeKutta<F>(pub F);
 impl<F: Field> Plane for RungeKutta<F> {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        let half = time.clone().times(0.5);
-        let (v1, w1) = self.0.rates(v.clone(), w.clone(), i.clone());
-        let (v2, w2) =
-            self.0.rates(v.clone() + half.clone() * v1.clone(), w.clone() + half.clone() * w1.clone(), i.clone());
-        let (v3, w3) = self.0.rates(v.clone() + half.clone() * v2.clone(), w.clone() + half * w2.clone(), i.clone());
-        let (v4, w4) = self.0.rates(v.clone() + time.clone() * v3.clone(), w.clone() + time.clone() * w3.clone(), i);
-        let sixth = time.times(1.0 / 6.0);
-        (v + sixth.clone() * (v1 + (v2 + v3).times(2.0) + v4), w + sixth * (w1 + (w2 + w3).times(2.0) + w4))
+        self.advance_by(v, w, i, Own(time))
+    }
+
+    #[inline(always)]
+    fn advance_whole<X: Number>(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
+        self.advance_by(v, w, i, length)
+    }
+}
+
+impl<F: Field> RungeKutta<F> {
+    #[inline(always)]
+    fn advance_by<X: Number>(&self, v: X, w: X, i: X, time: impl Constant<X>) -> (X, X) {
+        let (half, sixth) = (time.scaled(0.5), time.scaled(1.0 / 6.0));
+        let rates = |v: X, w: X| self.0.rates(v, w, i.clone());
+        let (v1, w1) = rates(v.clone(), w.clone());
+        let (v2, w2) = rates(v.clone() + half.multiply(v1.clone()), w.clone() + half.multiply(w1.clone()));
+        let (v3, w3) = rates(v.clone() + half.multiply(v2.clone()), w.clone() + half.multiply(w2.clone()));
+        let (v4, w4) = rates(v.clone() + time.multiply(v3.clone()), w.clone() + time.multiply(w3.clone()));
+        (v + sixth.multiply(v1 + (v2 + v3).times(2.0) + v4), w + sixth.multiply(w1 + (w2 + w3).times(2.0) + w4))
     }
 }
 

@@ -21,7 +21,7 @@
 
 use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps};
 use crate::error::{ConfigError, finite, positive};
-use crate::num::Number;
+use crate::num::{Constant, Number, Own};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -56,7 +56,10 @@ impl PlanarModel for ResonateAndFire {
     fn over(&self, dt: f64) -> PlanarFlow<ResonatePlane> {
         let (rate, omega) = (1.0 / self.tau_mem, self.omega());
         let size = rate * rate + omega * omega;
-        let plane = ResonatePlane { rate, omega, goal: [rate / size, omega / size] };
+        let length = dt / self.substeps as f64;
+        let (sin, cos) = (omega * length).sin_cos();
+        let whole = [(-rate * length).exp(), sin, cos];
+        let plane = ResonatePlane { rate, omega, goal: [rate / size, omega / size], whole };
         PlanarFlow::new(plane, dt, self.substeps)
     }
 
@@ -97,17 +100,32 @@ pub struct ResonatePlane {
     omega: f64,
     /// z* for I = 1/ms.
     goal: [f64; 2],
+    /// (e^(−t/τ_mem), sin ωt, cos ωt) of a whole sub-step.
+    whole: [f64; 3],
+}
+
+impl ResonatePlane {
+    /// (v, w) after a time with these e^(−t/τ_mem), sin ωt and cos ωt.
+    #[inline(always)]
+    fn advance_by<X: Number, C: Constant<X>>(&self, v: X, w: X, i: X, [kept, sin, cos]: [C; 3]) -> (X, X) {
+        let [goal_v, goal_w] = [i.clone().times(self.goal[0]), i.times(self.goal[1])];
+        let (v, w) = (v - goal_v.clone(), w - goal_w.clone());
+        let turned_v = cos.multiply(v.clone()) - sin.multiply(w.clone());
+        let turned_w = sin.multiply(v) + cos.multiply(w);
+        (goal_v + kept.multiply(turned_v), goal_w + kept.multiply(turned_w))
+    }
 }
 
 impl Plane for ResonatePlane {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        let [goal_v, goal_w] = [i.clone().times(self.goal[0]), i.times(self.goal[1])];
         let kept = time.clone().times(-self.rate).exp();
         let (sin, cos) = time.times(self.omega / PI).sin_cos_pi();
-        let (v, w) = (v - goal_v.clone(), w - goal_w.clone());
-        let turned_v = cos.clone() * v.clone() - sin.clone() * w.clone();
-        let turned_w = sin * v + cos * w;
-        (goal_v + kept.clone() * turned_v, goal_w + kept * turned_w)
+        self.advance_by(v, w, i, [kept, sin, cos].map(Own))
+    }
+
+    #[inline(always)]
+    fn advance_whole<X: Number>(&self, v: X, w: X, i: X, _length: f64) -> (X, X) {
+        self.advance_by(v, w, i, self.whole)
     }
 }

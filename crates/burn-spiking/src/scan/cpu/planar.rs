@@ -6,11 +6,11 @@
 
 use super::dynamics::{Dynamics, Neurons, SECOND_SLOPES, Slopes};
 use super::gates::{Gates, PerNeuronGates};
-use super::rows::{self, ActiveSet, by_gate, lanes, lanes_mut};
+use super::rows::{self, ActiveSet, Aligned, BLOCK, by_gate, lanes, lanes_mut};
 use crate::gate::Zone;
 use crate::neuron::planar::{Jacobian, PlanarFlow, PlanarModel, Plane};
 use crate::num::simd::{Lanes, unserved, vectorize};
-use crate::num::{Number, Real};
+use crate::num::{Dual, Number, Real};
 use crate::scan::ScanPlan;
 use macerator::{Simd, WithSimd};
 
@@ -51,26 +51,126 @@ impl<T: Real, P: Plane> WithSimd for StepTask<'_, T, P> {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
+        if self.flow.substeps() == 1 {
+            return self.in_one_sub_step::<S>();
+        }
         let Self { flow, state: (v, w), i, spikes, slopes } = self;
         let flow = *flow;
         let state = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(w)).zip(lanes(i)).zip(lanes_mut(spikes));
-        let Some(([by_v, by_i], [by_w, w_by_v, w_by_w, w_by_i])) = slopes else {
+        let Some(mut slopes) = slopes else {
             for (((v, w), &i), spikes) in state {
                 let moved = flow.step(*v, *w, i);
                 (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
             }
             return;
         };
-        let (by_v, by_w, by_i) = (lanes_mut::<S, T>(by_v), lanes_mut::<S, T>(by_w), lanes_mut::<S, T>(by_i));
-        let (w_by_v, w_by_w) = (lanes_mut::<S, T>(w_by_v), lanes_mut::<S, T>(w_by_w));
-        let w_by_i = lanes_mut::<S, T>(w_by_i);
+        let mut rows = in_order(&mut slopes).map(|row| lanes_mut::<S, T>(row));
         for (at, (((v, w), &i), spikes)) in state.enumerate() {
             let (moved, Jacobian { v: of_v, w: of_w }) = flow.step_and_jacobian(*v, *w, i);
-            [by_v[at], by_w[at], by_i[at]] = of_v;
-            [w_by_v[at], w_by_w[at], w_by_i[at]] = of_w;
+            rows.iter_mut().zip(of_v.into_iter().chain(of_w)).for_each(|(row, slope)| row[at] = slope);
             (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
         }
     }
+}
+
+/// Neurons of a row that cross the threshold in a step. They are few, and to find the times of
+/// their crossings costs much, so that they share vectors.
+struct Crossing<T> {
+    /// v, w, I, and v at the end of the step without a threshold.
+    state: [Aligned<T>; 4],
+    /// Their places in the row.
+    places: [usize; BLOCK],
+    count: usize,
+}
+
+impl<T: Real> Crossing<T> {
+    fn none() -> Self {
+        // Numbers in lanes that are not used have no effect, but must be finite.
+        Self { state: [Aligned([T::default(); BLOCK]); 4], places: [0; BLOCK], count: 0 }
+    }
+
+    fn add(&mut self, place: usize, state: [T; 4]) {
+        self.places[self.count] = place;
+        self.state.iter_mut().zip(state).for_each(|(to, from)| to.0[self.count] = from);
+        self.count += 1;
+    }
+}
+
+/// The numbers in the lanes of a vector.
+#[inline(always)]
+fn numbers<S: Simd, T: Real>(lanes: &Lanes<S, T>) -> &[T] {
+    bytemuck::cast_slice(std::slice::from_ref(lanes))
+}
+
+impl<T: Real, P: Plane> StepTask<'_, T, P> {
+    /// Runs a step that has one sub-step: first all neurons without a threshold, then those that
+    /// cross it.
+    #[inline(always)]
+    fn in_one_sub_step<S: Simd>(mut self) {
+        let width = Lanes::<S, T>::count();
+        let mut crossing = Crossing::none();
+        for at in 0..self.i.len() / width {
+            let [v, w, i] = [&*self.state.0, &*self.state.1, self.i].map(|row| lanes::<S, T>(row)[at]);
+            let (end, w_end) = match &mut self.slopes {
+                None => self.flow.free(v, w, i),
+                Some(slopes) => {
+                    let (v, w) = self.flow.free(Dual::variable(v, 0), Dual::variable(w, 1), Dual::variable(i, 2));
+                    in_order(slopes).into_iter().zip(v.slopes.into_iter().chain(w.slopes)).for_each(|(row, slope)| {
+                        lanes_mut::<S, T>(row)[at] = slope;
+                    });
+                    (v.value, w.value)
+                }
+            };
+            lanes_mut::<S, T>(self.state.0)[at] = end;
+            lanes_mut::<S, T>(self.state.1)[at] = w_end;
+            lanes_mut::<S, T>(self.spikes)[at] = Lanes::of(0.0);
+            if Lanes::<S, T>::holds_everywhere(&end.below(1.0)) {
+                continue;
+            }
+            let [v, w, i, end] = [&v, &w, &i, &end].map(numbers);
+            for k in 0..width {
+                if end[k] >= T::of(1.0) {
+                    crossing.add(at * width + k, [v[k], w[k], i[k], end[k]]);
+                    if crossing.count == width {
+                        self.cross::<S>(&mut crossing);
+                    }
+                }
+            }
+        }
+        if crossing.count > 0 {
+            self.cross::<S>(&mut crossing);
+        }
+    }
+
+    /// Writes the state after the step, and its slopes, of the neurons that cross the threshold.
+    /// Empties the list.
+    #[inline(always)]
+    fn cross<S: Simd>(&mut self, crossing: &mut Crossing<T>) {
+        let [v, w, i, end] = crossing.state.each_ref().map(|row| lanes::<S, T>(&row.0)[0]);
+        let places = &crossing.places[..crossing.count];
+        let (v, w) = match &mut self.slopes {
+            None => self.flow.crossed((v, w), i, end),
+            Some(slopes) => {
+                let (state, end) =
+                    ((Dual::variable(v, 0), Dual::variable(w, 1)), Dual { value: end, slopes: [Lanes::of(0.0); 3] });
+                let (v, w) = self.flow.crossed(state, Dual::variable(i, 2), end);
+                for (row, slope) in in_order(slopes).into_iter().zip(v.slopes.into_iter().chain(w.slopes)) {
+                    places.iter().zip(numbers(&slope)).for_each(|(&place, &slope)| row[place] = slope);
+                }
+                (v.value, w.value)
+            }
+        };
+        for ((&place, &v), &w) in places.iter().zip(numbers(&v)).zip(numbers(&w)) {
+            (self.state.0[place], self.state.1[place], self.spikes[place]) = (v, w, T::of(1.0));
+        }
+        crossing.count = 0;
+    }
+}
+
+/// The rows of slopes in the order ∂v/∂v, ∂v/∂w, ∂v/∂I, ∂ψ/∂v, ∂ψ/∂w, ∂ψ/∂I.
+fn in_order<'s, T>(slopes: &'s mut RowSlopes<'_, T>) -> [&'s mut [T]; 6] {
+    let ([by_v, by_i], [by_w, w_by_v, w_by_w, w_by_i]) = slopes;
+    [by_v, by_w, by_i, w_by_v, w_by_w, w_by_i]
 }
 
 /// The dynamics of planar neurons.
