@@ -110,8 +110,9 @@ impl Plane for AlifPlane {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
         // e^(−t/τ) − 1 keeps the digits of short times.
-        let of = |tau: f64| Own(time.clone().times(-1.0 / tau).exp_m1());
-        self.advance_by(v, w, i, [of(self.tau_mem), of(self.tau_w)])
+        let of_v = time.clone().times(-1.0 / self.tau_mem).exp_m1();
+        let of_w = time.times(-1.0 / self.tau_w).exp_m1();
+        self.advance_by(v, w, i, [Own(of_v), Own(of_w)])
     }
 
     #[inline(always)]

@@ -239,11 +239,14 @@ impl<F: Field> RungeKutta<F> {
     #[inline(always)]
     fn advance_by<X: Number>(&self, v: X, w: X, i: X, time: impl Constant<X>) -> (X, X) {
         let (half, sixth) = (time.scaled(0.5), time.scaled(1.0 / 6.0));
-        let rates = |v: X, w: X| self.0.rates(v, w, i.clone());
-        let (v1, w1) = rates(v.clone(), w.clone());
-        let (v2, w2) = rates(v.clone() + half.multiply(v1.clone()), w.clone() + half.multiply(w1.clone()));
-        let (v3, w3) = rates(v.clone() + half.multiply(v2.clone()), w.clone() + half.multiply(w2.clone()));
-        let (v4, w4) = rates(v.clone() + time.multiply(v3.clone()), w.clone() + time.multiply(w3.clone()));
+        // Without a closure, which the compiler may leave out of line, without vector instructions.
+        let (v1, w1) = self.0.rates(v.clone(), w.clone(), i.clone());
+        let (at_v, at_w) = (v.clone() + half.multiply(v1.clone()), w.clone() + half.multiply(w1.clone()));
+        let (v2, w2) = self.0.rates(at_v, at_w, i.clone());
+        let (at_v, at_w) = (v.clone() + half.multiply(v2.clone()), w.clone() + half.multiply(w2.clone()));
+        let (v3, w3) = self.0.rates(at_v, at_w, i.clone());
+        let (at_v, at_w) = (v.clone() + time.multiply(v3.clone()), w.clone() + time.multiply(w3.clone()));
+        let (v4, w4) = self.0.rates(at_v, at_w, i);
         (v + sixth.multiply(v1 + (v2 + v3).times(2.0) + v4), w + sixth.multiply(w1 + (w2 + w3).times(2.0) + w4))
     }
 }

@@ -121,7 +121,7 @@ impl Plane for ResonatePlane {
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
         let kept = time.clone().times(-self.rate).exp();
         let (sin, cos) = time.times(self.omega / PI).sin_cos_pi();
-        self.advance_by(v, w, i, [kept, sin, cos].map(Own))
+        self.advance_by(v, w, i, [Own(kept), Own(sin), Own(cos)])
     }
 
     #[inline(always)]
