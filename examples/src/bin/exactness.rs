@@ -1,0 +1,388 @@
+//! What exactness buys: networks of one size learn one task by exact gradients through smooth gates,
+//! and by surrogate gradients through a threshold. Draws the accuracy against the sharpness of gate
+//! and surrogate, the depth and the length of a sample, and the cosine between the two gradients.
+
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::Dataset;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::module::{Initializer, Module};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::{Device, Tensor};
+use burn_spiking::{
+    Adjoint, ConfigError, Gate, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingRnnConfig,
+    SpikingStack, SpikingStackConfig, Surrogate, Synapse, finite_gradients,
+};
+use burn_spiking_examples::angle;
+use burn_spiking_examples::output::{Folder, Stop, exit_code};
+use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
+use burn_spiking_tasks::{Binning, Randman, RandmanDataset, Sample, SampleBatch, SampleBatcher};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::f64::consts::PI;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Trains feed-forward networks of spiking neurons on Randman, by exact gradients and by surrogate
+/// gradients, and draws what each learns and how far the gradients point the same way.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Args {
+    /// Folder for the figure and the numbers
+    #[arg(long, default_value = "runs/exactness")]
+    out: PathBuf,
+    /// Number of seeds for each point
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Number of iterations of each training
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
+    iterations: u32,
+    /// Number of samples in a batch
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Number of neurons in a layer
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    neurons: u32,
+}
+
+/// How a network gets its gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Way {
+    /// Exactly, through gates of this width, with LIF neurons.
+    Lif { width: f64 },
+    /// Exactly, through gates of this width, with QIF neurons.
+    Qif { width: f64 },
+    /// Through a threshold, with the surrogate of a fast sigmoid of this slope, with LIF neurons.
+    Surrogate { slope: f64 },
+}
+
+impl Way {
+    /// How narrow the function is that stands for the derivative of a spike.
+    fn sharpness(self) -> f64 {
+        match self {
+            Way::Lif { width } | Way::Qif { width } => 1.0 / width,
+            Way::Surrogate { slope } => slope,
+        }
+    }
+
+    fn gate_and_adjoint(self) -> (Gate, Adjoint) {
+        match self {
+            Way::Lif { width } | Way::Qif { width } => (Gate::Quintic { width }, Adjoint::Exact),
+            Way::Surrogate { slope } => {
+                (Gate::Threshold { at: 1.0 }, Adjoint::Surrogate(Surrogate::FastSigmoid { slope }))
+            }
+        }
+    }
+}
+
+/// A network and its task.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Setting {
+    way: Way,
+    /// Number of spiking layers.
+    depth: usize,
+    /// Length of a sample, ms. The input spikes fall into its first half.
+    length_ms: f64,
+}
+
+/// Length of a time step, ms.
+const DT: f64 = 2.0;
+/// Time constants of the neurons, of the synapses and of the input filter, ms.
+const TAU_MEM: f64 = 20.0;
+const TAU: f64 = 20.0;
+const INPUT_TAU: f64 = 10.0;
+const CLASSES: usize = 10;
+const LEARNING_RATE: f64 = 0.02;
+const TEST: usize = 1000;
+/// The values that stay fixed while another varies.
+const USUAL_LENGTH: f64 = 200.0;
+const WIDTHS: [f64; 4] = [1.0, 0.3, 0.1, 0.03];
+const SLOPES: [f64; 4] = [1.0, 5.0, 25.0, 100.0];
+const DEPTHS: [usize; 3] = [1, 2, 3];
+const LENGTHS: [f64; 4] = [50.0, 100.0, 200.0, 400.0];
+/// The ways that are compared over depths and lengths.
+const COMPARED: [Way; 4] =
+    [Way::Lif { width: 0.1 }, Way::Qif { width: 1.0 }, Way::Surrogate { slope: 25.0 }, Way::Surrogate { slope: 100.0 }];
+/// The width of the gate whose exact gradient the surrogates are compared with.
+const COMPARED_WIDTH: f64 = 0.1;
+
+#[derive(Debug, Clone, Serialize)]
+struct Trained {
+    setting: Setting,
+    /// The accuracy of each seed on test samples.
+    accuracies: Vec<f64>,
+    /// Iterations whose gradient was not finite, in all seeds.
+    skipped: usize,
+}
+
+impl Trained {
+    fn mean(&self) -> f64 {
+        self.accuracies.iter().sum::<f64>() / self.accuracies.len() as f64
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Angle {
+    depth: usize,
+    slope: f64,
+    /// The cosine of the angle between the surrogate gradient and the exact gradient of the first
+    /// layer's input weights, for each seed.
+    cosines: Vec<f64>,
+}
+
+#[derive(Module, Debug)]
+struct Deep {
+    stack: SpikingStack,
+    readout: Linear,
+}
+
+impl Deep {
+    fn init(setting: Setting, neurons: usize, units: usize, device: &Device) -> Result<Self, ConfigError> {
+        let (gate, adjoint) = setting.way.gate_and_adjoint();
+        let neuron = match setting.way {
+            Way::Qif { .. } => Neuron::Qif { tau_mem: TAU_MEM },
+            _ => Neuron::Lif { tau_mem: TAU_MEM },
+        };
+        let layer = |at: usize| {
+            let (from, input) = if at == 0 { (units, 40.0) } else { (neurons, 10.0) };
+            SpikingRnnConfig::new(from, neurons)
+                .with_neuron(neuron.clone())
+                .with_gate(gate)
+                .with_adjoint(adjoint)
+                .with_synapses(vec![Synapse::readout_only(TAU)])
+                .with_dt(DT)
+                .with_non_finite_gradient(NonFiniteGradient::Nan)
+                .with_initial(Some(InitialWeights { input, recurrent: 0.0, bias: 0.0 }))
+        };
+        let stack = SpikingStackConfig::new((0..setting.depth).map(layer).collect()).init(device)?;
+        let readout = LinearConfig::new(neurons, CLASSES)
+            .with_initializer(Initializer::Normal { mean: 0.0, std: 0.05 })
+            .init(device);
+        Ok(Self { stack, readout })
+    }
+
+    /// The logits, `[B, classes]`: a readout of the mean trace of the last layer.
+    fn forward(&self, input: Tensor<3>) -> Tensor<2> {
+        let (trajectories, _) = self.stack.forward(input, None);
+        let trace = trajectories.last().expect("a stack has layers").trace();
+        self.readout.forward(trace.mean_dim(1).squeeze_dim(1))
+    }
+
+    fn cost(&self, batch: SampleBatch) -> Tensor<1> {
+        let logits = self.forward(batch.input);
+        CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, batch.class)
+    }
+}
+
+/// The task of a seed, for samples of a given length.
+struct Task {
+    training: RandmanDataset,
+    test: RandmanDataset,
+    batcher: SampleBatcher,
+    units: usize,
+}
+
+impl Task {
+    fn of(length_ms: f64, seed: u64, training: usize) -> Result<Self, String> {
+        let steps = (0.5 * length_ms / DT).round() as usize;
+        let task = Randman { steps, dt: DT, classes: CLASSES, ..Randman::usual(seed) };
+        let binning = Binning { dt: DT, steps: 2 * steps, units: task.units, tau: Some(INPUT_TAU) };
+        let told = |error: burn_spiking_tasks::TaskError| error.to_string();
+        Ok(Self {
+            training: task.dataset(seed + 1000, training).map_err(told)?,
+            test: task.dataset(seed + 2000, TEST).map_err(told)?,
+            batcher: SampleBatcher::new(binning).map_err(told)?,
+            units: task.units,
+        })
+    }
+
+    fn batch(&self, data: &RandmanDataset, first: usize, count: usize, device: &Device) -> Result<SampleBatch, String> {
+        let samples: Result<Vec<Sample>, _> = (first..first + count).map(|at| data.get(at)).collect();
+        Ok(self.batcher.batch(samples.map_err(|error| error.to_string())?, device))
+    }
+}
+
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<(), Stop> {
+    let folder = Folder::make(&args.out)?;
+    let settings = settings();
+    let bar = ProgressBar::new(settings.len() as u64 * args.seeds);
+    let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} trainings, {elapsed} spent, {eta} left");
+    bar.set_style(style.map_err(|error| error.to_string())?);
+    let mut all = Vec::new();
+    for setting in settings {
+        let mut trained = Trained { setting, accuracies: Vec::new(), skipped: 0 };
+        for seed in 0..args.seeds {
+            let (accuracy, skipped) = train(args, setting, seed)?;
+            trained.accuracies.push(accuracy);
+            trained.skipped += skipped;
+            bar.inc(1);
+        }
+        bar.suspend(|| {
+            let Setting { way, depth, length_ms } = setting;
+            println!(
+                "{way:?}, {depth} layers, {length_ms} ms: accuracy {:.3} {:.3?}",
+                trained.mean(),
+                trained.accuracies
+            )
+        });
+        all.push(trained);
+    }
+    bar.finish_and_clear();
+    let angles = angles(args)?;
+    draw(&folder, &all, &angles)?;
+    folder.write_json("exactness.json", &(&all, &angles))?;
+    println!("figure {}", folder.file("exactness.png").display());
+    Ok(())
+}
+
+/// All settings that are trained, each once.
+fn settings() -> Vec<Setting> {
+    let usual = |way: Way| Setting { way, depth: 1, length_ms: USUAL_LENGTH };
+    let lif = WIDTHS.map(|width| usual(Way::Lif { width }));
+    let qif = WIDTHS.map(|width| usual(Way::Qif { width }));
+    let mut settings = [lif, qif, SLOPES.map(|slope| usual(Way::Surrogate { slope }))].concat();
+    for way in COMPARED {
+        settings.extend(DEPTHS.map(|depth| Setting { depth, ..usual(way) }));
+        settings.extend(LENGTHS.map(|length_ms| Setting { length_ms, ..usual(way) }));
+    }
+    let mut once: Vec<Setting> = Vec::new();
+    settings.into_iter().for_each(|setting| {
+        if !once.contains(&setting) {
+            once.push(setting)
+        }
+    });
+    once
+}
+
+/// Trains a network. Returns its accuracy, and the number of iterations that were skipped because
+/// their gradient was not finite.
+fn train(args: &Args, setting: Setting, seed: u64) -> Result<(f64, usize), String> {
+    let device = Device::flex().autodiff();
+    device.seed(seed);
+    let (batch, iterations) = (args.batch as usize, args.iterations as usize);
+    let task = Task::of(setting.length_ms, seed, batch * iterations)?;
+    let told = |error: ConfigError| error.to_string();
+    let mut model = Deep::init(setting, args.neurons as usize, task.units, &device).map_err(told)?;
+    let mut optimizer = AdamWConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_weight_decay(0.0).init();
+    let scale = GradientScale::MedianClip { multiple: 1.5, window: 50 };
+    let (mut norms, mut skipped) = (Vec::new(), 0);
+    for iteration in 0..iterations {
+        let share = iteration as f64 / iterations as f64;
+        let rates = ModuleLearningRate::from(LEARNING_RATE * (0.02 + 0.49 * (1.0 + (PI * share).cos())));
+        let cost = model.cost(task.batch(&task.training, iteration * batch, batch, &device)?);
+        let gradients = GradientsParams::from_grads(cost.backward(), &model);
+        if !finite_gradients(&model, &gradients) {
+            skipped += 1;
+            continue;
+        }
+        let gradients = scale.apply(&model, &rates, gradients, &mut norms);
+        model = optimizer.step(rates, model, gradients);
+    }
+    let (model, device) = (model.valid(), Device::flex());
+    let mut right = 0;
+    for first in (0..TEST).step_by(100) {
+        let SampleBatch { input, class, .. } = task.batch(&task.test, first, 100, &device)?;
+        let given = model.forward(input).argmax(1).squeeze_dim::<1>(1);
+        right += given.equal(class).int().sum().into_scalar::<i64>();
+    }
+    Ok((right as f64 / TEST as f64, skipped))
+}
+
+/// Compares the gradients of new networks: the exact one through narrow gates with the surrogate
+/// ones.
+fn angles(args: &Args) -> Result<Vec<Angle>, String> {
+    let mut found = Vec::new();
+    for depth in DEPTHS {
+        let of = |way: Way, seed: u64| -> Result<Vec<f64>, String> {
+            let device = Device::flex().autodiff();
+            // The same seed gives the same weights to each network.
+            device.seed(seed);
+            let task = Task::of(USUAL_LENGTH, seed, args.batch as usize)?;
+            let setting = Setting { way, depth, length_ms: USUAL_LENGTH };
+            let model = Deep::init(setting, args.neurons as usize, task.units, &device);
+            let model = model.map_err(|error| error.to_string())?;
+            let gradients = model.cost(task.batch(&task.training, 0, args.batch as usize, &device)?).backward();
+            let first = model.stack.layers[0].input_weight.grad(&gradients);
+            Ok(first.expect("a parameter has a gradient").into_data().iter::<f64>().collect())
+        };
+        let exact: Result<Vec<_>, _> =
+            (0..args.seeds).map(|seed| of(Way::Lif { width: COMPARED_WIDTH }, seed)).collect();
+        let exact = exact?;
+        for slope in SLOPES {
+            let cosine = |seed: u64| Ok(angle::cosine(&exact[seed as usize], &of(Way::Surrogate { slope }, seed)?));
+            let cosines: Result<Vec<f64>, String> = (0..args.seeds).map(cosine).collect();
+            let cosines = cosines?;
+            println!("{depth} layers, slope {slope}: cosine {cosines:.3?}");
+            found.push(Angle { depth, slope, cosines });
+        }
+    }
+    Ok(found)
+}
+
+fn draw(folder: &Folder, all: &[Trained], angles: &[Angle]) -> Result<(), String> {
+    let name = |way: Way| match way {
+        Way::Lif { width } => format!("exact, LIF, width {width}"),
+        Way::Qif { width } => format!("exact, QIF, width {width}"),
+        Way::Surrogate { slope } => format!("surrogate, LIF, slope {slope}"),
+    };
+    let line = |name: String, points: Vec<(f64, f64)>| Curve { name, points, role: Role::Own };
+    let accuracy = |x: &str, x_scale: Scale, lines: Vec<Curve>| Curves {
+        x: x.into(),
+        y: "accuracy".into(),
+        x_scale,
+        y_scale: Scale::Linear,
+        lines,
+    };
+    let points = |holds: &dyn Fn(&Setting) -> bool, x: &dyn Fn(&Setting) -> f64| -> Vec<(f64, f64)> {
+        let mut points: Vec<(f64, f64)> = all
+            .iter()
+            .filter(|trained| holds(&trained.setting))
+            .map(|trained| (x(&trained.setting), trained.mean()))
+            .collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+    };
+    let usual = |setting: &Setting| setting.depth == 1 && setting.length_ms == USUAL_LENGTH;
+    let kind = |name: &str, of: fn(&Way) -> bool| {
+        line(name.into(), points(&|setting| usual(setting) && of(&setting.way), &|setting| setting.way.sharpness()))
+    };
+    let sharpness = vec![
+        kind("exact, LIF", |way| matches!(way, Way::Lif { .. })),
+        kind("exact, QIF", |way| matches!(way, Way::Qif { .. })),
+        kind("surrogate, LIF", |way| matches!(way, Way::Surrogate { .. })),
+    ];
+    let depths = COMPARED.map(|way| {
+        let holds = |setting: &Setting| setting.way == way && setting.length_ms == USUAL_LENGTH;
+        line(name(way), points(&holds, &|setting| setting.depth as f64))
+    });
+    let lengths = COMPARED.map(|way| {
+        let holds = |setting: &Setting| setting.way == way && setting.depth == 1;
+        line(name(way), points(&holds, &|setting| setting.length_ms))
+    });
+    let cosines = DEPTHS.map(|depth| {
+        let mean = |angle: &Angle| angle.cosines.iter().sum::<f64>() / angle.cosines.len() as f64;
+        let of = angles.iter().filter(|angle| angle.depth == depth).map(|angle| (angle.slope, mean(angle)));
+        line(if depth == 1 { "1 layer".into() } else { format!("{depth} layers") }, of.collect())
+    });
+    let panels = [
+        accuracy("1/width of the gate, or slope of the surrogate", Scale::Log, sharpness),
+        accuracy("number of layers", Scale::Linear, depths.into()),
+        accuracy("length of a sample (ms)", Scale::Log, lengths.into()),
+        Curves {
+            x: "slope of the surrogate".into(),
+            y: "cosine to the exact gradient".into(),
+            x_scale: Scale::Log,
+            y_scale: Scale::Linear,
+            lines: cosines.into(),
+        },
+    ];
+    let title = "Randman by exact and by surrogate gradients";
+    curves(folder.file("exactness.png"), title, &panels).map_err(|error| error.to_string())
+}
