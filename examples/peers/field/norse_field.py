@@ -22,6 +22,7 @@ class Network(torch.nn.Module):
             self.neurons = norse.LIFCell(p=constants, dt=dt)
         self.readout = torch.nn.Linear(args.neurons, args.classes)
         out = torch.tensor(1000.0 / args.tau_out)
+        self.spike = args.tau_out / args.dt
         self.out = norse.LICell(p=norse.LIParameters(tau_mem_inv=out, tau_syn_inv=torch.tensor(1000.0 / 2.0)), dt=dt)
 
     def forward(self, spikes):
@@ -31,7 +32,8 @@ class Network(torch.nn.Module):
             sent, state = self.neurons(now, state)
             output, readout_state = self.out(self.readout(sent), readout_state)
             total = total + output
-        return total / len(spikes)
+        # So that a spike adds its weight, as in the other programs.
+        return total / len(spikes) * self.spike
 
 
 if __name__ == "__main__":

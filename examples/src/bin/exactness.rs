@@ -17,7 +17,7 @@ use burn_spiking::{
 use burn_spiking_examples::angle;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
-use burn_spiking_tasks::{Binning, Randman, RandmanDataset, Sample, SampleBatch, SampleBatcher};
+use burn_spiking_tasks::{Binning, Randman, Sample, SampleBatch, SampleBatcher, TaskError};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -96,6 +96,7 @@ const TAU: f64 = 20.0;
 const INPUT_TAU: f64 = 10.0;
 const CLASSES: usize = 10;
 const LEARNING_RATE: f64 = 0.02;
+const TRAINING: usize = 4000;
 const TEST: usize = 1000;
 /// The values that stay fixed while another varies.
 const USUAL_LENGTH: f64 = 200.0;
@@ -177,31 +178,55 @@ impl Deep {
     }
 }
 
-/// The task of a seed, for samples of a given length.
+/// The samples of a seed, of a given length.
 struct Task {
-    training: RandmanDataset,
-    test: RandmanDataset,
+    training: Vec<Sample>,
+    test: Vec<Sample>,
     batcher: SampleBatcher,
     units: usize,
 }
 
 impl Task {
-    fn of(length_ms: f64, seed: u64, training: usize) -> Result<Self, String> {
+    fn of(length_ms: f64, seed: u64) -> Result<Self, String> {
         let steps = (0.5 * length_ms / DT).round() as usize;
         let task = Randman { steps, dt: DT, classes: CLASSES, ..Randman::usual(seed) };
         let binning = Binning { dt: DT, steps: 2 * steps, units: task.units, tau: Some(INPUT_TAU) };
-        let told = |error: burn_spiking_tasks::TaskError| error.to_string();
+        let told = |error: TaskError| error.to_string();
+        let samples = |seed: u64, len: usize| -> Result<Vec<Sample>, String> {
+            let data = task.dataset(seed, len).map_err(told)?;
+            (0..len).map(|at| data.get(at).map_err(|error| error.to_string())).collect()
+        };
         Ok(Self {
-            training: task.dataset(seed + 1000, training).map_err(told)?,
-            test: task.dataset(seed + 2000, TEST).map_err(told)?,
+            training: samples(seed + 1000, TRAINING)?,
+            test: samples(seed + 2000, TEST)?,
             batcher: SampleBatcher::new(binning).map_err(told)?,
             units: task.units,
         })
     }
 
-    fn batch(&self, data: &RandmanDataset, first: usize, count: usize, device: &Device) -> Result<SampleBatch, String> {
-        let samples: Result<Vec<Sample>, _> = (first..first + count).map(|at| data.get(at)).collect();
-        Ok(self.batcher.batch(samples.map_err(|error| error.to_string())?, device))
+    /// A batch of training samples, in their order, again and again.
+    fn batch(&self, iteration: usize, size: usize, device: &Device) -> SampleBatch {
+        let samples = (iteration * size..(iteration + 1) * size).map(|at| self.training[at % TRAINING].clone());
+        self.batcher.batch(samples.collect(), device)
+    }
+}
+
+/// The tasks that have been made, by their length and seed. The functions of a task take seconds
+/// to draw.
+#[derive(Default)]
+struct Tasks(Vec<((f64, u64), Task)>);
+
+impl Tasks {
+    fn get(&mut self, length_ms: f64, seed: u64) -> Result<&Task, String> {
+        let wanted = (length_ms, seed);
+        let at = match self.0.iter().position(|(made, _)| *made == wanted) {
+            Some(at) => at,
+            None => {
+                self.0.push((wanted, Task::of(length_ms, seed)?));
+                self.0.len() - 1
+            }
+        };
+        Ok(&self.0[at].1)
     }
 }
 
@@ -215,11 +240,12 @@ fn run(args: &Args) -> Result<(), Stop> {
     let bar = ProgressBar::new(settings.len() as u64 * args.seeds);
     let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} trainings, {elapsed} spent, {eta} left");
     bar.set_style(style.map_err(|error| error.to_string())?);
-    let mut all = Vec::new();
+    let (mut all, mut tasks) = (Vec::new(), Tasks::default());
     for setting in settings {
         let mut trained = Trained { setting, accuracies: Vec::new(), skipped: 0 };
         for seed in 0..args.seeds {
-            let (accuracy, skipped) = train(args, setting, seed)?;
+            let task = tasks.get(setting.length_ms, seed)?;
+            let (accuracy, skipped) = train(args, setting, task, seed)?;
             trained.accuracies.push(accuracy);
             trained.skipped += skipped;
             bar.inc(1);
@@ -235,7 +261,7 @@ fn run(args: &Args) -> Result<(), Stop> {
         all.push(trained);
     }
     bar.finish_and_clear();
-    let angles = angles(args)?;
+    let angles = angles(args, &mut tasks)?;
     draw(&folder, &all, &angles)?;
     folder.write_json("exactness.json", &(&all, &angles))?;
     println!("figure {}", folder.file("exactness.png").display());
@@ -263,11 +289,10 @@ fn settings() -> Vec<Setting> {
 
 /// Trains a network. Returns its accuracy, and the number of iterations that were skipped because
 /// their gradient was not finite.
-fn train(args: &Args, setting: Setting, seed: u64) -> Result<(f64, usize), String> {
+fn train(args: &Args, setting: Setting, task: &Task, seed: u64) -> Result<(f64, usize), String> {
     let device = Device::flex().autodiff();
     device.seed(seed);
     let (batch, iterations) = (args.batch as usize, args.iterations as usize);
-    let task = Task::of(setting.length_ms, seed, batch * iterations)?;
     let told = |error: ConfigError| error.to_string();
     let mut model = Deep::init(setting, args.neurons as usize, task.units, &device).map_err(told)?;
     let mut optimizer = AdamWConfig::new().with_beta_2(0.99).with_epsilon(1e-8).with_weight_decay(0.0).init();
@@ -276,7 +301,7 @@ fn train(args: &Args, setting: Setting, seed: u64) -> Result<(f64, usize), Strin
     for iteration in 0..iterations {
         let share = iteration as f64 / iterations as f64;
         let rates = ModuleLearningRate::from(LEARNING_RATE * (0.02 + 0.49 * (1.0 + (PI * share).cos())));
-        let cost = model.cost(task.batch(&task.training, iteration * batch, batch, &device)?);
+        let cost = model.cost(task.batch(iteration, batch, &device));
         let gradients = GradientsParams::from_grads(cost.backward(), &model);
         if !finite_gradients(&model, &gradients) {
             skipped += 1;
@@ -287,8 +312,8 @@ fn train(args: &Args, setting: Setting, seed: u64) -> Result<(f64, usize), Strin
     }
     let (model, device) = (model.valid(), Device::flex());
     let mut right = 0;
-    for first in (0..TEST).step_by(100) {
-        let SampleBatch { input, class, .. } = task.batch(&task.test, first, 100, &device)?;
+    for samples in task.test.chunks(100) {
+        let SampleBatch { input, class, .. } = task.batcher.batch(samples.to_vec(), &device);
         let given = model.forward(input).argmax(1).squeeze_dim::<1>(1);
         right += given.equal(class).int().sum().into_scalar::<i64>();
     }
@@ -297,18 +322,18 @@ fn train(args: &Args, setting: Setting, seed: u64) -> Result<(f64, usize), Strin
 
 /// Compares the gradients of new networks: the exact one through narrow gates with the surrogate
 /// ones.
-fn angles(args: &Args) -> Result<Vec<Angle>, String> {
+fn angles(args: &Args, tasks: &mut Tasks) -> Result<Vec<Angle>, String> {
     let mut found = Vec::new();
     for depth in DEPTHS {
-        let of = |way: Way, seed: u64| -> Result<Vec<f64>, String> {
+        let mut of = |way: Way, seed: u64| -> Result<Vec<f64>, String> {
             let device = Device::flex().autodiff();
             // The same seed gives the same weights to each network.
             device.seed(seed);
-            let task = Task::of(USUAL_LENGTH, seed, args.batch as usize)?;
+            let task = tasks.get(USUAL_LENGTH, seed)?;
             let setting = Setting { way, depth, length_ms: USUAL_LENGTH };
             let model = Deep::init(setting, args.neurons as usize, task.units, &device);
             let model = model.map_err(|error| error.to_string())?;
-            let gradients = model.cost(task.batch(&task.training, 0, args.batch as usize, &device)?).backward();
+            let gradients = model.cost(task.batch(0, args.batch as usize, &device)).backward();
             let first = model.stack.layers[0].input_weight.grad(&gradients);
             Ok(first.expect("a parameter has a gradient").into_data().iter::<f64>().collect())
         };
@@ -316,8 +341,8 @@ fn angles(args: &Args) -> Result<Vec<Angle>, String> {
             (0..args.seeds).map(|seed| of(Way::Lif { width: COMPARED_WIDTH }, seed)).collect();
         let exact = exact?;
         for slope in SLOPES {
-            let cosine = |seed: u64| Ok(angle::cosine(&exact[seed as usize], &of(Way::Surrogate { slope }, seed)?));
-            let cosines: Result<Vec<f64>, String> = (0..args.seeds).map(cosine).collect();
+            let mut cosine = |seed: u64| Ok(angle::cosine(&exact[seed as usize], &of(Way::Surrogate { slope }, seed)?));
+            let cosines: Result<Vec<f64>, String> = (0..args.seeds).map(&mut cosine).collect();
             let cosines = cosines?;
             println!("{depth} layers, slope {slope}: cosine {cosines:.3?}");
             found.push(Angle { depth, slope, cosines });
