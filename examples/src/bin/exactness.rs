@@ -42,6 +42,9 @@ struct Args {
     /// Number of samples in a batch
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
+    /// Learning rate at the start
+    #[arg(long, default_value_t = 0.1)]
+    rate: f64,
     /// Number of neurons in a layer
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     neurons: u32,
@@ -95,7 +98,6 @@ const TAU_MEM: f64 = 20.0;
 const TAU: f64 = 20.0;
 const INPUT_TAU: f64 = 10.0;
 const CLASSES: usize = 10;
-const LEARNING_RATE: f64 = 0.02;
 const TRAINING: usize = 4000;
 const TEST: usize = 1000;
 /// The values that stay fixed while another varies.
@@ -300,7 +302,7 @@ fn train(args: &Args, setting: Setting, task: &Task, seed: u64) -> Result<(f64, 
     let (mut norms, mut skipped) = (Vec::new(), 0);
     for iteration in 0..iterations {
         let share = iteration as f64 / iterations as f64;
-        let rates = ModuleLearningRate::from(LEARNING_RATE * (0.02 + 0.49 * (1.0 + (PI * share).cos())));
+        let rates = ModuleLearningRate::from(args.rate * (0.02 + 0.49 * (1.0 + (PI * share).cos())));
         let cost = model.cost(task.batch(iteration, batch, &device));
         let gradients = GradientsParams::from_grads(cost.backward(), &model);
         if !finite_gradients(&model, &gradients) {
