@@ -1,6 +1,7 @@
-//! What exactness buys: networks of one size learn one task by exact gradients through smooth gates,
-//! and by surrogate gradients through a threshold. Draws the accuracy against the sharpness of gate
-//! and surrogate, the depth and the length of a sample, and the cosine between the two gradients.
+//! What exactness buys, and what it costs: networks of one size learn one task by exact gradients
+//! through smooth gates, by the same adjoint with a memory of one membrane time constant, and by
+//! surrogate gradients through a threshold. Draws the accuracy against the sharpness of gate and
+//! surrogate, the depth and the length of a sample, and the cosines between the gradients.
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::Dataset;
@@ -25,8 +26,9 @@ use std::f64::consts::PI;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Trains feed-forward networks of spiking neurons on Randman, by exact gradients and by surrogate
-/// gradients, and draws what each learns and how far the gradients point the same way.
+/// Trains feed-forward networks of LIF neurons on Randman, by exact gradients, by an adjoint that
+/// forgets and by surrogate gradients, and draws what each learns and how far they point the same
+/// way.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -54,11 +56,13 @@ struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Way {
-    /// Exactly, through gates of this width, with LIF neurons.
-    Lif { width: f64 },
-    /// Exactly, through gates of this width, with QIF neurons.
-    Qif { width: f64 },
-    /// Through a threshold, with the surrogate of a fast sigmoid of this slope, with LIF neurons.
+    /// Exactly, through gates of this width.
+    Exact { width: f64 },
+    /// Through gates of this width, with an adjoint that forgets: e^(−dt/τ_mem) of it is kept in
+    /// each step, so that it reaches back by about τ_mem.
+    Forgetting { width: f64 },
+    /// Through a threshold, with the surrogate of a fast sigmoid of this slope. Its adjoint forgets
+    /// at the same rate, because it takes the reset for a constant.
     Surrogate { slope: f64 },
 }
 
@@ -66,17 +70,28 @@ impl Way {
     /// How narrow the function is that stands for the derivative of a spike.
     fn sharpness(self) -> f64 {
         match self {
-            Way::Lif { width } | Way::Qif { width } => 1.0 / width,
+            Way::Exact { width } | Way::Forgetting { width } => 1.0 / width,
             Way::Surrogate { slope } => slope,
         }
     }
 
     fn gate_and_adjoint(self) -> (Gate, Adjoint) {
         match self {
-            Way::Lif { width } | Way::Qif { width } => (Gate::Quintic { width }, Adjoint::Exact),
+            Way::Exact { width } => (Gate::Quintic { width }, Adjoint::Exact),
+            Way::Forgetting { width } => {
+                (Gate::Quintic { width }, Adjoint::Limited { limit: None, keep: (-DT / TAU_MEM).exp() })
+            }
             Way::Surrogate { slope } => {
                 (Gate::Threshold { at: 1.0 }, Adjoint::Surrogate(Surrogate::FastSigmoid { slope }))
             }
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Way::Exact { width } => format!("exact, width {width}"),
+            Way::Forgetting { width } => format!("forgetting, width {width}"),
+            Way::Surrogate { slope } => format!("surrogate, slope {slope}"),
         }
     }
 }
@@ -107,10 +122,12 @@ const SLOPES: [f64; 4] = [1.0, 5.0, 25.0, 100.0];
 const DEPTHS: [usize; 3] = [1, 2, 3];
 const LENGTHS: [f64; 4] = [50.0, 100.0, 200.0, 400.0];
 /// The ways that are compared over depths and lengths.
-const COMPARED: [Way; 4] =
-    [Way::Lif { width: 0.1 }, Way::Qif { width: 1.0 }, Way::Surrogate { slope: 25.0 }, Way::Surrogate { slope: 100.0 }];
-/// The width of the gate whose exact gradient the surrogates are compared with.
-const COMPARED_WIDTH: f64 = 0.1;
+const COMPARED: [Way; 4] = [
+    Way::Exact { width: 0.3 },
+    Way::Forgetting { width: 0.3 },
+    Way::Surrogate { slope: 25.0 },
+    Way::Surrogate { slope: 100.0 },
+];
 
 #[derive(Debug, Clone, Serialize)]
 struct Trained {
@@ -130,9 +147,9 @@ impl Trained {
 #[derive(Debug, Clone, Serialize)]
 struct Angle {
     depth: usize,
-    slope: f64,
-    /// The cosine of the angle between the surrogate gradient and the exact gradient of the first
-    /// layer's input weights, for each seed.
+    way: Way,
+    /// The cosine of the angle to the exact gradient of the first layer's input weights, for each
+    /// seed.
     cosines: Vec<f64>,
 }
 
@@ -145,14 +162,10 @@ struct Deep {
 impl Deep {
     fn init(setting: Setting, neurons: usize, units: usize, device: &Device) -> Result<Self, ConfigError> {
         let (gate, adjoint) = setting.way.gate_and_adjoint();
-        let neuron = match setting.way {
-            Way::Qif { .. } => Neuron::Qif { tau_mem: TAU_MEM },
-            _ => Neuron::Lif { tau_mem: TAU_MEM },
-        };
         let layer = |at: usize| {
             let (from, input) = if at == 0 { (units, 40.0) } else { (neurons, 10.0) };
             SpikingRnnConfig::new(from, neurons)
-                .with_neuron(neuron.clone())
+                .with_neuron(Neuron::Lif { tau_mem: TAU_MEM })
                 .with_gate(gate)
                 .with_adjoint(adjoint)
                 .with_synapses(vec![Synapse::readout_only(TAU)])
@@ -273,9 +286,9 @@ fn run(args: &Args) -> Result<(), Stop> {
 /// All settings that are trained, each once.
 fn settings() -> Vec<Setting> {
     let usual = |way: Way| Setting { way, depth: 1, length_ms: USUAL_LENGTH };
-    let lif = WIDTHS.map(|width| usual(Way::Lif { width }));
-    let qif = WIDTHS.map(|width| usual(Way::Qif { width }));
-    let mut settings = [lif, qif, SLOPES.map(|slope| usual(Way::Surrogate { slope }))].concat();
+    let exact = WIDTHS.map(|width| usual(Way::Exact { width }));
+    let forgetting = WIDTHS.map(|width| usual(Way::Forgetting { width }));
+    let mut settings = [exact, forgetting, SLOPES.map(|slope| usual(Way::Surrogate { slope }))].concat();
     for way in COMPARED {
         settings.extend(DEPTHS.map(|depth| Setting { depth, ..usual(way) }));
         settings.extend(LENGTHS.map(|length_ms| Setting { length_ms, ..usual(way) }));
@@ -322,43 +335,40 @@ fn train(args: &Args, setting: Setting, task: &Task, seed: u64) -> Result<(f64, 
     Ok((right as f64 / TEST as f64, skipped))
 }
 
-/// Compares the gradients of new networks: the exact one through narrow gates with the surrogate
-/// ones.
+/// Compares the gradients of new networks with the exact one through the same gates, or for the
+/// surrogates, through the gates of the first of [`COMPARED`].
 fn angles(args: &Args, tasks: &mut Tasks) -> Result<Vec<Angle>, String> {
-    let mut found = Vec::new();
+    let [exact, others @ ..] = COMPARED;
+    let mut found: Vec<Angle> = Vec::new();
     for depth in DEPTHS {
-        let mut of = |way: Way, seed: u64| -> Result<Vec<f64>, String> {
-            let device = Device::flex().autodiff();
-            // The same seed gives the same weights to each network.
-            device.seed(seed);
+        let mut angles = others.map(|way| Angle { depth, way, cosines: Vec::new() });
+        for seed in 0..args.seeds {
             let task = tasks.get(USUAL_LENGTH, seed)?;
-            let setting = Setting { way, depth, length_ms: USUAL_LENGTH };
-            let model = Deep::init(setting, args.neurons as usize, task.units, &device);
-            let model = model.map_err(|error| error.to_string())?;
-            let gradients = model.cost(task.batch(0, args.batch as usize, &device)).backward();
-            let first = model.stack.layers[0].input_weight.grad(&gradients);
-            Ok(first.expect("a parameter has a gradient").into_data().iter::<f64>().collect())
-        };
-        let exact: Result<Vec<_>, _> =
-            (0..args.seeds).map(|seed| of(Way::Lif { width: COMPARED_WIDTH }, seed)).collect();
-        let exact = exact?;
-        for slope in SLOPES {
-            let mut cosine = |seed: u64| Ok(angle::cosine(&exact[seed as usize], &of(Way::Surrogate { slope }, seed)?));
-            let cosines: Result<Vec<f64>, String> = (0..args.seeds).map(&mut cosine).collect();
-            let cosines = cosines?;
-            println!("{depth} layers, slope {slope}: cosine {cosines:.3?}");
-            found.push(Angle { depth, slope, cosines });
+            let of = |way: Way| -> Result<Vec<f64>, String> {
+                let device = Device::flex().autodiff();
+                // The same seed gives the same weights to each network.
+                device.seed(seed);
+                let setting = Setting { way, depth, length_ms: USUAL_LENGTH };
+                let model = Deep::init(setting, args.neurons as usize, task.units, &device);
+                let model = model.map_err(|error| error.to_string())?;
+                let gradients = model.cost(task.batch(0, args.batch as usize, &device)).backward();
+                let first = model.stack.layers[0].input_weight.grad(&gradients);
+                Ok(first.expect("a parameter has a gradient").into_data().iter::<f64>().collect())
+            };
+            let exact = of(exact)?;
+            for angle in &mut angles {
+                angle.cosines.push(angle::cosine(&exact, &of(angle.way)?));
+            }
         }
+        for Angle { way, cosines, .. } in &angles {
+            println!("{depth} layers, {}: cosine {cosines:.3?}", way.name());
+        }
+        found.extend(angles);
     }
     Ok(found)
 }
 
 fn draw(folder: &Folder, all: &[Trained], angles: &[Angle]) -> Result<(), String> {
-    let name = |way: Way| match way {
-        Way::Lif { width } => format!("exact, LIF, width {width}"),
-        Way::Qif { width } => format!("exact, QIF, width {width}"),
-        Way::Surrogate { slope } => format!("surrogate, LIF, slope {slope}"),
-    };
     let line = |name: String, points: Vec<(f64, f64)>| Curve { name, points, role: Role::Own };
     let accuracy = |x: &str, x_scale: Scale, lines: Vec<Curve>| Curves {
         x: x.into(),
@@ -381,35 +391,36 @@ fn draw(folder: &Folder, all: &[Trained], angles: &[Angle]) -> Result<(), String
         line(name.into(), points(&|setting| usual(setting) && of(&setting.way), &|setting| setting.way.sharpness()))
     };
     let sharpness = vec![
-        kind("exact, LIF", |way| matches!(way, Way::Lif { .. })),
-        kind("exact, QIF", |way| matches!(way, Way::Qif { .. })),
-        kind("surrogate, LIF", |way| matches!(way, Way::Surrogate { .. })),
+        kind("exact", |way| matches!(way, Way::Exact { .. })),
+        kind("forgetting", |way| matches!(way, Way::Forgetting { .. })),
+        kind("surrogate", |way| matches!(way, Way::Surrogate { .. })),
     ];
     let depths = COMPARED.map(|way| {
         let holds = |setting: &Setting| setting.way == way && setting.length_ms == USUAL_LENGTH;
-        line(name(way), points(&holds, &|setting| setting.depth as f64))
+        line(way.name(), points(&holds, &|setting| setting.depth as f64))
     });
     let lengths = COMPARED.map(|way| {
         let holds = |setting: &Setting| setting.way == way && setting.depth == 1;
-        line(name(way), points(&holds, &|setting| setting.length_ms))
+        line(way.name(), points(&holds, &|setting| setting.length_ms))
     });
-    let cosines = DEPTHS.map(|depth| {
+    let [exact, others @ ..] = COMPARED;
+    let cosines = others.map(|way| {
         let mean = |angle: &Angle| angle.cosines.iter().sum::<f64>() / angle.cosines.len() as f64;
-        let of = angles.iter().filter(|angle| angle.depth == depth).map(|angle| (angle.slope, mean(angle)));
-        line(if depth == 1 { "1 layer".into() } else { format!("{depth} layers") }, of.collect())
+        let of = angles.iter().filter(|angle| angle.way == way).map(|angle| (angle.depth as f64, mean(angle)));
+        line(way.name(), of.collect())
     });
     let panels = [
         accuracy("1/width of the gate, or slope of the surrogate", Scale::Log, sharpness),
         accuracy("number of layers", Scale::Linear, depths.into()),
         accuracy("length of a sample (ms)", Scale::Log, lengths.into()),
         Curves {
-            x: "slope of the surrogate".into(),
-            y: "cosine to the exact gradient".into(),
-            x_scale: Scale::Log,
+            x: "number of layers".into(),
+            y: format!("cosine to \"{}\"", exact.name()),
+            x_scale: Scale::Linear,
             y_scale: Scale::Linear,
             lines: cosines.into(),
         },
     ];
-    let title = "Randman by exact and by surrogate gradients";
+    let title = "Randman by exact gradients, by an adjoint that forgets, and by surrogate gradients";
     curves(folder.file("exactness.png"), title, &panels).map_err(|error| error.to_string())
 }

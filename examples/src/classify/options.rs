@@ -36,6 +36,10 @@ pub struct Options {
     /// Width of the gate, in (0, 1]
     #[arg(long)]
     pub width: Option<f64>,
+    /// Share of the adjoint that is kept in each step, in (0, 1]; below 1, the gradient forgets and is
+    /// no longer exact
+    #[arg(long, conflicts_with = "surrogate")]
+    pub keep: Option<f64>,
     /// Train with a surrogate derivative of spikes, which is not exact, and a threshold as the gate
     #[arg(long, value_enum, conflicts_with = "width")]
     pub surrogate: Option<SurrogateName>,

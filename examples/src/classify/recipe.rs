@@ -62,6 +62,8 @@ pub struct Recipe {
     pub recurrent: bool,
     /// Width of the gate.
     pub width: f64,
+    /// Share of the adjoint that is kept in each step.
+    pub keep: f64,
     /// The derivative of a spike, if it is not exact. The gate is then a threshold.
     pub surrogate: Option<Surrogate>,
     /// Length of a time step, ms.
@@ -113,6 +115,7 @@ impl Recipe {
             neurons: 120,
             recurrent: false,
             width: 1.0,
+            keep: 1.0,
             surrogate: None,
             dt: 1.0,
             input_tau: Some(5.0),
@@ -223,6 +226,7 @@ impl Recipe {
                 Some(_) if usual.neuron == NeuronName::Qif => NeuronName::Lif,
                 _ => usual.neuron,
             }),
+            keep: options.keep.unwrap_or(usual.keep),
             surrogate: options.surrogate.map(|name| name.with_slope(options.slope)),
             neurons: options.neurons.unwrap_or(usual.neurons),
             recurrent: options.recurrent.unwrap_or(usual.recurrent),
@@ -258,7 +262,8 @@ impl Recipe {
         let synapse = if self.recurrent { Synapse::new(self.tau) } else { Synapse::readout_only(self.tau) };
         let (gate, adjoint) = match self.surrogate {
             Some(surrogate) => (Gate::Threshold { at: 1.0 }, Adjoint::Surrogate(surrogate)),
-            None => (Gate::Quintic { width: self.width }, Adjoint::Exact),
+            None if self.keep == 1.0 => (Gate::Quintic { width: self.width }, Adjoint::Exact),
+            None => (Gate::Quintic { width: self.width }, Adjoint::Limited { limit: None, keep: self.keep }),
         };
         SpikingRnnConfig::new(units, self.neurons)
             .with_neuron(self.neuron())
