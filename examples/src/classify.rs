@@ -12,5 +12,5 @@ mod task;
 
 pub use options::Options;
 pub use program::{COLUMNS, run};
-pub use recipe::{NeuronName, Recipe, SurrogateName};
+pub use recipe::{NeuronName, Recipe};
 pub use task::{Data, Task, TaskName};

@@ -9,6 +9,7 @@ mod program;
 pub use program::{COLUMNS, run};
 
 use crate::device::DeviceName;
+use crate::gradient::GradientOptions;
 use crate::network::ReadoutNetwork;
 use crate::training::to_a_fiftieth;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
@@ -16,7 +17,7 @@ use burn::module::{Initializer, ParamGroup};
 use burn::nn::LinearConfig;
 use burn::tensor::Device;
 use burn_spiking::{
-    ConfigError, Gate, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig, Synapse,
+    ConfigError, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig, Synapse,
     TrackingLossConfig,
 };
 use burn_spiking_tasks::Pattern;
@@ -43,6 +44,10 @@ pub struct Options {
     /// Width of the gate, in (0, 1]
     #[arg(long, default_value_t = 0.5)]
     pub width: f64,
+    /// How the network gets its gradient
+    #[command(flatten)]
+    #[serde(default)]
+    pub gradient: GradientOptions,
     /// Learning rate
     #[arg(long, default_value_t = 0.01)]
     pub rate: f64,
@@ -65,9 +70,11 @@ impl Options {
 
     /// Configures the spiking layer.
     fn layer(&self) -> SpikingRnnConfig {
+        let (gate, adjoint) = self.gradient.gate_and_adjoint(self.width);
         SpikingRnnConfig::new(self.task().units, self.neurons)
             .with_neuron(Neuron::Lif { tau_mem: TAU })
-            .with_gate(Gate::Quintic { width: self.width })
+            .with_gate(gate)
+            .with_adjoint(adjoint)
             .with_synapses(vec![Synapse::new(TAU)])
             .with_non_finite_gradient(NonFiniteGradient::Nan)
             .with_initial(Some(InitialWeights { input: 2.0, recurrent: 0.3, bias: 0.8 }))

@@ -11,6 +11,7 @@ pub mod delayed_xor;
 pub mod device;
 pub mod figures;
 pub mod generate;
+pub mod gradient;
 pub mod history;
 pub mod learned;
 pub mod measured;

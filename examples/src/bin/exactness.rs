@@ -18,7 +18,7 @@ use burn_spiking::{
 use burn_spiking_examples::angle;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
-use burn_spiking_tasks::{Binning, Randman, Sample, SampleBatch, SampleBatcher, TaskError};
+use burn_spiking_tasks::{Binning, Events, Randman, Sample, SampleBatch, SampleBatcher, TaskError};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -202,23 +202,6 @@ struct Task {
 }
 
 impl Task {
-    fn of(length_ms: f64, seed: u64) -> Result<Self, String> {
-        let steps = (0.5 * length_ms / DT).round() as usize;
-        let task = Randman { steps, dt: DT, classes: CLASSES, ..Randman::usual(seed) };
-        let binning = Binning { dt: DT, steps: 2 * steps, units: task.units, tau: Some(INPUT_TAU) };
-        let told = |error: TaskError| error.to_string();
-        let samples = |seed: u64, len: usize| -> Result<Vec<Sample>, String> {
-            let data = task.dataset(seed, len).map_err(told)?;
-            (0..len).map(|at| data.get(at).map_err(|error| error.to_string())).collect()
-        };
-        Ok(Self {
-            training: samples(seed + 1000, TRAINING)?,
-            test: samples(seed + 2000, TEST)?,
-            batcher: SampleBatcher::new(binning).map_err(told)?,
-            units: task.units,
-        })
-    }
-
     /// A batch of training samples, in their order, again and again.
     fn batch(&self, iteration: usize, size: usize, device: &Device) -> SampleBatch {
         let samples = (iteration * size..(iteration + 1) * size).map(|at| self.training[at % TRAINING].clone());
@@ -226,22 +209,36 @@ impl Task {
     }
 }
 
-/// The tasks that have been made, by their length and seed. The functions of a task take seconds
-/// to draw.
+/// The samples of each seed, of the usual length. They take seconds to draw.
 #[derive(Default)]
-struct Tasks(Vec<((f64, u64), Task)>);
+struct Drawn(Vec<(u64, Vec<Sample>)>);
 
-impl Tasks {
-    fn get(&mut self, length_ms: f64, seed: u64) -> Result<&Task, String> {
-        let wanted = (length_ms, seed);
-        let at = match self.0.iter().position(|(made, _)| *made == wanted) {
+impl Drawn {
+    /// The task of a seed: the same samples for all lengths, faster or slower.
+    fn task(&mut self, length_ms: f64, seed: u64) -> Result<Task, String> {
+        let found = match self.0.iter().position(|(drawn, _)| *drawn == seed) {
             Some(at) => at,
             None => {
-                self.0.push((wanted, Task::of(length_ms, seed)?));
+                let task = Randman { steps: 1000, dt: 0.5e-3 * USUAL_LENGTH, classes: CLASSES, ..Randman::usual(seed) };
+                let data = task.dataset(seed, TRAINING + TEST).map_err(|error| error.to_string())?;
+                let samples: Result<Vec<Sample>, _> = (0..data.len()).map(|at| data.get(at)).collect();
+                self.0.push((seed, samples.map_err(|error| error.to_string())?));
                 self.0.len() - 1
             }
         };
-        Ok(&self.0[at].1)
+        let factor = length_ms / USUAL_LENGTH;
+        let scaled = |sample: &Sample| -> Result<Sample, TaskError> {
+            let (times, units) = sample.events.iter().map(|(time, unit)| ((time * factor) as f32, unit as u32)).unzip();
+            Ok(Sample { events: Events::new(times, units)?, class: sample.class })
+        };
+        let told = |error: TaskError| error.to_string();
+        let samples: Result<Vec<Sample>, _> = self.0[found].1.iter().map(scaled).collect();
+        let mut training = samples.map_err(told)?;
+        let test = training.split_off(TRAINING);
+        let units = Randman::usual(seed).units;
+        let steps = (length_ms / DT).round() as usize;
+        let binning = Binning { dt: DT, steps, units, tau: Some(INPUT_TAU) };
+        Ok(Task { training, test, batcher: SampleBatcher::new(binning).map_err(told)?, units })
     }
 }
 
@@ -255,12 +252,12 @@ fn run(args: &Args) -> Result<(), Stop> {
     let bar = ProgressBar::new(settings.len() as u64 * args.seeds);
     let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} trainings, {elapsed} spent, {eta} left");
     bar.set_style(style.map_err(|error| error.to_string())?);
-    let (mut all, mut tasks) = (Vec::new(), Tasks::default());
+    let (mut all, mut tasks) = (Vec::new(), Drawn::default());
     for setting in settings {
         let mut trained = Trained { setting, accuracies: Vec::new(), skipped: 0 };
         for seed in 0..args.seeds {
-            let task = tasks.get(setting.length_ms, seed)?;
-            let (accuracy, skipped) = train(args, setting, task, seed)?;
+            let task = tasks.task(setting.length_ms, seed)?;
+            let (accuracy, skipped) = train(args, setting, &task, seed)?;
             trained.accuracies.push(accuracy);
             trained.skipped += skipped;
             bar.inc(1);
@@ -337,13 +334,13 @@ fn train(args: &Args, setting: Setting, task: &Task, seed: u64) -> Result<(f64, 
 
 /// Compares the gradients of new networks with the exact one through the same gates, or for the
 /// surrogates, through the gates of the first of [`COMPARED`].
-fn angles(args: &Args, tasks: &mut Tasks) -> Result<Vec<Angle>, String> {
+fn angles(args: &Args, tasks: &mut Drawn) -> Result<Vec<Angle>, String> {
     let [exact, others @ ..] = COMPARED;
     let mut found: Vec<Angle> = Vec::new();
     for depth in DEPTHS {
         let mut angles = others.map(|way| Angle { depth, way, cosines: Vec::new() });
         for seed in 0..args.seeds {
-            let task = tasks.get(USUAL_LENGTH, seed)?;
+            let task = tasks.task(USUAL_LENGTH, seed)?;
             let of = |way: Way| -> Result<Vec<f64>, String> {
                 let device = Device::flex().autodiff();
                 // The same seed gives the same weights to each network.

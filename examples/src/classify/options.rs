@@ -1,7 +1,8 @@
 //! The options of `classify`.
 
-use super::{NeuronName, Recipe, SurrogateName, Task, TaskName};
+use super::{NeuronName, Recipe, Task, TaskName};
 use crate::device::DeviceName;
+use crate::gradient::GradientOptions;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -36,16 +37,10 @@ pub struct Options {
     /// Width of the gate, in (0, 1]
     #[arg(long)]
     pub width: Option<f64>,
-    /// Share of the adjoint that is kept in each step, in (0, 1]; below 1, the gradient forgets and is
-    /// no longer exact
-    #[arg(long, conflicts_with = "surrogate")]
-    pub keep: Option<f64>,
-    /// Train with a surrogate derivative of spikes, which is not exact, and a threshold as the gate
-    #[arg(long, value_enum, conflicts_with = "width")]
-    pub surrogate: Option<SurrogateName>,
-    /// Slope of the surrogate, in units of 1/threshold
-    #[arg(long, requires = "surrogate")]
-    pub slope: Option<f64>,
+    /// How the network gets its gradient
+    #[command(flatten)]
+    #[serde(default)]
+    pub gradient: GradientOptions,
     /// Length of a time step, ms
     #[arg(long)]
     pub dt: Option<f64>,

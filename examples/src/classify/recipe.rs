@@ -2,6 +2,7 @@
 
 use super::{Options, Task, TaskName};
 use crate::classifier::Classifier;
+use crate::gradient::GradientOptions;
 use crate::training::to_a_fiftieth;
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
 use burn::module::{Initializer, ParamGroup};
@@ -10,8 +11,7 @@ use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn_spiking::neuron::Alif;
 use burn_spiking::{
-    Adjoint, ConfigError, Gate, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork,
-    SpikingRnnConfig, Surrogate, Synapse,
+    ConfigError, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig, Synapse,
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -28,29 +28,6 @@ pub enum NeuronName {
     Qif,
 }
 
-/// A surrogate derivative of spikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SurrogateName {
-    /// The derivative of a fast sigmoid (SuperSpike).
-    FastSigmoid,
-    /// The derivative of an arc tangent.
-    ArcTangent,
-    /// A triangle of height 0.3.
-    Triangle,
-}
-
-impl SurrogateName {
-    /// The surrogate with this slope, or with its usual one.
-    fn with_slope(self, slope: Option<f64>) -> Surrogate {
-        match self {
-            Self::FastSigmoid => Surrogate::FastSigmoid { slope: slope.unwrap_or(25.0) },
-            Self::ArcTangent => Surrogate::ArcTangent { slope: slope.unwrap_or(2.0) },
-            Self::Triangle => Surrogate::Triangle { slope: slope.unwrap_or(1.0), height: 0.3 },
-        }
-    }
-}
-
 /// How a network is trained. Costs are for the trace ŝ, learning rates in the layer's units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
@@ -62,10 +39,8 @@ pub struct Recipe {
     pub recurrent: bool,
     /// Width of the gate.
     pub width: f64,
-    /// Share of the adjoint that is kept in each step.
-    pub keep: f64,
-    /// The derivative of a spike, if it is not exact. The gate is then a threshold.
-    pub surrogate: Option<Surrogate>,
+    /// How the network gets its gradient.
+    pub gradient: GradientOptions,
     /// Length of a time step, ms.
     pub dt: f64,
     /// Time constant of the filter of input spikes, ms.
@@ -115,8 +90,7 @@ impl Recipe {
             neurons: 120,
             recurrent: false,
             width: 1.0,
-            keep: 1.0,
-            surrogate: None,
+            gradient: GradientOptions::default(),
             dt: 1.0,
             input_tau: Some(5.0),
             tau_mem: 20.0,
@@ -222,12 +196,11 @@ impl Recipe {
     pub fn of(options: &Options) -> Self {
         let usual = Self::usual(options.task);
         Self {
-            neuron: options.neuron.unwrap_or(match options.surrogate {
+            neuron: options.neuron.unwrap_or(match options.gradient.surrogate {
                 Some(_) if usual.neuron == NeuronName::Qif => NeuronName::Lif,
                 _ => usual.neuron,
             }),
-            keep: options.keep.unwrap_or(usual.keep),
-            surrogate: options.surrogate.map(|name| name.with_slope(options.slope)),
+            gradient: options.gradient,
             neurons: options.neurons.unwrap_or(usual.neurons),
             recurrent: options.recurrent.unwrap_or(usual.recurrent),
             width: options.width.unwrap_or(usual.width),
@@ -260,11 +233,7 @@ impl Recipe {
     /// Configures the spiking layer.
     pub fn layer(&self, units: usize) -> SpikingRnnConfig {
         let synapse = if self.recurrent { Synapse::new(self.tau) } else { Synapse::readout_only(self.tau) };
-        let (gate, adjoint) = match self.surrogate {
-            Some(surrogate) => (Gate::Threshold { at: 1.0 }, Adjoint::Surrogate(surrogate)),
-            None if self.keep == 1.0 => (Gate::Quintic { width: self.width }, Adjoint::Exact),
-            None => (Gate::Quintic { width: self.width }, Adjoint::Limited { limit: None, keep: self.keep }),
-        };
+        let (gate, adjoint) = self.gradient.gate_and_adjoint(self.width);
         SpikingRnnConfig::new(units, self.neurons)
             .with_neuron(self.neuron())
             .with_gate(gate)
