@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--tau-mem", type=float, default=20.0, help="ms")
     parser.add_argument("--tau-syn", type=float, default=5.0, help="ms")
     parser.add_argument("--tau-out", type=float, default=10.0, help="ms, of the readout")
+    parser.add_argument("--method", default="tanh", help="of Norse's surrogate: tanh, triangle or super")
     parser.add_argument("--slope", type=float, default=25.0, help="of the surrogate")
     parser.add_argument("--input", type=float, default=4.0, help="deviation of the input weights, times the root of the units")
     parser.add_argument("--rate", type=float, default=0.005, help="learning rate")

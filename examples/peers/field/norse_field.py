@@ -1,4 +1,7 @@
-"""Norse: leaky neurons with exponential synapses (`LIFCell`, `LIFRecurrentCell`), SuperSpike, and a leaky readout."""
+"""Norse: leaky neurons with exponential synapses (`LIFCell`, `LIFRecurrentCell`) and a leaky readout.
+
+The surrogate is `triangle` or `tanh` by `--method`: in Norse 1.1.0, `super` does not use its slope (it is always 1).
+"""
 
 import math
 
@@ -11,7 +14,7 @@ class Network(torch.nn.Module):
     def __init__(self, args):
         super().__init__()
         rates = {"tau_mem_inv": torch.tensor(1000.0 / args.tau_mem), "tau_syn_inv": torch.tensor(1000.0 / args.tau_syn)}
-        constants = norse.LIFParameters(**rates, method="super", alpha=torch.tensor(args.slope))
+        constants = norse.LIFParameters(**rates, method=args.method, alpha=torch.tensor(args.slope))
         dt = args.dt / 1000.0
         self.input = torch.nn.Linear(args.units, args.neurons)
         torch.nn.init.normal_(self.input.weight, 0.0, args.input / math.sqrt(args.units))

@@ -103,7 +103,8 @@ pub enum Adjoint {
     ///
     /// After each step of the backward pass, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by
     /// keep · min(1, L/|λ_t|), with L = limit/(B T), before they enter the gradients of the drive,
-    /// the input weights, the bias current and the recurrent weights. In each step, the gradients
+    /// the input weights, the bias current and the recurrent weights. κ_t of neurons with two
+    /// variables is multiplied by min(1, L/|λ_t|) alone: w forgets at its own rate. In each step, the gradients
     /// of the network's constants use the values before this multiplication. The result is no
     /// longer the gradient of the cost.
     Limited {

@@ -246,10 +246,11 @@ impl<'a, T: Real> Sample<'a, T> {
             }
         }
         if let Some((limit, keep)) = network.adjoint_limit {
-            let left = T::of(keep * rows::share_within(&lambda[..n], limit));
+            let share = rows::share_within(&lambda[..n], limit);
+            let left = T::of(keep * share);
             rows::scale::<S, T>(lambda, left);
             if network.jump.is_some() {
-                rows::scale::<S, T>(kappa, left);
+                rows::scale::<S, T>(kappa, T::of(share));
             }
             rows::scale::<S, T>(segment.q.row_mut(at), left);
             for p in segment.p.iter_mut().filter(|p| p.rows() > 0) {

@@ -330,17 +330,18 @@ pub(super) fn run<F: Float>(
                 total += squares[other];
             }
             let norm = total.sqrt();
-            let mut left = keep.get::<F>();
+            let mut share = F::new(1.0);
             let limit = limit.get::<F>();
             if norm > limit {
-                left *= limit / norm;
+                share = limit / norm;
             }
+            let left = share * keep.get::<F>();
             #[unroll(per_unit == 1)]
             for r in 0..per_unit {
                 lambda[r] *= left;
                 q[r] *= left;
                 if comptime!(planar) {
-                    kappa[r] *= left;
+                    kappa[r] *= share;
                 }
                 #[unroll]
                 for c in 0..with_current {

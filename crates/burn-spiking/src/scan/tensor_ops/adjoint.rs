@@ -10,11 +10,11 @@ use crate::scan::tensor_number::TensorNumber;
 use crate::scan::{AdjointRequest, GradientMask, InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape};
 use burn::backend::{Backend, TensorMetadata};
 
-/// The factor keep · min(1, L/|λ|) of each sample, `[B, 1]`.
-fn left_of<B: Backend>(lambda: &TensorNumber<B>, limit: f64, keep: f64) -> TensorNumber<B> {
+/// The factor min(1, L/|λ|) of each sample, `[B, 1]`.
+fn share_within<B: Backend>(lambda: &TensorNumber<B>, limit: f64) -> TensorNumber<B> {
     let norm = (lambda.clone() * lambda.clone()).summed_but_first().sqrt();
-    let left = if limit.is_finite() { norm.one().times(limit) / norm.within(limit, f64::MAX) } else { norm.one() };
-    left.times(keep).unsqueezed_after(1)
+    let share = if limit.is_finite() { norm.one().times(limit) / norm.within(limit, f64::MAX) } else { norm.one() };
+    share.unsqueezed_after(1)
 }
 
 /// Runs the adjoint
@@ -124,9 +124,11 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
         lambda = back(by_v) - density * mu;
         kappa = by_w.map(back);
         if let Some((limit, keep)) = adjoint_limit {
-            let left = left_of(&lambda, limit, keep);
+            let share = share_within(&lambda, limit);
+            let left = share.clone().times(keep);
             (lambda, q) = (lambda * left.clone(), q * left.clone());
-            p.iter_mut().chain(&mut kappa).for_each(|p| *p = p.clone() * left.clone());
+            p.iter_mut().for_each(|p| *p = p.clone() * left.clone());
+            kappa = kappa.map(|kappa| kappa * share);
         }
         for (k, synapse) in plan.synapses.iter().enumerate() {
             if let (Some(connection), true) = (&connections[k], asked(k)) {
