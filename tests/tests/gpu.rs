@@ -117,11 +117,11 @@ fn compare_layers(config: &SpikingRnnConfig, sizes: [usize; 2]) {
     let _drawn = layer.clone().num_params();
     let here = trained_once(&layer, &Device::flex(), sizes);
     let there = trained_once(&layer, &gpu(), sizes);
-    let rounded = (0..4).map(|seed| trained_once(&off_by_rounding(layer.clone(), seed), &Device::flex(), sizes));
-    let rounded: Vec<_> = rounded.collect();
+    let others = (0..4).map(|seed| trained_once(&off_by_rounding(layer.clone(), seed), &Device::flex(), sizes));
+    let others: Vec<_> = others.collect();
     for (at, name) in ["loss", "W", "U", "trace"].into_iter().enumerate() {
         let distance = relative_distance(&here[at], &there[at]);
-        let sensitivity = rounded.iter().map(|other| relative_distance(&here[at], &other[at])).fold(0.0, f64::max);
+        let sensitivity = others.iter().map(|other| relative_distance(&here[at], &other[at])).fold(0.0, f64::max);
         let allowed = 2e-5 + 20.0 * sensitivity;
         assert!(distance < allowed, "{name}: {distance:e}, allowed {allowed:e}, for {sizes:?} of {config:?}");
     }
@@ -129,18 +129,19 @@ fn compare_layers(config: &SpikingRnnConfig, sizes: [usize; 2]) {
 
 /// Returns the layer with each weight changed by one rounding error, up or down.
 fn off_by_rounding(mut layer: SpikingRnn, seed: usize) -> SpikingRnn {
-    let change = |weight: Param<Tensor<2>>| {
-        weight.map(|w| {
-            let [rows, columns] = w.dims();
-            let sign = |at: usize| if ((at + 1) * (2 * seed + 7919)) % 101 < 50 { -1.0 } else { 1.0 };
-            let factors: Vec<f32> = (0..rows * columns).map(|at| 1.0 + sign(at) * f32::EPSILON).collect();
-            let factors = Tensor::from_data(TensorData::new(factors, [rows, columns]), &w.device());
-            (w * factors).detach().require_grad()
-        })
-    };
-    layer.input_weight = change(layer.input_weight);
-    layer.recurrent_weights = layer.recurrent_weights.into_iter().map(change).collect();
+    layer.input_weight = rounded(layer.input_weight, seed);
+    layer.recurrent_weights = layer.recurrent_weights.into_iter().map(|weight| rounded(weight, seed)).collect();
     layer
+}
+
+fn rounded(weight: Param<Tensor<2>>, seed: usize) -> Param<Tensor<2>> {
+    weight.map(|w| {
+        let [rows, columns] = w.dims();
+        let sign = |at: usize| if ((at + 1) * (2 * seed + 7919)) % 101 < 50 { -1.0 } else { 1.0 };
+        let factors: Vec<f32> = (0..rows * columns).map(|at| 1.0 + sign(at) * f32::EPSILON).collect();
+        let factors = Tensor::from_data(TensorData::new(factors, [rows, columns]), &w.device());
+        (w * factors).detach().require_grad()
+    })
 }
 
 /// A layer that magnifies rounding errors only a little.

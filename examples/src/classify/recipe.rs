@@ -138,12 +138,17 @@ impl Recipe {
                 epochs: 120,
                 ..feed_forward
             },
+            // The memory is in the thresholds, so the adjoint of the potentials may forget.
             TaskName::Evidence => Self {
-                neurons: 60,
+                neurons: 100,
+                recurrent: false,
+                gradient: GradientOptions { keep: Some(0.8), ..GradientOptions::default() },
                 dt: 5.0,
                 input_tau: Some(10.0),
-                adaptation: [2000.0, 0.03],
+                adaptation: [5000.0, 0.03],
                 input: 10.0,
+                batch: 100,
+                epochs: 6,
                 ..Self::memory()
             },
             TaskName::GrazXor => Self::memory(),
@@ -200,7 +205,7 @@ impl Recipe {
                 Some(_) if usual.neuron == NeuronName::Qif => NeuronName::Lif,
                 _ => usual.neuron,
             }),
-            gradient: options.gradient,
+            gradient: if options.gradient == GradientOptions::default() { usual.gradient } else { options.gradient },
             neurons: options.neurons.unwrap_or(usual.neurons),
             recurrent: options.recurrent.unwrap_or(usual.recurrent),
             width: options.width.unwrap_or(usual.width),
