@@ -16,9 +16,18 @@ results:
 
 # The field's tasks on five seeds.
 field:
-    for task in yin-yang randman digits graz-xor; do \
+    for task in yin-yang randman digits evidence graz-xor; do \
         cargo run --release -p burn-spiking-examples --bin classify -- --task $task --seeds 5 --plain --out runs/$task; done
     cargo run --release -p burn-spiking-examples --bin generate -- --seeds 5 --plain
+
+# The Python environment of the field's peers (snnTorch and Norse).
+field-peers folder="field-peers-env":
+    python3 -m venv {{folder}}
+    {{folder}}/bin/pip install -r examples/peers/field/requirements.txt
+
+# What exact, forgetting and surrogate gradients learn (a quarter of an hour on one core).
+exactness *args:
+    cargo run --release -p burn-spiking-examples --bin exactness -- {{args}}
 
 # Trains the delayed exclusive or.
 delayed-xor *args:

@@ -14,7 +14,9 @@ import torch
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tables", required=True, help="folder with train.csv, valid.csv and test.csv")
+    samples = parser.add_mutually_exclusive_group(required=True)
+    samples.add_argument("--tables", help="folder with train.csv, valid.csv and test.csv")
+    samples.add_argument("--drawn", type=float, metavar="HZ", help="random spikes instead, at this rate, with --time-only")
     parser.add_argument("--dt", type=float, default=1.0, help="length of a time step, ms")
     parser.add_argument("--steps", type=int, required=True, help="number of time steps")
     parser.add_argument("--neurons", type=int, required=True)
@@ -72,6 +74,21 @@ class Samples:
         return torch.from_numpy(spikes), torch.from_numpy(self.classes[chosen])
 
 
+class Drawn:
+    """One batch of random spikes, for timing."""
+
+    def __init__(self, args, random):
+        spikes = random.random((args.steps, args.batch, args.units)) < args.drawn * args.dt / 1000.0
+        self.spikes = torch.from_numpy(spikes.astype(np.float32))
+        self.classes = torch.from_numpy(random.integers(0, args.classes, args.batch))
+
+    def __len__(self):
+        return len(self.classes)
+
+    def batch(self, chosen, args, random=None):
+        return self.spikes, self.classes
+
+
 def accuracy(network, samples, args):
     right = 0
     with torch.no_grad():
@@ -87,8 +104,10 @@ def run(name, build):
     torch.manual_seed(args.seed)
     random = np.random.default_rng(args.seed)
     network = build(args)
-    parts = [Samples(f"{args.tables}/{part}.csv") for part in ("train", "valid", "test")]
-    train, valid, test = parts
+    if args.drawn:
+        train = Drawn(args, random)
+    else:
+        train, valid, test = (Samples(f"{args.tables}/{part}.csv") for part in ("train", "valid", "test"))
     iterations = args.epochs * -(-len(train) // args.batch)
     optimizer = torch.optim.AdamW(network.parameters(), lr=args.rate, weight_decay=args.decay, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations, args.rate / 50)

@@ -264,11 +264,8 @@ fn run(args: &Args) -> Result<(), Stop> {
         }
         bar.suspend(|| {
             let Setting { way, depth, length_ms } = setting;
-            println!(
-                "{way:?}, {depth} layers, {length_ms} ms: accuracy {:.3} {:.3?}",
-                trained.mean(),
-                trained.accuracies
-            )
+            let (name, mean) = (way.name(), trained.mean());
+            println!("{name}, {depth} layers, {length_ms} ms: accuracy {mean:.3} {:.3?}", trained.accuracies);
         });
         all.push(trained);
     }
