@@ -36,6 +36,42 @@ CASES = {
 }
 
 
+# The spikes of this one have the derivative of a fast sigmoid, and its reset has none.
+SURROGATES = {
+    "lif-surrogate": dict(neuron="lif", tau_mem=15.0, time_unit=15.0, width=0.4, dt=0.5, taus=[8.0], bias=2.1, weights=0.9, slope=7.0),
+}
+
+
+@jax.custom_jvp
+def spikes_beyond(x, slope):
+    return jnp.clip(jnp.floor(x + 1), 0.0, None)
+
+
+@spikes_beyond.defjvp
+def _(primals, tangents):
+    (x, slope), (dx, _) = primals, tangents
+    return spikes_beyond(x, slope), dx / (1 + slope * jnp.abs(x)) ** 2
+
+
+class SurrogateSystem(System):
+    """LIF neurons with a threshold instead of the gate, and a surrogate derivative."""
+
+    slope = 1.0
+
+    def charge(self, v):
+        return jnp.zeros_like(v)
+
+    def step(self, state, x, weights):
+        v, sent, traces = state
+        i = x + sum(s @ w for w, s in zip(weights, traces))
+        left = math.exp(-self.dt / self.tau_mem)
+        linear = left * v + (1 - left) * self.tau_mem * i
+        vpre = linear + self.stop(self.phi(v, i) - linear)
+        n = spikes_beyond(vpre - 1, self.slope)
+        traces = [decay * s + n for decay, s in zip(self.decays, traces)]
+        return (vpre - self.stop(n), sent, traces), i
+
+
 def wave(shape, frequency, size):
     """Numbers without a pattern that matters: size sin(frequency (1 + index)^1.3)."""
     index = np.arange(math.prod(shape), dtype=np.float64)
@@ -45,7 +81,9 @@ def wave(shape, frequency, size):
 def run(name, case):
     decays = [math.exp(-case["dt"] / tau) for tau in case["taus"]]
     constants = {key: case[key] for key in ["neuron", "tau_mem", "time_unit", "width", "dt"]}
-    system = System(jnp, lax.stop_gradient, decays=decays, recurrent=True, double=True, cuda=False, **constants)
+    kind = SurrogateSystem if "slope" in case else System
+    system = kind(jnp, lax.stop_gradient, decays=decays, recurrent=True, double=True, cuda=False, **constants)
+    system.slope = case.get("slope")
     p = {
         "U": wave((CHANNELS, NEURONS), 0.7, 0.6),
         "I_o": case["bias"] + wave((NEURONS,), 1.9, 0.3),
@@ -92,7 +130,7 @@ def run(name, case):
     }
 
 
-for name, case in CASES.items():
+for name, case in (CASES | SURROGATES).items():
     frozen = run(name, case)
     with open(HERE / f"{name}.json", "w") as file:
         json.dump(frozen, file)

@@ -4,7 +4,7 @@
 use burn::module::Param;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::neuron::Eif;
-use burn_spiking::{Gate, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse};
+use burn_spiking::{Adjoint, Gate, Neuron, SpikingRnn, SpikingRnnConfig, SpikingState, Surrogate, Synapse};
 use burn_spiking_tests::{devices, numbers};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -194,6 +194,8 @@ struct Case {
     width: f64,
     dt: f64,
     taus: Vec<f64>,
+    /// The slope of the surrogate, if spikes have one.
+    slope: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -228,7 +230,11 @@ fn against_jax(text: &str, change: impl Fn(SpikingRnnConfig) -> SpikingRnnConfig
     let config = SpikingRnnConfig::new(shape[0], shape[1])
         .with_time_unit((neuron == Neuron::Nif).then_some(case.time_unit))
         .with_neuron(neuron)
-        .with_gate(Gate::Quintic { width: case.width })
+        .with_gate(match case.slope {
+            Some(_) => Gate::Threshold { at: 1.0 },
+            None => Gate::Quintic { width: case.width },
+        })
+        .with_adjoint(case.slope.map_or(Adjoint::Exact, |slope| Adjoint::Surrogate(Surrogate::FastSigmoid { slope })))
         .with_synapses(case.taus.iter().map(|&tau| Synapse::new(tau)).collect())
         .with_dt(case.dt)
         .with_record_v(true);
@@ -273,9 +279,10 @@ fn against_jax(text: &str, change: impl Fn(SpikingRnnConfig) -> SpikingRnnConfig
     found.into_iter().map(|(name, found, wanted)| (name, distance(&found, &wanted))).collect()
 }
 
-const FROZEN: [(&str, &str); 5] = [
+const FROZEN: [(&str, &str); 6] = [
     ("nif", include_str!("../golden/nif.json")),
     ("lif", include_str!("../golden/lif.json")),
+    ("lif-surrogate", include_str!("../golden/lif-surrogate.json")),
     ("qif", include_str!("../golden/qif.json")),
     ("qif-narrow", include_str!("../golden/qif-narrow.json")),
     ("qif-two-types", include_str!("../golden/qif-two-types.json")),

@@ -1,5 +1,5 @@
-//! DVS128 Gesture: eleven gestures of the arms, as seen by an event camera of 128 × 128 pixels (Amir
-//! et al. 2017).
+//! DVS128 Gesture: eleven gestures of the arms, as seen by an event camera of 128 × 128 pixels
+//! (Amir et al. 2017).
 //!
 //! ```text
 //! DIR/trials_to_train.txt, DIR/trials_to_test.txt    a recording on each line: NAME.aedat
@@ -94,8 +94,8 @@ impl DvsGesture {
     /// Reads the list of the recordings and the labels of each.
     ///
     /// # Errors
-    /// [`FileError`] if a file is missing or cannot be read, if the list is empty, or if a label has
-    /// no class from 1 to 11 or ends before it starts.
+    /// [`FileError`] if a file is missing or cannot be read, if the list is empty, or if a label
+    /// has no class from 1 to 11 or ends before it starts.
     pub fn open(folder: impl AsRef<Path>, trials: Trials) -> Result<Self, FileError> {
         let folder = folder.as_ref();
         let list = folder.join(trials.list());
@@ -116,8 +116,8 @@ impl DvsGesture {
     /// Reads a gesture.
     ///
     /// # Errors
-    /// [`FileError`] if its recording cannot be read, is not AEDAT 3.1, ends within a packet, or has
-    /// an event outside the camera.
+    /// [`FileError`] if its recording cannot be read, is not AEDAT 3.1, ends within a packet, or
+    /// has an event outside the camera.
     pub fn read(&self, index: usize) -> Result<Sample, FileError> {
         let Gesture { recording, class, start, end } = &self.gestures[index];
         let file = File::open(recording).map_err(|error| FileError::unreadable(recording, &error))?;

@@ -171,8 +171,8 @@ impl Heidelberg {
     /// Reads a sample.
     ///
     /// # Errors
-    /// [`FileError`] if its lists cannot be read or have different lengths, if a time is negative or
-    /// not finite, or if there is no such channel.
+    /// [`FileError`] if its lists cannot be read or have different lengths, if a time is negative
+    /// or not finite, or if there is no such channel.
     pub fn read(&self, index: usize) -> Result<Sample, FileError> {
         let remedy = "the file is damaged: unpack the archive again";
         let told = |name: &str, problem: String| {
