@@ -27,15 +27,17 @@ impl SurrogateName {
     }
 }
 
-/// The options that choose the gradient. Without any, it is exact.
+/// The options that choose the gradient. Without any, the recipe of the task decides. It is exact,
+/// except for evidence accumulation.
 #[derive(clap::Args, Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GradientOptions {
     /// Share of the adjoint that is kept in each step, in (0, 1]; below 1, the gradient forgets and
-    /// is no longer exact
+    /// is no longer exact [default: 1, for evidence accumulation 0.8]
     #[arg(long, conflicts_with = "surrogate")]
     pub keep: Option<f64>,
-    /// Train with a surrogate derivative of spikes, which is not exact, and a threshold as the gate
+    /// Train LIF neurons with a surrogate derivative of spikes, which is not exact, and a threshold
+    /// as the gate
     #[arg(long, value_enum, conflicts_with = "width")]
     pub surrogate: Option<SurrogateName>,
     /// Slope of the surrogate, in units of 1/threshold
@@ -48,6 +50,7 @@ impl GradientOptions {
     pub fn gate_and_adjoint(&self, width: f64) -> (Gate, Adjoint) {
         match (self.surrogate, self.keep) {
             (Some(name), _) => (Gate::Threshold { at: 1.0 }, Adjoint::Surrogate(name.with_slope(self.slope))),
+            (None, Some(1.0)) => (Gate::Quintic { width }, Adjoint::Exact),
             (None, Some(keep)) => (Gate::Quintic { width }, Adjoint::Limited { limit: None, keep }),
             (None, None) => (Gate::Quintic { width }, Adjoint::Exact),
         }

@@ -66,7 +66,7 @@ fn programs() {
         (CLASSIFY, &["--length", "50"], &["--length", "recorded data", "leave it out"]),
         (CLASSIFY, &["--tau-adapt", "50"], &["--tau-adapt", "--neuron alif"]),
         (CLASSIFY, &["--surrogate", "fast-sigmoid", "--slope", "0"], &["surrogate's slope is 0", "above 0"]),
-        (CLASSIFY, &["--surrogate", "fast-sigmoid", "--neuron", "qif"], &["serves NIF and LIF", "QIF"]),
+        (CLASSIFY, &["--surrogate", "fast-sigmoid", "--neuron", "qif"], &["serves LIF neurons", "--neuron lif"]),
         (CLASSIFY, &["--surrogate", "triangle", "--width", "0.3"], &["--width", "--surrogate", "cannot be used with"]),
         (CLASSIFY, &["--keep", "2"], &["kept of the adjoint", "is 2", "(0, 1]"]),
         (CLASSIFY, &["--task", "evidence", "--tables", "t"], &["--tables", "always new"]),

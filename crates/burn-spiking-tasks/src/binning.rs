@@ -16,6 +16,9 @@ use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+/// The most numbers in the input of a sample: 1 GB in single precision.
+pub const MOST_NUMBERS: usize = 1 << 28;
+
 /// How events become the inputs of time steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +37,8 @@ impl Binning {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// [`TaskError`] if dt or τ is not above 0 and finite, or if there are no steps or units.
+    /// [`TaskError`] if dt or τ is not above 0 and finite, if there are no steps or units, or if a
+    /// sample has more than [`MOST_NUMBERS`].
     pub fn check(&self) -> Result<(), TaskError> {
         let positive = |name: &str, value: f64, remedy: &str| {
             require(value.is_finite() && value > 0.0, name, value, "above 0 and finite", remedy)
@@ -44,7 +48,10 @@ impl Binning {
             positive("tau of the input filter", tau, "give it in ms, or None to count events")?;
         }
         require(self.steps > 0, "steps", self.steps, "at least 1", "give the number of time steps in a sample")?;
-        require(self.units > 0, "units", self.units, "at least 1", "give the number of input units")
+        require(self.units > 0, "units", self.units, "at least 1", "give the number of input units")?;
+        let numbers = self.steps.saturating_mul(self.units);
+        let limit = format!("at most {MOST_NUMBERS}");
+        require(numbers <= MOST_NUMBERS, "steps times units", numbers, &limit, "take longer steps or pool the units")
     }
 
     /// Returns the input of these events, `[T, C]`.
@@ -260,6 +267,8 @@ mod tests {
         assert!(told(Binning { dt: 0.0, ..binning }).contains("dt is 0"));
         assert!(told(Binning { steps: 0, ..binning }).contains("steps is 0"));
         assert!(told(Binning { units: 0, ..binning }).contains("units is 0"));
+        let large = told(Binning { steps: usize::MAX, ..binning });
+        assert!(large.contains("steps times units") && large.contains("at most 268435456"), "{large}");
         assert!(told(Binning { tau: Some(-1.0), ..binning }).contains("input filter is -1"));
         let long = SampleBatcher::new(binning).unwrap().read_in_last(3.0).unwrap_err().to_string();
         assert!(long.contains("is 3, but must be between a step of 1 ms and all 2 steps"), "{long}");

@@ -8,35 +8,34 @@ use std::sync::{Arc, OnceLock};
 /// Bytes of an event in memory.
 const EVENT: usize = 8;
 
-/// A data set that reads each sample once, as long as there is room, and again otherwise. Copies
-/// share what they have read.
+/// A data set that keeps each sample in memory after its first read, until the budget is used up.
+/// Later samples are read again each time. Copies share what they keep.
 #[derive(Debug, Clone)]
 pub struct Cached<D> {
     data: D,
-    read: Arc<[OnceLock<Sample>]>,
-    /// Bytes that are left.
-    room: Arc<AtomicUsize>,
+    samples: Arc<[OnceLock<Sample>]>,
+    bytes_left: Arc<AtomicUsize>,
 }
 
 impl<D: Dataset<Sample>> Cached<D> {
     /// Keeps up to `bytes` bytes of events of `data` in memory.
     pub fn new(data: D, bytes: usize) -> Self {
-        let read = (0..data.len()).map(|_| OnceLock::new()).collect();
-        Self { data, read, room: Arc::new(AtomicUsize::new(bytes)) }
+        let samples = (0..data.len()).map(|_| OnceLock::new()).collect();
+        Self { data, samples, bytes_left: Arc::new(AtomicUsize::new(bytes)) }
     }
 }
 
 impl<D: Dataset<Sample>> Dataset<Sample> for Cached<D> {
     fn get(&self, index: usize) -> Result<Sample, DatasetError> {
-        if let Some(sample) = self.read.get(index).and_then(OnceLock::get) {
+        if let Some(sample) = self.samples.get(index).and_then(OnceLock::get) {
             return Ok(sample.clone());
         }
         let sample = self.data.get(index)?;
         let bytes = EVENT * sample.events.len();
-        let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
-        // Another thread may have kept the same sample meanwhile. Its room is then counted twice.
-        if taken.is_ok() {
-            let _same = self.read[index].set(sample.clone());
+        let taken = self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        // Another thread may have kept the same sample meanwhile.
+        if taken.is_ok() && self.samples[index].set(sample.clone()).is_err() {
+            self.bytes_left.fetch_add(bytes, Ordering::Relaxed);
         }
         Ok(sample)
     }

@@ -30,12 +30,18 @@ impl Pooling {
     }
 
     /// The number of units that `units` units become.
+    ///
+    /// # Panics
+    /// If a number is 0, which [`check`](Self::check) refuses.
     pub fn units(&self, units: usize) -> usize {
         let planes = units.div_ceil(self.width * self.height);
         planes * self.height.div_ceil(self.factor) * self.width.div_ceil(self.factor)
     }
 
     /// The unit that a unit becomes.
+    ///
+    /// # Panics
+    /// If a number is 0, which [`check`](Self::check) refuses.
     pub fn unit(&self, unit: usize) -> usize {
         let (x, row) = (unit % self.width, unit / self.width);
         let (y, plane) = (row % self.height, row / self.height);

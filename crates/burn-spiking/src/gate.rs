@@ -48,7 +48,9 @@ pub enum Gate {
     },
     /// The threshold-triggered synapse, with an active zone of width 0. The neuron sends the whole
     /// charge when its potential passes `at`, and takes it back if the potential falls below `at`
-    /// again without a spike. This gate has no gradient, so it runs in the forward pass only.
+    /// again without a spike. This gate has no gradient, so it runs in the forward pass only,
+    /// unless the adjoint is [`MeanField`](crate::Adjoint::MeanField) or
+    /// [`Surrogate`](crate::Adjoint::Surrogate).
     Threshold {
         /// The potential at which the neuron sends the charge, in (0, 1]. At 1 the neuron sends it
         /// with the spike, as in most simulators.

@@ -26,7 +26,6 @@ def arguments():
     parser.add_argument("--tau-mem", type=float, default=20.0, help="ms")
     parser.add_argument("--tau-syn", type=float, default=5.0, help="ms")
     parser.add_argument("--tau-out", type=float, default=10.0, help="ms, of the readout")
-    parser.add_argument("--method", default="tanh", help="of Norse's surrogate: tanh, triangle or super")
     parser.add_argument("--slope", type=float, default=25.0, help="of the surrogate")
     parser.add_argument("--input", type=float, default=4.0, help="deviation of the input weights, times the root of the units")
     parser.add_argument("--rate", type=float, default=0.005, help="learning rate")
@@ -37,7 +36,10 @@ def arguments():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time-only", type=int, metavar="N", help="time N iterations instead of training")
     parser.add_argument("--report", help="JSON file to write")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.drawn is not None and not args.time_only:
+        parser.error("--drawn is for timing; give --time-only, too")
+    return args
 
 
 class Samples:
@@ -47,10 +49,11 @@ class Samples:
         with open(path) as file:
             names = file.readline().strip().split(",")
         columns = dict(zip(names, np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).T))
-        self.sample = columns["sample"].astype(np.int64)
+        # Numbers without a sample are samples without events, which a table leaves out.
+        numbers, self.sample = np.unique(columns["sample"].astype(np.int64), return_inverse=True)
         self.time = columns["time"]
         self.unit = columns["unit"].astype(np.int64)
-        count = int(self.sample.max()) + 1
+        count = len(numbers)
         self.classes = np.zeros(count, dtype=np.int64)
         self.classes[self.sample] = columns["class"].astype(np.int64)
         order = np.argsort(self.sample, kind="stable")
@@ -101,10 +104,12 @@ def accuracy(network, samples, args):
 def run(name, build):
     """Trains the network that `build(args)` returns: spikes, [steps, batch, units], to logits, [batch, classes]."""
     args = arguments()
+    # One core, as the other programs.
+    torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     random = np.random.default_rng(args.seed)
     network = build(args)
-    if args.drawn:
+    if args.drawn is not None:
         train = Drawn(args, random)
     else:
         train, valid, test = (Samples(f"{args.tables}/{part}.csv") for part in ("train", "valid", "test"))

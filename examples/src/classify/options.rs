@@ -19,7 +19,8 @@ pub struct Options {
     /// Number of neighbouring input units, in each direction, that become one, for recorded data
     #[arg(long)]
     pub pool: Option<usize>,
-    /// Length of a sample, ms, for recorded data; events after it are left out
+    /// Length of a sample, ms, for recorded data, rounded to whole steps; events after it are left
+    /// out
     #[arg(long)]
     pub length: Option<f64>,
     /// Seed of the initial parameters and of the data, except for those with published seeds
@@ -133,6 +134,11 @@ impl Options {
             return Err(
                 "--jitter is for tasks with a fixed set of samples; leave it out, since these samples are always new"
                     .into(),
+            );
+        }
+        if self.gradient.surrogate.is_some() && recipe.neuron != NeuronName::Lif {
+            return Err(
+                "--surrogate serves LIF neurons, but this run has others; choose --neuron lif, or leave --surrogate out".into(),
             );
         }
         if (self.tau_adapt.is_some() || self.rise.is_some()) && recipe.neuron != NeuronName::Alif {

@@ -5,8 +5,9 @@ use crate::classifier::Classifier;
 use crate::figures;
 use crate::output::{Folder, Stop};
 use crate::run::{Place, Run};
-use crate::training::{Best, Training, batches};
-use burn_spiking::{Averaged, ConfigError, Firing, Scaling, Skipping};
+use crate::training::{Best, Training};
+use burn::data::dataloader::DataLoader;
+use burn_spiking::{Adjoint, Averaged, ConfigError, Firing, Gate, Scaling, Skipping};
 use burn_spiking_plot::{Raster, Scale, confusion, raster};
 use burn_spiking_tasks::metric::class_accuracy;
 use burn_spiking_tasks::{Confusion, SampleBatch};
@@ -23,6 +24,8 @@ struct Report {
     seed: u64,
     neuron: NeuronName,
     neurons: usize,
+    gate: Gate,
+    adjoint: Adjoint,
     epochs: usize,
     best_epoch: usize,
     test_samples: u64,
@@ -73,9 +76,8 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let train_seconds = started.elapsed().as_secs_f64();
 
     let model = trained.model;
-    let test = batches(data.test.as_ref())?;
-    draw_sample(folder, (name, &task.classes), &model, &test[0])?;
-    let (found, firing) = judge(&model, test);
+    let (found, firing) =
+        judge(&model, data.test.as_ref(), |batch| draw_sample(folder, (name, &task.classes), &model, batch))?;
     let title = format!("{}: training", name.title());
     figures::training(&folder.file("training.png"), &title, &trained.history, ("Accuracy", Scale::Linear))?;
     let sample_ms = task.binning(&recipe).steps as f64 * recipe.dt;
@@ -84,6 +86,8 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         seed: options.seed,
         neuron: recipe.neuron,
         neurons: recipe.neurons,
+        gate: model.network.layer.config().gate,
+        adjoint: model.network.layer.config().adjoint,
         epochs: recipe.epochs,
         best_epoch: trained.best_epoch,
         test_samples: found.samples(),
@@ -112,15 +116,23 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Runs all batches and counts their classes.
-fn judge(model: &Classifier, test: Vec<SampleBatch>) -> (Confusion, Firing) {
+/// Runs all batches, one after the other, and counts their classes. `first` gets the first batch.
+fn judge(
+    model: &Classifier,
+    test: &dyn DataLoader<SampleBatch>,
+    first: impl Fn(&SampleBatch) -> Result<(), String>,
+) -> Result<(Confusion, Firing), String> {
     let (mut confusion, mut firing) = (Confusion::new(), Firing::default());
-    for batch in test {
+    for (at, batch) in test.iter().enumerate() {
+        let batch = batch.map_err(|error| error.to_string())?;
+        if at == 0 {
+            first(&batch)?;
+        }
         let verdict = model.forward_recording(batch);
         confusion.merge(&verdict.confusion());
         verdict.firing.iter().for_each(|found| firing.merge(found));
     }
-    (confusion, firing)
+    Ok((confusion, firing))
 }
 
 /// Draws the spikes and the outputs of the first sample of a batch.

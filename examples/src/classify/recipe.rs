@@ -201,6 +201,7 @@ impl Recipe {
     pub fn of(options: &Options) -> Self {
         let usual = Self::usual(options.task);
         Self {
+            // The surrogates serve LIF neurons.
             neuron: options.neuron.unwrap_or(match options.gradient.surrogate {
                 Some(_) if usual.neuron == NeuronName::Qif => NeuronName::Lif,
                 _ => usual.neuron,

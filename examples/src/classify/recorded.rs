@@ -4,8 +4,8 @@ use super::{Options, TaskName};
 use burn::data::dataset::Dataset;
 use burn::data::dataset::transform::{PartialDataset, ShuffledDataset};
 use burn_spiking_tasks::files::{
-    DVS_GESTURE_CLASSES, DVS_GESTURE_UNITS, DvsGesture, EventTable, FileError, HEIDELBERG_UNITS, Heidelberg,
-    N_MNIST_UNITS, NMnist, Trials,
+    DVS_GESTURE_CLASSES, DVS_GESTURE_SIDE, DVS_GESTURE_UNITS, DvsGesture, EventTable, FileError, HEIDELBERG_UNITS,
+    Heidelberg, N_MNIST_SIDE, N_MNIST_UNITS, NMnist, Trials,
 };
 use burn_spiking_tasks::{Cached, Pooled, Pooling, Sample};
 use std::path::Path;
@@ -14,10 +14,9 @@ use std::sync::Arc;
 /// Samples of any kind.
 pub(super) type Samples = Arc<dyn Dataset<Sample>>;
 
-/// The largest memory of samples that have been read, in bytes, for each part of the data.
-pub(super) const ROOM: usize = 1 << 30;
-/// The share of the training samples that validate where the data have no part for it: one in so
-/// many.
+/// The largest memory of the events of each part of the data, in bytes.
+pub(super) const CACHE_BYTES: usize = 1 << 30;
+/// If the data have no validation part, one training sample in this many validates.
 const VALIDATES: usize = 10;
 
 /// Recorded samples, with the sizes that they have.
@@ -26,8 +25,16 @@ pub(super) struct Recorded {
     pub parts: [Samples; 3],
     pub classes: usize,
     pub units: usize,
-    /// The usual length of a sample, ms.
-    pub length_ms: f64,
+    pub length: Length,
+}
+
+/// The usual length of a sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Length {
+    /// This many ms.
+    Usual(f64),
+    /// Up to the last event of all samples, at this time in ms.
+    LastEvent(f64),
 }
 
 /// The rows of units, which pooling joins.
@@ -64,32 +71,45 @@ impl Recorded {
         let heidelberg = |name: &str| Heidelberg::open(folder.join(name)).map_err(told);
         let row = |units: usize| Grid { units, width: units, height: 1 };
         let camera = |units: usize, side: usize| Grid { units, width: side, height: side };
-        let (parts, classes, grid, length_ms, usual_pool) = match task {
+        let (parts, classes, grid, length, usual_pool) = match task {
             TaskName::Shd => {
                 let (train, test) = (heidelberg("shd_train.h5")?, heidelberg("shd_test.h5")?);
                 let classes = train.classes().max(test.classes());
-                (held_out(Arc::new(train), Arc::new(test), seed)?, classes, row(HEIDELBERG_UNITS), 1400.0, 5)
+                (
+                    held_out(Arc::new(train), Arc::new(test), seed)?,
+                    classes,
+                    row(HEIDELBERG_UNITS),
+                    Length::Usual(1400.0),
+                    5,
+                )
             }
             TaskName::Ssc => {
                 let parts = [heidelberg("ssc_train.h5")?, heidelberg("ssc_valid.h5")?, heidelberg("ssc_test.h5")?];
                 let classes = parts.iter().map(Heidelberg::classes).max().unwrap_or_default();
-                (parts.map(|part| -> Samples { Arc::new(part) }), classes, row(HEIDELBERG_UNITS), 1000.0, 5)
+                (
+                    parts.map(|part| -> Samples { Arc::new(part) }),
+                    classes,
+                    row(HEIDELBERG_UNITS),
+                    Length::Usual(1000.0),
+                    5,
+                )
             }
             TaskName::NMnist => {
                 let of = |name: &str| NMnist::open(folder.join(name)).map_err(told);
                 let parts = held_out(Arc::new(of("Train")?), Arc::new(of("Test")?), seed)?;
-                (parts, 10, camera(N_MNIST_UNITS, 34), 300.0, 2)
+                (parts, 10, camera(N_MNIST_UNITS, N_MNIST_SIDE), Length::Usual(300.0), 2)
             }
             TaskName::DvsGesture => {
                 let of = |trials: Trials| DvsGesture::open(folder, trials).map_err(told);
                 let parts = held_out(Arc::new(of(Trials::Train)?), Arc::new(of(Trials::Test)?), seed)?;
-                (parts, DVS_GESTURE_CLASSES, camera(DVS_GESTURE_UNITS, 128), 1500.0, 4)
+                (parts, DVS_GESTURE_CLASSES, camera(DVS_GESTURE_UNITS, DVS_GESTURE_SIDE), Length::Usual(1500.0), 4)
             }
             _ => {
                 let of = |name: &str| EventTable::open(folder.join(name)).map_err(told);
                 let (train, test) = (of("train.csv")?, of("test.csv")?);
                 let mut all = vec![train.clone(), test.clone()];
-                let parts = match folder.join("valid.csv").exists() {
+                let valid = folder.join("valid.csv");
+                let parts = match valid.try_exists().map_err(|error| format!("{}: {error}", valid.display()))? {
                     true => {
                         let valid = of("valid.csv")?;
                         all.push(valid.clone());
@@ -99,7 +119,7 @@ impl Recorded {
                 };
                 let largest = |of: &dyn Fn(&EventTable) -> usize| all.iter().map(of).max().unwrap_or_default();
                 let end = all.iter().map(EventTable::end).fold(0.0, f64::max);
-                (parts, largest(&EventTable::classes), row(largest(&EventTable::units)), end, 1)
+                (parts, largest(&EventTable::classes), row(largest(&EventTable::units)), Length::LastEvent(end), 1)
             }
         };
         let Grid { units, width, height } = grid;
@@ -107,9 +127,9 @@ impl Recorded {
         pooling.check().map_err(|error| error.to_string())?;
         let pooled = |part: Samples| -> Samples {
             let part = Pooled::new(part, pooling).expect("the pooling was checked");
-            Arc::new(Cached::new(part, ROOM))
+            Arc::new(Cached::new(part, CACHE_BYTES))
         };
-        Ok(Self { parts: parts.map(pooled), classes, units: pooling.units(units), length_ms })
+        Ok(Self { parts: parts.map(pooled), classes, units: pooling.units(units), length })
     }
 }
 
@@ -136,4 +156,56 @@ fn held_out(train: Samples, test: Samples, seed: u64) -> Result<[Samples; 3], St
     let (mixed, cut) = (Arc::new(ShuffledDataset::new(train, seed)), len - len.div_ceil(VALIDATES));
     let part = |from: usize, to: usize| -> Samples { Arc::new(PartialDataset::new(mixed.clone(), from, to)) };
     Ok([part(0, cut), part(cut, len), test])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Task;
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Args {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(arguments: &[&str]) -> Options {
+        Args::parse_from([&["classify"], arguments].concat()).options
+    }
+
+    #[test]
+    fn a_table_is_read_to_its_last_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = |samples: usize, end: f64| {
+            let line = |sample: usize| format!("{sample},{},0,2\n{sample},{},{end},3\n", sample % 2, sample % 2);
+            "sample,class,time,unit\n".to_string() + &(0..samples).map(line).collect::<String>()
+        };
+        std::fs::write(folder.path().join("train.csv"), lines(12, 40.0)).unwrap();
+        std::fs::write(folder.path().join("test.csv"), lines(3, 44.0)).unwrap();
+        let data = folder.path().to_str().unwrap();
+        let options = options(&["--task", "table", "--data", data, "--dt", "2"]);
+        let task = Task::open(&options).unwrap();
+        // Steps 0 to 22; the last event is in step 22.
+        let binning = task.binning(&options.recipe());
+        assert_eq!((binning.steps, binning.units, task.classes.len()), (23, 4, 2));
+        let [train, valid, test] = task.parts(0).unwrap().unwrap();
+        assert_eq!((train.len(), valid.len(), test.len()), (10, 2, 3));
+        let input = binning.input(&test.get(0).unwrap().events);
+        assert!(input[22 * 4 + 3] > 0.0);
+    }
+
+    #[test]
+    fn a_part_for_validation_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["train.csv", "valid.csv", "test.csv"] {
+            std::fs::write(folder.path().join(name), "sample,class,time,unit\n0,1,3,0\n").unwrap();
+        }
+        let data = folder.path().to_str().unwrap();
+        let task = Task::open(&options(&["--task", "table", "--data", data])).unwrap();
+        assert_eq!(task.parts(0).unwrap().unwrap().map(|part| part.len()), [1, 1, 1]);
+        std::fs::remove_file(folder.path().join("valid.csv")).unwrap();
+        let few = Task::open(&options(&["--task", "table", "--data", data])).err().unwrap();
+        assert!(few.contains("there is 1 training sample"), "{few}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The tasks of `classify` and their data.
 
-use super::recorded::{ROOM, Recorded, Samples};
+use super::recorded::{CACHE_BYTES, Length, Recorded, Samples};
 use super::{Options, Recipe};
 use crate::run::seeded;
 use crate::training::DataFrom;
@@ -53,7 +53,7 @@ pub struct Task {
     /// The names of the classes.
     pub classes: Vec<String>,
     units: usize,
-    length_ms: f64,
+    length: Length,
     recorded: Option<[Samples; 3]>,
 }
 
@@ -102,32 +102,42 @@ impl Task {
         let recorded = Recorded::open(options)?;
         let named = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         let numbered = |count: usize| (0..count).map(|class| class.to_string()).collect();
-        let (classes, length_ms, units): (Vec<String>, _, _) = match (name, &recorded) {
-            (_, Some(recorded)) => (numbered(recorded.classes), recorded.length_ms, recorded.units),
-            (TaskName::YinYang, _) => (named(&["yin", "yang", "dot"]), 45.0, yin_yang::UNITS),
-            (TaskName::Randman, _) => (numbered(Randman::usual(0).classes), 200.0, Randman::usual(0).units),
-            (TaskName::Evidence, _) => {
-                (named(&["left", "right"]), Evidence::default().length_ms(), Evidence::default().units())
+        let (classes, length, units): (Vec<String>, _, _) = match (name, &recorded) {
+            (_, Some(recorded)) => (numbered(recorded.classes), recorded.length, recorded.units),
+            (TaskName::YinYang, _) => (named(&["yin", "yang", "dot"]), Length::Usual(45.0), yin_yang::UNITS),
+            (TaskName::Randman, _) => {
+                (numbered(Randman::usual(0).classes), Length::Usual(200.0), Randman::usual(0).units)
             }
-            (TaskName::GrazXor, _) => (named(&["unequal", "equal", "none"]), DelayedXor::graz(1).trial_ms, CHANNELS),
-            _ => (numbered(digits::CLASSES), 30.0, digits::PIXELS),
+            (TaskName::Evidence, _) => {
+                (named(&["left", "right"]), Length::Usual(Evidence::default().length_ms()), Evidence::default().units())
+            }
+            (TaskName::GrazXor, _) => {
+                (named(&["unequal", "equal", "none"]), Length::Usual(DelayedXor::graz(1).trial_ms), CHANNELS)
+            }
+            (TaskName::Digits, _) => (numbered(digits::CLASSES), Length::Usual(30.0), digits::PIXELS),
+            (TaskName::Shd | TaskName::Ssc | TaskName::NMnist | TaskName::DvsGesture | TaskName::Table, None) => {
+                unreachable!("recorded data were opened")
+            }
         };
-        let length_ms = match (options.length, &recorded) {
-            (None, _) => length_ms,
-            (Some(length), Some(_)) if length.is_finite() && length > 0.0 => length,
-            (Some(length), Some(_)) => return Err(format!("--length is {length}, but must be above 0 and finite")),
+        let length = match (options.length, &recorded) {
+            (None, _) => length,
+            (Some(ms), Some(_)) if ms.is_finite() && ms > 0.0 => Length::Usual(ms),
+            (Some(ms), Some(_)) => return Err(format!("--length is {ms}, but must be above 0 and finite")),
             (Some(_), None) => {
                 return Err(
                     "--length is for recorded data; leave it out, since this task has a length of its own".into()
                 );
             }
         };
-        Ok(Self { name, classes, units, length_ms, recorded: recorded.map(|recorded| recorded.parts) })
+        Ok(Self { name, classes, units, length, recorded: recorded.map(|recorded| recorded.parts) })
     }
 
     /// The time steps and the input units of a sample.
     pub fn binning(&self, recipe: &Recipe) -> Binning {
-        let steps = (self.length_ms / recipe.dt).round() as usize;
+        let steps = match self.length {
+            Length::Usual(ms) => (ms / recipe.dt).round() as usize,
+            Length::LastEvent(ms) => ((ms / recipe.dt) as usize).saturating_add(1),
+        };
         Binning { dt: recipe.dt, steps, units: self.units, tau: recipe.input_tau }
     }
 
@@ -174,23 +184,26 @@ impl Task {
             // The sizes and the seeds as published.
             TaskName::YinYang => {
                 let of = |seed, len| -> Result<Samples, String> {
-                    Ok(Arc::new(YinYang::default().dataset(seed, len).map_err(told)?))
+                    Ok(in_memory(YinYang::default().dataset(seed, len).map_err(told)?))
                 };
                 [of(42, 5000)?, of(41, 1000)?, of(40, 1000)?]
             }
             TaskName::Randman => {
                 let task = Randman::usual(seeded(seed, 7));
                 let of = |stream, len| -> Result<Samples, String> {
-                    Ok(Arc::new(task.dataset(seeded(seed, stream), len).map_err(told)?))
+                    Ok(in_memory(task.dataset(seeded(seed, stream), len).map_err(told)?))
                 };
                 [of(1, 8000)?, of(2, 1000)?, of(3, TEST)?]
             }
             TaskName::Evidence | TaskName::GrazXor => return Ok(None),
-            _ => {
+            TaskName::Shd | TaskName::Ssc | TaskName::NMnist | TaskName::DvsGesture | TaskName::Table => {
+                unreachable!("recorded data were opened")
+            }
+            TaskName::Digits => {
                 let [all, test] = Digits { order: seed, ..Digits::default() }.datasets().map_err(told)?;
                 let cut = all.len() - VALIDATION_IMAGES;
-                let part = |from, to| -> Samples { Arc::new(PartialDataset::new(all.clone(), from, to)) };
-                [part(0, cut), part(cut, all.len()), Arc::new(test)]
+                let part = |from, to| -> Samples { in_memory(PartialDataset::new(all.clone(), from, to)) };
+                [part(0, cut), part(cut, all.len()), in_memory(test)]
             }
         }))
     }
@@ -199,7 +212,7 @@ impl Task {
     /// `--task table` and for other programs.
     ///
     /// # Errors
-    /// If training samples are drawn afresh, or if a file cannot be written.
+    /// If training samples are drawn afresh, if a file exists, or if it cannot be written.
     pub fn write_tables(&self, seed: u64, folder: &Path) -> Result<(), String> {
         let Some(parts) = self.parts(seed)? else {
             return Err(
@@ -209,11 +222,19 @@ impl Task {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for (name, part) in ["train.csv", "valid.csv", "test.csv"].into_iter().zip(parts) {
             let path = folder.join(name);
-            EventTable::write(&path, &part).map_err(|error| error.to_string())?;
-            println!("{} samples  {}", part.len(), path.display());
+            if path.try_exists().map_err(|error| format!("{}: {error}", path.display()))? {
+                return Err(format!("{} exists; choose another folder by --tables", path.display()));
+            }
+            let written = EventTable::write(&path, &part).map_err(|error| error.to_string())?;
+            println!("{written} samples  {}", path.display());
         }
         Ok(())
     }
+}
+
+/// Samples that stay in memory once they have been drawn.
+fn in_memory(data: impl Dataset<Sample> + 'static) -> Samples {
+    Arc::new(Cached::new(data, CACHE_BYTES))
 }
 
 /// The sizes of a run's data.
@@ -238,7 +259,6 @@ fn shuffled(
 ) -> Result<Data, String> {
     let Sizes { batch, seed, jitter, .. } = sizes;
     let fixed = |data: Samples| Arc::new(EpochLoader::constant(data, batcher, batch, device));
-    let training = Arc::new(Cached::new(training, ROOM));
     let iterations = training.len().div_ceil(batch);
     Jittered::new(training.clone(), jitter, 0).map_err(|error| error.to_string())?;
     let training_device = training_device.clone();

@@ -63,8 +63,8 @@ impl Trials {
     }
 }
 
-/// The gestures of the recordings that a list names. A gesture is read when it is asked for, from a
-/// run through its recording.
+/// The gestures of the recordings that a list names. Each read of a gesture scans its whole
+/// recording.
 #[derive(Debug, Clone)]
 pub struct DvsGesture {
     gestures: Arc<[Gesture]>,
@@ -104,6 +104,10 @@ impl DvsGesture {
         let mut gestures = Vec::new();
         for name in names {
             let recording = folder.join(name);
+            if !recording.is_file() {
+                let problem = format!("the recording {} is missing", recording.display());
+                return Err(FileError::new(&list, name, problem, REMEDY));
+            }
             let labels = folder.join(format!("{}_labels.csv", name.trim_end_matches(".aedat")));
             gestures.extend(labels_of(&labels, &recording)?);
         }
@@ -118,6 +122,9 @@ impl DvsGesture {
     /// # Errors
     /// [`FileError`] if its recording cannot be read, is not AEDAT 3.1, ends within a packet, or
     /// has an event outside the camera.
+    ///
+    /// # Panics
+    /// If there is no such gesture.
     pub fn read(&self, index: usize) -> Result<Sample, FileError> {
         let Gesture { recording, class, start, end } = &self.gestures[index];
         let file = File::open(recording).map_err(|error| FileError::unreadable(recording, &error))?;
@@ -288,6 +295,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
         write("trials_to_test.txt", b"user01_led.aedat\n\n");
+        let missing = DvsGesture::open(folder.path(), Trials::Test).unwrap_err().to_string();
+        assert!(missing.contains("user01_led.aedat: the recording") && missing.contains("is missing"), "{missing}");
         write("user01_led_labels.csv", b"class,startTime_usec,endTime_usec\n3,1000,2000\n11,2000,4000\n");
         write("user01_led.aedat", &recording(&[packet(POLARITY, 0, &[event(0, 0, 0, 1500), event(0, 1, 0, 2500)])]));
         let data = DvsGesture::open(folder.path(), Trials::Test).unwrap();

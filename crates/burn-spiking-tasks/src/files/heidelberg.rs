@@ -12,7 +12,7 @@
 //! `ssc_test.h5`). The files come from <https://zenkelab.org/datasets>, compressed; unpack them
 //! first.
 
-use super::FileError;
+use super::{FileError, MOST_CLASSES};
 use crate::events::{Events, Sample};
 use burn::data::dataset::{Dataset, DatasetError};
 use half::f16;
@@ -24,8 +24,6 @@ use std::sync::Arc;
 pub const UNITS: usize = 700;
 /// The most bytes that the references or the labels of a file may take.
 const LARGEST: usize = 1 << 30;
-/// The most classes that a file may have.
-const MOST_CLASSES: usize = 1000;
 const REMEDY: &str = "give a file of SHD or SSC, such as shd_train.h5, unpacked";
 
 /// The samples of one file. A sample is read when it is asked for.
@@ -173,6 +171,9 @@ impl Heidelberg {
     /// # Errors
     /// [`FileError`] if its lists cannot be read or have different lengths, if a time is negative
     /// or not finite, or if there is no such channel.
+    ///
+    /// # Panics
+    /// If there is no such sample.
     pub fn read(&self, index: usize) -> Result<Sample, FileError> {
         let remedy = "the file is damaged: unpack the archive again";
         let told = |name: &str, problem: String| {
@@ -195,7 +196,8 @@ impl Heidelberg {
         })?;
         let mut events = Events::default();
         for (at, (seconds, unit)) in times.number.numbers(&time_bytes).zip(channels).enumerate() {
-            if !(seconds.is_finite() && seconds >= 0.0) {
+            // Events hold times in single precision.
+            if !(seconds >= 0.0 && ((seconds * 1000.0) as f32).is_finite()) {
                 return Err(told(
                     times.name,
                     format!("the time of spike {at} is {seconds} s, but must be at least 0 and finite"),

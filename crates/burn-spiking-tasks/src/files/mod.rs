@@ -15,13 +15,18 @@ mod heidelberg;
 mod n_mnist;
 mod table;
 
-pub use dvs_gesture::{CLASSES as DVS_GESTURE_CLASSES, DvsGesture, Trials, UNITS as DVS_GESTURE_UNITS};
+pub use dvs_gesture::{
+    CLASSES as DVS_GESTURE_CLASSES, DvsGesture, SIDE as DVS_GESTURE_SIDE, Trials, UNITS as DVS_GESTURE_UNITS,
+};
 pub use heidelberg::{Heidelberg, UNITS as HEIDELBERG_UNITS};
-pub use n_mnist::{NMnist, SIDE, UNITS as N_MNIST_UNITS};
+pub use n_mnist::{NMnist, SIDE as N_MNIST_SIDE, UNITS as N_MNIST_UNITS};
 pub use table::EventTable;
 
 use std::path::Path;
 use thiserror::Error;
+
+/// The most classes that a file may have.
+const MOST_CLASSES: usize = 1000;
 
 /// A file that cannot be read as spikes.
 #[derive(Debug, Clone, PartialEq, Error)]

@@ -68,6 +68,9 @@ impl NMnist {
     /// # Errors
     /// [`FileError`] if the file cannot be read, does not consist of whole events, or has an event
     /// outside the camera.
+    ///
+    /// # Panics
+    /// If there is no such sample.
     pub fn read(&self, index: usize) -> Result<Sample, FileError> {
         let (path, class) = &self.files[index];
         let bytes = std::fs::read(path).map_err(|error| FileError::unreadable(path, &error))?;

@@ -9,7 +9,7 @@
 //! order, and lines too. Samples without events do not occur. The whole table is in memory, at 8
 //! bytes for each event.
 
-use super::FileError;
+use super::{FileError, MOST_CLASSES};
 use crate::events::{Events, Sample};
 use burn::data::dataset::{Dataset, DatasetError};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ struct Line {
     unit: u32,
 }
 
+/// The most units that a table may have.
+const MOST_UNITS: u32 = 1 << 20;
 const REMEDY: &str = "give a CSV file with the columns sample, class, time (ms) and unit";
 
 impl EventTable {
@@ -41,8 +43,8 @@ impl EventTable {
     ///
     /// # Errors
     /// [`FileError`] if the file cannot be read, a column is missing, a line has no number where it
-    /// needs one, a time is negative or not finite, or the lines of a sample have different
-    /// classes.
+    /// needs one, a class or a unit is too large, a time is negative or not finite, or the lines of
+    /// a sample have different classes.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
         let file = std::fs::File::open(path).map_err(|error| FileError::unreadable(path, &error))?;
@@ -57,6 +59,10 @@ impl EventTable {
                 record.deserialize(Some(&headers)).map_err(|error| told(place, error.to_string()))?;
             if !(time.is_finite() && time >= 0.0) {
                 return Err(told(place, format!("the time is {time}, but must be at least 0 and finite")));
+            }
+            if class >= MOST_CLASSES || unit >= MOST_UNITS {
+                let limits = format!("classes are below {MOST_CLASSES} and units below {MOST_UNITS}");
+                return Err(told(place, format!("the class is {class} and the unit {unit}, but {limits}")));
             }
             let sample = samples.entry(number).or_insert(Sample { events: Events::default(), class });
             if sample.class != class {
@@ -75,27 +81,30 @@ impl EventTable {
     }
 
     /// Writes a table of all samples of a data set, by their index. Samples without events do not
-    /// occur in it.
+    /// occur in it. Returns the number of samples that do.
     ///
     /// # Errors
     /// [`FileError`] if a sample cannot be read or if the file cannot be written.
-    pub fn write(path: impl AsRef<Path>, data: &impl Dataset<Sample>) -> Result<(), FileError> {
+    pub fn write(path: impl AsRef<Path>, data: &impl Dataset<Sample>) -> Result<usize, FileError> {
         let path = path.as_ref();
         let failed = |error: std::io::Error| {
             FileError::new(path, "the whole file", error.to_string(), "give a file that can be written")
         };
         let mut writer = csv::Writer::from_path(path).map_err(|error| failed(error.into()))?;
+        let mut written = 0;
         for sample in 0..data.len() {
             let told = |error: DatasetError| {
                 FileError::new(path, format!("sample {sample}"), error.to_string(), "correct the source")
             };
             let Sample { events, class } = data.get(sample).map_err(told)?;
+            written += !events.is_empty() as usize;
             for (time, unit) in events.iter() {
                 let line = Line { sample: sample as u64, class, time: time as f32, unit: unit as u32 };
                 writer.serialize(line).map_err(|error| failed(error.into()))?;
             }
         }
-        writer.flush().map_err(failed)
+        writer.flush().map_err(failed)?;
+        Ok(written)
     }
 
     /// One more than the largest class.
@@ -150,7 +159,7 @@ mod tests {
         let [data, _] = crate::Digits::default().datasets().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("digits.csv");
-        EventTable::write(&path, &data).unwrap();
+        assert_eq!(EventTable::write(&path, &data).unwrap(), data.len());
         let table = EventTable::open(&path).unwrap();
         assert_eq!(table.len(), data.len());
         assert!((0..data.len()).all(|at| table.get(at).unwrap() == data.get(at).unwrap()));

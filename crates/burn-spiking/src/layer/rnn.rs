@@ -140,7 +140,9 @@ impl SpikingRnn {
     /// [`ConfigError`] if a number of the adjoint is out of range, or if the adjoint is not
     /// [`Adjoint::Exact`] and the layer's integrator is
     /// [`Integrator::Heun`](crate::Integrator::Heun). For [`Adjoint::MeanField`] also if the neuron
-    /// has no f-I curve, a synapse type has a delay, or constants are learned.
+    /// has no f-I curve, a synapse type has a delay, or constants are learned. For
+    /// [`Adjoint::Surrogate`] also if the gate is not a threshold at 1, the neuron is neither NIF
+    /// nor LIF, or constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         self.config.adjoint = adjoint;
         self.config.check()?;

@@ -1,6 +1,7 @@
 //! The tensors that a scan runs on and gives, as a layer sees them, and their check.
 
 use super::plan::{Adjoint, Checkpointing, ScanPlan};
+use super::surrogate;
 use super::tensors::ScanInputs;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
@@ -157,6 +158,9 @@ impl Arguments {
             plan.rates.is_some(),
             "a plan with Adjoint::MeanField, and no other, has the neuron's f-I curve; make it by `ScanPlan::with_adjoint`"
         );
+        if plan.surrogate().is_some() {
+            surrogate::check(plan).unwrap_or_else(|error| panic!("{error}"));
+        }
         if let Checkpointing::Every(every) = plan.checkpointing {
             assert!(
                 every > 0,

@@ -222,11 +222,13 @@ impl ScanPlan {
     /// The same plan with another adjoint.
     ///
     /// # Errors
-    /// [`ConfigError`] if the adjoint is [`Adjoint::MeanField`] and the neuron has no f-I curve, a
+    /// [`ConfigError`] if a number of the adjoint is out of range; if the adjoint is
+    /// [`Adjoint::MeanField`] and the neuron has no f-I curve, a
     /// synapse type has a delay, or constants are learned; or if it is [`Adjoint::Surrogate`] and
     /// the gate is not a threshold at 1, the neuron is neither NIF nor LIF, or constants are
     /// learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
+        adjoint.check(self.dt)?;
         self.rates = match adjoint {
             Adjoint::MeanField { .. } => Some(Arc::new(rates_of(&self)?)),
             _ => None,

@@ -2,8 +2,8 @@
 //! it does not have.
 //!
 //! A neuron that spikes at the threshold sends n_t = max(⌊vpre_t⌋, 0). The derivative of n_t is 0
-//! almost everywhere. A surrogate gradient puts a function h of the distance to the threshold in
-//! its place, and nothing in the place of the derivative of the reset:
+//! almost everywhere. A surrogate gradient replaces it by a function h of vpre_t − 1, and takes the
+//! reset for a constant:
 //!
 //! ```text
 //! forward    v_{t+1} = vpre_t − n_t              ΔQ_t = n_t
@@ -11,8 +11,9 @@
 //!            ∂v_{t+1}/∂I_t = τ_mem (1 − a)       a = e^(−dt/τ_mem)
 //! ```
 //!
-//! So the reset counts as a constant, as in snnTorch (`reset_delay`, `detach`) and Norse. With x
-//! the distance to the threshold and β the slope:
+//! The reset counts as a constant, as in snnTorch, which detaches it. Let x = vpre_t − 1. Below the
+//! threshold, this is the distance to it. After a spike, it is the number of further spikes plus
+//! the rise since the last reset. With β the slope:
 //!
 //! ```text
 //! fast sigmoid   h = 1/(1 + β|x|)²               the derivative of x/(1 + β|x|)
@@ -44,12 +45,12 @@ use std::f64::consts::PI;
 pub enum Surrogate {
     /// The derivative of a fast sigmoid, 1/(1 + β|x|)²: SuperSpike.
     FastSigmoid {
-        /// β, above 0. snnTorch's default is 25, Norse's is 100.
+        /// β, above 0, such as 25, the default of snnTorch.
         slope: f64,
     },
     /// The derivative of an arc tangent, β/2 / (1 + (πβx/2)²).
     ArcTangent {
-        /// β, above 0. snnTorch's and SpikingJelly's default is 2.
+        /// β, above 0, such as 2, the default of snnTorch.
         slope: f64,
     },
     /// A triangle, height · max(0, 1 − β|x|).
@@ -78,7 +79,7 @@ impl Surrogate {
         }
     }
 
-    /// h at the distance x from the threshold.
+    /// h at x = vpre − 1.
     #[inline(always)]
     pub fn density<X: Number>(&self, x: X) -> X {
         match *self {
@@ -94,7 +95,7 @@ impl Surrogate {
         }
     }
 
-    /// The integral of h from the threshold to x.
+    /// The integral of h from 0 to x.
     pub(crate) fn integral<X: Number>(&self, x: X) -> X {
         match *self {
             Self::FastSigmoid { slope } => x.clone() / magnitude(x).times(slope).plus(1.0),

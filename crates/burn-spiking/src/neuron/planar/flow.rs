@@ -59,8 +59,8 @@ pub trait Plane: Copy + Send + Sync + 'static {
     /// (v, w) after `time` ms under the current I (1/ms), without a threshold.
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X);
 
-    /// [`advance`](Self::advance) by the length of a sub-step, in ms, for which the flow was made.
-    /// Closed forms know their exponentials for it.
+    /// [`advance`](Self::advance) by a whole sub-step of `length` ms. A model with a closed form
+    /// computes its exponentials for this length once, when the flow is made.
     #[inline(always)]
     fn advance_whole<X: Number>(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
         let length = i.zero().plus(length);
@@ -172,8 +172,9 @@ impl<P: Plane> PlanarFlow<P> {
     /// t* and the speed dv/dt there, of the neurons that are not `below` the threshold at the end.
     #[inline(always)]
     fn crossing<X: Number>(&self, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X) {
-        let rise = X::select(below, end.one(), end - v.clone());
-        let way = X::select(below, rise.one(), (-v.clone()).plus(1.0));
+        // A neuron above the threshold from the start crosses at time 0, even if its v falls.
+        let rise = X::select(below, end.one(), X::select(&v.below(1.0), end - v.clone(), v.one()));
+        let way = X::select(below, rise.one(), (-v.clone()).plus(1.0).within(0.0, f32::MAX as f64));
         let (mut low, mut high) = (v.zero(), v.zero().plus(self.length));
         let mut time = (way / rise).within(0.0, 1.0).times(self.length);
         let mut last = v.one();

@@ -189,3 +189,38 @@ fn slopes_are_those_of_the_map_under_currents_of_many_spikes() {
     }
     assert!(above > 10, "{above}");
 }
+
+/// Two halves of a step are the step, where a flow is exact.
+#[test]
+fn closed_forms_compose() {
+    for (v, w, i) in [(0.3_f64, 0.2_f64, 0.01_f64), (-0.8, 0.5, 0.04), (0.6, -0.3, -0.05)] {
+        let alif = |substeps: usize| Alif { substeps, ..Alif::new(20.0, 300.0, 0.1) }.over(2.0).step(v, w, i);
+        let resonate = |substeps: usize| {
+            let model = ResonateAndFire { substeps, ..ResonateAndFire::new(20.0, 10.0) };
+            model.over(2.0).step(v, w, i)
+        };
+        for (whole, halves) in [(alif(1), alif(2)), (resonate(1), resonate(2))] {
+            assert_eq!(whole.spikes, 0.0);
+            assert!((whole.v - halves.v).abs() < 1e-14 && (whole.w - halves.w).abs() < 1e-14, "{whole:?} {halves:?}");
+        }
+    }
+}
+
+/// A neuron that starts at the threshold or above it spikes at once, even if its potential falls.
+#[test]
+fn a_start_above_the_threshold_is_a_spike() {
+    for v in [1.0_f64, 1.5, 1.2] {
+        for i in [0.049, 0.06, 0.2] {
+            let flow = Alif::new(20.0, 300.0, 0.1).over(0.5);
+            let moved = flow.step(v, 0.1, i);
+            let reset = flow.step(0.0, 0.1, i);
+            if moved.spikes == 1.0 {
+                assert!((moved.v - reset.v).abs() < 1e-12 && (moved.w - reset.w).abs() < 1e-12, "{moved:?} {reset:?}");
+            } else {
+                // It fell below the threshold within the step, without a spike.
+                assert!(moved.v < 1.0, "{moved:?}");
+            }
+        }
+    }
+    assert_eq!(Alif::new(20.0, 300.0, 0.1).over(0.5).step(1.5, 0.1, 0.049).spikes, 1.0);
+}

@@ -73,8 +73,8 @@ impl<T: Real, P: Plane> WithSimd for StepTask<'_, T, P> {
     }
 }
 
-/// Neurons of a row that cross the threshold in a step. They are few, and to find the times of
-/// their crossings costs much, so that they share vectors.
+/// Neurons of a row that cross the threshold in a step. Few do, and the search for the time is
+/// expensive. So the kernel collects them and searches for a whole vector at once.
 struct Crossing<T> {
     /// v, w, I, and v at the end of the step without a threshold.
     state: [Aligned<T>; 4],
