@@ -1,7 +1,6 @@
 //! The tensors that a scan runs on and gives, as a layer sees them, and their check.
 
-use super::plan::{Adjoint, Checkpointing, ScanPlan};
-use super::surrogate;
+use super::plan::{Adjoint, Checkpointing, ScanPlan, check_surrogate};
 use super::tensors::ScanInputs;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
@@ -159,7 +158,7 @@ impl Arguments {
             "a plan with Adjoint::MeanField, and no other, has the neuron's f-I curve; make it by `ScanPlan::with_adjoint`"
         );
         if plan.surrogate().is_some() {
-            surrogate::check(plan).unwrap_or_else(|error| panic!("{error}"));
+            check_surrogate(plan).unwrap_or_else(|error| panic!("{error}"));
         }
         if let Checkpointing::Every(every) = plan.checkpointing {
             assert!(

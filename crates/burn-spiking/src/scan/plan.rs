@@ -2,7 +2,7 @@
 
 use super::dynamics::PerNeuronConstants;
 use super::finite::NonFiniteGradient;
-use super::surrogate::{self, Surrogate};
+use super::surrogate::{Surrogate, slopes_without_spike};
 use super::synapse::{ScanSynapse, rows_on_the_way, steps_of_delay};
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
@@ -235,7 +235,7 @@ impl ScanPlan {
         };
         self.adjoint = adjoint;
         if self.surrogate().is_some() {
-            surrogate::check(&self)?;
+            check_surrogate(&self)?;
         }
         Ok(self)
     }
@@ -317,4 +317,26 @@ fn rates_of(plan: &ScanPlan) -> Result<RateCurve, ConfigError> {
             plan.neuron
         )),
     }
+}
+
+/// Refuses a plan for which there is no [`surrogate`](super::surrogate) gradient.
+pub(super) fn check_surrogate(plan: &ScanPlan) -> Result<(), ConfigError> {
+    let refused = |why: String| Err(ConfigError::Mismatch(format!("Adjoint::Surrogate {why}")));
+    if plan.gate != (Gate::Threshold { at: 1.0 }) {
+        return refused(format!(
+            "runs the threshold-triggered synapse in the forward pass, but the gate is \"{}\"; choose \
+             Gate::Threshold {{ at: 1.0 }}, or Adjoint::Exact",
+            plan.gate
+        ));
+    }
+    if slopes_without_spike(&plan.neuron, plan.dt).is_none() {
+        return refused(format!(
+            "serves NIF and LIF neurons, but the neuron is \"{}\"; choose Neuron::Lif, or Adjoint::Exact",
+            plan.neuron
+        ));
+    }
+    if plan.constants || plan.per_neuron.is_some() {
+        return refused("gives learned time constants no gradient; fix them, or choose Adjoint::Exact".into());
+    }
+    Ok(())
 }

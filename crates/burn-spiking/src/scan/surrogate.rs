@@ -30,9 +30,7 @@
 //! Sources: Zenke & Ganguli 2018 (SuperSpike, the fast sigmoid); Fang et al. 2021 (arc tangent);
 //! Bellec et al. 2018 (triangle); Neftci, Mostafa & Zenke 2019 (review).
 
-use super::plan::ScanPlan;
 use crate::error::{ConfigError, positive};
-use crate::gate::Gate;
 use crate::neuron::Neuron;
 use crate::neuron::membrane::Membrane;
 use crate::num::Number;
@@ -138,28 +136,6 @@ pub(crate) fn slopes_without_spike(neuron: &Neuron, dt: f64) -> Option<(f64, f64
         }
         _ => None,
     }
-}
-
-/// Refuses a plan for which there is no surrogate gradient.
-pub(super) fn check(plan: &ScanPlan) -> Result<(), ConfigError> {
-    let refused = |why: String| Err(ConfigError::Mismatch(format!("Adjoint::Surrogate {why}")));
-    if plan.gate != (Gate::Threshold { at: 1.0 }) {
-        return refused(format!(
-            "runs the threshold-triggered synapse in the forward pass, but the gate is \"{}\"; choose \
-             Gate::Threshold {{ at: 1.0 }}, or Adjoint::Exact",
-            plan.gate
-        ));
-    }
-    if slopes_without_spike(&plan.neuron, plan.dt).is_none() {
-        return refused(format!(
-            "serves NIF and LIF neurons, but the neuron is \"{}\"; choose Neuron::Lif, or Adjoint::Exact",
-            plan.neuron
-        ));
-    }
-    if plan.constants || plan.per_neuron.is_some() {
-        return refused("gives learned time constants no gradient; fix them, or choose Adjoint::Exact".into());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
