@@ -136,7 +136,7 @@ impl SpikingRnnConfig {
         self.learned.check(&self.neuron, &self.gate)?;
         if self.integrator == Integrator::Heun && self.adjoint != Adjoint::Exact {
             return Err(ConfigError::Mismatch(
-                "Integrator::Heun is differentiated automatically, which knows no limited, mean-field or surrogate adjoint; choose \
+                "Integrator::Heun is differentiated automatically, which knows no limited adjoint, no mean-field adjoint and no surrogate; choose \
                  Integrator::Flow"
                     .into(),
             ));
