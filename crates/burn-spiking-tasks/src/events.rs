@@ -72,6 +72,15 @@ pub struct Sample {
     pub class: usize,
 }
 
+impl Sample {
+    /// The same sample with each event (time, unit) replaced. The new times must be valid.
+    pub(crate) fn with_each(self, replaced: impl FnMut((f64, usize)) -> (f64, usize)) -> Self {
+        let mut events = Events::default();
+        self.events.iter().map(replaced).for_each(|(time, unit)| events.push(time, unit));
+        Self { events, ..self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //! heart.
 
 use crate::error::{TaskError, require};
-use crate::events::{Events, Sample};
+use crate::events::Sample;
 use burn::data::dataset::{Dataset, DatasetError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -33,14 +33,10 @@ impl<D: Dataset<Sample>> Jittered<D> {
 
 impl<D: Dataset<Sample>> Dataset<Sample> for Jittered<D> {
     fn get(&self, index: usize) -> Result<Sample, DatasetError> {
-        let sample = self.data.get(index)?;
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(index as u64);
-        let mut events = Events::default();
-        for (time, unit) in sample.events.iter() {
-            events.push((time + self.moves.sample(&mut random)).max(0.0), unit);
-        }
-        Ok(Sample { events, ..sample })
+        let moved = |(time, unit): (f64, usize)| ((time + self.moves.sample(&mut random)).max(0.0), unit);
+        Ok(self.data.get(index)?.with_each(moved))
     }
 
     fn len(&self) -> usize {

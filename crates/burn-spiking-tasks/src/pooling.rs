@@ -4,7 +4,7 @@
 //! width' = ⌈width/f⌉ and height' = ⌈height/f⌉. A cochlea has height 1.
 
 use crate::error::{TaskError, require};
-use crate::events::{Events, Sample};
+use crate::events::Sample;
 use burn::data::dataset::{Dataset, DatasetError};
 
 /// The units of a data set, as planes of rows, and the factor by which they become fewer.
@@ -70,10 +70,7 @@ impl<D: Dataset<Sample>> Pooled<D> {
 
 impl<D: Dataset<Sample>> Dataset<Sample> for Pooled<D> {
     fn get(&self, index: usize) -> Result<Sample, DatasetError> {
-        let sample = self.data.get(index)?;
-        let mut events = Events::default();
-        sample.events.iter().for_each(|(time, unit)| events.push(time, self.pooling.unit(unit)));
-        Ok(Sample { events, ..sample })
+        Ok(self.data.get(index)?.with_each(|(time, unit)| (time, self.pooling.unit(unit))))
     }
 
     fn len(&self) -> usize {
@@ -84,6 +81,7 @@ impl<D: Dataset<Sample>> Dataset<Sample> for Pooled<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Events;
     use burn::data::dataset::InMemDataset;
 
     #[test]

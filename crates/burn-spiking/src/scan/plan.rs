@@ -104,9 +104,9 @@ pub enum Adjoint {
     /// After each step of the backward pass, λ_t, q_t and Pᵏ_{t+1} of a sample are multiplied by
     /// keep · min(1, L/|λ_t|), with L = limit/(B T), before they enter the gradients of the drive,
     /// the input weights, the bias current and the recurrent weights. κ_t of neurons with two
-    /// variables is multiplied by min(1, L/|λ_t|) alone: w forgets at its own rate. In each step, the gradients
-    /// of the network's constants use the values before this multiplication. The result is no
-    /// longer the gradient of the cost.
+    /// variables is multiplied by min(1, L/|λ_t|) alone: w forgets at its own rate. In each step,
+    /// the gradients of the network's constants use the values before this multiplication. The
+    /// result is no longer the gradient of the cost.
     Limited {
         /// The largest norm of a sample's λ_t over its neurons, in units of 1/(B T), because costs
         /// are means over batch and time. Above 0; `None` for no limit.
@@ -223,10 +223,9 @@ impl ScanPlan {
     ///
     /// # Errors
     /// [`ConfigError`] if a number of the adjoint is out of range; if the adjoint is
-    /// [`Adjoint::MeanField`] and the neuron has no f-I curve, a
-    /// synapse type has a delay, or constants are learned; or if it is [`Adjoint::Surrogate`] and
-    /// the gate is not a threshold at 1, the neuron is neither NIF nor LIF, or constants are
-    /// learned.
+    /// [`Adjoint::MeanField`] and the neuron has no f-I curve, a synapse type has a delay, or
+    /// constants are learned; or if it is [`Adjoint::Surrogate`] and the gate is not a threshold at
+    /// 1, the neuron is neither NIF nor LIF, or constants are learned.
     pub fn with_adjoint(mut self, adjoint: Adjoint) -> Result<Self, ConfigError> {
         adjoint.check(self.dt)?;
         self.rates = match adjoint {

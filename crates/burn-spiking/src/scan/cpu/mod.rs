@@ -55,9 +55,9 @@ mod voltage;
 
 use super::{
     AdjointRequest, GradientMask, Implementation, InputGradients, ScanInputs, ScanOutput, ScanPlan, SpikingBackend,
-    fallback, tensor_ops_adjoint, tensor_ops_forward,
+    Surrogate, fallback, tensor_ops_adjoint, tensor_ops_forward,
 };
-use crate::neuron::{Lif, Neuron, NeuronModel, Nif, with_model};
+use crate::neuron::{Flow, Lif, Neuron, NeuronModel, Nif, with_model};
 use crate::num::simd::Vectors;
 use adjoint_batch::{adjoint_along, adjoint_with};
 use burn::backend::TensorMetadata;
@@ -96,16 +96,11 @@ fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted
         return by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T, _>(voltages, request, plan, wanted));
     }
     if let Some(surrogate) = plan.surrogate() {
-        return by_dtype!(request.inputs.drive, |T| match plan.neuron {
-            Neuron::Lif { tau_mem } => {
-                let dynamics = UniformDynamics::of(Lif { tau_mem }.over(plan.dt), plan);
-                adjoint_with::<B, T, _>(SurrogateDynamics::of(dynamics, surrogate, plan), request, plan, wanted)
-            }
-            _ => {
-                let dynamics = UniformDynamics::of(Nif.over(plan.dt), plan);
-                adjoint_with::<B, T, _>(SurrogateDynamics::of(dynamics, surrogate, plan), request, plan, wanted)
-            }
-        });
+        // The plan was checked: the neurons are LIF or NIF.
+        return match plan.neuron {
+            Neuron::Lif { tau_mem } => adjoint_by(surrogate, Lif { tau_mem }.over(plan.dt), request, plan, wanted),
+            _ => adjoint_by(surrogate, Nif.over(plan.dt), request, plan, wanted),
+        };
     }
     with_model!(
         &plan.neuron,
@@ -116,6 +111,18 @@ fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted
             adjoint_with::<B, T, _>(dynamics, request, plan, wanted)
         })
     )
+}
+
+/// Runs the adjoint kernel with a surrogate derivative of the spikes of one flow.
+fn adjoint_by<B: OwnKernels>(
+    surrogate: Surrogate,
+    flow: impl Flow,
+    request: AdjointRequest<B>,
+    plan: &ScanPlan,
+    wanted: GradientMask,
+) -> InputGradients<B> {
+    let dynamics = SurrogateDynamics::of(UniformDynamics::of(flow, plan), surrogate, plan);
+    by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T, _>(dynamics, request, plan, wanted))
 }
 
 /// The dynamics of QIF neurons in voltage form, if the plan and the initial potentials allow it.
