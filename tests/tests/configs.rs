@@ -12,7 +12,7 @@ use burn_spiking::{
 };
 use burn_spiking_tasks::delayed_xor::PulseShape;
 use burn_spiking_tasks::encoding::{Latency, Population, Rate};
-use burn_spiking_tasks::{Binning, Coding, DelayedXor, Digits, Evidence, Gaps, Pattern, Randman, YinYang};
+use burn_spiking_tasks::{Binning, Coding, DelayedXor, Digits, Evidence, Gaps, InputFilter, Pattern, Randman, YinYang};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 /// The types that the tests of this file draw, alone or as a part of another type.
-const DRAWN: [&str; 42] = [
+const DRAWN: [&str; 43] = [
     "AdEx",
     "Adjoint",
     "Alif",
@@ -38,6 +38,7 @@ const DRAWN: [&str; 42] = [
     "Gate",
     "GradientScale",
     "InitialWeights",
+    "InputFilter",
     "Integrator",
     "Izhikevich",
     "Latency",
@@ -208,8 +209,14 @@ fn checkpoint() -> impl Strategy<Value = Checkpointing> {
 fn layer() -> impl Strategy<Value = SpikingRnnConfig> {
     let initial =
         (size(), size(), -9.0_f64..9.0).prop_map(|(input, recurrent, bias)| InitialWeights { input, recurrent, bias });
-    let made_of =
-        (neuron(), gate(), prop::collection::vec(synapse(), 1..4), size(), prop::option::of(size()), wiring());
+    let made_of = (
+        neuron(),
+        gate(),
+        prop::collection::vec(synapse(), 1..4),
+        size(),
+        [prop::option::of(size()), prop::option::of(size())],
+        wiring(),
+    );
     let kinds = (
         prop::option::of(share()),
         learned(),
@@ -221,7 +228,7 @@ fn layer() -> impl Strategy<Value = SpikingRnnConfig> {
     );
     (1_usize..100, 1_usize..100, made_of, kinds, any::<[bool; 7]>()).prop_map(
         |(d_input, d_hidden, made_of, kinds, flags)| {
-            let (neuron, gate, synapses, dt, time_unit, wiring) = made_of;
+            let (neuron, gate, synapses, dt, [input_tau, time_unit], wiring) = made_of;
             let (dale, learned, integrator, checkpointing, adjoint, non_finite_gradient, initial) = kinds;
             let [bias, autapses, learned_start, batch_first, record_v, record_charge, check_finite] = flags;
             SpikingRnnConfig {
@@ -231,6 +238,7 @@ fn layer() -> impl Strategy<Value = SpikingRnnConfig> {
                 gate,
                 synapses,
                 dt,
+                input_tau,
                 time_unit,
                 bias,
                 autapses,
@@ -364,7 +372,9 @@ proptest! {
     #[test]
     fn classifications_come_back((a, b, c, count, tau) in (size(), size(), share(), 1_usize..99, prop::option::of(size()))) {
         let latency = Latency { of_0: a, of_1: b, silent_up_to: tau };
-        through_json(&Binning { dt: a, steps: count, units: count, tau })?;
+        for filter in [InputFilter::Counts, InputFilter::Filtered { tau: b }, InputFilter::Charges { tau: b }] {
+            through_json(&Binning { dt: a, steps: count, units: count, filter })?;
+        }
         through_json(&Rate { of_1: a, bin: b })?;
         through_json(&Population { units: count, width: a })?;
         through_json(&YinYang { radius: a, dot: b, latency })?;

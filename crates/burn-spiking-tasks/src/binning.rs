@@ -1,13 +1,17 @@
 //! Events in time steps: what a network gets for the input spikes of a sample.
 //!
 //! ```text
-//! without a filter    x_t = number of events in step t
-//! with a filter       x_t = mean over step t of Σ e^(−(time − event)/τ)    over all earlier events
+//! Counts      x_t = number of events in step t
+//! Filtered    x_t = mean over step t of Σ e^(−(time − event)/τ)    over all earlier events
+//! Charges     e_t with x_t = e^(−dt/τ) x_{t−1} + e_t                x of Filtered
 //! ```
 //!
 //! A filter is the synapse between an input unit and the network. The mean is exact, so an event
 //! keeps its time within the step: two events in the same step give different inputs. The sum of
 //! x_t over all steps is 1 for each event without a filter, and τ/dt with one.
+//!
+//! An event has charges in two steps only. So the input of a sample stays mostly 0, and a layer
+//! with `input_tau` τ, which filters them, computes with the units that have events alone.
 
 use crate::error::{TaskError, require};
 use crate::events::{Events, Sample};
@@ -19,6 +23,33 @@ use serde::{Deserialize, Serialize};
 /// The most numbers in the input of a sample: 1 GB in single precision.
 pub const MOST_NUMBERS: usize = 1 << 28;
 
+/// What an event gives to the input. The equations are at the top of [this module](self).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum InputFilter {
+    /// 1, in its step.
+    Counts,
+    /// An exponential, from its time on.
+    Filtered {
+        /// τ, ms.
+        tau: f64,
+    },
+    /// The charges of which a layer with `input_tau` τ makes the exponential.
+    Charges {
+        /// τ, ms.
+        tau: f64,
+    },
+}
+
+impl InputFilter {
+    /// Returns τ, ms, if there is a filter.
+    pub fn tau(self) -> Option<f64> {
+        match self {
+            InputFilter::Counts => None,
+            InputFilter::Filtered { tau } | InputFilter::Charges { tau } => Some(tau),
+        }
+    }
+}
+
 /// How events become the inputs of time steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,8 +60,8 @@ pub struct Binning {
     pub steps: usize,
     /// Number of input units, C.
     pub units: usize,
-    /// Time constant τ of the filter, ms; `None` to count events.
-    pub tau: Option<f64>,
+    /// What an event gives to the input.
+    pub filter: InputFilter,
 }
 
 impl Binning {
@@ -44,8 +75,8 @@ impl Binning {
             require(value.is_finite() && value > 0.0, name, value, "above 0 and finite", remedy)
         };
         positive("dt", self.dt, "give the length of a time step in ms")?;
-        if let Some(tau) = self.tau {
-            positive("tau of the input filter", tau, "give it in ms, or None to count events")?;
+        if let Some(tau) = self.filter.tau() {
+            positive("tau of the input filter", tau, "give it in ms, or InputFilter::Counts to count events")?;
         }
         require(self.steps > 0, "steps", self.steps, "at least 1", "give the number of time steps in a sample")?;
         require(self.units > 0, "units", self.units, "at least 1", "give the number of input units")?;
@@ -66,7 +97,9 @@ impl Binning {
 
     /// Writes the input of events into `input`, `[T, C]`, which must be 0.
     fn write(&self, events: &Events, input: &mut [f32]) {
-        let Self { dt, steps, units, tau } = *self;
+        let Self { dt, steps, units, filter } = *self;
+        // The mean of an exponential over a step at whose start it is 1, and its value at the end.
+        let over_a_step = |tau: f64, time: f64| (tau / dt * -(-time / tau).exp_m1(), (-time / tau).exp());
         let mut begun = Vec::new();
         for (time, unit) in events.iter() {
             assert!(unit < units, "an event has unit {unit}, but the binning has {units} units; give it more");
@@ -74,28 +107,34 @@ impl Binning {
             if step >= steps {
                 continue;
             }
-            let Some(tau) = tau else {
+            let Some(tau) = filter.tau() else {
                 input[step * units + unit] += 1.0;
                 continue;
             };
             // The mean over the rest of the step, and the filter's value at its end.
             let left = ((step + 1) as f64 * dt - time).clamp(0.0, dt);
-            let kept = (-left / tau).exp();
-            input[step * units + unit] += (tau / dt * (1.0 - kept)) as f32;
-            begun.push((step + 1, unit, kept));
+            let (first, kept) = over_a_step(tau, left);
+            input[step * units + unit] += first as f32;
+            begun.push((step + 1, unit, first, kept));
         }
-        let Some(tau) = tau else { return };
-        begun.sort_by_key(|&(step, unit, _)| (step, unit));
-        let (decay, mean) = ((-dt / tau).exp(), tau / dt * -(-dt / tau).exp_m1());
-        let mut filter = vec![0.0; units];
+        let Some(tau) = filter.tau() else { return };
+        let (mean, decay) = over_a_step(tau, dt);
+        if let InputFilter::Charges { .. } = filter {
+            for (step, unit, first, kept) in begun.into_iter().filter(|&(step, ..)| step < steps) {
+                input[step * units + unit] += (mean * kept - decay * first) as f32;
+            }
+            return;
+        }
+        begun.sort_by_key(|&(step, unit, ..)| (step, unit));
+        let mut filtered = vec![0.0; units];
         let mut begun = begun.into_iter().peekable();
         for step in 0..steps {
-            filter.iter_mut().for_each(|value| *value *= decay);
-            while let Some((_, unit, value)) = begun.next_if(|&(first, ..)| first == step) {
-                filter[unit] += value;
+            filtered.iter_mut().for_each(|value| *value *= decay);
+            while let Some((_, unit, _, value)) = begun.next_if(|&(first, ..)| first == step) {
+                filtered[unit] += value;
             }
             let row = &mut input[step * units..(step + 1) * units];
-            row.iter_mut().zip(&filter).for_each(|(x, value)| *x += (mean * value) as f32);
+            row.iter_mut().zip(&filtered).for_each(|(x, value)| *x += (mean * value) as f32);
         }
     }
 }
@@ -205,14 +244,14 @@ mod tests {
 
     #[test]
     fn events_are_counted_in_their_steps() {
-        let binning = Binning { dt: 0.5, steps: 3, units: 2, tau: None };
+        let binning = Binning { dt: 0.5, steps: 3, units: 2, filter: InputFilter::Counts };
         let found = rows(binning, vec![0.0, 0.49, 0.5, 1.2, 9.0], vec![0, 0, 1, 0, 1]);
         assert_eq!(found, [2.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
     }
 
     #[test]
     fn a_filter_gives_the_mean_over_each_step() {
-        let binning = Binning { dt: 0.5, steps: 60, units: 2, tau: Some(3.0) };
+        let binning = Binning { dt: 0.5, steps: 60, units: 2, filter: InputFilter::Filtered { tau: 3.0 } };
         let times = [0.2_f32, 4.0, 4.3, 11.75];
         let found = rows(binning, times.to_vec(), vec![1; 4]);
         let kernel = |time: f64| -> f64 {
@@ -229,8 +268,26 @@ mod tests {
     }
 
     #[test]
+    fn filtered_charges_are_the_filtered_input() {
+        let (dt, steps, units, tau) = (0.5, 60, 3, 3.0);
+        let binning = Binning { dt, steps, units, filter: InputFilter::Filtered { tau } };
+        // Also an event at the end of a step, one in the last step, and one after it.
+        let (times, of) = (vec![0.2, 4.0, 4.3, 4.49999, 11.75, 29.9, 31.0], vec![1, 1, 0, 1, 2, 1, 1]);
+        let wanted = rows(binning, times.clone(), of.clone());
+        let charges = rows(Binning { filter: InputFilter::Charges { tau }, ..binning }, times, of);
+        assert!(charges.iter().filter(|&&x| x != 0.0).count() <= 2 * 6);
+        let mut trace = vec![0.0; units];
+        for (charges, wanted) in charges.chunks_exact(units).zip(wanted.chunks_exact(units)) {
+            for ((trace, &charge), &wanted) in trace.iter_mut().zip(charges).zip(wanted) {
+                *trace = (-dt / tau).exp() * *trace + f64::from(charge);
+                assert!((*trace - f64::from(wanted)).abs() < 1e-6, "{trace} {wanted}");
+            }
+        }
+    }
+
+    #[test]
     fn a_batch_has_the_samples_in_order() {
-        let batcher = SampleBatcher::new(Binning { dt: 1.0, steps: 2, units: 1, tau: None }).unwrap();
+        let batcher = SampleBatcher::new(Binning { dt: 1.0, steps: 2, units: 1, filter: InputFilter::Counts }).unwrap();
         let sample = |time: f32, class| Sample { events: Events::new(vec![time], vec![0]).unwrap(), class };
         let batch = batcher.batch(vec![sample(1.0, 2), sample(0.0, 1)], &Device::default());
         assert_eq!(batch.input.dims(), [2, 2, 1]);
@@ -257,19 +314,19 @@ mod tests {
     #[test]
     #[should_panic(expected = "unit 3, but the binning has 2 units")]
     fn a_unit_that_does_not_exist_is_refused() {
-        rows(Binning { dt: 1.0, steps: 2, units: 2, tau: None }, vec![0.0], vec![3]);
+        rows(Binning { dt: 1.0, steps: 2, units: 2, filter: InputFilter::Counts }, vec![0.0], vec![3]);
     }
 
     #[test]
     fn impossible_binnings_are_refused() {
-        let binning = Binning { dt: 1.0, steps: 2, units: 2, tau: None };
+        let binning = Binning { dt: 1.0, steps: 2, units: 2, filter: InputFilter::Counts };
         let told = |binning: Binning| SampleBatcher::new(binning).unwrap_err().to_string();
         assert!(told(Binning { dt: 0.0, ..binning }).contains("dt is 0"));
         assert!(told(Binning { steps: 0, ..binning }).contains("steps is 0"));
         assert!(told(Binning { units: 0, ..binning }).contains("units is 0"));
         let large = told(Binning { steps: usize::MAX, ..binning });
         assert!(large.contains("steps times units") && large.contains("at most 268435456"), "{large}");
-        assert!(told(Binning { tau: Some(-1.0), ..binning }).contains("input filter is -1"));
+        assert!(told(Binning { filter: InputFilter::Charges { tau: -1.0 }, ..binning }).contains("input filter is -1"));
         let long = SampleBatcher::new(binning).unwrap().read_in_last(3.0).unwrap_err().to_string();
         assert!(long.contains("is 3, but must be between a step of 1 ms and all 2 steps"), "{long}");
     }

@@ -56,7 +56,7 @@ pub mod trial;
 pub mod yin_yang;
 
 pub use answers::{Answer, Answers, Round};
-pub use binning::{AnswerBatcher, Binning, SampleBatch, SampleBatcher};
+pub use binning::{AnswerBatcher, Binning, InputFilter, SampleBatch, SampleBatcher};
 pub use cached::Cached;
 pub use coding::{Coding, CodingDataset};
 pub use confusion::Confusion;

@@ -10,7 +10,7 @@
 //!
 //! Source: the task of Nicola & Clopath 2017 in the form of Bellec et al. 2020.
 
-use crate::binning::Binning;
+use crate::binning::{Binning, InputFilter};
 use crate::encoding::Rate;
 use crate::error::{TaskError, require};
 use crate::events::Events;
@@ -122,7 +122,8 @@ impl Pattern {
         let mut events = Events::default();
         let end = self.steps() as f64 * self.dt;
         self.rate().encode(&vec![1.0; self.units], 0, [0.0, end], random, &mut events);
-        let binning = Binning { dt: self.dt, steps: self.steps(), units: self.units, tau: Some(self.input_tau) };
+        let filter = InputFilter::Filtered { tau: self.input_tau };
+        let binning = Binning { dt: self.dt, steps: self.steps(), units: self.units, filter };
         binning.input(&events)
     }
 }

@@ -18,7 +18,7 @@ use burn_spiking::{
 use burn_spiking_examples::angle;
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_plot::{Curve, Curves, Role, Scale, curves};
-use burn_spiking_tasks::{Binning, Events, Randman, Sample, SampleBatch, SampleBatcher, TaskError};
+use burn_spiking_tasks::{Binning, Events, InputFilter, Randman, Sample, SampleBatch, SampleBatcher, TaskError};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -237,7 +237,7 @@ impl Drawn {
         let test = training.split_off(TRAINING);
         let units = Randman::usual(seed).units;
         let steps = (length_ms / DT).round() as usize;
-        let binning = Binning { dt: DT, steps, units, tau: Some(INPUT_TAU) };
+        let binning = Binning { dt: DT, steps, units, filter: InputFilter::Filtered { tau: INPUT_TAU } };
         Ok(Task { training, test, batcher: SampleBatcher::new(binning).map_err(told)?, units })
     }
 }

@@ -13,6 +13,7 @@ use burn_spiking::neuron::Alif;
 use burn_spiking::{
     ConfigError, GradientScale, InitialWeights, Neuron, NonFiniteGradient, SpikingNetwork, SpikingRnnConfig, Synapse,
 };
+use burn_spiking_tasks::InputFilter;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,9 @@ pub struct Recipe {
     pub dt: f64,
     /// Time constant of the filter of input spikes, ms.
     pub input_tau: Option<f64>,
+    /// Whether the layer filters them. This is faster for many units, most of which are silent in a
+    /// step.
+    pub filter_in_layer: bool,
     /// Time constant of the neurons, ms.
     pub tau_mem: f64,
     /// Time constant of the threshold of adapting neurons, ms, and its rise by a spike.
@@ -93,6 +97,7 @@ impl Recipe {
             gradient: GradientOptions::default(),
             dt: 1.0,
             input_tau: Some(5.0),
+            filter_in_layer: false,
             tau_mem: 20.0,
             adaptation: [300.0, 0.3],
             tau: 10.0,
@@ -165,6 +170,7 @@ impl Recipe {
             neurons: 256,
             recurrent: true,
             input_tau: Some(10.0),
+            filter_in_layer: true,
             tau: 20.0,
             tau_mem: 20.0,
             rate: 0.01,
@@ -236,6 +242,15 @@ impl Recipe {
         }
     }
 
+    /// What an input spike gives to the input of the layer.
+    pub fn filter(&self) -> InputFilter {
+        match self.input_tau {
+            None => InputFilter::Counts,
+            Some(tau) if self.filter_in_layer => InputFilter::Charges { tau },
+            Some(tau) => InputFilter::Filtered { tau },
+        }
+    }
+
     /// Configures the spiking layer.
     pub fn layer(&self, units: usize) -> SpikingRnnConfig {
         let synapse = if self.recurrent { Synapse::new(self.tau) } else { Synapse::readout_only(self.tau) };
@@ -246,6 +261,7 @@ impl Recipe {
             .with_adjoint(adjoint)
             .with_synapses(vec![synapse])
             .with_dt(self.dt)
+            .with_input_tau(self.input_tau.filter(|_| self.filter_in_layer))
             .with_non_finite_gradient(NonFiniteGradient::Nan)
             // The recurrent weights begin at 0, so that the network is not chaotic.
             .with_initial(Some(InitialWeights { input: self.input, recurrent: 0.0, bias: self.bias }))

@@ -138,7 +138,7 @@ impl Task {
             Length::Usual(ms) => (ms / recipe.dt).round() as usize,
             Length::LastEvent(ms) => ((ms / recipe.dt) as usize).saturating_add(1),
         };
-        Binning { dt: recipe.dt, steps, units: self.units, tau: recipe.input_tau }
+        Binning { dt: recipe.dt, steps, units: self.units, filter: recipe.filter() }
     }
 
     /// Returns the data of a run.

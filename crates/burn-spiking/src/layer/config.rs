@@ -60,6 +60,10 @@ pub struct SpikingRnnConfig {
     /// Length of a time step, in ms. Default: 1.
     #[config(default = 1.0)]
     pub dt: f64,
+    /// The time constant τ_in of the input synapses, in ms. The input of a step is then a charge for
+    /// each channel, such as a count of spikes, and the synapses filter it: a charge of 1 adds 1 to
+    /// the trace of its channel, which decays with τ_in. Default: none, the input is a current.
+    pub input_tau: Option<f64>,
     /// The time unit τ_u of a layer whose neurons have no τ_mem (NIF), in ms. Default: τ of the
     /// first synapse type. For neurons with a τ_mem, τ_u is τ_mem, and this must be `None`.
     pub time_unit: Option<f64>,
@@ -127,6 +131,9 @@ impl SpikingRnnConfig {
         at_least_one("d_hidden", self.d_hidden, "give the number of neurons")?;
         at_least_one("number of synapse types", self.synapses.len(), "add Synapse::new(tau)")?;
         positive("dt", self.dt, "give the length of a time step in ms")?;
+        if let Some(tau) = self.input_tau {
+            positive("input_tau", tau, "give the time constant of the input synapses in ms, or leave it out")?;
+        }
         self.neuron.check()?;
         self.neuron.check_step(self.dt)?;
         self.gate.check()?;
@@ -194,6 +201,11 @@ impl SpikingRnnConfig {
         if self.batch_first { series } else { series.swap_dims(0, 1) }
     }
 
+    /// Returns the factor by which the traces of the input decay in a step; 0 without input synapses.
+    pub(crate) fn input_decay(&self) -> f64 {
+        self.input_tau.map_or(0.0, |tau| (-self.dt / tau).exp())
+    }
+
     /// Returns τ_u, the time unit of the layer's parameters, in ms.
     pub fn time_unit_ms(&self) -> f64 {
         self.neuron.tau().or(self.time_unit).unwrap_or_else(|| self.synapses.first().map_or(1.0, |synapse| synapse.tau))
@@ -254,9 +266,9 @@ impl SpikingRnnConfig {
 
 impl SpikingRnnConfig {
     /// Returns the name and value of every constant on which the meaning of the parameters depends.
-    pub(super) fn constants(&self) -> [(&'static str, String); 14] {
+    pub(super) fn constants(&self) -> Vec<(&'static str, String)> {
         let synapses: Vec<_> = self.synapses.iter().map(|synapse| format!("[{synapse}]")).collect();
-        [
+        let mut constants = vec![
             ("d_input", self.d_input.to_string()),
             ("d_hidden", self.d_hidden.to_string()),
             ("neuron", self.neuron.to_string()),
@@ -271,6 +283,10 @@ impl SpikingRnnConfig {
             ("learned_start", self.learned_start.to_string()),
             ("learned", self.learned.to_string()),
             ("integrator", format!("{:?}", self.integrator)),
-        ]
+        ];
+        // Only layers with input synapses name their constant, so that records without them keep
+        // their lines.
+        constants.extend(self.input_tau.map(|tau| ("input_tau", format!("{tau} ms"))));
+        constants
     }
 }

@@ -8,14 +8,10 @@ use super::state::SpikingState;
 use super::trajectory::{GateNow, StepOutput, Trajectory};
 use crate::error::ForwardError;
 use crate::scan::autodiff::NO_GRADIENT;
-use crate::scan::{self, Adjoint, Arguments, Drive, Implementation, Integrator, Run, ScanPlan, finite};
+use crate::scan::{self, Adjoint, Arguments, Drive, Integrator, Run, ScanPlan, finite};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use std::sync::Arc;
-
-/// The largest number of input channels that the scan itself projects, step by step, so that no
-/// drive `[B, T, N]` is stored. For more channels, one matrix product over all steps is faster.
-const PROJECTED_CHANNELS: usize = 64;
 
 /// The tensors of a run's readout, in addition to the layer's own tensors.
 pub(crate) struct ReadoutTensors {
@@ -268,15 +264,15 @@ impl SpikingRnn {
     ) -> Run {
         let ReadoutTensors { weights, activity_weight } = readout;
         let arguments = Arguments { readout: weights, activity_weight, ..self.arguments(input, state) };
-        match self.config.integrator {
+        let drive = match &arguments.drive {
+            Drive::Whole(drive) => Some(drive.clone()),
+            Drive::Projected { .. } => None,
+        };
+        let run = match self.config.integrator {
             Integrator::Flow => scan::scan(arguments, &plan),
             Integrator::Heun => scan::oracle::run(arguments, &plan, Integrator::Heun),
-        }
-    }
-
-    /// Returns whether Burn differentiates the run automatically, step by step.
-    fn is_differentiated_by_burn(&self) -> bool {
-        self.config.integrator == Integrator::Heun || self.plan.implementation == Implementation::Autodiff
+        };
+        self.with_input_current(run, drive.as_ref())
     }
 
     /// Returns N if neurons have their own constants, otherwise `None`.
@@ -293,23 +289,10 @@ impl SpikingRnn {
     /// If the input's channels or the state's shape do not fit the layer, or if dtypes or devices
     /// differ.
     pub fn arguments(&self, input: Tensor<3>, state: Option<SpikingState>) -> Arguments {
-        let [channels, neurons] = self.input_weight.dims();
-        let [batch, steps, _] = input.dims();
-        let state = self.complete_state(state, batch);
+        let state = self.complete_state(state, input.dims()[0]);
         self.check_input(&input, &state);
-
-        let (projection, bias) = self.scaled_projection();
-        let drive = match channels <= PROJECTED_CHANNELS || self.is_differentiated_by_burn() {
-            true => Drive::Projected { input, projection, bias },
-            false => {
-                let drive = input.reshape([batch * steps, channels]).matmul(projection);
-                let drive = match bias {
-                    Some(bias) => drive + bias.unsqueeze(),
-                    None => drive,
-                };
-                Drive::Whole(drive.reshape([batch, steps, neurons]))
-            }
-        };
+        let (state, before) = self.without_input_current(state);
+        let drive = self.drive(input, before);
         let constants = self.constants_to_differentiate_by();
         Arguments {
             drive,
@@ -331,14 +314,15 @@ impl SpikingRnn {
     }
 
     /// Completes the initial state. `None` becomes [`resting_state`](Self::resting_state). A state
-    /// of the traces alone gets rows of zeros, so that no current is in transit.
+    /// of the traces alone gets rows of zeros, so that no current is in transit and w and the input
+    /// current are 0.
     pub(crate) fn complete_state(&self, state: Option<SpikingState>, batch: usize) -> SpikingState {
         let state = state.unwrap_or_else(|| self.resting_state(batch));
         let [_, rows, _] = state.s.dims();
         if rows != self.config.synapses.len() {
             return state;
         }
-        SpikingState { s: self.of_scan_types(state.s, 1), ..state }.with_rows(self.plan.state_rows())
+        SpikingState { s: self.of_scan_types(state.s, 1), ..state }.with_rows(self.state_rows())
     }
 
     /// Panics if an input `[B, T, C]` or a state does not fit the layer.
@@ -365,7 +349,7 @@ impl SpikingRnn {
             ));
         }
         self.fits_kind(input, "input")?;
-        let (rows, found) = (self.plan.state_rows(), (state.v.dims(), state.s.dims()));
+        let (rows, found) = (self.state_rows(), (state.v.dims(), state.s.dims()));
         if found != ([batch, neurons], [batch, rows, neurons]) {
             return mismatch(format!(
                 "the state has v {:?} and s {:?}, but this layer in steps of {} ms needs v {:?} and s {:?} for {batch} samples; take it \
@@ -401,22 +385,13 @@ impl SpikingRnn {
 
     /// Scales parameters to units of 1/ms. Multiplies them by 1/τ_u and, if thresholds are learned,
     /// by 1/θ along their last axis.
-    fn scaled<const D: usize>(&self, parameters: Tensor<D>) -> Tensor<D> {
+    pub(super) fn scaled<const D: usize>(&self, parameters: Tensor<D>) -> Tensor<D> {
         // A factor, not a divisor: Burn differentiates a division by a number in single precision.
         let unit = 1.0 / self.config.time_unit_ms();
         match &self.constants {
             Some(constants) => constants.scaled(parameters, unit),
             None => parameters * unit,
         }
-    }
-
-    /// Returns U/τ_u and I_o/τ_u.
-    fn scaled_projection(&self) -> (Tensor<2>, Option<Tensor<1>>) {
-        let input = match &self.unreached {
-            Some(unreached) => unreached.erase(self.input_weight.val()),
-            None => self.input_weight.val(),
-        };
-        (self.scaled(input), self.bias.as_ref().map(|bias| self.scaled(bias.val())))
     }
 
     /// Returns W/τ_u, `[M, N, N]`: one plane for each recurrent synapse type, or one for each lag

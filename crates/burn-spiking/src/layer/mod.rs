@@ -8,6 +8,7 @@ mod files;
 pub mod first_spike;
 mod forward;
 mod init;
+mod input;
 mod mask;
 pub mod network;
 mod record;

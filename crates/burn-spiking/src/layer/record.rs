@@ -320,7 +320,7 @@ impl SpikingRnnConfig {
     /// Returns every constant on which the meaning of the parameters depends, as lines of a record.
     pub(super) fn lines(&self) -> Vec<Line> {
         let version = [(VERSION.0.to_string(), VERSION.1.to_string())];
-        let constants = self.constants().map(|(name, value)| (name.to_string(), shortened(&value)));
+        let constants = self.constants().into_iter().map(|(name, value)| (name.to_string(), shortened(&value)));
         version.into_iter().chain(constants).collect()
     }
 }

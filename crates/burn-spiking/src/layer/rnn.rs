@@ -220,7 +220,7 @@ impl SpikingRnn {
         if let (Some(v), Some(s)) = (&self.start_v, &self.start_s) {
             let v = sigmoid(v.val()).unsqueeze::<2>().expand([batch, n]);
             let s = self.of_scan_types(s.val(), 0).unsqueeze::<3>().expand([batch as i64, -1, n as i64]);
-            return SpikingState { v, s }.with_rows(self.plan.state_rows());
+            return SpikingState { v, s }.with_rows(self.state_rows());
         }
         let v = self.config.neuron.resting_potential();
         self.state_from_potential(Tensor::full([batch, n], v, self.options()))
@@ -236,7 +236,7 @@ impl SpikingRnn {
     /// Returns the state with these membrane potentials, `[B, N]`, without synaptic traces and
     /// without currents in transit.
     pub fn state_from_potential(&self, v: Tensor<2>) -> SpikingState {
-        SpikingState::from_potential(v, self.plan.state_rows())
+        SpikingState::from_potential(v, self.state_rows())
     }
 
     /// Returns W_k of the k-th recurrent synapse type, `[pre, post]`, with the signs of Dale's law,

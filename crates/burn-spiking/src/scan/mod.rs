@@ -131,6 +131,7 @@ mod cube;
 pub(crate) mod dynamics;
 mod fallback;
 pub(crate) mod finite;
+pub(crate) mod input;
 pub mod mean_field;
 pub(crate) mod oracle;
 mod own;

@@ -78,7 +78,8 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         .enumerate()
         .map(|(b, v0)| (inputs_of(b), sample::Outputs { drive: drive_rows.next(), v0, s0: s0_rows.next() }));
     let tiled = shared_out(samples, batch, tiles);
-    let groups = shared_out(tiled.into_iter(), tiles, group_count(sizes, planes, tiles));
+    let gradient_rows = planes * neurons + channels + outputs;
+    let groups = shared_out(tiled.into_iter(), tiles, group_count(gradient_rows, neurons, tiles));
     // If the tape holds all currents, a second run is so short that another thread does not pay.
     let long = !segments.currents && segments.every * neurons >= LONG_SEGMENT;
     let threads_to_spare = long && groups.len() < rayon::current_num_threads();

@@ -80,11 +80,11 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
 }
 
 /// Adds the rows of the partial sums in the order of the groups.
-fn total_of<T: Real>(
-    partial: &[Sums<T>],
+pub(super) fn total_of<T: Real, X: Sync>(
+    partial: &[X],
     rows: usize,
     neurons: usize,
-    of: impl Fn(&Sums<T>, usize) -> &[T] + Sync,
+    of: impl Fn(&X, usize) -> &[T] + Sync,
 ) -> Vec<T> {
     let mut total = vec![T::default(); rows * neurons];
     total.par_chunks_exact_mut(neurons).enumerate().for_each(|(at, row)| {

@@ -317,7 +317,7 @@ fn adjoint_with<B: Storage, T: Real>(
         let outputs = Outputs { drive: drive_rows.next(), s0: s0_rows.next(), first };
         (inputs_of(b), outputs)
     });
-    let groups = shared_out(samples, batch, group_count(sizes, planes, batch));
+    let groups = shared_out(samples, batch, group_count(planes * neurons + channels + outputs, neurons, batch));
     let partial: Vec<Sums<T>> = groups
         .into_par_iter()
         .map(|samples| {

@@ -38,6 +38,7 @@ mod forward;
 mod forward_batch;
 mod gates;
 mod gradients;
+mod input;
 mod matrix;
 mod mean_field;
 mod network;

@@ -151,8 +151,9 @@ const PARTIAL_SUMS: usize = 1 << 20;
 /// Returns the number of groups of tiles. Each group has a partial sum of the parameters'
 /// gradients. The number depends on the shapes alone. If the sums are small, each tile is a group.
 /// Otherwise the number is a power of two, so that two, four or eight threads get equal shares.
-pub(super) fn group_count(sizes: Sizes, planes: usize, tiles: usize) -> usize {
-    let rows = planes * sizes.neurons + sizes.channels + sizes.outputs;
-    let affordable = (PARTIAL_SUMS / (rows * rows::padded(sizes.neurons))).max(4);
+///
+/// - `rows`: number of rows of N numbers that the gradients have together.
+pub(super) fn group_count(rows: usize, neurons: usize, tiles: usize) -> usize {
+    let affordable = (PARTIAL_SUMS / (rows * rows::padded(neurons))).max(4);
     if affordable >= tiles { tiles } else { 1 << affordable.ilog2() }
 }
