@@ -11,8 +11,8 @@ use super::number::Float;
 use std::f64::consts::LOG2_E;
 
 /// ln 2 in two parts, so that n ln 2 is exact to more digits than one number has.
-const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
-const LN_2_SINGLE: [f64; 2] = [0.693_359_375, -2.121_944_4e-4];
+pub(super) const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
+pub(super) const LN_2_SINGLE: [f64; 2] = [0.693_359_375, -2.121_944_4e-4];
 
 /// 1/(k + 2)!, the coefficients of (p − r)/r².
 const fn factorials<const TERMS: usize>() -> [f64; TERMS] {
@@ -35,8 +35,10 @@ const SERIES_SINGLE: [f64; 6] = factorials();
 const LIMITS: [f64; 2] = [-708.0, 709.4];
 const LIMITS_SINGLE: [f64; 2] = [-87.0, 88.3];
 
-/// Numbers with a fast power of two.
+/// Numbers whose exponent is at hand.
 pub(super) trait Exponent: Float {
+    /// The whole n for which self/2ⁿ is in [√½, √2). Self is a normal number above 0.
+    fn exponent(self) -> Self;
     /// 2 to whole exponents for which it is a normal number.
     fn power_of_two(self) -> Self;
 }

@@ -3,6 +3,7 @@
 
 pub mod dual;
 mod exponential;
+mod logarithm;
 mod nonzero;
 pub mod number;
 pub mod real;

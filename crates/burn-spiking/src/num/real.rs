@@ -31,6 +31,8 @@ pub trait Vectors:
     fn with_sign_of<S: Simd>(magnitude: Vector<S, Self>, other: Vector<S, Self>) -> Vector<S, Self>;
     /// The bitwise or of both, which is 0 only where both are 0.
     fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self>;
+    /// The whole n for which x/2ⁿ is in [√½, √2), for normal numbers x above 0.
+    fn exponent<S: Simd>(x: Vector<S, Self>) -> Vector<S, Self>;
     /// 2 to whole exponents for which it is a normal number.
     fn power_of_two<S: Simd>(exponent: Vector<S, Self>) -> Vector<S, Self>;
 }
@@ -47,6 +49,18 @@ macro_rules! vectors {
             #[inline(always)]
             fn joined<S: Simd>(a: Vector<S, Self>, b: Vector<S, Self>) -> Vector<S, Self> {
                 a.reinterpret::<$bits>().bitor(b.reinterpret::<$bits>()).reinterpret()
+            }
+            #[inline(always)]
+            fn exponent<S: Simd>(x: Vector<S, Self>) -> Vector<S, Self> {
+                const MANTISSA: u32 = <$real>::MANTISSA_DIGITS - 1;
+                const ROOT: $real = std::f64::consts::FRAC_1_SQRT_2 as $real;
+                // With this sum, numbers from √½ on have the exponent of 1.
+                const UP: $bits = (1.0 as $real).to_bits() - ROOT.to_bits();
+                // In a number of this size the last bit counts 1.
+                const LARGE: $real = (1 as $bits << MANTISSA) as $real;
+                let biased = (x.reinterpret::<$bits>() + UP.splat::<S>()) >> MANTISSA;
+                let large = biased.bitor(LARGE.to_bits().splat::<S>()).reinterpret::<Self>();
+                large - (LARGE + (<$real>::MAX_EXP - 1) as $real).splat::<S>()
             }
             #[inline(always)]
             fn power_of_two<S: Simd>(exponent: Vector<S, Self>) -> Vector<S, Self> {

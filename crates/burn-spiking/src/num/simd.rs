@@ -5,6 +5,7 @@
 //! crate `macerator` gives all of them the same interface.
 
 use super::exponential::{self, Exponent};
+use super::logarithm;
 use super::number::{Float, Number, without_derivatives};
 use super::real::{BLOCK, Real};
 use super::series;
@@ -92,16 +93,6 @@ impl<S: Simd, T: Real> Lanes<S, T> {
     #[inline(always)]
     pub fn total(self) -> T {
         self.0.reduce_add()
-    }
-
-    /// Applies a function to each number.
-    #[inline(always)]
-    fn each(self, f: impl Fn(T) -> T) -> Self {
-        let mut numbers = [T::default(); BLOCK];
-        let numbers = &mut numbers[..Self::count()];
-        numbers.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&self)));
-        numbers.iter_mut().for_each(|x| *x = f(*x));
-        Self::load(numbers)
     }
 }
 
@@ -195,7 +186,7 @@ impl<S: Simd, T: Real> Number for Lanes<S, T> {
     }
     #[inline(always)]
     fn ln_1p(self) -> Self {
-        self.each(T::ln_1p)
+        logarithm::ln_1p(self)
     }
     #[inline(always)]
     fn sin_cos_pi(self) -> (Self, Self) {
@@ -266,6 +257,10 @@ impl<S: Simd, T: Real> Float for Lanes<S, T> {
 }
 
 impl<S: Simd, T: Real> Exponent for Lanes<S, T> {
+    #[inline(always)]
+    fn exponent(self) -> Self {
+        Self(T::exponent(self.0))
+    }
     #[inline(always)]
     fn power_of_two(self) -> Self {
         Self(T::power_of_two(self.0))
@@ -403,6 +398,7 @@ mod tests {
     function!(Angles, |x| x.atan2_pi(x.plus(1.0)) + (-x).plus(0.3).atan2_pi(x.times(-0.1)));
     function!(Choices, |x| X::select(&x.below(0.25), x.signed_as(x.plus(1.0)), x.plus(3.0)));
 
+    function!(Logarithm, |x| x.ln_1p());
     function!(Exponential, |x| x.exp());
     function!(ExponentialLessOne, |x| x.exp_m1());
 
@@ -442,6 +438,37 @@ mod tests {
         check::<_, f64>(Exponential, f64::exp, (5e-16, [-707.0, 709.3]));
         check::<_, f32>(ExponentialLessOne, f64::exp_m1, (3e-7, [-86.9, 88.2]));
         check::<_, f64>(ExponentialLessOne, f64::exp_m1, (8e-16, [-707.0, 709.3]));
+    }
+
+    #[test]
+    fn logarithms_are_right_to_the_last_digits_everywhere() {
+        fn check<T: Real>(rounding: f64, largest: f64) {
+            // Small numbers of both signs, numbers up to the largest, and numbers just above −1.
+            let small = (0..400).flat_map(|k| [1.0, -1.0].map(|sign| sign * 0.9 * 0.83_f64.powi(k)));
+            let even = (0..20_000).map(|k| -0.9995 + 0.001 * k as f64);
+            let large = (0..2000).map(|k| largest.powf(k as f64 / 2000.0));
+            let near = (1..30).map(|k| -1.0 + 0.5_f64.powi(k));
+            let mut numbers: Vec<T> = small.chain(even).chain(large).chain(near).map(T::of).collect();
+            numbers.resize(numbers.len().next_multiple_of(64), T::of(0.0));
+            let mut found = numbers.clone();
+            vectorize(Apply(Logarithm, &mut found));
+            for (x, found) in numbers.into_iter().zip(found) {
+                // Of the number as T has it, which may be −1.
+                let want = x.to_f64().ln_1p();
+                let right = found.to_f64() == want || (found.to_f64() - want).abs() <= rounding * want.abs();
+                assert!(right, "{x:?}: {found:?}, not {want}");
+            }
+            let mut beyond = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -1.0, -1.5, 0.0].repeat(32);
+            beyond.resize(192, 0.0);
+            let mut found: Vec<T> = beyond.iter().map(|&x| T::of(x)).collect();
+            vectorize(Apply(Logarithm, &mut found));
+            for (x, found) in beyond.into_iter().zip(found) {
+                let (found, want) = (found.to_f64(), x.ln_1p());
+                assert!(found == want || found.is_nan() && want.is_nan(), "{x}: {found}, not {want}");
+            }
+        }
+        check::<f32>(2.5e-7, f64::from(f32::MAX));
+        check::<f64>(5e-16, f64::MAX);
     }
 
     #[test]
