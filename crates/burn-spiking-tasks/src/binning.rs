@@ -99,7 +99,10 @@ impl Binning {
     fn write(&self, events: &Events, input: &mut [f32]) {
         let Self { dt, steps, units, filter } = *self;
         // The mean of an exponential over a step at whose start it is 1, and its value at the end.
-        let over_a_step = |tau: f64, time: f64| (tau / dt * -(-time / tau).exp_m1(), (-time / tau).exp());
+        let over_a_step = |tau: f64, time: f64| {
+            let kept = (-time / tau).exp();
+            (tau / dt * (1.0 - kept), kept)
+        };
         let mut begun = Vec::new();
         for (time, unit) in events.iter() {
             assert!(unit < units, "an event has unit {unit}, but the binning has {units} units; give it more");

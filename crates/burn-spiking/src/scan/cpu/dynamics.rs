@@ -93,7 +93,7 @@ pub(crate) trait ByPotential<T: Real>: Sync {
 }
 
 /// Dynamics whose rows hold the potential v itself.
-pub(crate) struct Potentials<D>(D);
+pub(crate) struct Potentials<D>(pub(super) D);
 
 impl<T: Real, D: ByPotential<T>> Dynamics<T> for Potentials<D> {
     #[inline(always)]

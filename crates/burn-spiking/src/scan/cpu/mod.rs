@@ -63,7 +63,7 @@ use crate::num::simd::Vectors;
 use adjoint_batch::{adjoint_along, adjoint_with};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
-use dynamics::{PerNeuronDynamics, UniformDynamics};
+use dynamics::PerNeuronDynamics;
 use forward_batch::{forward_along, forward_with};
 use own::OwnKernels;
 use planar::PlanarDynamics;
@@ -122,7 +122,7 @@ fn adjoint_by<B: OwnKernels>(
     plan: &ScanPlan,
     wanted: GradientMask,
 ) -> InputGradients<B> {
-    let dynamics = SurrogateDynamics::of(UniformDynamics::of(flow, plan), surrogate, plan);
+    let dynamics = SurrogateDynamics::of(flow, surrogate, plan);
     by_dtype!(request.inputs.drive, |T| adjoint_with::<B, T, _>(dynamics, request, plan, wanted))
 }
 

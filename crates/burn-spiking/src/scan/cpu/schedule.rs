@@ -26,6 +26,8 @@ pub(super) struct Sizes {
     pub(super) channels: usize,
     /// O, the number of outputs; 0 without a readout.
     pub(super) outputs: usize,
+    /// Whether the drive is given whole, `[B, T, N]`.
+    pub(super) whole_drive: bool,
 }
 
 impl Sizes {
@@ -40,6 +42,7 @@ impl Sizes {
             rows: plan.state_rows(),
             channels: drive[2],
             outputs: plan.readout.and(inputs.readout.as_option()).map_or(0, |readout| readout.shape()[1]),
+            whole_drive: inputs.projection.as_option().is_none(),
         }
     }
 
@@ -110,8 +113,9 @@ impl Segments {
         // The share of active neurons is about the gate width. To send one row again takes a
         // hundredth of the time of writing a step's currents to memory and reading them back.
         let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 90.0;
-        // A run without trajectories is expected to take little memory.
-        let trajectories = plan.readout_traces() > 0 || plan.record_v || plan.record_charge;
+        // A run without trajectories is expected to take little memory. But the currents take the
+        // place of a whole drive, which the adjoint then does not read.
+        let trajectories = plan.readout_traces() > 0 || plan.record_v || plan.record_charge || sizes.whole_drive;
         let (every, currents) = match plan.checkpointing {
             Checkpointing::Auto => (by_rule, costly && trajectories),
             Checkpointing::Currents => (by_rule, true),

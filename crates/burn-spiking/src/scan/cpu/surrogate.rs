@@ -1,90 +1,88 @@
 //! The dynamics of neurons whose spikes have a surrogate derivative. The forward pass is that of
-//! the dynamics inside. The equations are in [`surrogate`](crate::scan::surrogate).
+//! uniform neurons. The equations are in [`surrogate`](crate::scan::surrogate).
 
-use super::dynamics::{Dynamics, Neurons, Slopes};
-use super::rows::{self, ActiveSet, lanes, lanes_mut};
+use super::dynamics::{ByPotential, Potentials, UniformDynamics};
+use super::gates::{Gates, UniformGates};
+use super::rows::{lanes, lanes_mut};
+use crate::gate::{Gate, Zone};
+use crate::neuron::Flow;
 use crate::num::simd::Lanes;
 use crate::num::{Number, Real};
 use crate::scan::ScanPlan;
 use crate::scan::surrogate::{Surrogate, slopes_without_spike};
 use macerator::Simd;
 
-/// Dynamics with surrogate derivatives; rows of `D` hold the potentials themselves.
-pub(super) struct SurrogateDynamics<D> {
-    inside: D,
-    surrogate: Surrogate,
+/// Uniform neurons with surrogate derivatives.
+pub(super) struct SurrogateDynamics<F> {
+    inside: UniformDynamics<F>,
+    gates: SurrogateGates,
     /// (∂v_{t+1}/∂v_t, ∂v_{t+1}/∂I_t).
     slopes: (f64, f64),
 }
 
-impl<D> SurrogateDynamics<D> {
-    /// Returns the dynamics `inside` with the surrogate of the plan.
-    pub(super) fn of(inside: D, surrogate: Surrogate, plan: &ScanPlan) -> Self {
+impl<F> SurrogateDynamics<F> {
+    /// Returns the dynamics of a flow with the surrogate of the plan.
+    pub(super) fn of(flow: F, surrogate: Surrogate, plan: &ScanPlan) -> Potentials<Self> {
         let slopes = slopes_without_spike(&plan.neuron, plan.dt).expect("the plan was checked");
-        Self { inside, surrogate, slopes }
+        let gates = SurrogateGates { inside: UniformGates(plan.gate), surrogate };
+        Potentials(Self { inside: UniformDynamics::of(flow, plan).0, gates, slopes })
     }
 }
 
-impl<T: Real, D: Dynamics<T>> Dynamics<T> for SurrogateDynamics<D> {
+impl<T: Real, F: Flow> ByPotential<T> for SurrogateDynamics<F> {
     #[inline(always)]
-    fn encode<S: Simd>(&self, held: &mut [T]) {
-        self.inside.encode::<S>(held);
+    fn phi<S: Simd>(&self, potentials_and_currents: (&[T], &[T]), vpre: &mut [T]) {
+        self.inside.phi::<S>(potentials_and_currents, vpre);
     }
 
     #[inline(always)]
-    fn potentials<'a, S: Simd>(&self, held: &'a [T], scratch: &'a mut [T]) -> &'a [T] {
-        self.inside.potentials::<S>(held, scratch)
-    }
-
-    #[inline(always)]
-    fn step<S: Simd>(&self, n: usize, neurons: Neurons<'_, T>, i: &[T], senders: &mut Vec<u32>) -> ActiveSet {
-        self.inside.step::<S>(n, neurons, i, senders)
-    }
-
-    /// The second of the gates is h(vpre_t − 1). The first is not used.
-    #[inline(always)]
-    fn step_with_slopes<S: Simd>(
+    fn phi_and_slopes<S: Simd>(
         &self,
-        n: usize,
-        neurons: Neurons<'_, T>,
-        i: &[T],
-        slopes: Slopes<'_, T>,
-        (_, after): (&[T], &mut [T]),
-        active: &mut Vec<u32>,
-    ) -> ActiveSet {
-        let Neurons { held, w, scratch, sent, charge } = neurons;
-        let before = active.len();
-        let inner = Neurons { held: &mut *held, w, scratch, sent, charge: &mut *charge };
-        let _senders = self.inside.step::<S>(n, inner, i, active);
-        active.truncate(before);
-        slopes.by_v.fill(T::of(self.slopes.0));
-        slopes.by_i.fill(T::of(self.slopes.1));
-        let neurons = lanes::<S, T>(held).iter().zip(lanes(charge)).zip(lanes_mut(after));
-        for ((&v, &spikes), after) in neurons {
-            // vpre_t − 1.
-            let beyond: Lanes<S, T> = (v + spikes).plus(-1.0);
-            *after = self.surrogate.density(beyond);
-        }
-        rows::nonzero::<S, T, 2>(active, n, [charge, after])
+        potentials_and_currents: (&[T], &[T]),
+        vpre: &mut [T],
+        (dv, di): (&mut [T], &mut [T]),
+    ) {
+        self.inside.phi::<S>(potentials_and_currents, vpre);
+        dv.fill(T::of(self.slopes.0));
+        di.fill(T::of(self.slopes.1));
     }
 
     #[inline(always)]
     fn slope_by_tau<S: Simd>(&self, at: (&[T], &[T], &[T]), out: &mut [T]) {
-        self.inside.slope_by_tau::<S>(at, out);
+        ByPotential::slope_by_tau::<S>(&self.inside, at, out);
     }
 
     #[inline(always)]
-    fn charge<S: Simd>(&self, held: &[T], sent: &mut [T]) {
-        self.inside.charge::<S>(held, sent);
+    fn gates(&self) -> &impl Gates<T> {
+        &self.gates
+    }
+}
+
+/// Gates whose density in a step is the surrogate h(vpre_t − 1).
+struct SurrogateGates {
+    inside: UniformGates,
+    surrogate: Surrogate,
+}
+
+impl<T: Real> Gates<T> for SurrogateGates {
+    type Constant<S: Simd> = f64;
+
+    #[inline(always)]
+    fn gate(&self) -> &Gate {
+        Gates::<T>::gate(&self.inside)
     }
 
     #[inline(always)]
-    fn density<S: Simd>(&self, held: &[T], density: &mut [T]) {
-        self.inside.density::<S>(held, density);
+    fn zone_at<S: Simd>(&self) -> impl Fn(usize) -> Zone<f64> {
+        Gates::<T>::zone_at::<S>(&self.inside)
     }
 
     #[inline(always)]
-    fn charge_by_width<S: Simd>(&self, held: &[T], out: &mut [T]) {
-        self.inside.charge_by_width::<S>(held, out);
+    fn update_with_density<S: Simd>(&self, (v, sent): (&mut [T], &mut [T]), charge: &mut [T], density: &mut [T]) {
+        for (&vpre, density) in lanes::<S, T>(v).iter().zip(lanes_mut(density)) {
+            let beyond: Lanes<S, T> = vpre.plus(-1.0);
+            *density = self.surrogate.density(beyond);
+        }
+        self.update::<S>(v, sent, charge);
     }
 }
