@@ -110,7 +110,7 @@ impl NeuronName {
             NeuronName::Nif => return (Neuron::Nif, Some(TAU_V)),
             NeuronName::Lif => Neuron::Lif { tau_mem: TAU_V },
             NeuronName::Qif => Neuron::Qif { tau_mem: TAU_V },
-            NeuronName::Eif => Neuron::Eif(Eif { tau_mem: TAU_V, delta: 0.1, onset: 0.7 }),
+            NeuronName::Eif => Neuron::Eif(Eif { tau_mem: TAU_V, delta: 0.1, onset: 0.7, substeps: 1 }),
             NeuronName::Alif => Neuron::Alif(Alif::new(TAU_V, 100.0, 0.1)),
             NeuronName::RefractoryLif => Neuron::RefractoryLif(RefractoryLif::new(TAU_V, 2.0)),
             NeuronName::AdEx => Neuron::AdEx(AdEx::published(AdExConstants::adapting(), 4)),

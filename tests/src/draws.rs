@@ -101,7 +101,7 @@ fn draws_of(
                 0 => Neuron::Nif,
                 1 => Neuron::Lif { tau_mem },
                 2 => Neuron::Qif { tau_mem },
-                3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7 }),
+                3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7, substeps: if dt > 0.5 { 3 } else { 1 } }),
                 4 => Neuron::own(OwnQif { tau_mem }),
                 planar => planar_neuron(planar - 5, tau_mem, dt),
             };

@@ -118,7 +118,8 @@ fn neuron() -> impl Strategy<Value = Neuron> {
         Just(Neuron::Nif),
         size().prop_map(|tau_mem| Neuron::Lif { tau_mem }),
         size().prop_map(|tau_mem| Neuron::Qif { tau_mem }),
-        (size(), size(), -3.0_f64..1.0).prop_map(|(tau_mem, delta, onset)| Neuron::Eif(Eif { tau_mem, delta, onset })),
+        (size(), size(), -3.0_f64..1.0, 1_usize..9)
+            .prop_map(|(tau_mem, delta, onset, substeps)| { Neuron::Eif(Eif { tau_mem, delta, onset, substeps }) }),
         (size(), size(), size()).prop_map(|(tau_mem, tau_w, b)| Neuron::Alif(Alif::new(tau_mem, tau_w, b))),
         (size(), size(), 1_usize..9).prop_map(|(a, d, substeps)| {
             Neuron::Izhikevich(Izhikevich { a, d, substeps, ..Izhikevich::chattering(1) })

@@ -245,7 +245,7 @@ fn mistakes_are_refused() {
         }
     };
     let config = SpikingRnnConfig::new(1, 2);
-    let eif = Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 });
+    let eif = Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7, substeps: 1 });
     assert!(refusal(of(config.clone().with_neuron(eif), true)).contains("use NIF, LIF or QIF"));
     let learned = Learned { tau_mem: Learn::Shared, ..Learned::default() };
     assert!(refusal(of(config.clone().with_learned(learned), true)).contains("take `tau_mem` out"));

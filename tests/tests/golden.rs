@@ -155,7 +155,7 @@ fn qif_by_hand() {
 /// bracketing search, the derivatives by differences.
 #[test]
 fn eif_by_hand() {
-    let neuron = Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.2, onset: 0.5 });
+    let neuron = Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.2, onset: 0.5, substeps: 1 });
     for found in three_steps(neuron, 2.0, 10.0, 0.5, 0.75, 0.05) {
         assert_close("v", &found.v, &[0.861_703_852_659_319, 0.022_301_970_557_990_12, 0.117_596_404_125_991_2]);
         assert_close("of v", &found.of_v, &[0.961916780668097, 1.65046824581005, 1.22354608102485, 1.91523034133119]);

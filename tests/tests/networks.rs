@@ -25,7 +25,7 @@ fn neurons() -> impl Strategy<Value = Neuron> {
         0 => Neuron::Nif,
         1 => Neuron::Lif { tau_mem },
         2 => Neuron::Qif { tau_mem },
-        3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7 }),
+        3 => Neuron::Eif(Eif { tau_mem, delta: 0.15, onset: 0.7, substeps: if tau_mem > 24.0 { 2 } else { 1 } }),
         4 => Neuron::own(OwnQif { tau_mem }),
         planar => planar_neuron(planar - 5, tau_mem, 1.0),
     })

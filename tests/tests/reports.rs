@@ -198,7 +198,7 @@ fn all_ways_to_run_a_layer_agree() {
         Neuron::Nif,
         Neuron::Lif { tau_mem: 20.0 },
         Neuron::Qif { tau_mem: 20.0 },
-        Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.15, onset: 0.7 }),
+        Neuron::Eif(Eif { tau_mem: 20.0, delta: 0.15, onset: 0.7, substeps: 1 }),
     ] {
         let layer = init(&config().with_neuron(neuron.clone()).with_synapses(synapses.clone()));
         let input = noise([3, 25, 2], 8);

@@ -27,7 +27,7 @@ fn neurons() -> [Neuron; 5] {
         Neuron::Nif,
         Neuron::Lif { tau_mem: 25.0 },
         Neuron::Qif { tau_mem: 25.0 },
-        Neuron::Eif(Eif { tau_mem: 25.0, delta: 0.1, onset: 0.7 }),
+        Neuron::Eif(Eif { tau_mem: 25.0, delta: 0.1, onset: 0.7, substeps: 1 }),
         Neuron::own(OwnQif { tau_mem: 25.0 }),
     ]
 }

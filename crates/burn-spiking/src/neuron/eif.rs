@@ -20,12 +20,16 @@
 //! reset, which needs a negative current, the potential is 0. No neuron keeps a
 //! potential above v = 1; there the exponential term has its value at v = 1.
 //!
+//! A step may be cut into sub-steps, each of which goes this way. Only the first
+//! spike of a sub-step is at its time, since the rest of a sub-step knows no second reset. So a
+//! sub-step should be shorter than the shortest interval between spikes.
+//!
 //! **Slopes** are the exact derivatives of this map, by dual numbers. They include the saltation of
-//! the reset, because t* depends on v and I. Only one spike in a step is exact, so steps should be
-//! shorter than the shortest interval between spikes.
+//! the reset, because t* depends on v and I.
 //!
 //! Source: Fourcaud-Trocmé, Hansel, van Vreeswijk & Brunel 2003.
 
+use super::flow::check_substeps;
 use super::flow::{Flow, NeuronModel, SmallCurrent};
 use super::rate::RateCurve;
 use crate::error::{ConfigError, below, positive};
@@ -45,23 +49,34 @@ pub struct Eif {
     pub delta: f64,
     /// Onset v_T of the spike, below 1.
     pub onset: f64,
+    /// Number of sub-steps in a step. The cost of a step grows with it.
+    #[serde(default = "one")]
+    pub substeps: usize,
+}
+
+/// The sub-steps of neurons whose file does not name them.
+fn one() -> usize {
+    1
 }
 
 impl NeuronModel for Eif {
     type Flow = EifFlow;
 
     fn over(&self, dt: f64) -> EifFlow {
-        EifFlow { model: *self, dt }
+        EifFlow { model: *self, substep: dt / self.substeps as f64 }
     }
 
     fn name(&self) -> String {
-        format!("EIF, tau_mem {} ms, delta {}, onset {}", self.tau_mem, self.delta, self.onset)
+        let Self { tau_mem, delta, onset, substeps } = self;
+        let name = format!("EIF, tau_mem {tau_mem} ms, delta {delta}, onset {onset}");
+        if *substeps == 1 { name } else { format!("{name}, {substeps} sub-steps") }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         positive("tau_mem", self.tau_mem, "give the membrane time constant in ms")?;
         positive("delta", self.delta, "give the sharpness of the spike's onset, such as 0.1")?;
         let remedy = "give the potential at which the spike begins, such as 0.7";
+        check_substeps(self.substeps)?;
         below("onset", self.onset, 1.0, "1, the threshold", remedy)
     }
 
@@ -98,14 +113,15 @@ impl NeuronModel for Eif {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EifFlow {
     model: Eif,
-    dt: f64,
+    /// Length of a sub-step, ms.
+    substep: f64,
 }
 
 impl EifFlow {
     /// f(v, I).
     #[inline(always)]
     fn drift<X: Number>(&self, v: X, i: X) -> X {
-        let Eif { tau_mem, delta, onset } = self.model;
+        let Eif { tau_mem, delta, onset, .. } = self.model;
         let upswing = v.clone().within(-f32::MAX as f64, 1.0).plus(-onset).times(1.0 / delta).exp();
         (upswing.times(delta) - v).times(1.0 / tau_mem) + i
     }
@@ -124,7 +140,7 @@ impl EifFlow {
     /// φ₀.
     #[inline(always)]
     fn quiet<X: Number>(&self, v: X, i: X) -> X {
-        let dt = v.zero().plus(self.dt);
+        let dt = v.zero().plus(self.substep);
         self.runge_kutta(v, i, dt)
     }
 
@@ -135,16 +151,39 @@ impl EifFlow {
         // A neuron that does not cross needs a finite time, whose value has no effect.
         let rise = X::select(&crossed, quiet.one(), quiet - v.clone());
         let way = X::select(&crossed, rise.one(), (-v.clone()).plus(1.0));
-        let mut time = (way / rise).within(0.0, 1.0).times(self.dt);
+        let mut time = (way / rise).within(0.0, 1.0).times(self.substep);
         for _ in 0..NEWTON {
             let here = self.runge_kutta(v.clone(), i.clone(), time.clone());
             let speed = X::select(&crossed, here.one(), self.drift(here.clone(), i.clone()));
             time = time - X::select(&crossed, here.zero(), here.plus(-1.0) / speed);
         }
         let zero = v.zero();
-        let rest = self.runge_kutta(zero.clone(), i, (-time).plus(self.dt));
+        let rest = self.runge_kutta(zero.clone(), i, (-time).plus(self.substep));
         // Below the reset φ would be below 1, so the spike would be lost.
         X::select(&rest.below(0.0), zero, rest).plus(1.0)
+    }
+
+    /// φ over a sub-step.
+    #[inline(always)]
+    fn once<X: Number>(&self, v: X, i: X) -> X {
+        let quiet = self.quiet(v.clone(), i.clone());
+        X::select(&quiet.below(1.0), quiet.clone(), self.spiked(v, i, quiet))
+    }
+
+    /// φ over all sub-steps; `once` gives φ over one.
+    #[inline(always)]
+    fn in_substeps<X: Number>(&self, v: X, once: impl Fn(X) -> X) -> X {
+        let mut phi = once(v);
+        let mut spikes = phi.zero();
+        for _ in 1..self.model.substeps {
+            let now = X::select(&phi.below(1.0), phi.zero(), phi.clone().floor());
+            spikes = spikes + now.clone();
+            phi = once(phi - now);
+        }
+        // A neuron that spiked and ends below the reset would lose a spike.
+        let lost = phi.clone().within(-f32::MAX as f64, 0.0);
+        let kept = X::select(&spikes.below(1.0), phi.zero(), -lost);
+        spikes + phi + kept
     }
 }
 
@@ -160,20 +199,19 @@ impl SmallCurrent for EifFlow {
 impl Flow for EifFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
-        let quiet = self.quiet(v.clone(), i.clone());
-        X::select(&quiet.below(1.0), quiet.clone(), self.spiked(v, i, quiet))
+        self.in_substeps(v, |v| self.once(v, i.clone()))
     }
 
     #[inline(always)]
     fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
         for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
-            // Few neurons cross in a step. The search for the crossing time runs only if a neuron
-            // of this vector crosses.
-            *vpre = self.quiet(v, i);
-            let below = vpre.below(1.0);
-            if !X::all(&below) {
-                *vpre = X::select(&below, *vpre, self.spiked(v, i, *vpre));
-            }
+            *vpre = self.in_substeps(v, |v| {
+                // Few neurons cross in a step. The search for the crossing time runs only if a
+                // neuron of this vector crosses.
+                let quiet = self.quiet(v, i);
+                let below = quiet.below(1.0);
+                if X::all(&below) { quiet } else { X::select(&below, quiet, self.spiked(v, i, quiet)) }
+            });
         }
     }
 }
@@ -182,7 +220,7 @@ impl Flow for EifFlow {
 mod tests {
     use super::*;
 
-    const MODEL: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 };
+    const MODEL: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7, substeps: 1 };
 
     /// Solves the equation in short steps and finds each crossing by bisection. Returns the
     /// unwrapped potential.
@@ -229,10 +267,31 @@ mod tests {
     }
 
     #[test]
+    fn several_spikes_in_a_step_are_those_of_sub_steps() {
+        // At this current an interval is about 0.9 ms.
+        let fast = Eif { substeps: 40, ..MODEL };
+        let mut errors = [0.0, 0.0];
+        for (v, i) in [(0.0, 1.1), (0.7, 1.1), (0.3, 0.7), (0.99, 1.4)] {
+            let want = event_by_event(v, i, 5.0);
+            assert!(want > 3.0, "{want}");
+            for (error, model) in errors.iter_mut().zip([fast, MODEL]) {
+                *error += (model.over(5.0).phi(v, i) - want).abs();
+            }
+        }
+        assert!(errors[0] < 4e-3 && errors[1] > 20.0 * errors[0], "{errors:?}");
+        // A neuron that spikes in the first sub-steps and falls below the reset in later ones.
+        let falling = Eif { onset: 0.05, delta: 0.02, substeps: 8, ..MODEL };
+        for v in [0.4, 0.9, 0.99] {
+            let phi: f64 = falling.over(4.0).phi(v, -0.05);
+            assert!((1.0..1.0 + 1e-9).contains(&phi), "{phi}");
+        }
+    }
+
+    #[test]
     fn slopes_match_central_differences() {
-        for (v, i) in grid() {
-            for dt in [0.1, 1.0] {
-                let flow = MODEL.over(dt);
+        for (v, i) in grid().chain([(0.2, 0.8), (0.6, 1.0)]) {
+            for (dt, substeps) in [(0.1, 1), (1.0, 1), (1.0, 4), (3.0, 30)] {
+                let flow = Eif { substeps, ..MODEL }.over(dt);
                 let h = 1e-6;
                 let (dv, di) = flow.slopes(v, i);
                 let around = [flow.phi(v + h, i), flow.phi(v - h, i), flow.phi(v, i + h), flow.phi(v, i - h)];
@@ -249,12 +308,14 @@ mod tests {
 
     #[test]
     fn rows_are_the_flow() {
-        let flow = MODEL.over(0.5);
-        let (v, i): (Vec<f64>, Vec<f64>) = grid().unzip();
-        let mut vpre = v.clone();
-        flow.phi_row((&v, &i), &mut vpre);
-        for (at, vpre) in vpre.into_iter().enumerate() {
-            assert_eq!(vpre, flow.phi(v[at], i[at]));
+        for substeps in [1, 3] {
+            let flow = Eif { substeps, ..MODEL }.over(0.5);
+            let (v, i): (Vec<f64>, Vec<f64>) = grid().unzip();
+            let mut vpre = v.clone();
+            flow.phi_row((&v, &i), &mut vpre);
+            for (at, vpre) in vpre.into_iter().enumerate() {
+                assert_eq!(vpre, flow.phi(v[at], i[at]));
+            }
         }
     }
 

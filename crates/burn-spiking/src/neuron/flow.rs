@@ -1,7 +1,7 @@
 //! The traits that every neuron model implements.
 
 use super::rate::RateCurve;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, at_least_one};
 use crate::num::Dual;
 use crate::num::{Float, Number};
 
@@ -153,4 +153,9 @@ pub(crate) fn slope_by_tau<X: Number, F: Flow>(flow: &F, (tau, dt): (Option<f64>
         (Some(field), Some(tau)) => (i * di - field.times(dt)).times(1.0 / tau),
         _ => i.zero(),
     }
+}
+
+/// Refuses a number of sub-steps that is 0.
+pub(crate) fn check_substeps(substeps: usize) -> Result<(), ConfigError> {
+    at_least_one("substeps", substeps, "give the number of parts into which a step is cut")
 }

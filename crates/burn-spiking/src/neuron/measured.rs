@@ -85,7 +85,7 @@ mod tests {
     use crate::neuron::{Eif, Lif, Nif, Qif};
     use crate::num::Number;
 
-    const EIF: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 };
+    const EIF: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7, substeps: 1 };
 
     #[test]
     fn closed_forms_are_the_rates_of_the_flows() {

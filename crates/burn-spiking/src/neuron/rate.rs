@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::neuron::Eif;
 
-    const EIF: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7 };
+    const EIF: Eif = Eif { tau_mem: 20.0, delta: 0.1, onset: 0.7, substeps: 1 };
 
     fn curves() -> Vec<RateCurve> {
         vec![

@@ -15,10 +15,11 @@
 //! Source: Brette & Gerstner 2005. The firing patterns are those of Gerstner, Kistler, Naud &
 //! Paninski, Neuronal Dynamics (2014), table 6.1.
 
-use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta, check_substeps};
+use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta};
 use crate::error::{ConfigError, below, finite, positive};
 use crate::neuron::eif::Eif;
 use crate::neuron::flow::NeuronModel;
+use crate::neuron::flow::check_substeps;
 use crate::num::Number;
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +160,7 @@ impl PlanarModel for AdEx {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        Eif { tau_mem: self.tau_mem, delta: self.delta, onset: self.onset }.check()?;
+        Eif { tau_mem: self.tau_mem, delta: self.delta, onset: self.onset, substeps: 1 }.check()?;
         positive("tau_w", self.tau_w, "give the time constant of the adaptation in ms")?;
         finite("a", self.a, "give the adaptation per potential, or 0")?;
         finite("b", self.b, "give the rise of w by one spike, or 0")?;
@@ -178,7 +179,7 @@ impl PlanarModel for AdEx {
     fn steady_current(&self, spikes: f64) -> f64 {
         // The mean w at this rate from its jumps, as if it did not change between spikes.
         let w = self.b * spikes * self.tau_w / self.tau_mem;
-        let eif = Eif { tau_mem: self.tau_mem, delta: self.delta, onset: self.onset };
+        let eif = Eif { tau_mem: self.tau_mem, delta: self.delta, onset: self.onset, substeps: 1 };
         NeuronModel::steady_current(&eif, spikes) - self.rest + w
     }
 }

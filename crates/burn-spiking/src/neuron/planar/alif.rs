@@ -23,8 +23,9 @@
 //!
 //! Source: Bellec, Salaj, Subramoney, Legenstein & Maass 2018, whose threshold rises by β, here b.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps};
+use super::flow::{PlanarFlow, PlanarModel, Plane};
 use crate::error::{ConfigError, finite, positive};
+use crate::neuron::flow::check_substeps;
 use crate::num::{Constant, Number, Own};
 use serde::{Deserialize, Serialize};
 

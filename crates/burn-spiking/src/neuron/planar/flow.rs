@@ -1,7 +1,7 @@
 //! The traits of planar models, and their step: sub-steps, crossings and slopes. See
 //! [`planar`](super).
 
-use crate::error::{ConfigError, at_least_one};
+use crate::error::ConfigError;
 use crate::neuron::flow::SLOWEST;
 use crate::num::{Constant, Dual, Number, Own};
 
@@ -250,9 +250,4 @@ impl<F: Field> RungeKutta<F> {
         let (v4, w4) = self.0.rates(at_v, at_w, i);
         (v + sixth.multiply(v1 + (v2 + v3).times(2.0) + v4), w + sixth.multiply(w1 + (w2 + w3).times(2.0) + w4))
     }
-}
-
-/// Refuses a number of sub-steps that is 0.
-pub(crate) fn check_substeps(substeps: usize) -> Result<(), ConfigError> {
-    at_least_one("substeps", substeps, "give the number of parts into which a step is cut")
 }

@@ -15,8 +15,9 @@
 //!
 //! Source: Izhikevich 2003, with the constants of its figure 2.
 
-use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta, check_substeps};
+use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta};
 use crate::error::{ConfigError, below, finite, positive};
+use crate::neuron::flow::check_substeps;
 use crate::num::Number;
 use serde::{Deserialize, Serialize};
 

@@ -18,8 +18,9 @@
 //! A spike that comes earlier ends the period earlier. This dependence is part of the gradient. The
 //! derivatives have a kink where a period ends at the border of two steps.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps};
+use super::flow::{PlanarFlow, PlanarModel, Plane};
 use crate::error::{ConfigError, positive};
+use crate::neuron::flow::check_substeps;
 use crate::num::Number;
 use serde::{Deserialize, Serialize};
 

@@ -19,8 +19,9 @@
 //! Source: Izhikevich 2001; the threshold on the real part, which receives the input, is that of
 //! Higuchi, Kairat, Bohté & Otte 2024.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane, check_substeps};
+use super::flow::{PlanarFlow, PlanarModel, Plane};
 use crate::error::{ConfigError, finite, positive};
+use crate::neuron::flow::check_substeps;
 use crate::num::{Constant, Number, Own};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
