@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import torch
+from events import Table
 
 
 def arguments():
@@ -42,26 +43,8 @@ def arguments():
     return args
 
 
-class Samples:
-    """The events of a table: sample after sample, and the class of each."""
-
-    def __init__(self, path):
-        with open(path) as file:
-            names = file.readline().strip().split(",")
-        columns = dict(zip(names, np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).T))
-        # Numbers without a sample are samples without events, which a table leaves out.
-        numbers, self.sample = np.unique(columns["sample"].astype(np.int64), return_inverse=True)
-        self.time = columns["time"]
-        self.unit = columns["unit"].astype(np.int64)
-        count = len(numbers)
-        self.classes = np.zeros(count, dtype=np.int64)
-        self.classes[self.sample] = columns["class"].astype(np.int64)
-        order = np.argsort(self.sample, kind="stable")
-        self.sample, self.time, self.unit = self.sample[order], self.time[order], self.unit[order]
-        self.first = np.searchsorted(self.sample, np.arange(count + 1))
-
-    def __len__(self):
-        return len(self.classes)
+class Samples(Table):
+    """The events of a table, as counts in time steps."""
 
     def batch(self, chosen, args, random=None):
         """The counts of spikes, [steps, batch, units], and the classes."""

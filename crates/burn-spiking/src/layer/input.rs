@@ -64,10 +64,7 @@ impl SpikingRnn {
 
     /// Returns U/τ_u.
     fn scaled_projection(&self) -> Tensor<2> {
-        self.scaled(match &self.unreached {
-            Some(unreached) => unreached.erase(self.input_weight.val()),
-            None => self.input_weight.val(),
-        })
+        self.scaled(self.effective_input_weights())
     }
 
     /// Returns I_o/τ_u.

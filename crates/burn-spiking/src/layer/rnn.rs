@@ -249,6 +249,14 @@ impl SpikingRnn {
         Ok(self.connected_weights(k))
     }
 
+    /// Returns U, `[C, N]`, with 0 for input connections that are missing.
+    pub fn effective_input_weights(&self) -> Tensor<2> {
+        match &self.unreached {
+            Some(unreached) => unreached.erase(self.input_weight.val()),
+            None => self.input_weight.val(),
+        }
+    }
+
     /// Returns an error if the layer has no k-th recurrent synapse type.
     pub(super) fn has_recurrent_type(&self, k: usize, what: &str) -> Result<(), ConfigError> {
         let types = self.recurrent_weights.len();

@@ -1,0 +1,66 @@
+//! The program: it shows files, converts them, and refuses what it cannot do.
+
+use burn::tensor::Device;
+use burn_spiking::{Neuron, SpikingNetworkConfig, SpikingRnnConfig};
+use burn_spiking_exchange::nir::{Graph, Spikes, export};
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the program in a folder. Returns whether it succeeded, and what it printed.
+fn run(folder: &Path, arguments: &[&str]) -> (bool, String) {
+    let program = env!("CARGO_BIN_EXE_burn-spiking-exchange");
+    let output = Command::new(program).current_dir(folder).args(arguments).output().unwrap();
+    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (output.status.success(), printed)
+}
+
+#[test]
+fn graphs_become_records_and_records_become_graphs() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Lif { tau_mem: 20.0 }).with_dt(0.5);
+    let network = SpikingNetworkConfig::new(layer, 1).init(&Device::flex()).unwrap();
+    let graph = export(&network, Spikes::Pulse { dt: 0.5 }).unwrap();
+    graph.write(folder.path().join("a.nir")).unwrap();
+
+    let (ok, shown) = run(folder.path(), &["inspect", "a.nir"]);
+    assert!(ok && shown.contains("neurons  LIF") && shown.contains("readout -> output"), "{shown}");
+    let (ok, told) = run(folder.path(), &["convert", "a.nir", "a.bpk"]);
+    assert!(ok, "{told}");
+    let (ok, told) = run(folder.path(), &["convert", "a.bpk", "b.nir"]);
+    assert!(ok, "{told}");
+    // In single precision, as the network is; so the graphs are equal.
+    assert_eq!(Graph::read(folder.path().join("b.nir")).unwrap(), graph);
+    let (ok, shown) = run(folder.path(), &["inspect", "a.bpk"]);
+    assert!(ok && shown.contains("tau_mem"), "{shown}");
+
+    // A layer without a readout.
+    network.layer.save(folder.path().join("layer.bpk")).unwrap();
+    let (ok, told) = run(folder.path(), &["convert", "layer.bpk", "layer.nir", "--spikes", "impulse"]);
+    assert!(ok, "{told}");
+    let graph = Graph::read(folder.path().join("layer.nir")).unwrap();
+    assert_eq!(graph.before("output"), ["neurons"]);
+    let (ok, told) = run(folder.path(), &["convert", "layer.nir", "again.bpk", "--width", "0.2"]);
+    assert!(ok, "{told}");
+    let config = SpikingRnnConfig::load_for_record(folder.path().join("again.bpk")).unwrap();
+    assert_eq!((config.gate.width(), config.dt), (0.2, 0.5));
+}
+
+#[test]
+fn mistakes_are_told_and_nothing_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str]| {
+        let (ok, told) = run(folder.path(), arguments);
+        assert!(!ok, "{arguments:?} succeeded: {told}");
+        told
+    };
+    std::fs::write(folder.path().join("there.nir"), "mine").unwrap();
+    std::fs::write(folder.path().join("bad.nir"), "not HDF5").unwrap();
+    assert!(refused(&["convert", "x.bpk", "there.nir"]).contains("there.nir exists"));
+    assert_eq!(std::fs::read_to_string(folder.path().join("there.nir")).unwrap(), "mine");
+    assert!(refused(&["convert", "x.txt", "y.nir"]).contains("must end in .nir"));
+    assert!(refused(&["convert", "x.nir", "y.nir"]).contains("the other a record"));
+    assert!(refused(&["inspect", "bad.nir"]).contains("bad.nir, the file"));
+    assert!(refused(&["inspect", "missing.bpk"]).contains("missing.bpk"));
+    assert!(refused(&["convert", "a.nir", "b.bpk", "--spikes", "-1"]).contains("impulse"));
+    assert!(refused(&["convert", "a.bpk", "b.nir", "--dt", "1"]).contains("for reading a graph"));
+}

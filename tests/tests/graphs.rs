@@ -1,0 +1,290 @@
+//! NIR graphs: files that NIR's own library wrote, networks that come back, and graphs that are
+//! refused.
+
+use burn::nn::LinearConfig;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_spiking::{Gate, InitialWeights, Neuron, SpikingNetwork, SpikingRnnConfig, SpikingState, Synapse, Wiring};
+use burn_spiking_exchange::ExchangeError;
+use burn_spiking_exchange::nir::{Field, Graph, ImportOptions, Node, Spikes, export};
+use burn_spiking_tests::{devices, numbers, relative_distance};
+use proptest::prelude::*;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
+}
+
+/// What the equations of a graph give, by small steps; see `golden/graphs.py`.
+#[derive(Deserialize)]
+struct Found {
+    duration_ms: f64,
+    events: Vec<(f64, usize)>,
+    spikes: Vec<usize>,
+    output: Vec<f64>,
+}
+
+const GRAPHS: [&str; 4] = ["cuba", "lif", "nested", "if"];
+
+/// Runs an imported graph. Returns the spikes of each neuron, and the output at the end.
+fn run(name: &str, found: &Found, dt: f64) -> (Vec<usize>, Vec<f64>) {
+    let graph = Graph::read(golden(&format!("{name}.nir"))).unwrap();
+    let options = ImportOptions::default().with_spikes(Spikes::Impulse).with_dt(dt);
+    let imported = graph.import_as(&options, (&devices()[0], DType::F64)).unwrap();
+    let network = imported.into_network().unwrap();
+    let config = network.layer.config().clone();
+    let steps = (found.duration_ms / dt).round() as usize;
+    let mut charges = vec![0.0; steps * config.d_input];
+    for &(time, channel) in &found.events {
+        charges[(time / dt).round() as usize * config.d_input + channel] += 1.0;
+    }
+    let input = Tensor::from_data(TensorData::new(charges, [1, steps, config.d_input]), (&devices()[0], DType::F64));
+    // The neurons begin at their reset, which is 0.
+    let v = Tensor::zeros([1, config.d_hidden], (&devices()[0], DType::F64));
+    let start = SpikingState::from_potential(v, config.synapses.len());
+    let (run, _) = network.forward_recording(input, Some(start));
+    let charge = run.trajectory().charge.clone().unwrap().sum_dim(1);
+    let spikes = numbers(charge).iter().map(|&spikes| spikes.round() as usize).collect();
+    let [_, _, outputs] = run.output.dims();
+    let output = numbers(run.output.narrow(1, steps - 1, 1));
+    assert_eq!(output.len(), outputs);
+    (spikes, output)
+}
+
+/// Both programs err by a share of their steps, which halves with the step.
+#[test]
+fn graphs_of_other_tools_run_as_their_equations_say() {
+    let text = std::fs::read_to_string(golden("graphs.json")).unwrap();
+    let all: BTreeMap<String, Found> = serde_json::from_str(&text).unwrap();
+    for name in GRAPHS {
+        let found = &all[name];
+        let size = found.output.iter().fold(0.0, |size: f64, x| size.max(x.abs()));
+        let [coarse, fine] = [0.2, 0.05].map(|dt| {
+            let (spikes, output) = run(name, found, dt);
+            assert_eq!(spikes, found.spikes, "{name} in steps of {dt} ms");
+            let errors = output.iter().zip(&found.output).map(|(a, b)| (a - b).abs());
+            errors.fold(0.0, f64::max) / size
+        });
+        println!(
+            "{name}: {:?} spikes, errors {coarse:.4} in steps of 0.2 ms, {fine:.4} in steps of 0.05 ms",
+            found.spikes
+        );
+        assert!(fine < 0.03 && fine < 0.6 * coarse, "{name}: {coarse} {fine}");
+    }
+}
+
+#[test]
+fn files_of_other_tools_come_back_node_for_node() {
+    for name in GRAPHS {
+        let graph = Graph::read(golden(&format!("{name}.nir"))).unwrap();
+        let again = Graph::from_bytes(graph.to_bytes().unwrap(), "again").unwrap();
+        assert_eq!(again, graph);
+    }
+}
+
+/// A network with these synapse types, whose weights are not 0.
+fn network(config: SpikingRnnConfig) -> SpikingNetwork {
+    let device = &devices()[0];
+    device.seed(3);
+    let initial = InitialWeights { input: 1.0, recurrent: 0.7, bias: 0.9 };
+    let layer = config.with_initial(Some(initial)).init((device, DType::F64)).unwrap();
+    let readout = LinearConfig::new(layer.config().d_hidden, 2).init(device);
+    let double = |tensor: Tensor<2>| Tensor::from_data(tensor.into_data(), (device, DType::F64));
+    let readout = burn::nn::Linear {
+        weight: readout.weight.map(double),
+        bias: readout.bias.map(|bias| bias.map(|b: Tensor<1>| Tensor::from_data(b.into_data(), (device, DType::F64)))),
+    };
+    SpikingNetwork::new(layer, readout).unwrap()
+}
+
+fn configs() -> Vec<SpikingRnnConfig> {
+    let lif =
+        SpikingRnnConfig::new(3, 7).with_neuron(Neuron::Lif { tau_mem: 17.3 }).with_gate(Gate::Quintic { width: 0.3 });
+    vec![
+        // One CubaLIF node.
+        lif.clone().with_synapses(vec![Synapse::new(11.1)]).with_input_tau(Some(11.1)),
+        lif.clone().with_synapses(vec![Synapse::readout_only(11.1)]).with_input_tau(Some(11.1)).with_bias(false),
+        // LIF nodes with synapses beside them.
+        lif.clone().with_synapses(vec![Synapse::new(9.0)]),
+        lif.clone()
+            .with_synapses(vec![
+                Synapse::readout_only(30.0),
+                Synapse::recurrent_only(5.0).with_delay(3.0),
+                Synapse::recurrent_only(5.0),
+                Synapse::adaptation(200.0, 0.1),
+            ])
+            .with_input_tau(Some(4.0))
+            .with_dt(0.5)
+            .with_autapses(true),
+        lif.clone().with_wiring(Wiring::Sparse { share: 0.5, seed: 1 }).with_dale(Some(0.6)),
+        SpikingRnnConfig::new(2, 5).with_neuron(Neuron::Nif).with_time_unit(Some(13.0)),
+    ]
+}
+
+#[test]
+fn networks_come_back_from_their_graphs() {
+    for config in configs() {
+        for spikes in [Spikes::Impulse, Spikes::Pulse { dt: 0.3 }] {
+            let network = network(config.clone());
+            let graph = export(&network, spikes).unwrap();
+            let graph = Graph::from_bytes(graph.to_bytes().unwrap(), "graph").unwrap();
+            let imported = graph.import_as(&ImportOptions::default(), (&devices()[0], DType::F64)).unwrap();
+            assert_eq!(imported.notes, Vec::<String>::new());
+            let back = imported.into_network().unwrap();
+            let (a, b) = (network.layer.config().clone(), back.layer.config().clone());
+            assert_eq!(SpikingRnnConfig { initial: None, ..a }, SpikingRnnConfig { initial: None, ..b });
+            let input = Tensor::from_data(
+                TensorData::new(
+                    (0..40 * config.d_input).map(|k| (0.37 * k as f64).sin()).collect(),
+                    [1, 40, config.d_input],
+                ),
+                (&devices()[0], DType::F64),
+            );
+            let of = |network: &SpikingNetwork| numbers(network.forward(input.clone(), None).0.output);
+            let far = relative_distance(&of(&back), &of(&network));
+            assert!(far < 1e-9, "{far:e} for {config}");
+        }
+    }
+}
+
+#[test]
+fn what_nir_cannot_say_is_refused() {
+    let refused = |config: SpikingRnnConfig| export(&network(config), Spikes::Impulse).unwrap_err().to_string();
+    let told = refused(SpikingRnnConfig::new(2, 3));
+    assert!(told.contains("no node for the neuron QIF"), "{told}");
+    let lif = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Lif { tau_mem: 20.0 });
+    assert!(refused(lif.clone().with_learned_start(true)).contains("learns its start"));
+    let told = export(&network(lif), Spikes::Pulse { dt: 0.0 }).unwrap_err().to_string();
+    assert!(told.contains("is 0 ms, but must be above 0"), "{told}");
+}
+
+/// The graph of a simple network, changed by `change`, and the error when it is imported.
+fn error_of(change: impl FnOnce(&mut Graph)) -> String {
+    let mut graph = export(&network(configs().remove(2)), Spikes::Impulse).unwrap();
+    change(&mut graph);
+    match graph.import(&ImportOptions::default(), &devices()[0]) {
+        Ok(_) => panic!("the graph is accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn set(graph: &mut Graph, node: &str, name: &str, field: Field) {
+    match graph.nodes.get_mut(node) {
+        Some(Node::Unit { fields, .. }) => fields.insert(name.into(), field),
+        _ => panic!("there is no node {node}"),
+    };
+}
+
+#[test]
+fn graphs_that_are_no_networks_are_refused_with_the_node() {
+    let told = error_of(|graph| graph.metadata.clear());
+    assert!(told.contains("does not say what a spike is"), "{told}");
+    let told =
+        error_of(|graph| set(graph, "neurons", "tau", Field::of(&[7], vec![0.01, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02])));
+    assert!(told.contains("node \"neurons\"") && told.contains("0.01 and 0.02"), "{told}");
+    let told = error_of(|graph| set(graph, "synapse_0", "tau", Field::of(&[], vec![-0.1])));
+    assert!(told.contains("node \"synapse_0\"") && told.contains("is -0.1 s"), "{told}");
+    let told = error_of(|graph| set(graph, "readout", "weight", Field::of(&[2, 2], vec![0.0; 4])));
+    assert!(told.contains("node \"readout\"") && told.contains("2 inputs"), "{told}");
+    let told = error_of(|graph| set(graph, "input_weights", "weight", Field::of(&[7, 3], vec![f64::NAN; 21])));
+    assert!(told.contains("node \"input_weights\"") && told.contains("NaN"), "{told}");
+    let told = error_of(|graph| set(graph, "neurons", "v_reset", Field::of(&[7], vec![2.0; 7])));
+    assert!(told.contains("above v_reset"), "{told}");
+    let told = error_of(|graph| graph.edges.push(("nowhere".into(), "neurons".into())));
+    assert!(told.contains("node \"nowhere\"") && told.contains("no such node"), "{told}");
+    let told = error_of(|graph| {
+        graph.nodes.insert("flat".into(), Node::unit("Flatten", []));
+        graph.edges.push(("input".into(), "flat".into()));
+        graph.edges.push(("flat".into(), "neurons".into()));
+    });
+    assert!(told.contains("node \"flat\"") && told.contains("no Flatten node"), "{told}");
+    let told = error_of(|graph| {
+        graph.edges.push(("neurons".into(), "direct".into()));
+        graph.edges.push(("direct".into(), "neurons".into()));
+        graph.nodes.insert("direct".into(), Node::unit("Linear", [("weight", Field::of(&[7, 7], vec![0.1; 49]))]));
+    });
+    assert!(told.contains("node \"direct\"") && told.contains("without a synapse"), "{told}");
+    // A cycle beside the neurons.
+    let told = error_of(|graph| {
+        for name in ["a", "b"] {
+            graph.nodes.insert(name.into(), Node::unit("Linear", [("weight", Field::of(&[7, 7], vec![0.1; 49]))]));
+        }
+        graph.edges.extend([("a", "b"), ("b", "a"), ("a", "neurons")].map(|(from, to)| (from.into(), to.into())));
+    });
+    assert!(told.contains("one path") || told.contains("cycle"), "{told}");
+    let told = error_of(|graph| {
+        graph.metadata.insert("burn_spiking".into(), Field::text("{}"));
+    });
+    assert!(told.contains("metadata \"burn_spiking\""), "{told}");
+}
+
+#[test]
+fn weights_that_do_not_fit_the_exported_wiring_are_kept() {
+    let mut graph = export(&network(configs().remove(4)), Spikes::Impulse).unwrap();
+    let weights = Field::of(&[7, 7], (0..49).map(|k| k as f64 - 20.0).collect());
+    set(&mut graph, "recurrent_weights_00", "weight", weights);
+    let layer = graph.import_as(&ImportOptions::default(), (&devices()[0], DType::F64)).unwrap().layer;
+    let found = numbers(layer.effective_weights(0).unwrap().transpose());
+    assert!(found.iter().enumerate().all(|(k, w)| (w - (k as f64 - 20.0)).abs() < 1e-9), "{found:?}");
+}
+
+fn file_error(bytes: Vec<u8>) -> Option<String> {
+    match Graph::from_bytes(bytes, "damaged.nir") {
+        Ok(_) => None,
+        Err(error) => {
+            assert!(matches!(error, ExchangeError::File { .. }), "{error}");
+            Some(error.to_string())
+        }
+    }
+}
+
+#[test]
+fn foreign_and_truncated_files_are_refused() {
+    let told = file_error(b"not a graph".to_vec()).unwrap();
+    assert!(told.contains("damaged.nir") && told.contains("write it again"), "{told}");
+    assert!(file_error(Vec::new()).is_some());
+    let whole = std::fs::read(golden("cuba.nir")).unwrap();
+    for length in (0..whole.len()).step_by(997) {
+        file_error(whole[..length].to_vec());
+    }
+    let told = Graph::read("missing.nir").unwrap_err().to_string();
+    assert!(told.contains("missing.nir"), "{told}");
+    // HDF5, but no graph.
+    let other = std::fs::read(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/burn-spiking-tasks/data/heidelberg-layout.h5"),
+    );
+    assert!(file_error(other.unwrap()).unwrap().contains("/node"));
+}
+
+/// Number of damaged files; `GRAPH_DRAWS` gives another.
+fn draws() -> u32 {
+    std::env::var("GRAPH_DRAWS").map_or(10_000, |text| text.parse().expect("GRAPH_DRAWS is a number"))
+}
+
+#[test]
+fn damaged_files_give_errors_and_never_panic() {
+    let device = Device::default();
+    let files = GRAPHS.map(|name| std::fs::read(golden(&format!("{name}.nir"))).unwrap());
+    let own = export(&network(configs().remove(3)), Spikes::Impulse).unwrap().to_bytes().unwrap();
+    let files: Vec<Vec<u8>> = files.into_iter().chain([own]).collect();
+    let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12);
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(draws()) };
+    let mut runner = prop::test_runner::TestRunner::new(config);
+    let refused = std::cell::Cell::new(0);
+    let tried = runner.run(&(0..files.len(), damage, any::<bool>()), |(which, damage, near_start)| {
+        let mut bytes = files[which].clone();
+        // Half of the draws damage the headers, which are at the start.
+        let range = if near_start { bytes.len().min(4096) } else { bytes.len() };
+        for (at, byte) in damage {
+            bytes[at.index(range)] = byte;
+        }
+        match Graph::from_bytes(bytes, "damaged.nir") {
+            Ok(graph) => drop(graph.import(&ImportOptions::default().with_spikes(Spikes::Impulse), &device)),
+            Err(_) => refused.set(refused.get() + 1),
+        }
+        Ok(())
+    });
+    tried.unwrap_or_else(|error| panic!("{error}"));
+    assert!(refused.get() > draws() / 20, "only {} were refused", refused.get());
+}
