@@ -3,9 +3,11 @@
 
 use burn::nn::LinearConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_spiking::{Gate, InitialWeights, Neuron, SpikingNetwork, SpikingRnnConfig, SpikingState, Synapse, Wiring};
+use burn_spiking::{
+    Gate, InitialWeights, Neuron, SpikingNetwork, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, Wiring,
+};
 use burn_spiking_exchange::ExchangeError;
-use burn_spiking_exchange::nir::{Field, Graph, ImportOptions, Node, Spikes, export};
+use burn_spiking_exchange::nir::{Field, Graph, ImportOptions, Node, Spikes, export, export_layer};
 use burn_spiking_tests::{devices, numbers, relative_distance};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -287,4 +289,73 @@ fn damaged_files_give_errors_and_never_panic() {
     });
     tried.unwrap_or_else(|error| panic!("{error}"));
     assert!(refused.get() > draws() / 20, "only {} were refused", refused.get());
+}
+
+/// Writes the graph that `golden/libraries.py` gives to Norse. Run it by
+/// `cargo test --test graphs -- --ignored`, and the script after it, if the format changes.
+#[test]
+#[ignore = "writes golden/own.nir"]
+fn write_the_graph_for_other_libraries() {
+    export_layer(&layer_for_others(), Spikes::Pulse { dt: STEP }).unwrap().write(golden("own.nir")).unwrap();
+}
+
+/// The step of the other libraries, ms.
+const STEP: f64 = 0.1;
+
+/// A recurrent layer that other libraries run, too.
+fn layer_for_others() -> SpikingRnn {
+    let device = &devices()[0];
+    device.seed(11);
+    SpikingRnnConfig::new(4, 10)
+        .with_neuron(Neuron::Lif { tau_mem: 20.0 })
+        .with_synapses(vec![Synapse::new(8.0)])
+        .with_input_tau(Some(8.0))
+        .with_gate(Gate::Threshold { at: 1.0 })
+        .with_dt(STEP)
+        // Norse 1.1.0 takes the leak potential, which has the bias, for the rest of the synapse, too.
+        .with_bias(false)
+        .with_initial(Some(InitialWeights { input: 1.0, recurrent: 0.5, bias: 0.0 }))
+        .init((device, DType::F64))
+        .unwrap()
+}
+
+/// The input and the spikes of another library.
+#[derive(Deserialize)]
+struct Library {
+    /// (step, channel).
+    events: Vec<(usize, usize)>,
+    spikes: Vec<usize>,
+}
+
+/// The other libraries take steps of Euler's method and reset at the end of a step (Norse), or in the
+/// step after it without that step's input (snnTorch). So each interval between spikes may be longer
+/// by one or three steps. In T steps, n spikes are fewer by up to n²/T or 3 n²/T then. Two more are
+/// allowed, since the neurons that send to each other are late, too.
+#[test]
+fn other_libraries_count_the_same_spikes() {
+    let text = std::fs::read_to_string(golden("libraries.json")).unwrap();
+    let all: BTreeMap<String, Library> = serde_json::from_str(&text).unwrap();
+    let options = ImportOptions::default().with_spikes(Spikes::Pulse { dt: STEP });
+    for (name, file, longer) in [("norse", "own.nir", 1), ("snntorch", "snntorch.nir", 3)] {
+        let (wanted, steps) = (&all[name], 3000);
+        let graph = Graph::read(golden(file)).unwrap();
+        let imported = graph.import_as(&options, (&devices()[0], DType::F64)).unwrap();
+        let (layer, config) = (&imported.layer, imported.layer.config());
+        assert_eq!(config.dt, STEP);
+        let mut charges = vec![0.0; steps * config.d_input];
+        wanted.events.iter().for_each(|&(step, channel)| charges[step * config.d_input + channel] = 1.0);
+        let input =
+            Tensor::from_data(TensorData::new(charges, [1, steps, config.d_input]), (&devices()[0], DType::F64));
+        let (trajectory, _) = layer.forward_recording(input, None);
+        let found: Vec<usize> = numbers(trajectory.charge.clone().unwrap().sum_dim(1))
+            .iter()
+            .map(|&count| count.round() as usize)
+            .collect();
+        println!("{name}: {:?} spikes there, {found:?} here", wanted.spikes);
+        assert!(wanted.spikes.iter().sum::<usize>() > 50);
+        for (&there, &here) in wanted.spikes.iter().zip(&found) {
+            let late = (longer * here * here) as f64 / steps as f64;
+            assert!((here as f64 - there as f64).abs() <= 2.0 + late, "{here} spikes here, {there} in {name}");
+        }
+    }
 }

@@ -61,6 +61,6 @@ fn mistakes_are_told_and_nothing_is_replaced() {
     assert!(refused(&["convert", "x.nir", "y.nir"]).contains("the other a record"));
     assert!(refused(&["inspect", "bad.nir"]).contains("bad.nir, the file"));
     assert!(refused(&["inspect", "missing.bpk"]).contains("missing.bpk"));
-    assert!(refused(&["convert", "a.nir", "b.bpk", "--spikes", "-1"]).contains("impulse"));
+    assert!(refused(&["convert", "a.nir", "b.bpk", "--spikes", "0"]).contains("impulse"));
     assert!(refused(&["convert", "a.bpk", "b.nir", "--dt", "1"]).contains("for reading a graph"));
 }
