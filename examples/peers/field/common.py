@@ -35,6 +35,7 @@ def arguments():
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--time-only", type=int, metavar="N", help="time N iterations instead of training")
     parser.add_argument("--report", help="JSON file to write")
     args = parser.parse_args()
@@ -87,8 +88,7 @@ def accuracy(network, samples, args):
 def run(name, build):
     """Trains the network that `build(args)` returns: spikes, [steps, batch, units], to logits, [batch, classes]."""
     args = arguments()
-    # One core, as the other programs.
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     random = np.random.default_rng(args.seed)
     network = build(args)
