@@ -8,6 +8,7 @@ use burn_spiking::{
 };
 use burn_spiking_exchange::ExchangeError;
 use burn_spiking_exchange::nir::{Field, Graph, ImportOptions, Node, Spikes, export, export_layer};
+use burn_spiking_exchange::state_dict::{self, Modules, NorseConstants};
 use burn_spiking_tests::{devices, numbers, relative_distance};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -358,4 +359,86 @@ fn other_libraries_count_the_same_spikes() {
             assert!((here as f64 - there as f64).abs() <= 2.0 + late, "{here} spikes here, {there} in {name}");
         }
     }
+}
+
+/// A network of a state dict: its input, its potentials without spikes, its spikes, and the sums of
+/// its outputs.
+#[derive(Deserialize)]
+struct States {
+    /// (step, channel).
+    events: Vec<(usize, usize)>,
+    potentials: Vec<f64>,
+    spikes: Vec<usize>,
+    output: Vec<f64>,
+}
+
+fn modules(input: Option<&str>, neurons: &str) -> Modules {
+    Modules { input: input.map(String::from), neurons: neurons.into(), readout: Some("fc2".into()) }
+}
+
+#[test]
+fn state_dicts_step_like_their_libraries() {
+    let text = std::fs::read_to_string(golden("states.json")).unwrap();
+    let all: BTreeMap<String, States> = serde_json::from_str(&text).unwrap();
+    let (device, dt) = (&devices()[0], 1.0);
+    for (name, states) in &all {
+        let file = golden(&format!("{name}.safetensors"));
+        let graph = match name.as_str() {
+            "norse-cell" => state_dict::norse(file, &modules(None, "cell"), NorseConstants::default(), dt),
+            _ => state_dict::snntorch(file, &modules(Some("fc1"), "lif1"), dt),
+        };
+        let graph = graph.unwrap();
+        let options = ImportOptions::default().with_spikes(Spikes::Pulse { dt });
+        let run = |graph: &Graph, steps: usize| {
+            let network = graph.import_as(&options, (device, DType::F64)).unwrap().into_network().unwrap();
+            let mut charges = vec![0.0; steps * 3];
+            let events = states.events.iter().filter(|(step, _)| *step < steps);
+            events.for_each(|&(step, channel)| charges[step * 3 + channel] = 1.0);
+            let input = Tensor::from_data(TensorData::new(charges, [1, steps, 3]), (device, DType::F64));
+            network.forward_recording(input, None)
+        };
+        // With a threshold of 1e6, potentials are in units of 1e6, and no neuron spikes.
+        let mut silent = graph.clone();
+        set(&mut silent, "neurons", "v_threshold", Field::of(&[6], vec![1e6; 6]));
+        let (_, state) = run(&silent, 40);
+        let potentials: Vec<f64> = numbers(state.v).into_iter().map(|v| 1e6 * v).collect();
+        let far = relative_distance(&potentials, &states.potentials);
+        assert!(far < 1e-5, "{name}: {potentials:?}, there {:?}", states.potentials);
+
+        let (found, _) = run(&graph, 400);
+        let charge = found.trajectory().charge.clone().unwrap();
+        let spikes: Vec<usize> = numbers(charge.sum_dim(1)).iter().map(|&n| n.round() as usize).collect();
+        let output = numbers(found.output.sum_dim(1));
+        println!(
+            "{name}: {far:.1e}; spikes {:?} there, {spikes:?} here; outputs {:?}, {output:?}",
+            states.spikes, states.output
+        );
+        assert!(spikes.iter().sum::<usize>() > 20);
+        for (&there, &here) in states.spikes.iter().zip(&spikes) {
+            let late = (3 * here * here) as f64 / 400.0;
+            assert!((here as f64 - there as f64).abs() <= 2.0 + late, "{here} spikes here, {there} in {name}");
+        }
+    }
+}
+
+#[test]
+fn state_dicts_that_do_not_fit_are_refused() {
+    let file = golden("rsynaptic.safetensors");
+    let told = |error: ExchangeError| error.to_string();
+    let told_by = |input: &str, neurons: &str, dt: f64| {
+        told(state_dict::snntorch(&file, &modules(Some(input), neurons), dt).unwrap_err())
+    };
+    let missing = told_by("fc9", "lif1", 1.0);
+    assert!(missing.contains("fc9.weight: there is no such tensor") && missing.contains("lif1.beta"), "{missing}");
+    assert!(told_by("fc1", "lif9", 1.0).contains("lif9."));
+    assert!(told_by("fc1", "lif1", 0.0).contains("dt is 0 ms"));
+    let none = told(state_dict::snntorch(&file, &modules(None, "lif1"), 1.0).unwrap_err());
+    assert!(none.contains("name the linear module"), "{none}");
+    let long = told(
+        state_dict::norse(golden("norse-cell.safetensors"), &modules(None, "cell"), NorseConstants::default(), 6.0)
+            .unwrap_err(),
+    );
+    assert!(long.contains("alpha is -0.1999"), "{long}");
+    let foreign = told(state_dict::snntorch(golden("cuba.nir"), &modules(Some("fc1"), "lif1"), 1.0).unwrap_err());
+    assert!(foreign.contains("save_file"), "{foreign}");
 }

@@ -1,6 +1,7 @@
 //! Spiking networks to and from the formats of other tools.
 //!
 //! [`nir`] reads and writes NIR graphs, and converts them to and from networks of `burn-spiking`.
+//! [`state_dict`] reads the weights of snnTorch and Norse.
 //!
 //! ```no_run
 //! use burn::tensor::Device;
@@ -22,5 +23,6 @@
 
 pub mod error;
 pub mod nir;
+pub mod state_dict;
 
 pub use error::ExchangeError;

@@ -3,12 +3,14 @@
 use burn::tensor::Device;
 use burn_spiking::{Gate, SpikingNetworkConfig, SpikingRnnConfig};
 use burn_spiking_exchange::nir::{Graph, ImportOptions, Node, Spikes, export, export_layer};
-use clap::{Parser, Subcommand};
+use burn_spiking_exchange::state_dict::{self, Modules, NorseConstants};
+use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Shows and converts spiking networks in files: NIR graphs (.nir) and records of burn-spiking
-/// (.bpk, with the configuration in .bpk.json beside it).
+/// Shows and converts spiking networks in files: NIR graphs (.nir), records of burn-spiking
+/// (.bpk, with the configuration in .bpk.json beside it), and state dicts of snnTorch and Norse
+/// (.safetensors).
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -23,7 +25,7 @@ enum Command {
         /// The file
         file: PathBuf,
     },
-    /// Convert a graph to a record, or a record of a network or layer to a graph
+    /// Convert a graph or a state dict to a record, or a record of a network or layer to a graph
     Convert {
         /// The file to read
         from: PathBuf,
@@ -43,7 +45,68 @@ enum Command {
         /// Replace the file to write
         #[arg(long)]
         overwrite: bool,
+        #[command(flatten)]
+        library: LibraryOptions,
     },
+}
+
+/// What a state dict does not say.
+#[derive(clap::Args, Debug, Clone)]
+struct LibraryOptions {
+    /// The library of a state dict; it also needs --neurons and --dt
+    #[arg(long, value_enum, requires_all = ["neurons", "dt"])]
+    library: Option<Library>,
+    /// The linear module before the neurons of a state dict, such as fc1
+    #[arg(long, value_name = "MODULE")]
+    input: Option<String>,
+    /// The module of the neurons of a state dict, such as lif1
+    #[arg(long, value_name = "MODULE", requires = "library")]
+    neurons: Option<String>,
+    /// The linear module after the neurons of a state dict, such as fc2
+    #[arg(long, value_name = "MODULE", requires = "library")]
+    readout: Option<String>,
+    /// tau_mem of Norse's neurons, ms
+    #[arg(long, default_value_t = NorseConstants::default().tau_mem)]
+    tau_mem: f64,
+    /// tau_syn of Norse's neurons, ms
+    #[arg(long, default_value_t = NorseConstants::default().tau_syn)]
+    tau_syn: f64,
+    /// v_th of Norse's neurons
+    #[arg(long, default_value_t = NorseConstants::default().threshold)]
+    threshold: f64,
+}
+
+/// A library of PyTorch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Library {
+    /// Leaky, Synaptic, RLeaky, RSynaptic.
+    #[value(name = "snntorch")]
+    SnnTorch,
+    /// LIFCell, LIFRecurrentCell.
+    Norse,
+}
+
+impl LibraryOptions {
+    /// The graph of a state dict.
+    fn graph(&self, file: &Path, dt: Option<f64>) -> Result<Graph, String> {
+        let (Some(library), Some(neurons), Some(dt)) = (self.library, &self.neurons, dt) else {
+            return Err(format!(
+                "{} is a state dict, which does not say how its modules are joined; give --library, --neurons, --dt, and --input and \
+                 --readout if there are such modules",
+                file.display()
+            ));
+        };
+        let modules = Modules { input: self.input.clone(), neurons: neurons.clone(), readout: self.readout.clone() };
+        let Self { tau_mem, tau_syn, threshold, .. } = *self;
+        match library {
+            Library::SnnTorch => state_dict::snntorch(file, &modules, dt),
+            Library::Norse => {
+                let constants = NorseConstants { tau_mem, tau_syn, threshold, ..NorseConstants::default() };
+                state_dict::norse(file, &modules, constants, dt)
+            }
+        }
+        .map_err(told)
+    }
 }
 
 fn spikes(text: &str) -> Result<Spikes, String> {
@@ -59,13 +122,18 @@ fn spikes(text: &str) -> Result<Spikes, String> {
 enum Kind {
     Graph,
     Record,
+    StateDict,
 }
 
 fn kind(path: &Path) -> Result<Kind, String> {
     match path.extension().and_then(|end| end.to_str()) {
         Some("nir" | "h5" | "hdf5") => Ok(Kind::Graph),
         Some("bpk") => Ok(Kind::Record),
-        _ => Err(format!("{}: the name must end in .nir or .h5 (a graph) or .bpk (a record)", path.display())),
+        Some("safetensors") => Ok(Kind::StateDict),
+        _ => Err(format!(
+            "{}: the name must end in .nir or .h5 (a graph), .bpk (a record) or .safetensors (a state dict)",
+            path.display()
+        )),
     }
 }
 
@@ -98,6 +166,11 @@ fn inspect(file: &Path) -> Result<(), String> {
             Ok(config) => println!("network: {config}"),
             Err(_) => println!("layer: {}", SpikingRnnConfig::load_for_record(file).map_err(told)?),
         },
+        Kind::StateDict => {
+            for (name, shape) in state_dict::tensors(file).map_err(told)? {
+                println!("{name}  {shape:?}");
+            }
+        }
     }
     Ok(())
 }
@@ -122,16 +195,25 @@ fn graph_of(record: &Path, spikes: Option<Spikes>) -> Result<Graph, String> {
 }
 
 fn run(command: Command) -> Result<(), String> {
-    let (from, to, spikes, dt, width, overwrite) = match command {
+    let (from, to, mut spikes, dt, width, overwrite, library) = match command {
         Command::Inspect { file } => return inspect(&file),
-        Command::Convert { from, to, spikes, dt, width, overwrite } => (from, to, spikes, dt, width, overwrite),
+        Command::Convert { from, to, spikes, dt, width, overwrite, library } => {
+            (from, to, spikes, dt, width, overwrite, library)
+        }
     };
     let kinds = (kind(&from)?, kind(&to)?);
     if to.exists() && !overwrite {
         return Err(format!("{} exists; give another name, or --overwrite", to.display()));
     }
     match kinds {
-        (Kind::Graph, Kind::Record) => {
+        (Kind::Graph | Kind::StateDict, Kind::Record) => {
+            let graph = match kinds.0 {
+                Kind::StateDict => {
+                    spikes = dt.map(|dt| Spikes::Pulse { dt });
+                    library.graph(&from, dt)?
+                }
+                _ => Graph::read(&from).map_err(told)?,
+            };
             let mut options = ImportOptions::default();
             if let Some(spikes) = spikes {
                 options = options.with_spikes(spikes);
@@ -142,7 +224,7 @@ fn run(command: Command) -> Result<(), String> {
             if let Some(width) = width {
                 options = options.with_gate(Gate::Quintic { width });
             }
-            let imported = Graph::read(&from).map_err(told)?.import(&options, &Device::flex()).map_err(told)?;
+            let imported = graph.import(&options, &Device::flex()).map_err(told)?;
             imported.notes.iter().for_each(|note| eprintln!("note: {note}"));
             match imported.readout.is_some() {
                 true => imported.into_network().map_err(told)?.save(&to).map_err(told)?,
@@ -155,7 +237,14 @@ fn run(command: Command) -> Result<(), String> {
             }
             graph_of(&from, spikes)?.write(&to).map_err(told)?;
         }
-        _ => return Err("one of the files must be a graph (.nir) and the other a record (.bpk)".into()),
+        (Kind::StateDict, Kind::Graph) => library.graph(&from, dt)?.write(&to).map_err(told)?,
+        _ => {
+            return Err(
+                "a graph (.nir) or a state dict (.safetensors) becomes a record (.bpk), and a record becomes a graph; \
+                        choose another file"
+                    .into(),
+            );
+        }
     }
     println!("{}", to.display());
     Ok(())

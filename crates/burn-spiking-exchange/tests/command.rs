@@ -46,6 +46,32 @@ fn graphs_become_records_and_records_become_graphs() {
 }
 
 #[test]
+fn a_state_dict_becomes_a_record_and_a_graph() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensor = |shape: Vec<usize>| {
+        let bytes: Vec<u8> =
+            (0..shape.iter().product()).flat_map(|at: usize| (0.01 * at as f32).to_le_bytes()).collect();
+        (shape, bytes)
+    };
+    let tensors = [("fc.weight", tensor(vec![3, 2])), ("lif.beta", (vec![], 0.9_f32.to_le_bytes().to_vec()))];
+    let threshold = ("lif.threshold", (vec![], 1.0_f32.to_le_bytes().to_vec()));
+    let views = tensors.iter().chain([&threshold]).map(|(name, (shape, bytes))| {
+        (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    std::fs::write(folder.path().join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    let (ok, shown) = run(folder.path(), &["inspect", "model.safetensors"]);
+    assert!(ok && shown.contains("fc.weight  [3, 2]"), "{shown}");
+    let library = ["--library", "snntorch", "--input", "fc", "--neurons", "lif", "--dt", "1"];
+    for to in ["a.bpk", "a.nir"] {
+        let (ok, told) = run(folder.path(), &[&["convert", "model.safetensors", to][..], &library].concat());
+        assert!(ok, "{told}");
+    }
+    let config = SpikingRnnConfig::load_for_record(folder.path().join("a.bpk")).unwrap();
+    // beta is 0.9 in single precision.
+    assert!((config.neuron.tau().unwrap() + 1.0 / 0.9_f64.ln()).abs() < 1e-5, "{config}");
+}
+
+#[test]
 fn mistakes_are_told_and_nothing_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str]| {
@@ -55,11 +81,14 @@ fn mistakes_are_told_and_nothing_is_replaced() {
     };
     std::fs::write(folder.path().join("there.nir"), "mine").unwrap();
     std::fs::write(folder.path().join("bad.nir"), "not HDF5").unwrap();
+    std::fs::write(folder.path().join("bad.safetensors"), [255; 20]).unwrap();
     assert!(refused(&["convert", "x.bpk", "there.nir"]).contains("there.nir exists"));
     assert_eq!(std::fs::read_to_string(folder.path().join("there.nir")).unwrap(), "mine");
     assert!(refused(&["convert", "x.txt", "y.nir"]).contains("must end in .nir"));
-    assert!(refused(&["convert", "x.nir", "y.nir"]).contains("the other a record"));
+    assert!(refused(&["convert", "x.nir", "y.nir"]).contains("choose another file"));
+    assert!(refused(&["convert", "x.safetensors", "y.bpk"]).contains("give --library"));
     assert!(refused(&["inspect", "bad.nir"]).contains("bad.nir, the file"));
+    assert!(refused(&["inspect", "bad.safetensors"]).contains("bad.safetensors, the file"));
     assert!(refused(&["inspect", "missing.bpk"]).contains("missing.bpk"));
     assert!(refused(&["convert", "a.nir", "b.bpk", "--spikes", "0"]).contains("impulse"));
     assert!(refused(&["convert", "a.bpk", "b.nir", "--dt", "1"]).contains("for reading a graph"));
