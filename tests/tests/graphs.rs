@@ -151,6 +151,23 @@ fn networks_come_back_from_their_graphs() {
     }
 }
 
+/// A layer whose graph has no node for a synapse type that is only read, and whose τ_u is τ of this
+/// type.
+#[test]
+fn layers_come_back_with_the_traces_that_are_read() {
+    let config = SpikingRnnConfig::new(2, 5)
+        .with_neuron(Neuron::Nif)
+        .with_synapses(vec![Synapse::readout_only(30.0), Synapse::recurrent_only(5.0)]);
+    let layer = network(config.clone()).layer;
+    let graph = export_layer(&layer, Spikes::Impulse).unwrap();
+    let back = graph.import_as(&ImportOptions::default(), (&devices()[0], DType::F64)).unwrap();
+    assert!(back.readout.is_none() && back.notes.is_empty());
+    assert_eq!(SpikingRnnConfig { initial: None, ..back.layer.config().clone() }, config);
+    let input = Tensor::ones([1, 40, 2], (&devices()[0], DType::F64));
+    let of = |layer: &SpikingRnn| numbers(layer.forward(input.clone(), None).0.trace().clone());
+    assert!(relative_distance(&of(&back.layer), &of(&layer)) < 1e-9);
+}
+
 #[test]
 fn what_nir_cannot_say_is_refused() {
     let refused = |config: SpikingRnnConfig| export(&network(config), Spikes::Impulse).unwrap_err().to_string();
@@ -216,6 +233,31 @@ fn graphs_that_are_no_networks_are_refused_with_the_node() {
         graph.edges.extend([("a", "b"), ("b", "a"), ("a", "neurons")].map(|(from, to)| (from.into(), to.into())));
     });
     assert!(told.contains("one path") || told.contains("cycle"), "{told}");
+    let told = error_of(|graph| graph.edges.push(("neurons".into(), "synapse_0".into())));
+    assert!(told.contains("two edges lead to it from \"neurons\""), "{told}");
+    let told = error_of(|graph| graph.edges.push(("output".into(), "neurons".into())));
+    assert!(told.contains("leads out of this output"), "{told}");
+    let told = error_of(|graph| set(graph, "readout", "weight", Field::of(&[2, 7], vec![0.0; 3])));
+    assert!(told.contains("node \"readout\"") && told.contains("other numbers of values"), "{told}");
+    let told = error_of(|graph| {
+        for name in ["v_threshold", "tau", "r", "v_leak", "v_reset"] {
+            set(graph, "neurons", name, Field::of(&[], vec![0.5]));
+        }
+        set(graph, "input_weights", "weight", Field::of(&[0, 3], Vec::new()));
+    });
+    assert!(told.contains("0 neurons"), "{told}");
+    let told = error_of(|graph| {
+        // Feedback through the input of a graph inside.
+        let inner = Graph {
+            nodes: ["Input", "Output", "Linear"].map(|kind| (kind.into(), Node::unit(kind, []))).into(),
+            edges: [("Input", "Linear"), ("Linear", "Output"), ("Linear", "Input")]
+                .map(|(a, b)| (a.into(), b.into()))
+                .into(),
+            ..Graph::default()
+        };
+        graph.nodes.insert("inner".into(), Node::Graph(inner));
+    });
+    assert!(told.contains("leads into this input"), "{told}");
     let told = error_of(|graph| {
         graph.metadata.insert("burn_spiking".into(), Field::text("{}"));
     });
@@ -227,7 +269,9 @@ fn weights_that_do_not_fit_the_exported_wiring_are_kept() {
     let mut graph = export(&network(configs().remove(4)), Spikes::Impulse).unwrap();
     let weights = Field::of(&[7, 7], (0..49).map(|k| k as f64 - 20.0).collect());
     set(&mut graph, "recurrent_weights_00", "weight", weights);
-    let layer = graph.import_as(&ImportOptions::default(), (&devices()[0], DType::F64)).unwrap().layer;
+    let imported = graph.import_as(&ImportOptions::default(), (&devices()[0], DType::F64)).unwrap();
+    assert!(imported.notes[0].contains("do not fit the wiring"), "{:?}", imported.notes);
+    let layer = imported.layer;
     let found = numbers(layer.effective_weights(0).unwrap().transpose());
     assert!(found.iter().enumerate().all(|(k, w)| (w - (k as f64 - 20.0)).abs() < 1e-9), "{found:?}");
 }
@@ -438,7 +482,7 @@ fn state_dicts_that_do_not_fit_are_refused() {
         state_dict::norse(golden("norse-cell.safetensors"), &modules(None, "cell"), NorseConstants::default(), 6.0)
             .unwrap_err(),
     );
-    assert!(long.contains("alpha is -0.1999"), "{long}");
+    assert!(long.contains("is -0.1999") && long.contains("here 6 ms"), "{long}");
     let foreign = told(state_dict::snntorch(golden("cuba.nir"), &modules(Some("fc1"), "lif1"), 1.0).unwrap_err());
     assert!(foreign.contains("save_file"), "{foreign}");
 }

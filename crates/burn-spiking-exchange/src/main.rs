@@ -1,7 +1,7 @@
 //! Shows and converts networks in files.
 
 use burn::tensor::Device;
-use burn_spiking::{Gate, SpikingNetworkConfig, SpikingRnnConfig};
+use burn_spiking::{Gate, RecordError, SpikingNetworkConfig, SpikingRnnConfig};
 use burn_spiking_exchange::nir::{Graph, ImportOptions, Node, Spikes, export, export_layer};
 use burn_spiking_exchange::state_dict::{self, Modules, NorseConstants};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -164,7 +164,7 @@ fn inspect(file: &Path) -> Result<(), String> {
         Kind::Graph => show(&Graph::read(file).map_err(told)?, ""),
         Kind::Record => match SpikingNetworkConfig::load_for_record(file) {
             Ok(config) => println!("network: {config}"),
-            Err(_) => println!("layer: {}", SpikingRnnConfig::load_for_record(file).map_err(told)?),
+            Err(network) => println!("layer: {}", layer_config(file, network)?),
         },
         Kind::StateDict => {
             for (name, shape) in state_dict::tensors(file).map_err(told)? {
@@ -173,6 +173,11 @@ fn inspect(file: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The configuration of a layer's record. `network` says why it is not that of a network.
+fn layer_config(record: &Path, network: RecordError) -> Result<SpikingRnnConfig, String> {
+    SpikingRnnConfig::load_for_record(record).map_err(|layer| format!("{layer}, as a layer; as a network: {network}"))
 }
 
 /// Makes a graph of a record.
@@ -185,8 +190,8 @@ fn graph_of(record: &Path, spikes: Option<Spikes>) -> Result<Graph, String> {
             let network = config.init(&device).map_err(told)?.load(record).map_err(told)?;
             export(&network, spikes).map_err(told)
         }
-        Err(_) => {
-            let config = SpikingRnnConfig::load_for_record(record).map_err(told)?;
+        Err(network) => {
+            let config = layer_config(record, network)?;
             let spikes = spikes_of(config.dt);
             let layer = config.init(&device).map_err(told)?.load(record).map_err(told)?;
             export_layer(&layer, spikes).map_err(told)
@@ -204,6 +209,12 @@ fn run(command: Command) -> Result<(), String> {
     let kinds = (kind(&from)?, kind(&to)?);
     if to.exists() && !overwrite {
         return Err(format!("{} exists; give another name, or --overwrite", to.display()));
+    }
+    if kinds.0 == Kind::StateDict && spikes.is_some() {
+        return Err("--spikes is for graphs; a spike of a state dict is a pulse of --dt".into());
+    }
+    if kinds.1 == Kind::Graph && width.is_some() {
+        return Err("--width is for records, because a graph of NIR has no gate".into());
     }
     match kinds {
         (Kind::Graph | Kind::StateDict, Kind::Record) => {
@@ -232,8 +243,8 @@ fn run(command: Command) -> Result<(), String> {
             }
         }
         (Kind::Record, Kind::Graph) => {
-            if dt.is_some() || width.is_some() {
-                return Err("--dt and --width are for reading a graph; a record has its own".into());
+            if dt.is_some() {
+                return Err("--dt is for reading a graph; a record has its own".into());
             }
             graph_of(&from, spikes)?.write(&to).map_err(told)?;
         }

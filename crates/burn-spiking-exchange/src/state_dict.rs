@@ -83,6 +83,7 @@ impl Tensors<'_> {
         let numbers: Vec<f64> = match tensor.dtype() {
             Dtype::F32 => bytes.as_chunks().0.iter().map(|&four| f64::from(f32::from_le_bytes(four))).collect(),
             Dtype::F64 => bytes.as_chunks().0.iter().map(|&eight| f64::from_le_bytes(eight)).collect(),
+            Dtype::I64 => bytes.as_chunks().0.iter().map(|&eight| i64::from_le_bytes(eight) as f64).collect(),
             other => {
                 return Err(self.error(name, format!("it is {other:?}, but must be F32 or F64; save `model.float()`")));
             }
@@ -192,10 +193,13 @@ impl Steps {
         let ([count, channels], input) = self.input;
         let all = |value: f64| Field::of(&[count], vec![value; count]);
         let Self { alpha, beta, gain, .. } = self;
-        for (name, value, low) in [("alpha", alpha, 0.0), ("beta", beta, f64::MIN_POSITIVE)] {
+        for (name, value, low, range) in [
+            ("alpha (of the synapse)", alpha, 0.0, "[0, 1)"),
+            ("beta (of the membrane)", beta, f64::MIN_POSITIVE, "(0, 1)"),
+        ] {
             if !(low..1.0).contains(&value) {
                 return Err(ExchangeError::Network(format!(
-                    "{name} is {value}, but must be in (0, 1): a decay within a step of {dt} ms"
+                    "{name} is {value}, but must be in {range}; take steps, here {dt} ms, shorter than tau_syn and tau_mem"
                 )));
             }
         }
@@ -314,6 +318,15 @@ fn snntorch_from(bytes: &[u8], file: &Path, modules: &Modules, dt: f64) -> Resul
                 .error(&name, format!("it has the values {} and {other}, but a layer has one for all", numbers[0]))),
         }
     };
+    for (name, right, what) in [
+        ("reset_mechanism_val", &[0.0, 1.0][..], "use reset_mechanism=\"zero\" or \"subtract\""),
+        ("graded_spikes_factor", &[1.0], "use graded_spikes_factor=1"),
+    ] {
+        let found = tensors.get(&own(name))?.map_or(Vec::new(), |(_, numbers)| numbers);
+        if let Some(wrong) = found.iter().find(|found| !right.contains(found)) {
+            return Err(tensors.error(&own(name), format!("it is {wrong}, but must be one of {right:?}; {what}")));
+        }
+    }
     let alpha = if tensors.get(&own("alpha"))?.is_some() { same("alpha")? } else { 0.0 };
     if tensors.get(&own("recurrent.V"))?.is_some() {
         return Err(tensors.error(&own("recurrent.V"), "the recurrence is one to one; use all_to_all=True"));

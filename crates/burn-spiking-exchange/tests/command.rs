@@ -92,4 +92,6 @@ fn mistakes_are_told_and_nothing_is_replaced() {
     assert!(refused(&["inspect", "missing.bpk"]).contains("missing.bpk"));
     assert!(refused(&["convert", "a.nir", "b.bpk", "--spikes", "0"]).contains("impulse"));
     assert!(refused(&["convert", "a.bpk", "b.nir", "--dt", "1"]).contains("for reading a graph"));
+    assert!(refused(&["convert", "a.bpk", "b.nir", "--width", "0.5"]).contains("has no gate"));
+    assert!(refused(&["convert", "a.safetensors", "b.nir", "--spikes", "1"]).contains("pulse of --dt"));
 }

@@ -18,11 +18,20 @@ use std::path::Path;
 /// The version of NIR that files are written for.
 const VERSION: &str = "1.0.8";
 
-/// The largest number of values in a data set: 2 GB in double precision.
+/// The largest number of values in a file: 2 GB in double precision.
 const MOST_VALUES: u64 = 1 << 28;
 
 /// The largest number of graphs within each other.
 const DEEPEST: usize = 16;
+
+/// The largest number of nodes in a file.
+const MOST_NODES: usize = 100_000;
+
+/// What may still be read. A damaged file may name one part many times.
+struct Budget {
+    values: u64,
+    nodes: usize,
+}
 
 /// A place in a file, for error messages.
 #[derive(Clone, Copy)]
@@ -43,12 +52,17 @@ impl Place<'_> {
 }
 
 /// Reads a data set.
-fn field(data: &Dataset, at: Place<'_>) -> Result<Field, ExchangeError> {
+fn field(data: &Dataset, at: Place<'_>, budget: &mut Budget) -> Result<Field, ExchangeError> {
     let told = |error: hdf5_pure::Error| at.damaged(error);
     let sizes = data.shape().map_err(told)?;
     let count = sizes.iter().try_fold(1_u64, |count, &size| count.checked_mul(size)).unwrap_or(u64::MAX);
-    if count > MOST_VALUES {
-        return Err(at.error(format!("it has {count} values, but at most {MOST_VALUES} are read; the file is damaged")));
+    match budget.values.checked_sub(count) {
+        Some(left) => budget.values = left,
+        None => {
+            return Err(at.error(format!(
+                "it has {count} values, but at most {MOST_VALUES} are read of a file; the file is damaged, or the network too large"
+            )));
+        }
     }
     let shape: Vec<usize> = sizes.iter().map(|&size| size as usize).collect();
     let numbers = match data.dtype().map_err(told)? {
@@ -79,35 +93,39 @@ fn field(data: &Dataset, at: Place<'_>) -> Result<Field, ExchangeError> {
 }
 
 /// Reads all data sets of a group.
-fn fields(group: &Group, at: Place<'_>) -> Result<BTreeMap<String, Field>, ExchangeError> {
+fn fields(group: &Group, at: Place<'_>, budget: &mut Budget) -> Result<BTreeMap<String, Field>, ExchangeError> {
     let mut found = BTreeMap::new();
     for name in group.datasets().map_err(|error| at.damaged(error))? {
         let path = format!("{}/{name}", at.path);
         let at = Place { path: &path, ..at };
         let data = group.dataset(&name).map_err(|error| at.damaged(error))?;
-        found.insert(name, field(&data, at)?);
+        found.insert(name, field(&data, at, budget)?);
     }
     Ok(found)
 }
 
 /// Reads the metadata of a node; none if it has no such group.
-fn metadata(group: &Group, at: Place<'_>) -> Result<BTreeMap<String, Field>, ExchangeError> {
+fn metadata(group: &Group, at: Place<'_>, budget: &mut Budget) -> Result<BTreeMap<String, Field>, ExchangeError> {
     let groups = group.groups().map_err(|error| at.damaged(error))?;
     if !groups.iter().any(|name| name == "metadata") {
         return Ok(BTreeMap::new());
     }
     let path = format!("{}/metadata", at.path);
     let at = Place { path: &path, ..at };
-    fields(&group.group("metadata").map_err(|error| at.damaged(error))?, at)
+    fields(&group.group("metadata").map_err(|error| at.damaged(error))?, at, budget)
 }
 
-fn node(group: &Group, at: Place<'_>, depth: usize) -> Result<Node, ExchangeError> {
-    let mut fields = fields(group, at)?;
+fn node(group: &Group, at: Place<'_>, depth: usize, budget: &mut Budget) -> Result<Node, ExchangeError> {
+    match budget.nodes.checked_sub(1) {
+        Some(left) => budget.nodes = left,
+        None => return Err(at.error(format!("the file has more than {MOST_NODES} nodes; it is damaged"))),
+    }
+    let mut fields = fields(group, at, budget)?;
     let kind = fields.remove("type");
     let Some(kind) = kind.as_ref().and_then(Field::as_text) else {
         return Err(at.error("it has no \"type\"; this is not a node of a NIR graph"));
     };
-    let metadata = metadata(group, at)?;
+    let metadata = metadata(group, at, budget)?;
     if kind != "NIRGraph" {
         return Ok(Node::Unit { kind: kind.into(), fields, metadata });
     }
@@ -130,7 +148,7 @@ fn node(group: &Group, at: Place<'_>, depth: usize) -> Result<Node, ExchangeErro
         let path = format!("{path}/{name}");
         let at = Place { path: &path, ..at };
         let group = all.group(&name).map_err(|error| at.damaged(error))?;
-        nodes.insert(name, node(&group, at, depth + 1)?);
+        nodes.insert(name, node(&group, at, depth + 1, budget)?);
     }
     Ok(Node::Graph(Graph { nodes, edges, metadata }))
 }
@@ -199,7 +217,7 @@ impl Graph {
         let file = File::from_bytes(bytes).map_err(|error| at.damaged(error))?;
         let at = Place { path: "/node", ..at };
         let group = file.group("node").map_err(|error| at.damaged(error))?;
-        match node(&group, at, 0)? {
+        match node(&group, at, 0, &mut Budget { values: MOST_VALUES, nodes: MOST_NODES })? {
             Node::Graph(graph) => Ok(graph),
             // A file may have a single node.
             unit => Ok(Graph::default().with("node", unit)),

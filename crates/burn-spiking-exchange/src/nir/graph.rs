@@ -1,7 +1,7 @@
 //! A graph, node for node.
 
 use crate::ExchangeError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A NIR graph.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -82,6 +82,17 @@ impl Field {
         Self::Texts { shape: Vec::new(), texts: vec![text.into()] }
     }
 
+    /// Whether there are as many values as the shape says.
+    pub(crate) fn is_whole(&self) -> bool {
+        let length = match self {
+            Field::Numbers { numbers: Numbers::F32(numbers), .. } => numbers.len(),
+            Field::Numbers { numbers: Numbers::F64(numbers), .. } => numbers.len(),
+            Field::Numbers { numbers: Numbers::I64(numbers), .. } => numbers.len(),
+            Field::Texts { texts, .. } => texts.len(),
+        };
+        self.shape().iter().try_fold(1_usize, |count, &size| count.checked_mul(size)) == Some(length)
+    }
+
     /// The shape of the field.
     pub fn shape(&self) -> &[usize] {
         match self {
@@ -148,29 +159,38 @@ impl Graph {
     /// `inner` are named `inner.name`; its Input and Output nodes disappear.
     ///
     /// # Errors
-    /// [`ExchangeError`] if an edge has no node at an end.
+    /// [`ExchangeError`] with the node, if an edge has no node at an end, is there twice, leads into
+    /// an Input or out of an Output, or joins a graph that has no such end; or if two nodes get the
+    /// same name.
     pub fn flat(&self) -> Result<Graph, ExchangeError> {
         self.check_edges()?;
         let mut flat = Graph { metadata: self.metadata.clone(), ..Graph::default() };
+        let mut add = |name: String, node: &Node| match flat.nodes.insert(name.clone(), node.clone()) {
+            None => Ok(()),
+            Some(_) => {
+                Err(ExchangeError::node(&name, "two nodes have this name once graphs are taken apart; rename one"))
+            }
+        };
         // The ends of edges to and from a graph inside: the nodes behind its Input, and before its
         // Output.
-        let (mut entries, mut exits) = (BTreeMap::new(), BTreeMap::new());
+        let (mut entries, mut exits) = (Ends::new(), Ends::new());
+        let mut edges = BTreeSet::new();
         for (name, node) in &self.nodes {
             let Node::Graph(inner) = node else {
-                flat.nodes.insert(name.clone(), node.clone());
+                add(name.clone(), node)?;
                 continue;
             };
             let inner = inner.flat()?;
             let is = |node: &str, kind: &str| inner.nodes.get(node).is_some_and(|node| node.kind() == kind);
             let long = |node: &str| format!("{name}.{node}");
             for (node, content) in inner.nodes.iter().filter(|(_, node)| !["Input", "Output"].contains(&node.kind())) {
-                flat.nodes.insert(long(node), content.clone());
+                add(long(node), content)?;
             }
             for (from, to) in &inner.edges {
                 match (is(from, "Input"), is(to, "Output")) {
-                    (false, false) => flat.edges.push((long(from), long(to))),
-                    (true, false) => entries.entry(name.clone()).or_insert_with(Vec::new).push(long(to)),
-                    (false, true) => exits.entry(name.clone()).or_insert_with(Vec::new).push(long(from)),
+                    (false, false) => drop(edges.insert((long(from), long(to)))),
+                    (true, false) => drop(entries.entry(name.clone()).or_default().insert(long(to))),
+                    (false, true) => drop(exits.entry(name.clone()).or_default().insert(long(from))),
                     (true, true) => {
                         return Err(ExchangeError::node(
                             name,
@@ -181,17 +201,22 @@ impl Graph {
             }
         }
         for (from, to) in &self.edges {
-            let ends = |name: &String, of: &BTreeMap<String, Vec<String>>| match self.nodes.get(name) {
-                Some(Node::Graph(_)) => of.get(name).cloned().unwrap_or_default(),
-                _ => vec![name.clone()],
+            let ends = |name: &String, of: &Ends, end: &str| match (&self.nodes[name], of.get(name)) {
+                (Node::Unit { .. }, _) => Ok(BTreeSet::from([name.clone()])),
+                (Node::Graph(_), Some(ends)) => Ok(ends.clone()),
+                (Node::Graph(_), None) => {
+                    Err(ExchangeError::node(name, format!("an edge joins it, but it has no {end}")))
+                }
             };
-            let (from, to) = (ends(from, &exits), ends(to, &entries));
-            from.iter().for_each(|from| flat.edges.extend(to.iter().map(|to| (from.clone(), to.clone()))));
+            let (from, to) = (ends(from, &exits, "Output")?, ends(to, &entries, "Input")?);
+            from.iter().for_each(|from| edges.extend(to.iter().map(|to| (from.clone(), to.clone()))));
         }
+        flat.edges = edges.into_iter().collect();
         Ok(flat)
     }
 
     fn check_edges(&self) -> Result<(), ExchangeError> {
+        let mut seen = BTreeSet::new();
         for (from, to) in &self.edges {
             for (end, other) in [(from, to), (to, from)] {
                 if !self.nodes.contains_key(end) {
@@ -201,7 +226,27 @@ impl Graph {
                     ));
                 }
             }
+            if !seen.insert((from, to)) {
+                let what =
+                    format!("two edges lead to it from \"{from}\"; keep one, and double the weights if both are meant");
+                return Err(ExchangeError::node(to, what));
+            }
+            if self.nodes[to].kind() == "Input" {
+                return Err(ExchangeError::node(
+                    to,
+                    format!("an edge leads into this input from \"{from}\"; lead it past the input"),
+                ));
+            }
+            if self.nodes[from].kind() == "Output" {
+                return Err(ExchangeError::node(
+                    from,
+                    format!("an edge leads out of this output to \"{to}\"; lead it past the output"),
+                ));
+            }
         }
         Ok(())
     }
 }
+
+/// The nodes at the ends of the graphs inside a graph.
+type Ends = BTreeMap<String, BTreeSet<String>>;

@@ -1,7 +1,7 @@
 //! A graph as a network.
 
 use super::export::Origin;
-use super::graph::{Field, Graph};
+use super::graph::{Field, Graph, Node};
 use super::{METADATA, Spikes};
 use crate::ExchangeError;
 use burn::module::Param;
@@ -100,9 +100,37 @@ impl Graph {
             ));
         };
         spikes.check()?;
-        Reader { graph: self.flat()?, spikes, notes: Vec::new() }.network(options, origin, tensors.into())
+        self.check_fields()?;
+        Reader { graph: self.flat()?, spikes }.network(options, origin, tensors.into())
     }
 }
+
+impl Graph {
+    /// Refuses fields with other numbers of values than their shape says, and weights that are too
+    /// many.
+    fn check_fields(&self) -> Result<(), ExchangeError> {
+        for (name, node) in &self.nodes {
+            match node {
+                Node::Graph(inner) => inner.check_fields()?,
+                Node::Unit { fields, .. } => {
+                    for (field, values) in fields {
+                        if !values.is_whole() {
+                            let what = format!(
+                                "\"{field}\" has other numbers of values than its shape {:?} says",
+                                values.shape()
+                            );
+                            return Err(ExchangeError::node(name, what));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The largest number of weights of a path.
+const MOST_WEIGHTS: usize = 1 << 28;
 
 /// A path of nodes without spikes, from the input or the neurons to the neurons or the output.
 #[derive(Debug, Clone, Default)]
@@ -113,6 +141,8 @@ struct Path {
     weights: Option<String>,
     /// The synapse.
     trace: Option<String>,
+    /// Whether the synapse comes after the weights.
+    trace_after: bool,
     /// The delay.
     delay: Option<String>,
 }
@@ -164,7 +194,6 @@ struct Passed {
 struct Reader {
     graph: Graph,
     spikes: Spikes,
-    notes: Vec<String>,
 }
 
 const SPIKING: [&str; 3] = ["IF", "LIF", "CubaLIF"];
@@ -237,21 +266,28 @@ impl Reader {
         }
     }
 
-    /// The number of neurons of a node.
+    /// The number of neurons of a node, at least 1.
     fn count(&self, node: &str) -> Result<usize, ExchangeError> {
+        match self.counted(node) {
+            0 => Err(ExchangeError::node(node, "it has 0 neurons, but needs at least 1")),
+            count => Ok(count),
+        }
+    }
+
+    fn counted(&self, node: &str) -> usize {
         let lengths = ["v_threshold", "tau", "tau_mem", "r", "v_leak"]
             .map(|name| self.graph.nodes[node].field(name).map_or(1, |field| field.shape().iter().product()));
         let count = lengths.into_iter().max().unwrap_or(1);
         // Single numbers do not say how many neurons there are; the weights do.
         if count > 1 {
-            return Ok(count);
+            return count;
         }
         for before in self.graph.before(node) {
             if let Some(weight) = self.graph.nodes[before].field("weight") {
-                return Ok(weight.shape().first().copied().unwrap_or(1));
+                return weight.shape().first().copied().unwrap_or(1);
             }
         }
-        Ok(count)
+        count
     }
 
     /// Reads the neurons, with the reset at 0 and the threshold at 1.
@@ -301,6 +337,10 @@ impl Reader {
                 path.from_neurons = true;
                 return Ok(path);
             }
+            if self.kind(&at) == "LI" {
+                // The walk goes backward.
+                path.trace_after = path.weights.is_none();
+            }
             let place = match self.kind(&at) {
                 "Input" => return Ok(path),
                 "Linear" | "Affine" | "Scale" => &mut path.weights,
@@ -348,6 +388,12 @@ impl Reader {
         if self.kind(node) == "Scale" {
             let count = self.graph.nodes[node].field("scale").map_or(0, |field| field.shape().iter().product());
             let weight = self.each(node, "scale", count)?;
+            if count == 0 || count.saturating_mul(count) > MOST_WEIGHTS {
+                let what = format!(
+                    "it has {count} places, but must have at least 1, and at most {MOST_WEIGHTS} weights; split the graph"
+                );
+                return Err(ExchangeError::node(node, what));
+            }
             return Ok(Weights { weight, shape: [count, count], bias: None, diagonal: true });
         }
         let Some(Field::Numbers { shape, numbers }) = self.graph.nodes[node].field("weight") else {
@@ -379,7 +425,7 @@ impl Reader {
     /// The synapse of a path whose weights lead from `pre` to `post` places; `None` if it has none.
     fn synapse(&self, path: &Path, [post, pre]: [usize; 2]) -> Result<Option<Filter>, ExchangeError> {
         let Some(node) = &path.trace else { return Ok(None) };
-        let after = path.weights.is_some() && self.graph.before(node) == [path.weights.as_deref().unwrap_or_default()];
+        let after = path.trace_after && path.weights.is_some();
         let count = if after { post } else { pre };
         let (tau, r) = (self.time(node, "tau", count)?, self.same(node, "r", count)?);
         if self.each_or(node, "v_leak", count, 0.0)?.iter().any(|&leak| leak != 0.0) {
@@ -390,7 +436,7 @@ impl Reader {
     }
 
     fn network(
-        mut self,
+        self,
         options: &ImportOptions,
         origin: Option<Origin>,
         tensors: TensorCreationOptions,
@@ -430,12 +476,9 @@ impl Reader {
             return Err(ExchangeError::node(&output, "a path goes from the input to it, past the neurons"));
         }
         let readout = layer.read(&self, &neurons, (&output, to_output))?;
-        self.notes.append(&mut layer.notes);
-        layer.built(&self, &neurons, (options, origin), tensors.clone()).map(|layer| Imported {
-            layer,
-            readout: readout.map(|weights| weights.linear(&tensors)),
-            notes: self.notes,
-        })
+        let given = (tensors.clone(), readout.is_some());
+        let (layer, notes) = layer.built(&self, &neurons, (options, origin), given)?;
+        Ok(Imported { layer, readout: readout.map(|weights| weights.linear(&tensors)), notes })
     }
 }
 
@@ -671,8 +714,8 @@ impl Layer {
         reader: &Reader,
         neurons: &Neurons,
         (options, origin): (&ImportOptions, Option<Origin>),
-        tensors: TensorCreationOptions,
-    ) -> Result<SpikingRnn, ExchangeError> {
+        (tensors, has_readout): (TensorCreationOptions, bool),
+    ) -> Result<(SpikingRnn, Vec<String>), ExchangeError> {
         let told = |error: burn_spiking::ConfigError| ExchangeError::Network(error.to_string());
         let (channels, count) = (self.input.shape[1], self.bias.len());
         let own = origin.map(|origin| origin.layer);
@@ -683,6 +726,16 @@ impl Layer {
         let base = own.clone().unwrap_or_else(|| {
             SpikingRnnConfig::new(channels, count).with_gate(Gate::Threshold { at: 1.0 }).with_dt(step)
         });
+        if let (Some(own), false) = (&own, has_readout) {
+            // The graph of a layer has no nodes for traces that are only read.
+            self.types.iter_mut().for_each(|one| {
+                let same = own.synapses.iter().find(|own| one.synapse.resembles(own));
+                one.synapse.readout = same.is_none_or(|own| own.readout);
+            });
+            self.types.retain(|one| one.weights.is_some());
+            let read_only = own.synapses.iter().filter(|synapse| synapse.connections == Connections::None);
+            self.types.extend(read_only.map(|&synapse| Type { synapse, weights: None, factor: Vec::new() }));
+        }
         if let Some(own) = &own {
             let place = |one: &Type| own.synapses.iter().position(|own| one.synapse.resembles(own));
             self.types.sort_by_key(|one| place(one).unwrap_or(usize::MAX));
@@ -707,6 +760,10 @@ impl Layer {
         if let Some(own) = &own {
             config = restored(config, own);
         }
+        let as_given = SpikingRnnConfig { time_unit: own.as_ref().and_then(|own| own.time_unit), ..config.clone() };
+        if config.time_unit == Some(as_given.time_unit_ms()) {
+            config.time_unit = as_given.time_unit;
+        }
         if let Some(dt) = options.dt {
             config.dt = dt;
         }
@@ -715,10 +772,14 @@ impl Layer {
         }
         let layer = self.filled(config.clone().init(tensors.clone()).map_err(told)?, unit, &tensors);
         if self.fits(&layer, unit, &tensors) {
-            return Ok(layer);
+            return Ok((layer, self.notes));
         }
+        self.notes.push(
+            "the weights do not fit the wiring of the network that was exported; all neurons may be connected, and have no signs".into(),
+        );
         let all = SpikingRnnConfig { autapses: true, wiring: Wiring::Full, dale: None, ..config };
-        Ok(self.filled(all.init(tensors.clone()).map_err(told)?, unit, &tensors))
+        let layer = self.filled(all.init(tensors.clone()).map_err(told)?, unit, &tensors);
+        Ok((layer, self.notes))
     }
 
     /// The weights of the input, and those of each type that joins neurons to each other.
@@ -810,6 +871,5 @@ fn restored(found: SpikingRnnConfig, own: &SpikingRnnConfig) -> SpikingRnnConfig
             Some(own) => Synapse { readout: synapse.readout, ..*own },
             None => synapse,
         });
-    let time_unit = if found.time_unit.is_some() { own.time_unit } else { None };
-    SpikingRnnConfig { neuron, input_tau, synapses: synapses.collect(), time_unit, ..found }
+    SpikingRnnConfig { neuron, input_tau, synapses: synapses.collect(), ..found }
 }
