@@ -357,7 +357,8 @@ fn layer_for_others() -> SpikingRnn {
         .with_input_tau(Some(8.0))
         .with_gate(Gate::Threshold { at: 1.0 })
         .with_dt(STEP)
-        // Norse 1.1.0 takes the leak potential, which has the bias, for the rest of the synapse, too.
+        // Norse 1.1.0 takes the leak potential, which has the bias, for the rest of the synapse,
+        // too.
         .with_bias(false)
         .with_initial(Some(InitialWeights { input: 1.0, recurrent: 0.5, bias: 0.0 }))
         .init((device, DType::F64))
@@ -372,10 +373,10 @@ struct Library {
     spikes: Vec<usize>,
 }
 
-/// The other libraries take steps of Euler's method and reset at the end of a step (Norse), or in the
-/// step after it without that step's input (snnTorch). So each interval between spikes may be longer
-/// by one or three steps. In T steps, n spikes are fewer by up to n²/T or 3 n²/T then. Two more are
-/// allowed, since the neurons that send to each other are late, too.
+/// The other libraries take steps of Euler's method and reset at the end of a step (Norse), or in
+/// the step after it without that step's input (snnTorch). So each interval between spikes may be
+/// longer by one or three steps. In T steps, n spikes are fewer by up to n²/T or 3 n²/T then. Two
+/// more are allowed, since the neurons that send to each other are late, too.
 #[test]
 fn other_libraries_count_the_same_spikes() {
     let text = std::fs::read_to_string(golden("libraries.json")).unwrap();

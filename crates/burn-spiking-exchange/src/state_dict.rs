@@ -285,13 +285,15 @@ fn between(tensors: &Tensors<'_>, name: &str, count: usize) -> Result<Vec<f64>, 
     Err(tensors.error(name, format!("it is {shape:?}, but there are {count} neurons")))
 }
 
-/// Reads `Leaky`, `Synaptic`, `RLeaky` or `RSynaptic` of snnTorch, with the linear modules before and after it.
+/// Reads `Leaky`, `Synaptic`, `RLeaky` or `RSynaptic` of snnTorch, with the linear modules before
+/// and after it.
 ///
 /// - `dt`: what a step stands for, ms. snnTorch does not say.
 ///
 /// # Errors
-/// [`ExchangeError`] with the file, the tensor and the remedy, if the file is damaged, lacks a tensor, or has constants that no
-/// layer has: a decay of each neuron, one-to-one recurrence, or no reset.
+/// [`ExchangeError`] with the file, the tensor and the remedy, if the file is damaged, lacks a
+/// tensor, or has constants that no layer has: a decay of each neuron, one-to-one recurrence, or no
+/// reset.
 pub fn snntorch(file: impl AsRef<Path>, modules: &Modules, dt: f64) -> Result<Graph, ExchangeError> {
     let file = file.as_ref();
     let bytes = read(file)?;

@@ -159,9 +159,9 @@ impl Graph {
     /// `inner` are named `inner.name`; its Input and Output nodes disappear.
     ///
     /// # Errors
-    /// [`ExchangeError`] with the node, if an edge has no node at an end, is there twice, leads into
-    /// an Input or out of an Output, or joins a graph that has no such end; or if two nodes get the
-    /// same name.
+    /// [`ExchangeError`] with the node, if an edge has no node at an end, is there twice, leads
+    /// into an Input or out of an Output, or joins a graph that has no such end; or if two nodes
+    /// get the same name.
     pub fn flat(&self) -> Result<Graph, ExchangeError> {
         self.check_edges()?;
         let mut flat = Graph { metadata: self.metadata.clone(), ..Graph::default() };

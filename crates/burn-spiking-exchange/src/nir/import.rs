@@ -23,8 +23,8 @@ impl ImportOptions {
         Self { spikes: Some(spikes), ..self }
     }
 
-    /// The time step of the layer, ms. By default that of the network that was exported, the step of the
-    /// other tool ([`Spikes::Pulse`]), or 1 ms.
+    /// The time step of the layer, ms. By default that of the network that was exported, the step
+    /// of the other tool ([`Spikes::Pulse`]), or 1 ms.
     pub fn with_dt(self, dt: f64) -> Self {
         Self { dt: Some(dt), ..self }
     }
@@ -304,7 +304,8 @@ impl Reader {
         }
         let gain: Vec<f64> = resistance.iter().zip(&range).map(|(r, range)| r / range).collect();
         if self.kind(node) == "IF" {
-            // v' = r I: the parameters are in units of 1/s here, and a layer of NIF neurons has a time unit.
+            // v' = r I: the parameters are in units of 1/s here, and a layer of NIF neurons has a
+            // time unit.
             return Ok(Neurons {
                 neuron: Neuron::Nif,
                 gain,
@@ -510,8 +511,8 @@ impl Weights {
     }
 }
 
-/// What a path to the neurons does to its weights `[post, pre]`: the synapse of the path, or that of
-/// the neurons, and the gain of the neurons.
+/// What a path to the neurons does to its weights `[post, pre]`: the synapse of the path, or that
+/// of the neurons, and the gain of the neurons.
 fn passed(
     reader: &Reader,
     neurons: &Neurons,

@@ -21,13 +21,14 @@
 //! | readout O, b | Linear, Affine | weight, bias |
 //!
 //! LIF neurons with one synapse type, whose input synapses have the same time constant, are one
-//! CubaLIF node: τ_syn I' = −I + w_in S, τ_mem v' = (v_leak − v) + r I. Their bias current is v_leak.
+//! CubaLIF node: τ_syn I' = −I + w_in S, τ_mem v' = (v_leak − v) + r I. Their bias current is
+//! v_leak.
 //!
 //! # What a spike is
 //!
 //! In these equations a spike S is a function of time, and NIR does not say which: see [`Spikes`].
-//! Tools with a time step send the number 1 for a step, a pulse. Norse gives the step when it reads a graph; snnTorch 1.0.0
-//! writes graphs for pulses of 0.1 ms.
+//! Tools with a time step send the number 1 for a step, a pulse. Norse gives the step when it reads
+//! a graph; snnTorch 1.0.0 writes graphs for pulses of 0.1 ms.
 //!
 //! # What NIR cannot say
 //!

@@ -60,9 +60,10 @@ pub struct SpikingRnnConfig {
     /// Length of a time step, in ms. Default: 1.
     #[config(default = 1.0)]
     pub dt: f64,
-    /// The time constant τ_in of the input synapses, in ms. The input of a step is then a charge for
-    /// each channel, such as a count of spikes, and the synapses filter it: a charge of 1 adds 1 to
-    /// the trace of its channel, which decays with τ_in. Default: none, the input is a current.
+    /// The time constant τ_in of the input synapses, in ms. The input of a step is then a charge
+    /// for each channel, such as a count of spikes, and the synapses filter it: a charge of 1 adds
+    /// 1 to the trace of its channel, which decays with τ_in. Default: none, the input is a
+    /// current.
     pub input_tau: Option<f64>,
     /// The time unit τ_u of a layer whose neurons have no τ_mem (NIF), in ms. Default: τ of the
     /// first synapse type. For neurons with a τ_mem, τ_u is τ_mem, and this must be `None`.
@@ -201,7 +202,8 @@ impl SpikingRnnConfig {
         if self.batch_first { series } else { series.swap_dims(0, 1) }
     }
 
-    /// Returns the factor by which the traces of the input decay in a step; 0 without input synapses.
+    /// Returns the factor by which the traces of the input decay in a step; 0 without input
+    /// synapses.
     pub(crate) fn input_decay(&self) -> f64 {
         self.input_tau.map_or(0.0, |tau| (-self.dt / tau).exp())
     }

@@ -26,7 +26,8 @@ impl SpikingRnn {
         self.plan.state_rows() + self.config.input_tau.is_some() as usize
     }
 
-    /// Splits a complete state into that of the scan and the input current before the run, `[B, N]`.
+    /// Splits a complete state into that of the scan and the input current before the run, `[B,
+    /// N]`.
     pub(super) fn without_input_current(&self, state: SpikingState) -> (SpikingState, Option<Tensor<2>>) {
         if self.config.input_tau.is_none() {
             return (state, None);

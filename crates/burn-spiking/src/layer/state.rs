@@ -12,10 +12,10 @@ pub struct SpikingState {
     /// for each of its lags, all with the same trace. In a layer with delays, D more rows follow,
     /// with D the sum of the delays of all types, in steps: the recurrent currents in transit, in
     /// 1/ms, type by type, in the order of their arrival. In a layer of neurons with two variables,
-    /// w is the next row ([`SpikingRnn::second_variable`](crate::SpikingRnn)). In a layer with input
-    /// synapses, the last row is their current, in 1/ms. The states that a layer returns always have
-    /// these rows. A layer also accepts a state of the K traces alone, which means that no current
-    /// is in transit, and that w and the input current are 0.
+    /// w is the next row ([`SpikingRnn::second_variable`](crate::SpikingRnn)). In a layer with
+    /// input synapses, the last row is their current, in 1/ms. The states that a layer returns
+    /// always have these rows. A layer also accepts a state of the K traces alone, which means that
+    /// no current is in transit, and that w and the input current are 0.
     pub s: Tensor<3>,
 }
 
