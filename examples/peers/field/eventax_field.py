@@ -23,7 +23,7 @@ import numpy as np
 import optimistix
 from eventax.adjoint import EventPropAdjoint
 from eventax.evnn import FFEvNN
-from eventax.neuron_models import LIF, QIF
+from eventax.neuron_models import LIF
 from events import Table
 
 
@@ -33,21 +33,22 @@ def arguments():
     parser.add_argument("--neurons", type=int, required=True)
     parser.add_argument("--classes", type=int, required=True)
     parser.add_argument("--units", type=int, required=True, help="number of input units")
-    parser.add_argument("--neuron", choices=["lif", "qif"], default="lif")
     parser.add_argument("--tau-mem", type=float, default=20.0, help="ms")
     parser.add_argument("--tau-syn", type=float, default=5.0, help="ms")
     parser.add_argument("--tau-out", type=float, default=20.0, help="ms, of the membranes of the readout")
     parser.add_argument("--end", type=float, default=60.0, help="end of a sample, ms: later input does not count")
-    parser.add_argument("--step", type=float, default=0.05, help="of the solver, ms")
-    parser.add_argument("--events", type=int, default=256, help="most spikes of a sample, of input and neurons together")
+    parser.add_argument("--step", type=float, default=0.1, help="of the solver, ms")
     parser.add_argument(
-        "--input", type=float, default=1.75, help="deviation of the input weights, times the root of the units"
+        "--events", type=int, default=256, help="most spikes of a sample, of input and neurons: with more, Eventax ends"
+    )
+    parser.add_argument(
+        "--input", type=float, default=4.0, help="deviation of the input weights, times the root of the units"
     )
     parser.add_argument("--input-mean", type=float, default=7.5, help="mean of the input weights, times the units")
-    parser.add_argument("--output-mean", type=float, default=186.0, help="mean of the readout's, times the neurons")
+    parser.add_argument("--output-mean", type=float, default=100.0, help="mean of the readout's, times the neurons")
     parser.add_argument("--sharpness", type=float, default=0.5, help="ms: times over this are the negative logits")
     parser.add_argument("--early", type=float, default=0.003, help="cost of late spikes of the right class")
-    parser.add_argument("--rate", type=float, default=0.005, help="learning rate")
+    parser.add_argument("--rate", type=float, default=0.015, help="learning rate")
     parser.add_argument("--decay", type=float, default=0.0, help="weight decay, in units of the learning rate")
     parser.add_argument("--jitter", type=float, default=0.0, help="deviation of the moves of input spikes, ms")
     parser.add_argument("--batch", type=int, default=50)
@@ -99,7 +100,7 @@ def network(args, random):
     return FFEvNN(
         layers=[neurons, outputs],
         in_size=args.units,
-        neuron_model={"lif": LIF, "qif": QIF}[args.neuron],
+        neuron_model=LIF,
         max_solver_time=args.end,
         key=jax.random.PRNGKey(args.seed),
         # Solvers of higher order interpolate by cubics, on which the root finder fails now and then, and Eventax
@@ -114,7 +115,7 @@ def network(args, random):
         tsyn=args.tau_syn,
         init_weights=weights,
         init_bias=0.0,
-        **({"thresh": 1.0} if args.neuron == "lif" else {}),
+        thresh=1.0,
     )
 
 
