@@ -4,7 +4,8 @@
 use burn::nn::LinearConfig;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::{
-    Gate, InitialWeights, Neuron, SpikingNetwork, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, Wiring,
+    Gate, InitialWeights, Neuron, SpikingNetwork, SpikingRnn, SpikingRnnConfig, SpikingState, Synapse, Trajectory,
+    Wiring,
 };
 use burn_spiking_exchange::ExchangeError;
 use burn_spiking_exchange::nir::{Field, Graph, ImportOptions, Node, Spikes, export, export_layer};
@@ -28,6 +29,19 @@ struct Found {
     output: Vec<f64>,
 }
 
+/// The input of a run, `[1, T, C]`: one charge for each (step, channel).
+fn charges(events: impl Iterator<Item = (usize, usize)>, steps: usize, channels: usize) -> Tensor<3> {
+    let mut charges = vec![0.0; steps * channels];
+    events.for_each(|(step, channel)| charges[step * channels + channel] += 1.0);
+    Tensor::from_data(TensorData::new(charges, [1, steps, channels]), (&devices()[0], DType::F64))
+}
+
+/// The spikes of each neuron in a run of one sample.
+fn spikes_of(trajectory: &Trajectory) -> Vec<usize> {
+    let charge = trajectory.charge.clone().unwrap().sum_dim(1);
+    numbers(charge).iter().map(|&spikes| spikes.round() as usize).collect()
+}
+
 const GRAPHS: [&str; 4] = ["cuba", "lif", "nested", "if"];
 
 /// Runs an imported graph. Returns the spikes of each neuron, and the output at the end.
@@ -38,17 +52,13 @@ fn run(name: &str, found: &Found, dt: f64) -> (Vec<usize>, Vec<f64>) {
     let network = imported.into_network().unwrap();
     let config = network.layer.config().clone();
     let steps = (found.duration_ms / dt).round() as usize;
-    let mut charges = vec![0.0; steps * config.d_input];
-    for &(time, channel) in &found.events {
-        charges[(time / dt).round() as usize * config.d_input + channel] += 1.0;
-    }
-    let input = Tensor::from_data(TensorData::new(charges, [1, steps, config.d_input]), (&devices()[0], DType::F64));
+    let events = found.events.iter().map(|&(time, channel)| ((time / dt).round() as usize, channel));
+    let input = charges(events, steps, config.d_input);
     // The neurons begin at their reset, which is 0.
     let v = Tensor::zeros([1, config.d_hidden], (&devices()[0], DType::F64));
     let start = SpikingState::from_potential(v, config.synapses.len());
     let (run, _) = network.forward_recording(input, Some(start));
-    let charge = run.trajectory().charge.clone().unwrap().sum_dim(1);
-    let spikes = numbers(charge).iter().map(|&spikes| spikes.round() as usize).collect();
+    let spikes = spikes_of(run.trajectory());
     let [_, _, outputs] = run.output.dims();
     let output = numbers(run.output.narrow(1, steps - 1, 1));
     assert_eq!(output.len(), outputs);
@@ -388,15 +398,9 @@ fn other_libraries_count_the_same_spikes() {
         let imported = graph.import_as(&options, (&devices()[0], DType::F64)).unwrap();
         let (layer, config) = (&imported.layer, imported.layer.config());
         assert_eq!(config.dt, STEP);
-        let mut charges = vec![0.0; steps * config.d_input];
-        wanted.events.iter().for_each(|&(step, channel)| charges[step * config.d_input + channel] = 1.0);
-        let input =
-            Tensor::from_data(TensorData::new(charges, [1, steps, config.d_input]), (&devices()[0], DType::F64));
+        let input = charges(wanted.events.iter().copied(), steps, config.d_input);
         let (trajectory, _) = layer.forward_recording(input, None);
-        let found: Vec<usize> = numbers(trajectory.charge.clone().unwrap().sum_dim(1))
-            .iter()
-            .map(|&count| count.round() as usize)
-            .collect();
+        let found = spikes_of(&trajectory);
         println!("{name}: {:?} spikes there, {found:?} here", wanted.spikes);
         assert!(wanted.spikes.iter().sum::<usize>() > 50);
         for (&there, &here) in wanted.spikes.iter().zip(&found) {
@@ -436,10 +440,7 @@ fn state_dicts_step_like_their_libraries() {
         let options = ImportOptions::default().with_spikes(Spikes::Pulse { dt });
         let run = |graph: &Graph, steps: usize| {
             let network = graph.import_as(&options, (device, DType::F64)).unwrap().into_network().unwrap();
-            let mut charges = vec![0.0; steps * 3];
-            let events = states.events.iter().filter(|(step, _)| *step < steps);
-            events.for_each(|&(step, channel)| charges[step * 3 + channel] = 1.0);
-            let input = Tensor::from_data(TensorData::new(charges, [1, steps, 3]), (device, DType::F64));
+            let input = charges(states.events.iter().copied().filter(|(step, _)| *step < steps), steps, 3);
             network.forward_recording(input, None)
         };
         // With a threshold of 1e6, potentials are in units of 1e6, and no neuron spikes.
@@ -451,8 +452,7 @@ fn state_dicts_step_like_their_libraries() {
         assert!(far < 1e-5, "{name}: {potentials:?}, there {:?}", states.potentials);
 
         let (found, _) = run(&graph, 400);
-        let charge = found.trajectory().charge.clone().unwrap();
-        let spikes: Vec<usize> = numbers(charge.sum_dim(1)).iter().map(|&n| n.round() as usize).collect();
+        let spikes = spikes_of(found.trajectory());
         let output = numbers(found.output.sum_dim(1));
         println!(
             "{name}: {far:.1e}; spikes {:?} there, {spikes:?} here; outputs {:?}, {output:?}",

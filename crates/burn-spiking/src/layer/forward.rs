@@ -8,7 +8,7 @@ use super::state::SpikingState;
 use super::trajectory::{GateNow, StepOutput, Trajectory};
 use crate::error::ForwardError;
 use crate::scan::autodiff::NO_GRADIENT;
-use crate::scan::{self, Adjoint, Arguments, Drive, Integrator, Run, ScanPlan, finite};
+use crate::scan::{self, Adjoint, Arguments, Integrator, Run, ScanPlan, finite};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use std::sync::Arc;
@@ -264,15 +264,15 @@ impl SpikingRnn {
     ) -> Run {
         let ReadoutTensors { weights, activity_weight } = readout;
         let arguments = Arguments { readout: weights, activity_weight, ..self.arguments(input, state) };
-        let drive = match &arguments.drive {
-            Drive::Whole(drive) => Some(drive.clone()),
-            Drive::Projected { .. } => None,
-        };
+        let input_current = self.last_input_current(&arguments.drive);
         let run = match self.config.integrator {
             Integrator::Flow => scan::scan(arguments, &plan),
             Integrator::Heun => scan::oracle::run(arguments, &plan, Integrator::Heun),
         };
-        self.with_input_current(run, drive.as_ref())
+        match input_current {
+            Some(current) => Run { last_s: Tensor::cat(vec![run.last_s, current.unsqueeze_dim(1)], 1), ..run },
+            None => run,
+        }
     }
 
     /// Returns N if neurons have their own constants, otherwise `None`.

@@ -13,7 +13,7 @@
 use super::rnn::SpikingRnn;
 use super::state::SpikingState;
 use crate::scan::input::InputSeries;
-use crate::scan::{Drive, Implementation, Integrator, Run};
+use crate::scan::{Drive, Implementation, Integrator};
 use burn::tensor::Tensor;
 
 /// The largest number of input channels that the scan itself projects, step by step, so that no
@@ -37,11 +37,14 @@ impl SpikingRnn {
         (SpikingState { s: state.s.narrow(1, 0, rows), ..state }, Some(current))
     }
 
-    /// Appends the input current after a run to its final state.
-    pub(super) fn with_input_current(&self, run: Run, drive: Option<&Tensor<3>>) -> Run {
-        let (Some(drive), true) = (drive, self.config.input_tau.is_some()) else { return run };
-        let current = InputSeries::last(self.scaled_bias(), drive).unsqueeze_dim(1);
-        Run { last_s: Tensor::cat(vec![run.last_s, current], 1), ..run }
+    /// Returns the input current after a run, `[B, N]`, if the layer has input synapses.
+    pub(super) fn last_input_current(&self, drive: &Drive) -> Option<Tensor<2>> {
+        match drive {
+            Drive::Whole(drive) if self.config.input_tau.is_some() => {
+                Some(InputSeries::last(self.scaled_bias(), drive))
+            }
+            _ => None,
+        }
     }
 
     /// Returns the drive of a run.
