@@ -120,8 +120,9 @@ fn draws_of(
                 adjoint: Adjoint::Exact,
                 rates: None,
                 // Filled in below, when the number of neurons is known.
-                per_neuron: each.then(|| Arc::new(PerNeuronConstants { tau_mem: Vec::new(), width: Vec::new() })),
+                per_neuron: each.then(Arc::default),
                 constants,
+                planar_constants: false,
                 implementation: Implementation::Fused,
             };
             synapses(dt).prop_map(plan)
@@ -131,14 +132,20 @@ fn draws_of(
     (plan, batch, steps, neurons, ends, any::<u64>(), 0.0_f64..1.5).prop_map(
         |(mut plan, batch, steps, neurons, (channels, bias, outputs), seed, pull)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
+            // Three in four networks of planar neurons have numbers as their constants.
+            plan.planar_constants = plan.neuron.is_planar() && seed % 4 != 0;
+            let (second, jump) = (plan.neuron.second_constant().map_or(1.0, |(_, value)| value), plan.neuron.jump());
             if plan.per_neuron.is_some() {
                 let mut around = |middle: f64| -> Vec<f64> {
                     (0..neurons).map(|_| middle * random.random_range(0.6..1.6)).collect()
                 };
                 let tau_mem = around(plan.neuron.tau().unwrap_or(1.0));
                 let width = around(plan.gate.width()).into_iter().map(|width| width.min(1.0)).collect();
-                let tau_mem = if plan.neuron.learns_tau() { tau_mem } else { Vec::new() };
-                plan.per_neuron = Some(Arc::new(PerNeuronConstants { tau_mem, width }));
+                let planar = |numbers| if plan.planar_constants { numbers } else { Vec::new() };
+                let (second, jump) = (planar(around(second)), planar(around(jump.unwrap_or(0.0))));
+                let known = plan.planar_constants || (plan.neuron.learns_tau() && !plan.neuron.is_planar());
+                let tau_mem = if known { tau_mem } else { Vec::new() };
+                plan.per_neuron = Some(Arc::new(PerNeuronConstants { tau_mem, width, second, jump }));
             }
             let (planes, self_rows) = (plan.weight_planes(), plan.self_weight_rows());
             let outputs = if plan.readout.is_some() { outputs } else { 0 };
@@ -187,8 +194,12 @@ fn draws_of(
                 };
                 let tau_mem = of(each.map(|each| &each.tau_mem), plan.neuron.tau().unwrap_or(1.0));
                 let width = of(each.map(|each| &each.width), plan.gate.width());
+                let planar = plan.planar_constants.then(|| {
+                    let second = of(each.map(|each| &each.second), second);
+                    second.into_iter().chain(of(each.map(|each| &each.jump), jump.unwrap_or(0.0)))
+                });
                 let decays = plan.synapses.iter().map(|synapse| synapse.decay);
-                tau_mem.into_iter().chain(width).chain(decays).collect()
+                tau_mem.into_iter().chain(width).chain(planar.into_iter().flatten()).chain(decays).collect()
             } else {
                 Vec::new()
             };

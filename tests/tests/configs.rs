@@ -175,12 +175,18 @@ fn learn() -> impl Strategy<Value = Learn> {
 }
 
 fn learned() -> impl Strategy<Value = Learned> {
-    (learn(), any::<bool>(), learn(), any::<bool>()).prop_map(|(tau_mem, tau_syn, width, threshold)| Learned {
-        tau_mem,
-        tau_syn,
-        width,
-        threshold,
-    })
+    let of_neurons = [learn(), learn(), learn(), learn(), learn()];
+    (of_neurons, any::<bool>(), any::<bool>()).prop_map(
+        |([tau_mem, width, tau_w, frequency, jump], tau_syn, threshold)| Learned {
+            tau_mem,
+            tau_syn,
+            width,
+            threshold,
+            tau_w,
+            frequency,
+            jump,
+        },
+    )
 }
 
 fn surrogate() -> impl Strategy<Value = Surrogate> {

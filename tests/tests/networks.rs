@@ -7,6 +7,7 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_spiking::gradcheck::gradcheck;
 use burn_spiking::neuron::Eif;
+use burn_spiking::neuron::planar::SecondConstant;
 use burn_spiking::{
     Connections, DelayOf, Gate, InitialWeights, Integrator, Learn, Learned, LearnedDelays, Neuron, SpikingRnnConfig,
     Synapse, Wiring,
@@ -88,11 +89,17 @@ fn layers() -> impl Strategy<Value = (SpikingRnnConfig, [usize; 2], u64)> {
                     (true, true) => Learn::PerNeuron,
                 };
                 let leaky = matches!(neuron, Neuron::Lif { .. });
+                let second = neuron.second_constant().map(|(name, _)| name);
+                let jumps = neuron.is_planar() && !matches!(neuron, Neuron::RefractoryLif(_));
+                // Thresholds belong to other neurons than a second constant and b.
                 let learned = Learned {
-                    tau_mem: learn(tau_mem && (leaky || matches!(neuron, Neuron::Qif { .. })), each_tau),
+                    tau_mem: learn(tau_mem && neuron.learns_tau(), each_tau),
                     tau_syn,
                     width: learn(width, each_width),
                     threshold: threshold && (leaky || neuron == Neuron::Nif),
+                    tau_w: learn(threshold && second == Some(SecondConstant::TauW), each_width),
+                    frequency: learn(threshold && second == Some(SecondConstant::Frequency), each_width),
+                    jump: learn(jumps && tau_syn != tau_mem, each_tau),
                 };
                 // Some layers use Heun's scheme, which supports neither delays nor two variables.
                 let integrator =

@@ -109,7 +109,7 @@ fn what_costs_get_in_the_padding_may_be_nan() {
 /// synsense/sinabs-exodus#3: gradients across several calls were wrong.
 #[test]
 fn three_calls_are_one_for_networks_and_stacks_with_learned_constants() {
-    let learned = Learned { tau_mem: Learn::Shared, tau_syn: true, width: Learn::Shared, threshold: false };
+    let learned = Learned { tau_mem: Learn::Shared, tau_syn: true, width: Learn::Shared, ..Learned::default() };
     let layer = init(&config().with_learned(learned));
     let readout = Linear { weight: Param::from_tensor(noise([6, 2], 3)), bias: None };
     let network = SpikingNetwork::new(layer, readout).unwrap();

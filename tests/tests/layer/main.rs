@@ -311,6 +311,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         adjoint: Adjoint::Exact,
         rates: None,
         per_neuron: None,
+        planar_constants: false,
         constants: false,
         implementation: Implementation::Fused,
     };

@@ -249,7 +249,7 @@ fn learned_constants_are_run_and_recorded() {
     let device = device();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("layer.bpk");
-    let learned = Learned { tau_mem: Learn::Shared, tau_syn: true, width: Learn::Shared, threshold: false };
+    let learned = Learned { tau_mem: Learn::Shared, tau_syn: true, width: Learn::Shared, ..Learned::default() };
     let config = config().with_learned(learned);
     let mut layer = config.init((&device, DType::F64)).unwrap();
     let run = |layer: &SpikingRnn| numbers(layer.forward(noise([3, 20, 2], &device), None).0.trace());

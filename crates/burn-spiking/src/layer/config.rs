@@ -261,6 +261,7 @@ impl SpikingRnnConfig {
             rates: None,
             per_neuron: None,
             constants: self.learned.of_scan(),
+            planar_constants: self.learned.of_planar(&self.neuron),
             implementation: Implementation::Fused,
         }
     }

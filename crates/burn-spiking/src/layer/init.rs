@@ -124,6 +124,7 @@ impl Constants {
         };
         let learned = config.learned;
         let width = config.gate.width().min(WIDEST);
+        let second = config.neuron.second_constant().map_or(1.0, |(_, value)| value);
         Self {
             log_tau_mem: of(learned.tau_mem, config.time_unit_ms().ln()),
             log_tau_syn: learned
@@ -131,6 +132,9 @@ impl Constants {
                 .then(|| param(config.synapses.iter().map(|synapse| synapse.tau.ln()).collect())),
             logit_width: of(learned.width, logit(width)),
             log_threshold: learned.threshold.then(|| param(vec![0.0; config.d_hidden])),
+            log_tau_w: of(learned.tau_w, second.ln()),
+            log_frequency: of(learned.frequency, second.ln()),
+            jump: of(learned.jump, config.neuron.jump().unwrap_or_default()),
         }
     }
 }

@@ -17,7 +17,7 @@
 use super::config::SpikingRnnConfig;
 use super::mask::Missing;
 use super::record::Described;
-use crate::error::{ConfigError, positive, positive_at_most};
+use crate::error::{ConfigError, finite, positive, positive_at_most};
 use crate::gate::Gate;
 use crate::layer::constants::{Constants, Learn, Learned, WIDEST, logit};
 use crate::layer::state::SpikingState;
@@ -180,6 +180,49 @@ impl SpikingRnn {
         let logs: Vec<f64> = tau_mem.iter().map(|tau| tau.ln()).collect();
         let param = self.constants.as_mut().and_then(|constants| constants.log_tau_mem.as_mut());
         set_each(param, self.config.learned.tau_mem, "tau_mem", logs)?;
+        Ok(self)
+    }
+
+    /// Returns the same layer with these values of τ_w, in ms, one for each neuron. They are still
+    /// learned, unless the parameter is frozen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layer does not learn τ_w per neuron, or if `tau_w` is not N numbers
+    /// above 0.
+    pub fn with_tau_w(mut self, tau_w: &[f64]) -> Result<Self, ConfigError> {
+        tau_w.iter().try_for_each(|&tau| positive("tau_w", tau, "give each neuron's time constant of w in ms"))?;
+        let logs: Vec<f64> = tau_w.iter().map(|tau| tau.ln()).collect();
+        let param = self.constants.as_mut().and_then(|constants| constants.log_tau_w.as_mut());
+        set_each(param, self.config.learned.tau_w, "tau_w", logs)?;
+        Ok(self)
+    }
+
+    /// Returns the same layer with these frequencies, in Hz, one for each neuron. They are still
+    /// learned, unless the parameter is frozen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layer does not learn the frequency per neuron, or if `frequencies` is
+    /// not N numbers above 0.
+    pub fn with_frequencies(mut self, frequencies: &[f64]) -> Result<Self, ConfigError> {
+        frequencies
+            .iter()
+            .try_for_each(|&frequency| positive("frequency", frequency, "give each neuron's own frequency in Hz"))?;
+        let logs: Vec<f64> = frequencies.iter().map(|frequency| frequency.ln()).collect();
+        let param = self.constants.as_mut().and_then(|constants| constants.log_frequency.as_mut());
+        set_each(param, self.config.learned.frequency, "frequency", logs)?;
+        Ok(self)
+    }
+
+    /// Returns the same layer with these values of b, the rise of w by a spike, one for each
+    /// neuron. They are still learned, unless the parameter is frozen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the layer does not learn b per neuron, or if `jumps` is not N finite
+    /// numbers.
+    pub fn with_jumps(mut self, jumps: &[f64]) -> Result<Self, ConfigError> {
+        jumps.iter().try_for_each(|&jump| finite("b", jump, "give each neuron's rise of w by a spike"))?;
+        let param = self.constants.as_mut().and_then(|constants| constants.jump.as_mut());
+        set_each(param, self.config.learned.jump, "jump", jumps.to_vec())?;
         Ok(self)
     }
 

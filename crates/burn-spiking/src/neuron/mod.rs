@@ -39,9 +39,9 @@ pub use qif::Qif;
 pub use rate::RateCurve;
 
 use crate::error::ConfigError;
-use crate::num::Number;
+use crate::num::{Dual, Number};
 use flow::slope_by_tau;
-use planar::{Jacobian, Moved, PlanarModel};
+use planar::{CONSTANTS, Jacobian, Moved, PlanarModel, SecondConstant, WITH_CONSTANTS};
 use serde::{Deserialize, Serialize};
 
 /// The neuron model of a layer.
@@ -127,9 +127,43 @@ impl Neuron {
         with_model!(self, |model| model.tau(), |own| own.model().tau(), |planar| planar.tau())
     }
 
-    /// Whether τ_mem can be learned. This is so for LIF and QIF, whose flows are exact.
+    /// Whether τ_mem can be learned. This is so for LIF and QIF, whose flows are exact, and for
+    /// neurons of two variables that have a τ_mem.
     pub fn learns_tau(&self) -> bool {
+        self.has_membrane() || with_model!(self, |_model| false, |_own| false, |planar| planar.constants()[0].is_some())
+    }
+
+    /// Whether the neuron has one variable and an exact flow with a τ_mem.
+    pub(crate) fn has_membrane(&self) -> bool {
         with_model!(self, |model| model.over(1.0).dvdt(0.5, 0.1).is_some(), |_own| false, |_planar| false)
+    }
+
+    /// The second constant of a neuron of two variables that can be learned, with its value in ms
+    /// or Hz; `None` if there is none.
+    pub fn second_constant(&self) -> Option<(SecondConstant, f64)> {
+        with_model!(self, |_model| None, |_own| None, |planar| planar.second().zip(planar.constants()[1]))
+    }
+
+    /// The constants of a planar flow that can be learned, and b; `None` for neurons of one
+    /// variable. A constant that the model does not have is 1.
+    pub(crate) fn planar_constants(&self) -> Option<([f64; CONSTANTS], f64)> {
+        with_model!(self, |_model| None, |_own| None, |planar| Some((
+            planar.constants().map(|constant| constant.unwrap_or(1.0)),
+            planar.jump()
+        )))
+    }
+
+    /// The same neuron with other [`planar_constants`](Self::planar_constants), if it has two
+    /// variables; otherwise an unchanged copy.
+    pub(crate) fn with_planar_constants(&self, constants: [f64; CONSTANTS], jump: f64) -> Self {
+        match self {
+            Neuron::Alif(model) => Neuron::Alif(model.with_constants(constants, jump)),
+            Neuron::AdEx(model) => Neuron::AdEx(model.with_constants(constants, jump)),
+            Neuron::Izhikevich(model) => Neuron::Izhikevich(model.with_constants(constants, jump)),
+            Neuron::RefractoryLif(model) => Neuron::RefractoryLif(model.with_constants(constants, jump)),
+            Neuron::ResonateAndFire(model) => Neuron::ResonateAndFire(model.with_constants(constants, jump)),
+            other => other.clone(),
+        }
     }
 
     /// b, the rise of the second variable w by one spike; `None` for a neuron of one variable.
@@ -231,6 +265,34 @@ impl Neuron {
         with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar
             .over(dt)
             .step_and_jacobian(v, w, i))
+    }
+
+    /// [`planar_step`](Self::planar_step) with other constants of the flow, those of
+    /// [`PlanarModel::constants`].
+    ///
+    /// # Panics
+    /// If the neuron has one variable.
+    pub fn planar_step_with<X: Number>(&self, (v, w, i): (X, X, X), dt: f64, constants: [X; CONSTANTS]) -> Moved<X> {
+        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| {
+            planar.over_with(dt, constants).step(v, w, i)
+        })
+    }
+
+    /// [`planar_step_with`](Self::planar_step_with) and its derivatives.
+    ///
+    /// # Panics
+    /// If the neuron has one variable.
+    pub fn planar_step_and_jacobian_with<X: Number>(
+        &self,
+        (v, w, i): (X, X, X),
+        dt: f64,
+        constants: [X; CONSTANTS],
+    ) -> (Moved<X>, Jacobian<X, WITH_CONSTANTS>) {
+        type Of<X> = Dual<X, WITH_CONSTANTS>;
+        let [first, second] = constants;
+        let constants = [Of::variable(first, 3), Of::variable(second, 4)];
+        let state = (Of::variable(v, 0), Of::variable(w, 1), Of::variable(i, 2));
+        self.planar_step_with(state, dt, constants).split()
     }
 }
 

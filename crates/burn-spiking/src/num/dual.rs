@@ -36,15 +36,22 @@ impl<X: Number> Dual<X> {
     }
 }
 
-impl<X: Number> Dual<X, 3> {
-    /// The first, second or third of three variables.
-    #[inline(always)]
-    pub fn variable(x: X, at: usize) -> Self {
-        let mut slopes = [x.zero(), x.zero(), x.zero()];
-        slopes[at] = x.one();
-        Self { slopes, value: x }
-    }
+/// Implements the variables of dual numbers that have as many derivatives as there are zeros.
+macro_rules! variables {
+    ($count:literal: $($zero:ident)*) => {
+        impl<X: Number> Dual<X, $count> {
+            /// One of the variables, counted from 0.
+            #[inline(always)]
+            pub fn variable(x: X, at: usize) -> Self {
+                let mut slopes = [$(x.$zero()),*];
+                slopes[at] = x.one();
+                Self { slopes, value: x }
+            }
+        }
+    };
 }
+variables!(3: zero zero zero);
+variables!(5: zero zero zero zero zero);
 
 impl<X: Number> Dual<X, 1> {
     /// A number that does not depend on the only variable.

@@ -188,6 +188,11 @@ impl Arguments {
             assert_eq!(readout.dims()[0], neurons, "the readout must be [neurons, outputs]");
             others.push(("readout", readout.dtype(), readout.device()));
         }
+        assert!(
+            plan.neuron.is_planar() || !plan.planar_constants,
+            "a plan with planar_constants has neurons with two variables, but the neuron is {}",
+            plan.neuron
+        );
         assert_eq!(
             constants.is_some(),
             plan.constants,
@@ -196,18 +201,25 @@ impl Arguments {
         if let Some(constants) = constants {
             let [length] = constants.dims();
             assert!(
-                [1, neurons].iter().any(|of| length == 2 * of + plan.synapses.len()),
-                "constants must be tau_mem and width, of all neurons or of each, and the decay of each synapse type, but there are \
-                 {length} numbers"
+                [1, neurons].iter().any(|of| length == plan.neuron_constants() * of + plan.synapses.len()),
+                "constants must be tau_mem and width, with planar_constants also the second constant and the jump, of all neurons or \
+                 of each, and the decay of each synapse type, but there are {length} numbers"
             );
             others.push(("constants", constants.dtype(), constants.device()));
         }
         if let Some(each) = &plan.per_neuron {
-            let taus = if plan.neuron.learns_tau() { neurons } else { each.tau_mem.len() };
+            let known = plan.planar_constants || plan.neuron.has_membrane();
+            let taus = if known { neurons } else { each.tau_mem.len() };
             assert_eq!(
                 [each.width.len(), each.tau_mem.len()],
                 [neurons, taus],
                 "one width and one tau_mem for each neuron"
+            );
+            let planar = if plan.planar_constants { neurons } else { 0 };
+            assert_eq!(
+                [each.second.len(), each.jump.len()],
+                [planar; 2],
+                "one second constant and one jump for each neuron of a plan with planar_constants, and none for others"
             );
         }
         for (name, dtype, device) in others {

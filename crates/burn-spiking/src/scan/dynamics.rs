@@ -8,17 +8,24 @@ use crate::neuron::Neuron;
 use crate::neuron::flow::FlowOn;
 use crate::neuron::lif::LifFlow;
 use crate::neuron::membrane::Membrane;
-use crate::neuron::planar::{Jacobian, Moved};
+use crate::neuron::planar::{CONSTANTS, Jacobian, Moved};
 use crate::neuron::qif::QifFlow;
 use crate::num::{Number, Own};
 
 /// The constants that differ from neuron to neuron.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PerNeuronConstants {
     /// τ_mem of each neuron, in ms; empty if the neuron model has no τ_mem that can be learned.
     pub tau_mem: Vec<f64>,
     /// The gate width of each neuron, in (0, 1].
     pub width: Vec<f64>,
+    /// The second constant of each neuron with two variables
+    /// ([`SecondConstant`](crate::neuron::planar::SecondConstant)); empty unless the plan has
+    /// `planar_constants`.
+    pub second: Vec<f64>,
+    /// b of each neuron with two variables, the rise of w by a spike; empty unless the plan has
+    /// `planar_constants`.
+    pub jump: Vec<f64>,
 }
 
 impl PerNeuronConstants {
@@ -56,8 +63,26 @@ pub(crate) struct NumberConstants<X> {
     /// τ_mem and the values that follow from it; `None` if the neuron's τ_mem cannot be learned.
     pub(crate) membrane: Option<Membrane<Own<X>>>,
     pub(crate) zone: Zone<Own<X>>,
+    /// The constants of neurons with two variables; `None` if those of the neuron hold.
+    pub(crate) planar: Option<PlanarNumbers<X>>,
     /// α_k of each synapse type; empty if those of the plan hold.
     pub(crate) decays: Vec<X>,
+}
+
+/// The constants of neurons with two variables, as numbers of the same kind as v and I.
+pub(crate) struct PlanarNumbers<X> {
+    /// τ_mem and the second constant.
+    pub(crate) flow: [X; CONSTANTS],
+    /// b.
+    pub(crate) jump: X,
+}
+
+/// The derivatives of a step of neurons with two variables.
+pub(crate) struct PlanarSlopes<X> {
+    /// Those with respect to the state and the current.
+    pub(crate) of_state: Jacobian<X>,
+    /// (∂v/∂c, ∂ψ/∂c) of each constant c of the flow, if the constants are numbers.
+    pub(crate) of_constants: Option<[[X; 2]; CONSTANTS]>,
 }
 
 impl<X: Number> DynamicsOn<X> {
@@ -95,19 +120,43 @@ impl<X: Number> DynamicsOn<X> {
         }
     }
 
+    /// The given constants of neurons with two variables.
+    fn planar(&self) -> Option<&PlanarNumbers<X>> {
+        self.given.as_ref()?.planar.as_ref()
+    }
+
+    /// The given constants of a planar flow, with the shape of v.
+    fn planar_constants(&self, v: &X) -> Option<[X; CONSTANTS]> {
+        let numbers = self.planar()?;
+        Some(numbers.flow.clone().map(|constant| v.zero() + constant))
+    }
+
     /// The state of a neuron of two variables after a step, before the jump of w.
     pub(crate) fn planar_step(&self, v: X, w: X, i: X) -> Moved<X> {
-        self.neuron.planar_step(v, w, i, self.dt)
+        match self.planar_constants(&v) {
+            Some(constants) => self.neuron.planar_step_with((v, w, i), self.dt, constants),
+            None => self.neuron.planar_step(v, w, i, self.dt),
+        }
     }
 
     /// [`planar_step`](Self::planar_step) and its derivatives.
-    pub(crate) fn planar_step_and_jacobian(&self, v: X, w: X, i: X) -> (Moved<X>, Jacobian<X>) {
-        self.neuron.planar_step_and_jacobian(v, w, i, self.dt)
+    pub(crate) fn planar_step_and_slopes(&self, v: X, w: X, i: X) -> (Moved<X>, PlanarSlopes<X>) {
+        let Some(constants) = self.planar_constants(&v) else {
+            let (moved, of_state) = self.neuron.planar_step_and_jacobian(v, w, i, self.dt);
+            return (moved, PlanarSlopes { of_state, of_constants: None });
+        };
+        let (moved, all) = self.neuron.planar_step_and_jacobian_with((v, w, i), self.dt, constants);
+        let Jacobian { v: [vv, vw, vi, va, vb], w: [wv, ww, wi, wa, wb] } = all;
+        let of_state = Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] };
+        (moved, PlanarSlopes { of_state, of_constants: Some([[va, wa], [vb, wb]]) })
     }
 
-    /// b, the rise of w by one spike; `None` for neurons of one variable.
-    pub(crate) fn jump(&self) -> Option<f64> {
-        self.neuron.jump()
+    /// The jump of w by a charge, b ΔQ; `None` for neurons of one variable.
+    pub(crate) fn jump(&self, charge: X) -> Option<X> {
+        match self.planar() {
+            Some(numbers) => Some(charge * numbers.jump.clone()),
+            None => Some(charge.times(self.neuron.jump()?)),
+        }
     }
 
     /// ∂φ/∂τ_mem from v after the step, I and ∂φ/∂I; 0 if τ_mem cannot be learned. See

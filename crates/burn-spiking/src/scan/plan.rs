@@ -6,6 +6,7 @@ use super::surrogate::{Surrogate, slopes_without_spike};
 use super::synapse::{ScanSynapse, rows_on_the_way, steps_of_delay};
 use crate::error::{ConfigError, positive, positive_at_most};
 use crate::gate::Gate;
+use crate::neuron::planar::CONSTANTS;
 use crate::neuron::{Neuron, RateCurve};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -214,6 +215,10 @@ pub struct ScanPlan {
     /// Whether the network's constants may have gradients. The run then takes them as a tensor,
     /// whose numbers replace those of the plan.
     pub constants: bool,
+    /// Whether the constants of the neurons with two variables are numbers like those of
+    /// `constants` and `per_neuron`: τ_mem, the second constant of the model and b, the rise of w by
+    /// a spike.
+    pub planar_constants: bool,
     /// The program that runs the scan.
     pub implementation: Implementation,
 }
@@ -285,10 +290,18 @@ impl ScanPlan {
         self.synapses.iter().map(move |synapse| if synapse.readout { next.next() } else { None })
     }
 
-    /// The length of the tensor of constants: 2 M + K, with M = 1, or M = N if neurons have their
-    /// own constants.
+    /// The number of constants that neurons may have each: τ_mem and w, and, with
+    /// [`planar_constants`](Self::planar_constants), the second constant and b.
+    pub fn neuron_constants(&self) -> usize {
+        if self.planar_constants { 2 + CONSTANTS } else { 2 }
+    }
+
+    /// The length of the tensor of constants: 2 M + K, or 4 M + K with
+    /// [`planar_constants`](Self::planar_constants). M = 1, or M = N if neurons have their own
+    /// constants.
     pub fn constants_len(&self, neurons: usize) -> usize {
-        2 * if self.per_neuron.is_some() { neurons } else { 1 } + self.synapses.len()
+        let each = if self.per_neuron.is_some() { neurons } else { 1 };
+        self.neuron_constants() * each + self.synapses.len()
     }
 
     /// The number of traces in the trajectory.

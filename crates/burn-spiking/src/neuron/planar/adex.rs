@@ -15,12 +15,14 @@
 //! Source: Brette & Gerstner 2005. The firing patterns are those of Gerstner, Kistler, Naud &
 //! Paninski, Neuronal Dynamics (2014), table 6.1.
 
-use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta};
+use super::flow::{
+    CONSTANTS, Field, FieldOn, PlanarFlow, PlanarModel, RungeKutta, RungeKuttaOn, SecondConstant, in_time,
+};
 use crate::error::{ConfigError, below, finite, positive};
 use crate::neuron::eif::Eif;
 use crate::neuron::flow::NeuronModel;
 use crate::neuron::flow::check_substeps;
-use crate::num::Number;
+use crate::num::{Constant, Dual, Number, Own};
 use serde::{Deserialize, Serialize};
 
 /// Adaptive exponential integrate-and-fire neuron.
@@ -141,10 +143,29 @@ impl AdEx {
 }
 
 impl PlanarModel for AdEx {
-    type Plane = RungeKutta<AdExField>;
+    type Plane = RungeKutta<AdExField<f64>>;
+    type Given<X: Number> = RungeKuttaOn<AdExField<Own<X>>>;
 
-    fn over(&self, dt: f64) -> PlanarFlow<RungeKutta<AdExField>> {
-        PlanarFlow::new(RungeKutta(AdExField { model: *self }), dt, self.substeps)
+    fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
+        let field = AdExField { model: *self, rates: [1.0 / self.tau_mem, 1.0 / self.tau_w] };
+        PlanarFlow::new(RungeKutta(field), dt, self.substeps)
+    }
+
+    fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let field = AdExField { model: *self, rates: constants.map(|tau| Own(tau.reciprocal())) };
+        PlanarFlow::new(RungeKuttaOn(field), dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), Some(self.tau_w)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::TauW)
+    }
+
+    fn with_constants(&self, [tau_mem, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { tau_mem, tau_w, b: jump, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -184,19 +205,47 @@ impl PlanarModel for AdEx {
     }
 }
 
-/// The equations of [`AdEx`].
+/// The equations of [`AdEx`]. The time constants are those of all neurons, or numbers of the kind of
+/// v.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdExField {
+pub struct AdExField<C> {
     model: AdEx,
+    /// (1/τ_mem, 1/τ_w).
+    rates: [C; 2],
 }
 
-impl Field for AdExField {
+impl<C> AdExField<C> {
     #[inline(always)]
-    fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
-        let AdEx { tau_mem, delta, onset, rest, tau_w, a, .. } = self.model;
+    fn rates_at<X: Number>(&self, v: X, w: X, i: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        let AdEx { delta, onset, rest, a, .. } = self.model;
         let upswing = v.clone().within(-f32::MAX as f64, 1.0).plus(-onset).times(1.0 / delta).exp();
         let above_rest = v.plus(-rest);
-        let dv = (upswing.times(delta) - above_rest.clone() - w.clone()).times(1.0 / tau_mem) + i;
-        (dv, (above_rest.times(a) - w).times(1.0 / tau_w))
+        let dv = self.rates[0].multiply(upswing.times(delta) - above_rest.clone() - w.clone()) + i;
+        (dv, self.rates[1].multiply(above_rest.times(a) - w))
+    }
+}
+
+impl Field for AdExField<f64> {
+    #[inline(always)]
+    fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
+        self.rates_at(v, w, i)
+    }
+}
+
+impl<X: Number> FieldOn<X> for AdExField<Own<X>> {
+    type InTime = AdExField<Own<Dual<X::Plain, 1>>>;
+
+    #[inline(always)]
+    fn in_time(&self) -> Self::InTime {
+        let [of_v, of_w] = &self.rates;
+        AdExField { model: self.model, rates: [in_time(of_v), in_time(of_w)] }
+    }
+
+    #[inline(always)]
+    fn rates(&self, v: X, w: X, i: X) -> (X, X) {
+        self.rates_at(v, w, i)
     }
 }

@@ -23,10 +23,10 @@
 //!
 //! Source: Bellec, Salaj, Subramoney, Legenstein & Maass 2018, whose threshold rises by β, here b.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane};
+use super::flow::{CONSTANTS, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
 use crate::error::{ConfigError, finite, positive};
 use crate::neuron::flow::check_substeps;
-use crate::num::{Constant, Number, Own};
+use crate::num::{Constant, Dual, Number, Own};
 use serde::{Deserialize, Serialize};
 
 /// Leaky integrate-and-fire neuron with a threshold that adapts.
@@ -50,10 +50,33 @@ impl Alif {
 }
 
 impl PlanarModel for Alif {
-    type Plane = AlifPlane;
+    type Plane = AlifPlane<f64>;
+    type Given<X: Number> = AlifPlane<Own<X>>;
 
-    fn over(&self, dt: f64) -> PlanarFlow<AlifPlane> {
-        PlanarFlow::new(AlifPlane::of(self, dt / self.substeps as f64), dt, self.substeps)
+    fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
+        let Self { tau_mem, tau_w, substeps, .. } = *self;
+        let length = dt / substeps as f64;
+        let whole = [tau_mem, tau_w].map(|tau| (-length / tau).exp_m1());
+        PlanarFlow::new(AlifPlane { tau_mem, rates: [1.0 / tau_mem, 1.0 / tau_w], whole }, dt, substeps)
+    }
+
+    fn over_with<X: Number>(&self, dt: f64, [tau_mem, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let length = dt / self.substeps as f64;
+        let rates = [tau_mem.clone().reciprocal(), tau_w.reciprocal()];
+        let whole = rates.clone().map(|rate| Own(rate.times(-length).exp_m1()));
+        PlanarFlow::new(AlifPlane { tau_mem: Own(tau_mem), rates: rates.map(Own), whole }, dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), Some(self.tau_w)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::TauW)
+    }
+
+    fn with_constants(&self, [tau_mem, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { tau_mem, tau_w, b: jump, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -83,41 +106,79 @@ impl PlanarModel for Alif {
     }
 }
 
-/// The equations of [`Alif`].
+/// The equations of [`Alif`]. Their constants are those of all neurons, or numbers of the kind of v.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AlifPlane {
-    tau_mem: f64,
-    tau_w: f64,
+pub struct AlifPlane<C> {
+    tau_mem: C,
+    /// (1/τ_mem, 1/τ_w).
+    rates: [C; 2],
     /// (a − 1, a_w − 1) of a whole sub-step.
-    whole: [f64; 2],
+    whole: [C; 2],
 }
 
-impl AlifPlane {
-    fn of(model: &Alif, length: f64) -> Self {
-        let Alif { tau_mem, tau_w, .. } = *model;
-        Self { tau_mem, tau_w, whole: [tau_mem, tau_w].map(|tau| (-length / tau).exp_m1()) }
+impl<C> AlifPlane<C> {
+    /// (v, w) after a time.
+    #[inline(always)]
+    fn after<X: Number>(&self, (v, w, i): (X, X, X), time: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        // e^(−t/τ) − 1 keeps the digits of short times.
+        let of_v = self.rates[0].multiply(-time.clone()).exp_m1();
+        let of_w = self.rates[1].multiply(-time).exp_m1();
+        self.by((v, w, i), [&Own(of_v), &Own(of_w)])
     }
 
     /// (v, w) after a time with these a − 1 and a_w − 1.
     #[inline(always)]
-    fn advance_by<X: Number, C: Constant<X>>(&self, v: X, w: X, i: X, [of_v, of_w]: [C; 2]) -> (X, X) {
-        let way = v.clone() - i.times(self.tau_mem) + w.clone();
+    fn by<X: Number>(&self, (v, w, i): (X, X, X), [of_v, of_w]: [&impl Constant<X>; 2]) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        let way = v.clone() - self.tau_mem.multiply(i) + w.clone();
         let fallen = of_w.multiply(w.clone());
         (v + of_v.multiply(way) - fallen.clone(), w + fallen)
     }
 }
 
-impl Plane for AlifPlane {
+impl Plane for AlifPlane<f64> {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        // e^(−t/τ) − 1 keeps the digits of short times.
-        let of_v = time.clone().times(-1.0 / self.tau_mem).exp_m1();
-        let of_w = time.times(-1.0 / self.tau_w).exp_m1();
-        self.advance_by(v, w, i, [Own(of_v), Own(of_w)])
+        self.after((v, w, i), time)
     }
 
     #[inline(always)]
     fn advance_whole<X: Number>(&self, v: X, w: X, i: X, _length: f64) -> (X, X) {
-        self.advance_by(v, w, i, self.whole)
+        self.by((v, w, i), self.whole.each_ref())
+    }
+}
+
+impl<X: Number> PlaneOn<X> for AlifPlane<Own<X>> {
+    type InTime = AlifPlane<Own<Dual<X::Plain, 1>>>;
+
+    #[inline(always)]
+    fn in_time(&self) -> Self::InTime {
+        let [of_v, of_w] = &self.rates;
+        let [whole_v, whole_w] = &self.whole;
+        AlifPlane {
+            tau_mem: in_time(&self.tau_mem),
+            rates: [in_time(of_v), in_time(of_w)],
+            whole: [in_time(whole_v), in_time(whole_w)],
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        self.after((v, w, i), time)
+    }
+
+    #[inline(always)]
+    fn advance_whole(&self, v: X, w: X, i: X, _length: f64) -> (X, X) {
+        self.by((v, w, i), self.whole.each_ref())
+    }
+
+    #[inline(always)]
+    fn after_spike(&self, w: X) -> X {
+        w
     }
 }

@@ -9,14 +9,44 @@ use crate::num::{Constant, Dual, Number, Own};
 /// doubles the number of correct digits.
 pub const NEWTON: usize = 12;
 
+/// The number of constants of a planar flow that can be learned.
+pub const CONSTANTS: usize = 2;
+
+/// The second constant of a planar flow that can be learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondConstant {
+    /// τ_w, the time constant of w, in ms.
+    TauW,
+    /// ω/2π, the neuron's own frequency, in Hz.
+    Frequency,
+}
+
 /// A neuron model with two variables: its constants, and the flow that they and the length of a
 /// step determine.
 pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static {
     /// The flow.
     type Plane: Plane;
 
+    /// The flow with constants that are numbers of the same kind as v, w and I.
+    type Given<X: Number>: PlaneOn<X>;
+
     /// The flow over `dt` ms.
     fn over(&self, dt: f64) -> PlanarFlow<Self::Plane>;
+
+    /// The flow over `dt` ms with these constants in the place of [`constants`](Self::constants).
+    /// A constant that the model does not have has no effect.
+    fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>>;
+
+    /// The constants of the flow that can be learned: τ_mem, and the second constant, which
+    /// [`second`](Self::second) names. `None` for a constant that the model does not have.
+    fn constants(&self) -> [Option<f64>; CONSTANTS];
+
+    /// The name of the second constant.
+    fn second(&self) -> Option<SecondConstant>;
+
+    /// The same model with other constants and another b. A constant that the model does not have
+    /// has no effect.
+    fn with_constants(&self, constants: [f64; CONSTANTS], jump: f64) -> Self;
 
     /// b, the rise of w by one spike.
     fn jump(&self) -> f64;
@@ -75,6 +105,56 @@ pub trait Plane: Copy + Send + Sync + 'static {
     }
 }
 
+/// The equations of a planar model on numbers of one kind. Their constants may be numbers of that
+/// kind, which gives each neuron its own constants, or makes a flow differentiable with respect to
+/// them.
+pub trait PlaneOn<X: Number>: Clone {
+    /// The equations on numbers without the derivatives of X, but with one of time.
+    type InTime: PlaneOn<Dual<X::Plain, 1>>;
+
+    /// The same equations without the derivatives of their constants.
+    fn in_time(&self) -> Self::InTime;
+
+    /// See [`Plane::advance`].
+    fn advance(&self, v: X, w: X, i: X, time: X) -> (X, X);
+
+    /// See [`Plane::advance_whole`].
+    fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X);
+
+    /// See [`Plane::after_spike`].
+    fn after_spike(&self, w: X) -> X;
+}
+
+impl<P: Plane, X: Number> PlaneOn<X> for P {
+    type InTime = P;
+
+    #[inline(always)]
+    fn in_time(&self) -> P {
+        *self
+    }
+
+    #[inline(always)]
+    fn advance(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        Plane::advance(self, v, w, i, time)
+    }
+
+    #[inline(always)]
+    fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
+        Plane::advance_whole(self, v, w, i, length)
+    }
+
+    #[inline(always)]
+    fn after_spike(&self, w: X) -> X {
+        Plane::after_spike(self, w)
+    }
+}
+
+/// A constant of a flow without its derivatives, as a number with a derivative in time.
+#[inline(always)]
+pub(super) fn in_time<X: Number>(constant: &Own<X>) -> Own<Dual<X::Plain, 1>> {
+    Own(Dual::constant(constant.0.plain()))
+}
+
 /// The state of a planar neuron after a step, before the jump of w.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moved<X> {
@@ -86,14 +166,18 @@ pub struct Moved<X> {
     pub w: X,
 }
 
-/// The derivatives of v and w after a step with respect to v, w and I before it.
+/// The derivatives of v and w after a step with respect to D variables: v, w and I before it, and,
+/// if D is [`WITH_CONSTANTS`], the constants of the flow.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Jacobian<X> {
-    /// (∂v/∂v, ∂v/∂w, ∂v/∂I).
-    pub v: [X; 3],
-    /// (∂ψ/∂v, ∂ψ/∂w, ∂ψ/∂I).
-    pub w: [X; 3],
+pub struct Jacobian<X, const D: usize = 3> {
+    /// (∂v/∂v, ∂v/∂w, ∂v/∂I), and ∂v/∂c of each constant.
+    pub v: [X; D],
+    /// (∂ψ/∂v, ∂ψ/∂w, ∂ψ/∂I), and ∂ψ/∂c of each constant.
+    pub w: [X; D],
 }
+
+/// The number of a step's variables, if its constants are among them.
+pub const WITH_CONSTANTS: usize = 3 + CONSTANTS;
 
 /// A planar model over one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -104,7 +188,7 @@ pub struct PlanarFlow<P> {
     length: f64,
 }
 
-impl<P: Plane> PlanarFlow<P> {
+impl<P> PlanarFlow<P> {
     /// The flow over `dt` ms in this number of sub-steps.
     pub fn new(plane: P, dt: f64, substeps: usize) -> Self {
         Self { plane, substeps, length: dt / substeps as f64 }
@@ -112,15 +196,21 @@ impl<P: Plane> PlanarFlow<P> {
 
     /// [`step`](Self::step) and its derivatives.
     #[inline(always)]
-    pub fn step_and_jacobian<X: Number>(&self, v: X, w: X, i: X) -> (Moved<X>, Jacobian<X>) {
-        let Moved { v, spikes, w } = self.step(Dual::variable(v, 0), Dual::variable(w, 1), Dual::variable(i, 2));
-        (Moved { v: v.value, spikes: spikes.value, w: w.value }, Jacobian { v: v.slopes, w: w.slopes })
+    pub fn step_and_jacobian<X: Number>(&self, v: X, w: X, i: X) -> (Moved<X>, Jacobian<X>)
+    where
+        P: PlaneOn<Dual<X, 3>>,
+    {
+        type Of<X> = Dual<X, 3>;
+        self.step(Of::variable(v, 0), Of::variable(w, 1), Of::variable(i, 2)).split()
     }
 
     /// The state after a step. If it is known that no neuron crosses the threshold, there is no
     /// search for the crossing.
     #[inline(always)]
-    pub fn step<X: Number>(&self, v: X, w: X, i: X) -> Moved<X> {
+    pub fn step<X: Number>(&self, v: X, w: X, i: X) -> Moved<X>
+    where
+        P: PlaneOn<X>,
+    {
         let mut now = Moved { spikes: v.zero(), v, w };
         for _ in 0..self.substeps {
             let (v, w) = self.free(now.v.clone(), now.w.clone(), i.clone());
@@ -147,7 +237,10 @@ impl<P: Plane> PlanarFlow<P> {
 
     /// (v, w) at the end of a sub-step without a threshold.
     #[inline(always)]
-    pub(crate) fn free<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
+    pub(crate) fn free<X: Number>(&self, v: X, w: X, i: X) -> (X, X)
+    where
+        P: PlaneOn<X>,
+    {
         self.plane.advance_whole(v, w, i, self.length)
     }
 
@@ -155,9 +248,13 @@ impl<P: Plane> PlanarFlow<P> {
     /// without a threshold. The values for a neuron whose `end` is below the threshold have no
     /// effect.
     #[inline(always)]
-    pub(crate) fn crossed<X: Number>(&self, (v, w): (X, X), i: X, end: X) -> (X, X) {
+    pub(crate) fn crossed<X: Number>(&self, (v, w): (X, X), i: X, end: X) -> (X, X)
+    where
+        P: PlaneOn<X>,
+    {
         let below = &end.below(1.0);
-        let (time, speed) = self.crossing((v.plain(), w.plain(), i.plain()), end.plain(), below);
+        let plane = &self.plane.in_time();
+        let (time, speed) = self.crossing(plane, (v.plain(), w.plain(), i.plain()), end.plain(), below);
         // The time was found without derivatives. Those of t* follow from the derivatives of v
         // there. A neuron above the threshold from the start has t* = 0 without derivatives.
         let time = v.zero().with_value(time);
@@ -169,9 +266,13 @@ impl<P: Plane> PlanarFlow<P> {
         self.plane.advance(v.zero(), self.plane.after_spike(w), i, (-time).plus(self.length))
     }
 
-    /// t* and the speed dv/dt there, of the neurons that are not `below` the threshold at the end.
+    /// t* and the speed dv/dt there along `plane`, of the neurons that are not `below` the threshold
+    /// at the end.
     #[inline(always)]
-    fn crossing<X: Number>(&self, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X) {
+    fn crossing<X: Number, Q>(&self, plane: &Q, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X)
+    where
+        Q: PlaneOn<Dual<X, 1>>,
+    {
         // A neuron above the threshold from the start crosses at time 0, even if its v falls.
         let rise = X::select(below, end.one(), X::select(&v.below(1.0), end - v.clone(), v.one()));
         let way = X::select(below, rise.one(), (-v.clone()).plus(1.0).within(0.0, f32::MAX as f64));
@@ -183,7 +284,7 @@ impl<P: Plane> PlanarFlow<P> {
         for _ in 0..NEWTON {
             let at = Dual { slopes: [time.one()], value: time.clone() };
             let (v, w, i) = (v.clone(), w.clone(), i.clone());
-            let (reached, _) = self.plane.advance(Dual::constant(v), Dual::constant(w), Dual::constant(i), at);
+            let (reached, _) = plane.advance(Dual::constant(v), Dual::constant(w), Dual::constant(i), at);
             let Dual { value: reached, slopes: [speed] } = reached;
             let speed = speed.within(SLOWEST, f32::MAX as f64);
             // A neuron that does not cross has no time to find.
@@ -213,11 +314,46 @@ impl<P: Plane> PlanarFlow<P> {
     }
 }
 
+impl<X: Number, const D: usize> Moved<Dual<X, D>> {
+    /// The state, and its derivatives.
+    #[inline(always)]
+    pub(crate) fn split(self) -> (Moved<X>, Jacobian<X, D>) {
+        let Self { v, spikes, w } = self;
+        (Moved { v: v.value, spikes: spikes.value, w: w.value }, Jacobian { v: v.slopes, w: w.slopes })
+    }
+}
+
 /// The right-hand sides f and h of a model whose equations have no solution in closed form. Mark
 /// the method with `#[inline(always)]`, so that the CPU kernel can use vector instructions in it.
 pub trait Field: Copy + Send + Sync + 'static {
     /// (dv/dt, dw/dt), below the threshold and a little above it.
     fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X);
+}
+
+/// The right-hand sides of a model on numbers of one kind, as [`PlaneOn`] is to [`Plane`].
+pub trait FieldOn<X: Number>: Clone {
+    /// The right-hand sides on numbers without the derivatives of X, but with one of time.
+    type InTime: FieldOn<Dual<X::Plain, 1>>;
+
+    /// The same right-hand sides without the derivatives of their constants.
+    fn in_time(&self) -> Self::InTime;
+
+    /// See [`Field::rates`].
+    fn rates(&self, v: X, w: X, i: X) -> (X, X);
+}
+
+impl<F: Field, X: Number> FieldOn<X> for F {
+    type InTime = F;
+
+    #[inline(always)]
+    fn in_time(&self) -> F {
+        *self
+    }
+
+    #[inline(always)]
+    fn rates(&self, v: X, w: X, i: X) -> (X, X) {
+        Field::rates(self, v, w, i)
+    }
 }
 
 /// The equations of a field, advanced by one step of the classical Runge-Kutta method of order 4.
@@ -227,27 +363,54 @@ pub struct RungeKutta<F>(pub F);
 impl<F: Field> Plane for RungeKutta<F> {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        self.advance_by(v, w, i, Own(time))
+        runge_kutta(&self.0, (v, w, i), Own(time))
     }
 
     #[inline(always)]
     fn advance_whole<X: Number>(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
-        self.advance_by(v, w, i, length)
+        runge_kutta(&self.0, (v, w, i), length)
     }
 }
 
-impl<F: Field> RungeKutta<F> {
+/// [`RungeKutta`] with a field whose constants are numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RungeKuttaOn<F>(pub F);
+
+impl<X: Number, F: FieldOn<X>> PlaneOn<X> for RungeKuttaOn<F> {
+    type InTime = RungeKuttaOn<F::InTime>;
+
     #[inline(always)]
-    fn advance_by<X: Number>(&self, v: X, w: X, i: X, time: impl Constant<X>) -> (X, X) {
-        let (half, sixth) = (time.scaled(0.5), time.scaled(1.0 / 6.0));
-        // Without a closure, which the compiler may leave out of line, without vector instructions.
-        let (v1, w1) = self.0.rates(v.clone(), w.clone(), i.clone());
-        let (at_v, at_w) = (v.clone() + half.multiply(v1.clone()), w.clone() + half.multiply(w1.clone()));
-        let (v2, w2) = self.0.rates(at_v, at_w, i.clone());
-        let (at_v, at_w) = (v.clone() + half.multiply(v2.clone()), w.clone() + half.multiply(w2.clone()));
-        let (v3, w3) = self.0.rates(at_v, at_w, i.clone());
-        let (at_v, at_w) = (v.clone() + time.multiply(v3.clone()), w.clone() + time.multiply(w3.clone()));
-        let (v4, w4) = self.0.rates(at_v, at_w, i);
-        (v + sixth.multiply(v1 + (v2 + v3).times(2.0) + v4), w + sixth.multiply(w1 + (w2 + w3).times(2.0) + w4))
+    fn in_time(&self) -> Self::InTime {
+        RungeKuttaOn(self.0.in_time())
     }
+
+    #[inline(always)]
+    fn advance(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        runge_kutta(&self.0, (v, w, i), Own(time))
+    }
+
+    #[inline(always)]
+    fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
+        runge_kutta(&self.0, (v, w, i), length)
+    }
+
+    #[inline(always)]
+    fn after_spike(&self, w: X) -> X {
+        w
+    }
+}
+
+/// (v, w) after a time, by one step of the method.
+#[inline(always)]
+fn runge_kutta<X: Number>(field: &impl FieldOn<X>, (v, w, i): (X, X, X), time: impl Constant<X>) -> (X, X) {
+    let (half, sixth) = (time.scaled(0.5), time.scaled(1.0 / 6.0));
+    // Without a closure, which the compiler may leave out of line, without vector instructions.
+    let (v1, w1) = field.rates(v.clone(), w.clone(), i.clone());
+    let (at_v, at_w) = (v.clone() + half.multiply(v1.clone()), w.clone() + half.multiply(w1.clone()));
+    let (v2, w2) = field.rates(at_v, at_w, i.clone());
+    let (at_v, at_w) = (v.clone() + half.multiply(v2.clone()), w.clone() + half.multiply(w2.clone()));
+    let (v3, w3) = field.rates(at_v, at_w, i.clone());
+    let (at_v, at_w) = (v.clone() + time.multiply(v3.clone()), w.clone() + time.multiply(w3.clone()));
+    let (v4, w4) = field.rates(at_v, at_w, i);
+    (v + sixth.multiply(v1 + (v2 + v3).times(2.0) + v4), w + sixth.multiply(w1 + (w2 + w3).times(2.0) + w4))
 }

@@ -15,10 +15,12 @@
 //!
 //! Source: Izhikevich 2003, with the constants of its figure 2.
 
-use super::flow::{Field, PlanarFlow, PlanarModel, RungeKutta};
+use super::flow::{
+    CONSTANTS, Field, FieldOn, PlanarFlow, PlanarModel, RungeKutta, RungeKuttaOn, SecondConstant, in_time,
+};
 use crate::error::{ConfigError, below, finite, positive};
 use crate::neuron::flow::check_substeps;
-use crate::num::Number;
+use crate::num::{Constant, Dual, Number, Own};
 use serde::{Deserialize, Serialize};
 
 /// The peak of a spike, mV.
@@ -76,6 +78,21 @@ impl Izhikevich {
         (-slope - (slope * slope - 22.4).max(0.0).sqrt()) / 0.08
     }
 
+    /// The equations with this a.
+    fn field<C>(&self, a: C) -> IzhikevichField<C> {
+        let Self { b, c, .. } = *self;
+        let (unit, rest) = (self.unit(), self.rest());
+        // 0.04 V² + 5 V + 140 − b V_0 with V = c + unit v, divided by the unit.
+        IzhikevichField {
+            square: 0.04 * unit,
+            linear: 0.08 * c + 5.0,
+            constant: (0.04 * c * c + 5.0 * c + 140.0 - b * rest) / unit,
+            a,
+            b,
+            rest: (rest - c) / unit,
+        }
+    }
+
     /// A published current, mV/ms, in 1/ms, the unit of currents in the library.
     pub fn current(&self, i: f64) -> f64 {
         i / self.unit()
@@ -83,21 +100,27 @@ impl Izhikevich {
 }
 
 impl PlanarModel for Izhikevich {
-    type Plane = RungeKutta<IzhikevichField>;
+    type Plane = RungeKutta<IzhikevichField<f64>>;
+    type Given<X: Number> = RungeKuttaOn<IzhikevichField<Own<X>>>;
 
-    fn over(&self, dt: f64) -> PlanarFlow<RungeKutta<IzhikevichField>> {
-        let Self { a, b, c, .. } = *self;
-        let (unit, rest) = (self.unit(), self.rest());
-        // 0.04 V² + 5 V + 140 − b V_0 with V = c + unit v, divided by the unit.
-        let field = IzhikevichField {
-            square: 0.04 * unit,
-            linear: 0.08 * c + 5.0,
-            constant: (0.04 * c * c + 5.0 * c + 140.0 - b * rest) / unit,
-            a,
-            b,
-            rest: (rest - c) / unit,
-        };
-        PlanarFlow::new(RungeKutta(field), dt, self.substeps)
+    fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
+        PlanarFlow::new(RungeKutta(self.field(self.a)), dt, self.substeps)
+    }
+
+    fn over_with<X: Number>(&self, dt: f64, [_, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        PlanarFlow::new(RungeKuttaOn(self.field(Own(tau_w.reciprocal()))), dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [None, Some(1.0 / self.a)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::TauW)
+    }
+
+    fn with_constants(&self, [_, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { a: 1.0 / tau_w, d: jump * self.unit(), ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -134,23 +157,49 @@ impl PlanarModel for Izhikevich {
     }
 }
 
-/// The equations of [`Izhikevich`] in the library's units.
+/// The equations of [`Izhikevich`] in the library's units. a is that of all neurons, or a number of
+/// the kind of v.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct IzhikevichField {
+pub struct IzhikevichField<C> {
     square: f64,
     linear: f64,
     constant: f64,
-    a: f64,
+    a: C,
     b: f64,
     rest: f64,
 }
 
-impl Field for IzhikevichField {
+impl<C> IzhikevichField<C> {
     #[inline(always)]
-    fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
-        let dw = (v.clone().plus(-self.rest).times(self.b) - w.clone()).times(self.a);
+    fn rates_at<X: Number>(&self, v: X, w: X, i: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        let dw = self.a.multiply(v.clone().plus(-self.rest).times(self.b) - w.clone());
         let capped = v.within(-f32::MAX as f64, 1.0);
         let dv = (capped.clone().times(self.square).plus(self.linear) * capped).plus(self.constant) - w + i;
         (dv, dw)
+    }
+}
+
+impl Field for IzhikevichField<f64> {
+    #[inline(always)]
+    fn rates<X: Number>(&self, v: X, w: X, i: X) -> (X, X) {
+        self.rates_at(v, w, i)
+    }
+}
+
+impl<X: Number> FieldOn<X> for IzhikevichField<Own<X>> {
+    type InTime = IzhikevichField<Own<Dual<X::Plain, 1>>>;
+
+    #[inline(always)]
+    fn in_time(&self) -> Self::InTime {
+        let Self { square, linear, constant, ref a, b, rest } = *self;
+        IzhikevichField { square, linear, constant, a: in_time(a), b, rest }
+    }
+
+    #[inline(always)]
+    fn rates(&self, v: X, w: X, i: X) -> (X, X) {
+        self.rates_at(v, w, i)
     }
 }

@@ -46,7 +46,10 @@ pub mod resonate;
 
 pub use adex::{AdEx, AdExConstants};
 pub use alif::Alif;
-pub use flow::{Field, Jacobian, Moved, NEWTON, PlanarFlow, PlanarModel, Plane, RungeKutta};
+pub use flow::{
+    CONSTANTS, Field, FieldOn, Jacobian, Moved, NEWTON, PlanarFlow, PlanarModel, Plane, PlaneOn, RungeKutta,
+    RungeKuttaOn, SecondConstant, WITH_CONSTANTS,
+};
 pub use izhikevich::Izhikevich;
 pub use refractory::RefractoryLif;
 pub use resonate::ResonateAndFire;

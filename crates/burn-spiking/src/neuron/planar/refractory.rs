@@ -18,10 +18,10 @@
 //! A spike that comes earlier ends the period earlier. This dependence is part of the gradient. The
 //! derivatives have a kink where a period ends at the border of two steps.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane};
+use super::flow::{CONSTANTS, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
 use crate::error::{ConfigError, positive};
 use crate::neuron::flow::check_substeps;
-use crate::num::Number;
+use crate::num::{Constant, Dual, Number, Own};
 use serde::{Deserialize, Serialize};
 
 /// Leaky integrate-and-fire neuron with a refractory period.
@@ -43,10 +43,29 @@ impl RefractoryLif {
 }
 
 impl PlanarModel for RefractoryLif {
-    type Plane = RefractoryPlane;
+    type Plane = RefractoryPlane<f64>;
+    type Given<X: Number> = RefractoryPlane<Own<X>>;
 
-    fn over(&self, dt: f64) -> PlanarFlow<RefractoryPlane> {
-        PlanarFlow::new(RefractoryPlane { model: *self }, dt, self.substeps)
+    fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
+        let Self { tau_mem, period, substeps } = *self;
+        PlanarFlow::new(RefractoryPlane { tau_mem, rate: 1.0 / tau_mem, period }, dt, substeps)
+    }
+
+    fn over_with<X: Number>(&self, dt: f64, [tau_mem, _]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let rate = Own(tau_mem.clone().reciprocal());
+        PlanarFlow::new(RefractoryPlane { tau_mem: Own(tau_mem), rate, period: self.period }, dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), None]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        None
+    }
+
+    fn with_constants(&self, [tau_mem, _]: [f64; CONSTANTS], _jump: f64) -> Self {
+        Self { tau_mem, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -89,24 +108,63 @@ impl PlanarModel for RefractoryLif {
     }
 }
 
-/// The equations of [`RefractoryLif`].
+/// The equations of [`RefractoryLif`]. τ_mem is that of all neurons, or a number of the kind of v.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RefractoryPlane {
-    model: RefractoryLif,
+pub struct RefractoryPlane<C> {
+    tau_mem: C,
+    /// 1/τ_mem.
+    rate: C,
+    period: f64,
 }
 
-impl Plane for RefractoryPlane {
+impl<C> RefractoryPlane<C> {
+    /// (v, w) after a time.
     #[inline(always)]
-    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        let tau = self.model.tau_mem;
+    fn after<X: Number>(&self, (v, w, i): (X, X, X), time: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
         let remaining = w - time;
         let free = (-remaining.clone()).within(0.0, f32::MAX as f64);
-        let decay_less_one = free.times(-1.0 / tau).exp_m1();
-        (v.clone() - decay_less_one * (i.times(tau) - v), remaining.within(0.0, f32::MAX as f64))
+        let decay_less_one = self.rate.multiply(-free).exp_m1();
+        let after = v.clone() - decay_less_one * (self.tau_mem.multiply(i) - v);
+        (after, remaining.within(0.0, f32::MAX as f64))
+    }
+}
+
+impl Plane for RefractoryPlane<f64> {
+    #[inline(always)]
+    fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        self.after((v, w, i), time)
     }
 
     #[inline(always)]
     fn after_spike<X: Number>(&self, w: X) -> X {
-        w.plus(self.model.period)
+        w.plus(self.period)
+    }
+}
+
+impl<X: Number> PlaneOn<X> for RefractoryPlane<Own<X>> {
+    type InTime = RefractoryPlane<Own<Dual<X::Plain, 1>>>;
+
+    #[inline(always)]
+    fn in_time(&self) -> Self::InTime {
+        RefractoryPlane { tau_mem: in_time(&self.tau_mem), rate: in_time(&self.rate), period: self.period }
+    }
+
+    #[inline(always)]
+    fn advance(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        self.after((v, w, i), time)
+    }
+
+    #[inline(always)]
+    fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
+        let length = i.zero().plus(length);
+        self.after((v, w, i), length)
+    }
+
+    #[inline(always)]
+    fn after_spike(&self, w: X) -> X {
+        w.plus(self.period)
     }
 }

@@ -19,10 +19,10 @@
 //! Source: Izhikevich 2001; the threshold on the real part, which receives the input, is that of
 //! Higuchi, Kairat, Bohté & Otte 2024.
 
-use super::flow::{PlanarFlow, PlanarModel, Plane};
+use super::flow::{CONSTANTS, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
 use crate::error::{ConfigError, finite, positive};
 use crate::neuron::flow::check_substeps;
-use crate::num::{Constant, Number, Own};
+use crate::num::{Constant, Dual, Number, Own};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -52,16 +52,40 @@ impl ResonateAndFire {
 }
 
 impl PlanarModel for ResonateAndFire {
-    type Plane = ResonatePlane;
+    type Plane = ResonatePlane<f64>;
+    type Given<X: Number> = ResonatePlane<Own<X>>;
 
-    fn over(&self, dt: f64) -> PlanarFlow<ResonatePlane> {
+    fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
         let (rate, omega) = (1.0 / self.tau_mem, self.omega());
         let size = rate * rate + omega * omega;
         let length = dt / self.substeps as f64;
         let (sin, cos) = (omega * length).sin_cos();
         let whole = [(-rate * length).exp(), sin, cos];
-        let plane = ResonatePlane { rate, omega, goal: [rate / size, omega / size], whole };
+        let plane = ResonatePlane { rate, turn: omega / PI, goal: [rate / size, omega / size], whole };
         PlanarFlow::new(plane, dt, self.substeps)
+    }
+
+    fn over_with<X: Number>(&self, dt: f64, [tau_mem, frequency]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let (rate, turn) = (tau_mem.reciprocal(), frequency.times(2e-3));
+        let omega = turn.clone().times(PI);
+        let size = rate.clone() * rate.clone() + omega.clone() * omega.clone();
+        let length = dt / self.substeps as f64;
+        let (sin, cos) = turn.clone().times(length).sin_cos_pi();
+        let whole = [Own(rate.clone().times(-length).exp()), Own(sin), Own(cos)];
+        let goal = [Own(rate.clone() / size.clone()), Own(omega / size)];
+        PlanarFlow::new(ResonatePlane { rate: Own(rate), turn: Own(turn), goal, whole }, dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), Some(self.frequency)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::Frequency)
+    }
+
+    fn with_constants(&self, [tau_mem, frequency]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { tau_mem, frequency, b: jump, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -93,23 +117,39 @@ impl PlanarModel for ResonateAndFire {
     }
 }
 
-/// The equations of [`ResonateAndFire`].
+/// The equations of [`ResonateAndFire`]. Their constants are those of all neurons, or numbers of the
+/// kind of v.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ResonatePlane {
+pub struct ResonatePlane<C> {
     /// 1/τ_mem.
-    rate: f64,
-    omega: f64,
+    rate: C,
+    /// ω/π, 1/ms.
+    turn: C,
     /// z* for I = 1/ms.
-    goal: [f64; 2],
+    goal: [C; 2],
     /// (e^(−t/τ_mem), sin ωt, cos ωt) of a whole sub-step.
-    whole: [f64; 3],
+    whole: [C; 3],
 }
 
-impl ResonatePlane {
+impl<C> ResonatePlane<C> {
+    /// (v, w) after a time.
+    #[inline(always)]
+    fn after<X: Number>(&self, (v, w, i): (X, X, X), time: X) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        let kept = self.rate.multiply(-time.clone()).exp();
+        let (sin, cos) = self.turn.multiply(time).sin_cos_pi();
+        self.by((v, w, i), [&Own(kept), &Own(sin), &Own(cos)])
+    }
+
     /// (v, w) after a time with these e^(−t/τ_mem), sin ωt and cos ωt.
     #[inline(always)]
-    fn advance_by<X: Number, C: Constant<X>>(&self, v: X, w: X, i: X, [kept, sin, cos]: [C; 3]) -> (X, X) {
-        let [goal_v, goal_w] = [i.clone().times(self.goal[0]), i.times(self.goal[1])];
+    fn by<X: Number>(&self, (v, w, i): (X, X, X), [kept, sin, cos]: [&impl Constant<X>; 3]) -> (X, X)
+    where
+        C: Constant<X>,
+    {
+        let (goal_v, goal_w) = (self.goal[0].multiply(i.clone()), self.goal[1].multiply(i));
         let (v, w) = (v - goal_v.clone(), w - goal_w.clone());
         let turned_v = cos.multiply(v.clone()) - sin.multiply(w.clone());
         let turned_w = sin.multiply(v) + cos.multiply(w);
@@ -117,16 +157,45 @@ impl ResonatePlane {
     }
 }
 
-impl Plane for ResonatePlane {
+impl Plane for ResonatePlane<f64> {
     #[inline(always)]
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X) {
-        let kept = time.clone().times(-self.rate).exp();
-        let (sin, cos) = time.times(self.omega / PI).sin_cos_pi();
-        self.advance_by(v, w, i, [Own(kept), Own(sin), Own(cos)])
+        self.after((v, w, i), time)
     }
 
     #[inline(always)]
     fn advance_whole<X: Number>(&self, v: X, w: X, i: X, _length: f64) -> (X, X) {
-        self.advance_by(v, w, i, self.whole)
+        self.by((v, w, i), self.whole.each_ref())
+    }
+}
+
+impl<X: Number> PlaneOn<X> for ResonatePlane<Own<X>> {
+    type InTime = ResonatePlane<Own<Dual<X::Plain, 1>>>;
+
+    #[inline(always)]
+    fn in_time(&self) -> Self::InTime {
+        let [goal_v, goal_w] = &self.goal;
+        let [kept, sin, cos] = &self.whole;
+        ResonatePlane {
+            rate: in_time(&self.rate),
+            turn: in_time(&self.turn),
+            goal: [in_time(goal_v), in_time(goal_w)],
+            whole: [in_time(kept), in_time(sin), in_time(cos)],
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&self, v: X, w: X, i: X, time: X) -> (X, X) {
+        self.after((v, w, i), time)
+    }
+
+    #[inline(always)]
+    fn advance_whole(&self, v: X, w: X, i: X, _length: f64) -> (X, X) {
+        self.by((v, w, i), self.whole.each_ref())
+    }
+
+    #[inline(always)]
+    fn after_spike(&self, w: X) -> X {
+        w
     }
 }

@@ -35,8 +35,8 @@ pub(super) struct Sample<'a, T> {
     pub(super) mu: Row<T>,
     /// ∂C/∂i_t, `[C]`.
     through_projection: Row<T>,
-    /// Each neuron's part of the gradients of the constants τ_mem, w, α_1 … α_K; empty if they are
-    /// not wanted.
+    /// Each neuron's part of the gradients of the constants, in the order of
+    /// [`constants`](crate::scan::constants); empty if they are not wanted.
     constants: Vec<Row<T>>,
 }
 
@@ -50,7 +50,7 @@ impl<'a, T: Real> Sample<'a, T> {
         let n = network.neurons;
         // w is the last row of a state.
         let last_w = |last_s: &[T]| Row::of(&last_s[last_s.len() - n..]);
-        let kappa = match (network.jump, inputs.last_s) {
+        let kappa = match (&network.jumps, inputs.last_s) {
             (Some(_), Some(last_s)) => last_w(last_s),
             (Some(_), None) => Row::zeros(n),
             (None, _) => Row::zeros(0),
@@ -64,7 +64,7 @@ impl<'a, T: Real> Sample<'a, T> {
             mu: Row::zeros(n),
             through_projection: Row::zeros(channels),
             constants: match network.constants {
-                true => vec![Row::zeros(n); 2 + network.synapses.len()],
+                true => vec![Row::zeros(n); network.neuron_constants + network.synapses.len()],
                 false => Vec::new(),
             },
             outputs,
@@ -146,7 +146,7 @@ impl<'a, T: Real> Sample<'a, T> {
                 adjoint_of_current::<S, T>(network, inputs, (k, t + 1, shared.steps), p, before, q);
             }
             if let Some(constants) = &segment.constants {
-                let sum = &mut self.constants[2 + k];
+                let sum = &mut self.constants[network.neuron_constants + k];
                 rows::add_product::<S, T>(sum, &d[k], constants.s[k].row(at));
                 if synapse.connects() {
                     rows::add_product::<S, T>(sum, segment.p[k].row(at), constants.j[k].row(at));
@@ -185,8 +185,8 @@ impl<'a, T: Real> Sample<'a, T> {
             let (amplitude, weights) = (T::of(network.synapses[k].amplitude), network.self_weights.row(row));
             rows::add_scaled_product::<S, T>(mu, amplitude, weights, segment.p[k].row(at));
         }
-        if let Some(jump) = network.jump {
-            rows::add_scaled::<S, T>(mu, T::of(jump), kappa);
+        if let Some(jumps) = &network.jumps {
+            rows::add_product::<S, T>(mu, jumps, kappa);
         }
     }
 
@@ -236,6 +236,13 @@ impl<'a, T: Real> Sample<'a, T> {
             costate::add_through_costate::<S, T>(by_tau, lambda, (after, mu), constants.by_tau.row(at));
             let (now, then) = (constants.by_width.row(at), constants.by_width.row(at + 1));
             rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
+            if let (Some([va, wa, vb, wb]), [by_tau, _, by_second, by_jump, ..]) = (&constants.by_planar, &mut sums[..])
+            {
+                let error = (&**lambda, (after, &**mu), &**kappa);
+                costate::add_through_planar::<S, T>(by_tau, error, (va.row(at), wa.row(at)));
+                costate::add_through_planar::<S, T>(by_second, error, (vb.row(at), wb.row(at)));
+                rows::add_product::<S, T>(by_jump, kappa, segment.charge.row(at));
+            }
         }
         let q = segment.q.row_mut(at);
         match &segment.second {
@@ -249,7 +256,7 @@ impl<'a, T: Real> Sample<'a, T> {
             let share = rows::share_within(&lambda[..n], limit);
             let left = T::of(keep * share);
             rows::scale::<S, T>(lambda, left);
-            if network.jump.is_some() {
+            if network.jumps.is_some() {
                 rows::scale::<S, T>(kappa, T::of(share));
             }
             rows::scale::<S, T>(segment.q.row_mut(at), left);
@@ -397,7 +404,7 @@ impl<'a, T: Real> Sample<'a, T> {
                     }
                 }
             }
-            if let (Some(_), Some(out)) = (network.jump, out.next()) {
+            if let (Some(_), Some(out)) = (&network.jumps, out.next()) {
                 out.copy_from_slice(&kappa[..n]);
             }
         }

@@ -1,7 +1,7 @@
 //! The adjoints of the neurons' variables over one step, on rows of neurons. The equations are in
 //! [`scan`](crate::scan).
 
-use super::rows::{lanes, lanes_mut};
+use super::rows::{add_product, lanes, lanes_mut};
 use crate::num::{Number, Real};
 use macerator::Simd;
 
@@ -62,4 +62,15 @@ pub(super) fn add_through_costate<S: Simd, T: Real>(
     {
         *out = after.times_add(mu, lambda).times_add(slope, *out);
     }
+}
+
+/// Adds (λ + g(vpre) μ) ∂v/∂c + κ ∂ψ/∂c to `out`, for a constant c of neurons with two variables.
+#[inline(always)]
+pub(super) fn add_through_planar<S: Simd, T: Real>(
+    out: &mut [T],
+    (lambda, (density_after, mu), kappa): (&[T], (&[T], &[T]), &[T]),
+    (of_v, of_w): (&[T], &[T]),
+) {
+    add_through_costate::<S, T>(out, lambda, (density_after, mu), of_v);
+    add_product::<S, T>(out, kappa, of_w);
 }

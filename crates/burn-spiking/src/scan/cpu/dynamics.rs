@@ -7,6 +7,7 @@ use crate::neuron::flow::{Flow, FlowOn, NeuronModel, slope_by_tau};
 use crate::neuron::lif::LifFlow;
 use crate::neuron::membrane::Membrane;
 use crate::neuron::nif::NifFlow;
+use crate::neuron::planar::CONSTANTS;
 use crate::neuron::qif::QifFlow;
 use crate::neuron::rows::{phi_and_slopes_row_by_currents, phi_row_by_currents};
 use crate::neuron::{Neuron, Nif};
@@ -69,6 +70,9 @@ pub(crate) struct Slopes<'a, T> {
     pub(super) by_i: &'a mut [T],
     /// For neurons with two variables, in the order of [`SECOND_SLOPES`].
     pub(super) second: Option<[&'a mut [T]; SECOND_SLOPES]>,
+    /// For neurons with two variables whose constants have gradients: ∂v/∂c and ∂ψ/∂c of each
+    /// constant c, in order.
+    pub(super) by_constants: Option<[&'a mut [T]; 2 * CONSTANTS]>,
 }
 
 /// The number of slopes that neurons with two variables have in addition: ∂v/∂w, ∂ψ/∂v, ∂ψ/∂w and

@@ -20,21 +20,22 @@ pub(super) struct Sums<T> {
     pub(super) bias: Option<Matrix<T>>,
     /// ∂C/∂O, transposed: `[O, N]`.
     pub(super) readout: Option<Matrix<T>>,
-    /// Each neuron's part of ∂C/∂(τ_mem, w, α_1 … α_K), `[2 + K, N]`.
+    /// Each neuron's part of the gradient of the [`constants`](crate::scan::constants), with a row
+    /// for each.
     pub(super) constants: Option<Matrix<T>>,
 }
 
 impl<T: Real> Sums<T> {
     /// Makes sums of 0 for the wanted gradients and `planes` weight planes.
     pub(super) fn zeros(sizes: Sizes, planes: usize, wanted: GradientMask) -> Self {
-        let Sizes { neurons, synapses, self_rows, channels, outputs, .. } = sizes;
+        let Sizes { neurons, synapses, neuron_constants, self_rows, channels, outputs, .. } = sizes;
         Self {
             weights: (0..planes).map(|_| Matrix::zeros(neurons, neurons)).collect(),
             self_weights: wanted.self_weights.then(|| Matrix::zeros(self_rows, neurons)),
             projection: wanted.projection.then(|| Matrix::zeros(channels, neurons)),
             bias: wanted.bias.then(|| Matrix::zeros(1, neurons)),
             readout: wanted.readout.then(|| Matrix::zeros(outputs, neurons)),
-            constants: wanted.constants.then(|| Matrix::zeros(2 + synapses, neurons)),
+            constants: wanted.constants.then(|| Matrix::zeros(neuron_constants + synapses, neurons)),
         }
     }
 }
@@ -60,8 +61,8 @@ pub(super) fn parameter_gradients<B: Storage, T: Real>(
         columns.map(|at| rows[at]).collect::<Vec<T>>()
     });
     let constants = summed(|sums| sums.constants.as_ref()).map(|rows| {
-        // With per-neuron constants, the gradients of τ_mem and w are not summed over neurons.
-        let own = if plan.per_neuron.is_some() { 2 * neurons } else { 0 };
+        // With per-neuron constants, the gradients of the neurons' constants are not summed.
+        let own = if plan.per_neuron.is_some() { plan.neuron_constants() * neurons } else { 0 };
         let total = |row: &[T]| T::of(row.iter().map(|x| x.to_f64()).sum::<f64>());
         let shared = rows[own..].chunks_exact(neurons).map(total);
         rows[..own].iter().copied().chain(shared).collect::<Vec<T>>()

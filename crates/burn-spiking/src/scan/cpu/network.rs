@@ -32,8 +32,12 @@ pub(super) struct Network<'a, T> {
     /// Whether the adjoint of a charge goes to the potential after the step alone, and not with a
     /// minus sign to the potential before it.
     pub(super) surrogate: bool,
-    /// b, the rise of w by one spike; `None` for neurons with one variable.
-    pub(super) jump: Option<f64>,
+    /// b of each neuron, the rise of w by one spike; `None` for neurons with one variable.
+    pub(super) jumps: Option<Row<T>>,
+    /// The number of constants that neurons may have each.
+    pub(super) neuron_constants: usize,
+    /// Whether the constants of neurons with two variables are among them.
+    pub(super) planar_constants: bool,
     /// N, the number of neurons.
     pub(super) neurons: usize,
     /// Zeros, `[N]`: the recurrent current if there are no recurrent weights.
@@ -97,7 +101,7 @@ impl<T: Real> Network<'_, T> {
     /// weight plane, and the currents on their way. If the tape holds all currents, a saved state
     /// has no Jᵏ and no currents on their way.
     pub(super) fn state_rows(&self, currents_kept: bool) -> usize {
-        let variables = 1 + self.jump.is_some() as usize;
+        let variables = 1 + self.jumps.is_some() as usize;
         variables
             + self.synapses.len()
             + if currents_kept { 0 } else { self.weights.len() + steps_of_delay(self.synapses) }
@@ -200,7 +204,7 @@ impl<T: Real> State<T> {
         let rows = || network.synapses.iter().map(|_| row()).collect();
         let queue = |synapse: &ScanSynapse| Queue { rows: (0..synapse.delay).map(|_| row()).collect(), first: 0 };
         let on_the_way = network.synapses.iter().map(queue).collect();
-        let w = Row::zeros(if network.jump.is_some() { network.neurons } else { 0 });
+        let w = Row::zeros(if network.jumps.is_some() { network.neurons } else { 0 });
         Self { v: row(), w, sent: row(), s: rows(), j: rows(), on_the_way }
     }
 
@@ -218,7 +222,7 @@ impl<T: Real> State<T> {
         for row in state.on_the_way.iter_mut().flat_map(|queue| &mut queue.rows) {
             rows.next().into_iter().for_each(|given| row[..n].copy_from_slice(given));
         }
-        if network.jump.is_some() {
+        if network.jumps.is_some() {
             rows.next().into_iter().for_each(|given| state.w[..n].copy_from_slice(given));
         }
         for (k, plane) in network.recurrent() {
@@ -233,7 +237,7 @@ impl<T: Real> State<T> {
     pub(super) fn save(&self, network: &Network<'_, T>, out: &mut [MaybeUninit<T>]) {
         let currents = network.recurrent().map(|(k, _)| &self.j[k]);
         let currents = currents.chain(self.on_the_way.iter().flat_map(Queue::in_order));
-        let variables = std::iter::once(&self.v).chain(network.jump.map(|_| &self.w));
+        let variables = std::iter::once(&self.v).chain(network.jumps.as_ref().map(|_| &self.w));
         let rows = variables.chain(&self.s).chain(currents);
         for (out, row) in out.chunks_exact_mut(network.neurons).zip(rows) {
             out.write_copy_of_slice(&row[..network.neurons]);
@@ -251,7 +255,7 @@ impl<T: Real> State<T> {
             }
         };
         take(&mut self.v);
-        if network.jump.is_some() {
+        if network.jumps.is_some() {
             take(&mut self.w);
         }
         self.s.iter_mut().for_each(&mut take);

@@ -2,6 +2,7 @@
 
 use super::matrix::Matrix;
 use super::network::{Network, Projection, Weights};
+use super::planar::jumps_of;
 use super::rows::Row;
 use super::schedule::Sizes;
 use super::storage::Storage;
@@ -57,7 +58,9 @@ impl<T: Real> Parameters<T> {
             adjoint_limit: plan.adjoint.adjoint_limit(batch, steps),
             constants: plan.constants,
             surrogate: plan.surrogate().is_some(),
-            jump: plan.neuron.jump(),
+            jumps: plan.neuron.is_planar().then(|| jumps_of(plan, neurons)),
+            neuron_constants: plan.neuron_constants(),
+            planar_constants: plan.planar_constants,
             neurons,
             silence: Row::zeros(neurons),
             everyone: (0..neurons as u32).collect(),

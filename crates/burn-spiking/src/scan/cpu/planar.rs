@@ -4,11 +4,11 @@
 //! A step of such a neuron costs much more than a call. So the kernel is compiled once for all
 //! models and calls the [`Rows`] of a model, which are compiled for each.
 
-use super::dynamics::{Dynamics, Neurons, SECOND_SLOPES, Slopes};
+use super::dynamics::{Dynamics, Neurons, Slopes};
 use super::gates::{Gates, PerNeuronGates};
-use super::rows::{self, ActiveSet, Aligned, BLOCK, by_gate, lanes, lanes_mut};
+use super::rows::{self, ActiveSet, Aligned, BLOCK, Row, by_gate, lanes, lanes_mut};
 use crate::gate::Zone;
-use crate::neuron::planar::{Jacobian, PlanarFlow, PlanarModel, Plane};
+use crate::neuron::planar::{CONSTANTS, Jacobian, PlanarFlow, PlanarModel, Plane, PlaneOn, WITH_CONSTANTS};
 use crate::num::simd::{Lanes, unserved, vectorize};
 use crate::num::{Dual, Number, Real};
 use crate::scan::ScanPlan;
@@ -19,31 +19,132 @@ trait Rows<T>: Sync {
     /// Replaces v and w by those after the step, before the jump of w. Writes the spikes.
     fn step(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]);
 
-    /// Does the same, and writes (∂v/∂v, ∂v/∂I) and the slopes of [`SECOND_SLOPES`].
+    /// Does the same, and writes the slopes. Those of the constants are written if the neurons have
+    /// their own.
     fn step_with_slopes(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T], slopes: RowSlopes<'_, T>);
 }
 
-type RowSlopes<'a, T> = ([&'a mut [T]; 2], [&'a mut [T]; SECOND_SLOPES]);
+/// The rows of slopes of v, and those of ψ: with respect to v, w and I, and to the constants.
+struct RowSlopes<'a, T> {
+    of_state: [[&'a mut [T]; 3]; 2],
+    of_constants: Option<[[&'a mut [T]; CONSTANTS]; 2]>,
+}
 
 impl<T: Real, P: Plane> Rows<T> for PlanarFlow<P> {
-    fn step(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]) {
-        vectorize(StepTask { flow: self, state, i, spikes, slopes: None });
+    fn step(&self, (v, w): (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]) {
+        vectorize(StepTask { flows: self, constants: [], v, w, i, spikes, slopes: None });
     }
 
-    fn step_with_slopes(&self, state: (&mut [T], &mut [T]), i: &[T], spikes: &mut [T], slopes: RowSlopes<'_, T>) {
-        vectorize(StepTask { flow: self, state, i, spikes, slopes: Some(slopes) });
+    fn step_with_slopes(&self, (v, w): (&mut [T], &mut [T]), i: &[T], spikes: &mut [T], slopes: RowSlopes<'_, T>) {
+        vectorize(StepTask { flows: self, constants: [], v, w, i, spikes, slopes: Some(slopes.of_state) });
     }
 }
 
-struct StepTask<'a, T, P> {
-    flow: &'a PlanarFlow<P>,
-    state: (&'a mut [T], &'a mut [T]),
+/// Planar neurons with constants of their own, or constants that have gradients.
+struct OwnConstants<M, T> {
+    model: M,
+    dt: f64,
+    /// The constants of [`PlanarModel::constants`].
+    rows: [Row<T>; CONSTANTS],
+}
+
+impl<T: Real, M: PlanarModel> Rows<T> for OwnConstants<M, T> {
+    fn step(&self, (v, w): (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]) {
+        let constants = self.rows.each_ref().map(|row| &**row);
+        vectorize(StepTask { flows: &(&self.model, self.dt), constants, v, w, i, spikes, slopes: None });
+    }
+
+    fn step_with_slopes(&self, (v, w): (&mut [T], &mut [T]), i: &[T], spikes: &mut [T], slopes: RowSlopes<'_, T>) {
+        let constants = self.rows.each_ref().map(|row| &**row);
+        let RowSlopes { of_state: [[vv, vw, vi], [wv, ww, wi]], of_constants } = slopes;
+        let mut unread: [Row<T>; 2 * CONSTANTS];
+        let [[va, vb], [wa, wb]] = match of_constants {
+            Some(rows) => rows,
+            None => {
+                unread = std::array::from_fn(|_| Row::zeros(i.len()));
+                let [va, vb, wa, wb] = unread.each_mut().map(|row| &mut **row);
+                [[va, vb], [wa, wb]]
+            }
+        };
+        let slopes = Some([[vv, vw, vi, va, vb], [wv, ww, wi, wa, wb]]);
+        vectorize(StepTask { flows: &(&self.model, self.dt), constants, v, w, i, spikes, slopes });
+    }
+}
+
+/// The flows of neurons with C constants of their own, which have D derivatives.
+trait Flows<const C: usize, const D: usize>: Sync {
+    /// The equations on one kind of numbers.
+    type Plane<X: Number>: PlaneOn<X>;
+
+    /// The flow of neurons with these constants.
+    fn flow<X: Number>(&self, constants: [X; C]) -> PlanarFlow<Self::Plane<X>>;
+
+    /// One of the D variables of a step.
+    fn variable<X: Number>(x: X, at: usize) -> Dual<X, D>;
+
+    /// The number of sub-steps of a step.
+    fn substeps(&self) -> usize;
+}
+
+impl<P: Plane> Flows<0, 3> for PlanarFlow<P> {
+    type Plane<X: Number> = P;
+
+    #[inline(always)]
+    fn flow<X: Number>(&self, _constants: [X; 0]) -> Self {
+        *self
+    }
+
+    #[inline(always)]
+    fn variable<X: Number>(x: X, at: usize) -> Dual<X, 3> {
+        Dual::<X, 3>::variable(x, at)
+    }
+
+    #[inline(always)]
+    fn substeps(&self) -> usize {
+        PlanarFlow::substeps(self)
+    }
+}
+
+impl<M: PlanarModel> Flows<CONSTANTS, WITH_CONSTANTS> for (&M, f64) {
+    type Plane<X: Number> = M::Given<X>;
+
+    #[inline(always)]
+    fn flow<X: Number>(&self, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Plane<X>> {
+        self.0.over_with(self.1, constants)
+    }
+
+    #[inline(always)]
+    fn variable<X: Number>(x: X, at: usize) -> Dual<X, WITH_CONSTANTS> {
+        Dual::<X, WITH_CONSTANTS>::variable(x, at)
+    }
+
+    #[inline(always)]
+    fn substeps(&self) -> usize {
+        self.0.over(self.1).substeps()
+    }
+}
+
+/// A step of one row of neurons, with the slopes of v and those of ψ.
+struct StepTask<'a, T, F, const C: usize, const D: usize> {
+    flows: &'a F,
+    constants: [&'a [T]; C],
+    v: &'a mut [T],
+    w: &'a mut [T],
     i: &'a [T],
     spikes: &'a mut [T],
-    slopes: Option<RowSlopes<'a, T>>,
+    slopes: Option<[[&'a mut [T]; D]; 2]>,
 }
 
-impl<T: Real, P: Plane> WithSimd for StepTask<'_, T, P> {
+/// The flow of the neurons with these constants, and (v, w, I), as dual numbers.
+macro_rules! on_duals {
+    ($flows:ident: $type:ident, $constants:expr, $v:expr, $w:expr, $i:expr) => {{
+        let mut at = 3..;
+        let constants = $constants.map(|constant| $type::variable(constant, at.next().unwrap_or_default()));
+        ($flows.flow(constants), ($type::variable($v, 0), $type::variable($w, 1), $type::variable($i, 2)))
+    }};
+}
+
+impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> WithSimd for StepTask<'_, T, F, C, D> {
     type Output = ();
 
     #[inline(always)]
@@ -51,47 +152,65 @@ impl<T: Real, P: Plane> WithSimd for StepTask<'_, T, P> {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
-        if self.flow.substeps() == 1 {
+        if self.flows.substeps() == 1 {
             return self.in_one_sub_step::<S>();
         }
-        let Self { flow, state: (v, w), i, spikes, slopes } = self;
-        let flow = *flow;
+        let Self { flows, constants, v, w, i, spikes, slopes } = self;
+        let constants = constants.map(|row| lanes::<S, T>(row));
         let state = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(w)).zip(lanes(i)).zip(lanes_mut(spikes));
         let Some(mut slopes) = slopes else {
-            for (((v, w), &i), spikes) in state {
-                let moved = flow.step(*v, *w, i);
+            for (at, (((v, w), &i), spikes)) in state.enumerate() {
+                let moved = flows.flow(constants.map(|row| row[at])).step(*v, *w, i);
                 (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
             }
             return;
         };
-        let mut rows = in_order(&mut slopes).map(|row| lanes_mut::<S, T>(row));
         for (at, (((v, w), &i), spikes)) in state.enumerate() {
-            let (moved, Jacobian { v: of_v, w: of_w }) = flow.step_and_jacobian(*v, *w, i);
-            rows.iter_mut().zip(of_v.into_iter().chain(of_w)).for_each(|(row, slope)| row[at] = slope);
+            let (flow, (of_v, of_w, of_i)) = on_duals!(flows: F, constants.map(|row| row[at]), *v, *w, i);
+            let (moved, Jacobian { v: of_v, w: of_w }) = flow.step(of_v, of_w, of_i).split();
+            write_slopes::<S, T, D>(&mut slopes, at, [of_v, of_w]);
             (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
+        }
+    }
+}
+
+/// Writes the slopes of the vector `at`.
+#[inline(always)]
+fn write_slopes<S: Simd, T: Real, const D: usize>(
+    rows: &mut [[&mut [T]; D]; 2],
+    at: usize,
+    slopes: [[Lanes<S, T>; D]; 2],
+) {
+    for (rows, slopes) in rows.iter_mut().zip(slopes) {
+        for (row, slope) in rows.iter_mut().zip(slopes) {
+            lanes_mut::<S, T>(row)[at] = slope;
         }
     }
 }
 
 /// Neurons of a row that cross the threshold in a step. Few do, and the search for the time is
 /// expensive. So the kernel collects them and searches for a whole vector at once.
-struct Crossing<T> {
+struct Crossing<T, const C: usize> {
     /// v, w, I, and v at the end of the step without a threshold.
     state: [Aligned<T>; 4],
+    constants: [Aligned<T>; C],
     /// Their places in the row.
     places: [usize; BLOCK],
     count: usize,
 }
 
-impl<T: Real> Crossing<T> {
+impl<T: Real, const C: usize> Crossing<T, C> {
     fn none() -> Self {
-        // Numbers in lanes that are not used have no effect, but must be finite.
-        Self { state: [Aligned([T::default(); BLOCK]); 4], places: [0; BLOCK], count: 0 }
+        // Numbers in lanes that are not used have no effect, but must be finite, and the constants
+        // above 0.
+        let (zeros, ones) = (Aligned([T::default(); BLOCK]), Aligned([T::of(1.0); BLOCK]));
+        Self { state: [zeros; 4], constants: [ones; C], places: [0; BLOCK], count: 0 }
     }
 
-    fn add(&mut self, place: usize, state: [T; 4]) {
+    fn add(&mut self, place: usize, state: [T; 4], constants: [T; C]) {
         self.places[self.count] = place;
         self.state.iter_mut().zip(state).for_each(|(to, from)| to.0[self.count] = from);
+        self.constants.iter_mut().zip(constants).for_each(|(to, from)| to.0[self.count] = from);
         self.count += 1;
     }
 }
@@ -102,35 +221,37 @@ fn numbers<S: Simd, T: Real>(lanes: &Lanes<S, T>) -> &[T] {
     bytemuck::cast_slice(std::slice::from_ref(lanes))
 }
 
-impl<T: Real, P: Plane> StepTask<'_, T, P> {
+impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> StepTask<'_, T, F, C, D> {
     /// Runs a step that has one sub-step: first all neurons without a threshold, then those that
     /// cross it.
     #[inline(always)]
     fn in_one_sub_step<S: Simd>(mut self) {
         let width = Lanes::<S, T>::count();
+        let flows = self.flows;
         let mut crossing = Crossing::none();
         for at in 0..self.i.len() / width {
-            let [v, w, i] = [&*self.state.0, &*self.state.1, self.i].map(|row| lanes::<S, T>(row)[at]);
+            let [v, w, i] = [&*self.v, &*self.w, self.i].map(|row| lanes::<S, T>(row)[at]);
+            let constants = self.constants.map(|row| lanes::<S, T>(row)[at]);
             let (end, w_end) = match &mut self.slopes {
-                None => self.flow.free(v, w, i),
+                None => flows.flow(constants).free(v, w, i),
                 Some(slopes) => {
-                    let (v, w) = self.flow.free(Dual::variable(v, 0), Dual::variable(w, 1), Dual::variable(i, 2));
-                    in_order(slopes).into_iter().zip(v.slopes.into_iter().chain(w.slopes)).for_each(|(row, slope)| {
-                        lanes_mut::<S, T>(row)[at] = slope;
-                    });
+                    let (flow, (of_v, of_w, of_i)) = on_duals!(flows: F, constants, v, w, i);
+                    let (v, w) = flow.free(of_v, of_w, of_i);
+                    write_slopes::<S, T, D>(slopes, at, [v.slopes, w.slopes]);
                     (v.value, w.value)
                 }
             };
-            lanes_mut::<S, T>(self.state.0)[at] = end;
-            lanes_mut::<S, T>(self.state.1)[at] = w_end;
+            lanes_mut::<S, T>(self.v)[at] = end;
+            lanes_mut::<S, T>(self.w)[at] = w_end;
             lanes_mut::<S, T>(self.spikes)[at] = Lanes::of(0.0);
             if Lanes::<S, T>::holds_everywhere(&end.below(1.0)) {
                 continue;
             }
             let [v, w, i, end] = [&v, &w, &i, &end].map(numbers);
+            let constants = constants.each_ref().map(numbers);
             for k in 0..width {
                 if end[k] >= T::of(1.0) {
-                    crossing.add(at * width + k, [v[k], w[k], i[k], end[k]]);
+                    crossing.add(at * width + k, [v[k], w[k], i[k], end[k]], constants.map(|row| row[k]));
                     if crossing.count == width {
                         self.cross::<S>(&mut crossing);
                     }
@@ -145,40 +266,38 @@ impl<T: Real, P: Plane> StepTask<'_, T, P> {
     /// Writes the state after the step, and its slopes, of the neurons that cross the threshold.
     /// Empties the list.
     #[inline(always)]
-    fn cross<S: Simd>(&mut self, crossing: &mut Crossing<T>) {
+    fn cross<S: Simd>(&mut self, crossing: &mut Crossing<T, C>) {
+        let flows = self.flows;
         let [v, w, i, end] = crossing.state.each_ref().map(|row| lanes::<S, T>(&row.0)[0]);
+        let constants = crossing.constants.each_ref().map(|row| lanes::<S, T>(&row.0)[0]);
         let places = &crossing.places[..crossing.count];
         let (v, w) = match &mut self.slopes {
-            None => self.flow.crossed((v, w), i, end),
-            Some(slopes) => {
-                let (state, end) =
-                    ((Dual::variable(v, 0), Dual::variable(w, 1)), Dual { value: end, slopes: [Lanes::of(0.0); 3] });
-                let (v, w) = self.flow.crossed(state, Dual::variable(i, 2), end);
-                for (row, slope) in in_order(slopes).into_iter().zip(v.slopes.into_iter().chain(w.slopes)) {
-                    places.iter().zip(numbers(&slope)).for_each(|(&place, &slope)| row[place] = slope);
+            None => flows.flow(constants).crossed((v, w), i, end),
+            Some(rows) => {
+                let (flow, (of_v, of_w, of_i)) = on_duals!(flows: F, constants, v, w, i);
+                let end = of_v.zero().with_value(end);
+                let (v, w) = flow.crossed((of_v, of_w), of_i, end);
+                for (rows, slopes) in rows.iter_mut().zip([&v.slopes, &w.slopes]) {
+                    for (row, slope) in rows.iter_mut().zip(slopes) {
+                        places.iter().zip(numbers(slope)).for_each(|(&place, &slope)| row[place] = slope);
+                    }
                 }
                 (v.value, w.value)
             }
         };
         for ((&place, &v), &w) in places.iter().zip(numbers(&v)).zip(numbers(&w)) {
-            (self.state.0[place], self.state.1[place], self.spikes[place]) = (v, w, T::of(1.0));
+            (self.v[place], self.w[place], self.spikes[place]) = (v, w, T::of(1.0));
         }
         crossing.count = 0;
     }
-}
-
-/// The rows of slopes in the order ∂v/∂v, ∂v/∂w, ∂v/∂I, ∂ψ/∂v, ∂ψ/∂w, ∂ψ/∂I.
-fn in_order<'s, T>(slopes: &'s mut RowSlopes<'_, T>) -> [&'s mut [T]; 6] {
-    let ([by_v, by_i], [by_w, w_by_v, w_by_w, w_by_i]) = slopes;
-    [by_v, by_w, by_i, w_by_v, w_by_w, w_by_i]
 }
 
 /// The dynamics of planar neurons.
 pub(super) struct PlanarDynamics<T> {
     flow: Box<dyn Rows<T>>,
     gates: PerNeuronGates<T>,
-    /// b, the rise of w by one spike.
-    jump: f64,
+    /// b of each neuron, the rise of w by one spike.
+    jump: Row<T>,
 }
 
 impl<T: Real> PlanarDynamics<T> {
@@ -188,24 +307,50 @@ impl<T: Real> PlanarDynamics<T> {
             Some(each) => each.zones(),
             None => Zone::of(plan.gate.width()).map(|constant| vec![constant; neurons]),
         };
-        let flow = Box::new(model.over(plan.dt));
-        Self { flow, gates: PerNeuronGates::of(plan.gate, zones), jump: model.jump() }
+        let flow: Box<dyn Rows<T>> = match plan.planar_constants {
+            true => {
+                let own = plan.own_constants();
+                let rows = [&own.tau_mem, &own.second].map(|constant| row_of(constant, neurons, 1.0));
+                Box::new(OwnConstants { model: model.clone(), dt: plan.dt, rows })
+            }
+            false => Box::new(model.over(plan.dt)),
+        };
+        Self { flow, gates: PerNeuronGates::of(plan.gate, zones), jump: jumps_of(plan, neurons) }
     }
 
     /// Replaces the spikes in `charge` by ΔQ_t and G(v_t) in `sent` by G(v_{t+1}), and adds the
     /// jump to w.
     #[inline(always)]
     fn send<S: Simd>(&self, v: &[T], w: &mut [T], sent: &mut [T], charge: &mut [T]) {
-        let (zone_at, jump) = (self.gates.zone_at::<S>(), self.jump);
+        let (zone_at, jumps) = (self.gates.zone_at::<S>(), lanes::<S, T>(&self.jump));
         by_gate!(self.gates.gate(), |shape| {
             let state = lanes::<S, T>(v).iter().zip(lanes_mut(w));
             let rows = state.zip(lanes_mut(sent).iter_mut().zip(lanes_mut(charge)));
             for (n, ((&v, w), (sent, charge))) in rows.enumerate() {
                 let sent_after = shape.on(&zone_at(n)).charge(v);
                 *charge = *charge + (sent_after - *sent);
-                (*w, *sent) = (*w + charge.times(jump), sent_after);
+                (*w, *sent) = (*w + *charge * jumps[n], sent_after);
             }
         });
+    }
+}
+
+/// A constant of each neuron from those of all neurons or the one that they share, with `beyond` in
+/// the lanes that the last vector has more.
+fn row_of<T: Real>(constant: &[f64], neurons: usize, beyond: f64) -> Row<T> {
+    let mut row = Row::zeros(neurons);
+    row.fill(T::of(beyond));
+    for (n, to) in row[..neurons].iter_mut().enumerate() {
+        *to = T::of(constant[n % constant.len()]);
+    }
+    row
+}
+
+/// b of each neuron of two variables.
+pub(super) fn jumps_of<T: Real>(plan: &ScanPlan, neurons: usize) -> Row<T> {
+    match plan.planar_constants {
+        true => row_of(&plan.own_constants().jump, neurons, 0.0),
+        false => row_of(&[plan.neuron.jump().unwrap_or(0.0)], neurons, 0.0),
     }
 }
 
@@ -237,10 +382,12 @@ impl<T: Real> Dynamics<T> for PlanarDynamics<T> {
         active: &mut Vec<u32>,
     ) -> ActiveSet {
         let Neurons { held, w, sent, charge, .. } = neurons;
-        let Some(second) = slopes.second else {
+        let Some([vw, wv, ww, wi]) = slopes.second else {
             unreachable!("the segments of planar neurons have rows for the slopes of w")
         };
-        self.flow.step_with_slopes((held, w), i, charge, ([slopes.by_v, slopes.by_i], second));
+        let of_constants = slopes.by_constants.map(|[va, wa, vb, wb]| [[va, vb], [wa, wb]]);
+        let slopes = RowSlopes { of_state: [[slopes.by_v, vw, slopes.by_i], [wv, ww, wi]], of_constants };
+        self.flow.step_with_slopes((held, w), i, charge, slopes);
         self.send::<S>(held, w, sent, charge);
         self.gates.density::<S>(held, after);
         rows::nonzero::<S, T, 3>(active, n, [charge, before, after])

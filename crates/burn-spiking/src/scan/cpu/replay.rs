@@ -8,6 +8,7 @@ use super::matrix::Matrix;
 use super::network::{Network, SampleBlock, Scratch, Sender, State};
 use super::rows;
 use super::sample::{Inputs, Shared};
+use crate::neuron::planar::CONSTANTS;
 use crate::num::Real;
 use crate::num::simd::unserved;
 use macerator::{Simd, WithSimd};
@@ -44,6 +45,9 @@ pub(super) struct Segment<T> {
 pub(super) struct ConstantRows<T> {
     /// ∂φ/∂τ_mem.
     pub(super) by_tau: Matrix<T>,
+    /// ∂v/∂c and ∂ψ/∂c of each constant c of neurons with two variables, if the plan has
+    /// `planar_constants`.
+    pub(super) by_planar: Option<[Matrix<T>; 2 * CONSTANTS]>,
     /// ∂G/∂w(v_t), one row more than there are steps.
     pub(super) by_width: Matrix<T>,
     /// sᵏ_t.
@@ -61,13 +65,14 @@ impl<T: Real> Segment<T> {
             amplitudes: rows(if network.weights.is_empty() { 0 } else { every }),
             dv: rows(every),
             di: rows(every),
-            second: network.jump.map(|_| std::array::from_fn(|_| rows(every))),
+            second: network.jumps.as_ref().map(|_| std::array::from_fn(|_| rows(every))),
             density: rows(every + 1),
             trace: rows(if network.readout.is_some() { every } else { 0 }),
             p: network.synapses.iter().map(|synapse| rows(if synapse.connects() { every + 1 } else { 0 })).collect(),
             q: rows(every + 1 + network.longest_delay()),
             constants: network.constants.then(|| ConstantRows {
                 by_tau: rows(every),
+                by_planar: network.planar_constants.then(|| std::array::from_fn(|_| rows(every))),
                 by_width: rows(every + 1),
                 s: network.synapses.iter().map(|_| rows(every)).collect(),
                 j: network.synapses.iter().map(|_| rows(every)).collect(),
@@ -147,7 +152,11 @@ impl<T: Real> Replay<T> {
             Some([a, b, c, d]) => Some([a.row_mut(at), b.row_mut(at), c.row_mut(at), d.row_mut(at)]),
             None => None,
         };
-        let slopes = Slopes { by_v: segment.dv.row_mut(at), by_i: segment.di.row_mut(at), second };
+        let by_constants = match segment.constants.as_mut().and_then(|constants| constants.by_planar.as_mut()) {
+            Some([a, b, c, d]) => Some([a.row_mut(at), b.row_mut(at), c.row_mut(at), d.row_mut(at)]),
+            None => None,
+        };
+        let slopes = Slopes { by_v: segment.dv.row_mut(at), by_i: segment.di.row_mut(at), second, by_constants };
         let (before, after) = segment.density.row_and_next_mut(at);
         let charge = segment.charge.row_mut(at);
         let neurons = state.neurons(&mut scratch_rows.scratch, charge);

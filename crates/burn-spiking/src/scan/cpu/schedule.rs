@@ -3,6 +3,7 @@
 
 use super::rows;
 use super::storage::Storage;
+use crate::neuron::planar::CONSTANTS;
 use crate::scan::{Checkpointing, ScanInputs, ScanPlan};
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
@@ -18,6 +19,8 @@ pub(super) struct Sizes {
     pub(super) neurons: usize,
     /// K, the number of synapse types.
     pub(super) synapses: usize,
+    /// The number of constants that neurons may have each.
+    pub(super) neuron_constants: usize,
     /// L, the number of synapse types that connect each neuron to itself alone.
     pub(super) self_rows: usize,
     /// H, the rows of a state without v.
@@ -38,6 +41,7 @@ impl Sizes {
             steps: drive[1],
             neurons: inputs.v0.shape()[1],
             synapses: plan.synapses.len(),
+            neuron_constants: plan.neuron_constants(),
             self_rows: plan.self_weight_rows(),
             rows: plan.state_rows(),
             channels: drive[2],
@@ -103,7 +107,8 @@ pub(super) struct Segments {
 impl Segments {
     pub(super) fn of<T>(plan: &ScanPlan, sizes: Sizes) -> Self {
         let Sizes { steps, neurons, .. } = sizes;
-        let of_constants = if plan.constants { 2 + 2 * plan.synapses.len() } else { 0 };
+        let of_planar = if plan.planar_constants { 2 * CONSTANTS } else { 0 };
+        let of_constants = if plan.constants { 2 + of_planar + 2 * plan.synapses.len() } else { 0 };
         let rows_per_step =
             5 + plan.weight_planes() + plan.self_weight_rows() + plan.readout.is_some() as usize + of_constants;
         let in_cache = SEGMENT_BYTES / (rows_per_step * rows::padded(neurons) * size_of::<T>());

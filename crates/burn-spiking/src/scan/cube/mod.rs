@@ -68,6 +68,10 @@ fn layout_of(plan: &ScanPlan, v0: &CubeTensor, tape: bool) -> Option<Layout> {
         fallback::tell(plan, || "Adjoint::Surrogate has no kernel on a GPU".into());
         return None;
     }
+    if plan.planar_constants {
+        fallback::tell(plan, || format!("{} with learned constants has no kernel on a GPU", plan.neuron));
+        return None;
+    }
     if plan.adjoint.adjoint_limit(1, 1).is_some() && plan.weight_planes() == 0 {
         fallback::tell(plan, || "Adjoint::Limited without recurrent weights has no kernel on a GPU".into());
         return None;

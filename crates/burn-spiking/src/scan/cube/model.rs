@@ -8,7 +8,7 @@ use crate::neuron::membrane::Membrane;
 use crate::neuron::{Flow, Neuron, NeuronModel, with_model};
 use crate::num::Own;
 use crate::scan::ScanPlan;
-use crate::scan::dynamics::{DynamicsOn, NumberConstants, PerNeuronConstants};
+use crate::scan::dynamics::{DynamicsOn, NumberConstants};
 use cubecl::frontend::{IndexExpand, TensorExpand};
 use cubecl::ir::Scope;
 use cubecl::prelude::*;
@@ -74,9 +74,7 @@ impl Model {
         if self.constants == Constants::Fixed {
             return Vec::new();
         }
-        let shared =
-            || PerNeuronConstants { tau_mem: plan.neuron.tau().into_iter().collect(), width: vec![plan.gate.width()] };
-        let each = plan.per_neuron.as_deref().cloned().unwrap_or_else(shared);
+        let each = plan.own_constants();
         let mut table: Vec<f64> = plan.synapses.iter().map(|synapse| synapse.decay).collect();
         for (at, &width) in each.width.iter().enumerate() {
             let Membrane { tau, rate, decay, complement } =
@@ -119,8 +117,10 @@ impl Model {
         let given = (self.constants != Constants::Fixed).then(|| {
             let membrane = || Membrane { tau: read(0), rate: read(1), decay: read(2), complement: read(3) };
             NumberConstants {
-                membrane: self.neuron.learns_tau().then(membrane),
+                membrane: self.neuron.has_membrane().then(membrane),
                 zone: Zone { offset: read(4), inverse: read(5) },
+                // Tensor operations run plans whose neurons with two variables have own constants.
+                planar: None,
                 decays: Vec::new(),
             }
         });

@@ -4,7 +4,7 @@ use super::gradients::Found;
 use super::{by_place, connections_of, dynamics_of, kept, tensor};
 use crate::neuron::planar::{Jacobian, Moved};
 use crate::num::Number;
-use crate::scan::dynamics::DynamicsOn;
+use crate::scan::dynamics::{DynamicsOn, PlanarSlopes};
 use crate::scan::surrogate::slopes_without_spike;
 use crate::scan::tensor_number::TensorNumber;
 use crate::scan::{AdjointRequest, GradientMask, InputGradients, OutputGradients, ScanInputs, ScanPlan, ScanTape};
@@ -36,11 +36,12 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
         if wanted.constants { states_of((0..steps).map(|t| path.charge(t, &dynamics)), &s0, plan) } else { Vec::new() };
     let mut d_tau = zero.clone();
     let mut d_width = zero.clone();
+    let (mut d_second, mut d_jump) = (zero.clone(), zero.clone());
     let mut d_decays = vec![zero.clone(); plan.synapses.len()];
     let mut lambda = d_last_v.unwrap_or(zero.clone());
     // κ, the adjoint of w.
     let of_w = |d_last_s: &TensorNumber<B>| Some(d_last_s.index(1, plan.second_variable_row()?));
-    let mut kappa = dynamics.jump().map(|_| d_last_s.as_ref().and_then(of_w).unwrap_or(zero.clone()));
+    let mut kappa = plan.second_variable_row().map(|_| d_last_s.as_ref().and_then(of_w).unwrap_or(zero.clone()));
     let mut d = vec![zero.clone(); plan.synapses.len()];
     let mut p = vec![zero.clone(); plan.synapses.len()];
     let adjoint_limit = plan.adjoint.adjoint_limit(v0.0.shape()[0], steps);
@@ -91,15 +92,16 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
                 d_decays[k] = d_decays[k].clone() + by_decay;
             }
         }
-        if let (Some(kappa), Some(jump)) = (&kappa, dynamics.jump()) {
-            mu = mu + kappa.clone().times(jump);
+        if let Some(jump) = kappa.clone().and_then(|kappa| dynamics.jump(kappa)) {
+            mu = mu + jump;
         }
         let (density_after, density) = match plan.surrogate() {
             Some(surrogate) => (surrogate.density((v_after.clone() + charge.clone()).plus(-1.0)), zero.clone()),
             None => (dynamics.density(v_after.clone()), dynamics.density(v.clone())),
         };
         let lambda_pre = lambda + density_after * mu.clone();
-        let (by_v, by_w, by_i) = match path.jacobian(t) {
+        let slopes = path.slopes(t);
+        let (by_v, by_w, by_i) = match slopes.map(|slopes| slopes.of_state.clone()) {
             Some(Jacobian { v: [vv, vw, vi], w: [wv, ww, wi] }) => ([vv, wv], Some([vw, ww]), [vi, wi]),
             None => {
                 let (dv, di) = match plan.surrogate().and_then(|_| slopes_without_spike(&plan.neuron, plan.dt)) {
@@ -119,6 +121,13 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
             d_tau = d_tau + lambda_pre.clone() * by_tau;
             let by_width = dynamics.charge_by_width(v_after) - dynamics.charge_by_width(v.clone());
             d_width = d_width + mu.clone() * by_width;
+            if let (Some([by_tau, by_second]), Some(kappa)) =
+                (slopes.and_then(|slopes| slopes.of_constants.clone()), &kappa)
+            {
+                d_tau = d_tau + back(by_tau);
+                d_second = d_second + back(by_second);
+                d_jump = d_jump + kappa.clone() * charge.clone();
+            }
         }
         let mut q = back(by_i);
         lambda = back(by_v) - density * mu;
@@ -156,7 +165,8 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     );
     d_s0.extend(kappa);
     d_drive.reverse();
-    let sums = [d_tau, d_width].into_iter().map(|by| of_constant(by, plan));
+    let sums = [d_tau, d_width, d_second, d_jump].into_iter().take(plan.neuron_constants());
+    let sums = sums.map(|by| of_constant(by, plan));
     let sums = sums.chain(d_decays.into_iter().map(TensorNumber::summed));
     let (weights, self_weights) = by_place(plan, by_weights);
     let found = Found {
@@ -170,7 +180,7 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     found.gradients(inputs, &tape, tensor(&gradients.readout), wanted)
 }
 
-/// The gradient of τ_mem or w, from the contributions of the neurons, `[B, N]`. It is `[1]`, or
+/// The gradient of a constant of the neurons, from the contributions of the neurons, `[B, N]`. It is `[1]`, or
 /// `[N]` if each neuron has its own constants.
 pub(in crate::scan) fn of_constant<B: Backend>(parts: TensorNumber<B>, plan: &ScanPlan) -> TensorNumber<B> {
     if plan.per_neuron.is_some() { parts.summed_rows() } else { parts.summed() }
@@ -243,7 +253,7 @@ enum Path<B: Backend> {
 }
 
 /// The state after a step, and the derivatives of the step.
-type PlanarStep<B> = (Moved<TensorNumber<B>>, Jacobian<TensorNumber<B>>);
+type PlanarStep<B> = (Moved<TensorNumber<B>>, PlanarSlopes<TensorNumber<B>>);
 
 impl<B: Backend> Path<B> {
     fn of(
@@ -252,15 +262,16 @@ impl<B: Backend> Path<B> {
         (v0, s0): (&TensorNumber<B>, &TensorNumber<B>),
         (plan, dynamics): (&ScanPlan, &DynamicsOn<TensorNumber<B>>),
     ) -> Self {
-        let (Some(row), Some(jump)) = (plan.second_variable_row(), dynamics.jump()) else {
+        let Some(row) = plan.second_variable_row() else {
             return Self::Potentials(v0.clone(), kept(&tape.potentials));
         };
         let (mut v, mut w, mut path) = (v0.clone(), s0.index(1, row), Vec::new());
         for t in 0..currents.0.shape()[1] {
-            let (next, jacobian) = dynamics.planar_step_and_jacobian(v.clone(), w, currents.index(1, t));
+            let (next, slopes) = dynamics.planar_step_and_slopes(v.clone(), w.clone(), currents.index(1, t));
             let charge = next.spikes.clone() + (dynamics.charge(next.v.clone()) - dynamics.charge(v));
-            (v, w) = (next.v.clone(), next.w.clone() + charge.times(jump));
-            path.push((next, jacobian));
+            let jump = dynamics.jump(charge).unwrap_or(w.zero());
+            (v, w) = (next.v.clone(), next.w.clone() + jump);
+            path.push((next, slopes));
         }
         Self::Planar(v0.clone(), path)
     }
@@ -278,10 +289,10 @@ impl<B: Backend> Path<B> {
     }
 
     /// The derivatives of step t of neurons with two variables.
-    fn jacobian(&self, t: usize) -> Option<Jacobian<TensorNumber<B>>> {
+    fn slopes(&self, t: usize) -> Option<&PlanarSlopes<TensorNumber<B>>> {
         match self {
             Self::Potentials(..) => None,
-            Self::Planar(_, path) => Some(path[t].1.clone()),
+            Self::Planar(_, path) => Some(&path[t].1),
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) use forward::{Recorder, Recording};
 pub(super) use gradients::Found;
 pub(super) use network::State;
 
-use super::dynamics::{DynamicsOn, NumberConstants};
+use super::dynamics::{DynamicsOn, NumberConstants, PlanarNumbers};
 use super::tensor_number::TensorNumber;
 use super::{OptionalTensor, ScanInputs, ScanPlan};
 use crate::gate::Zone;
@@ -33,27 +33,43 @@ use burn::tensor::TensorData;
 
 /// The flow and the gate of a plan, on tensors with the dtype and the device of `like`.
 pub(super) fn dynamics_of<B: Backend>(plan: &ScanPlan, like: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
-    let given = plan.per_neuron.as_ref().map(|each| {
+    let given = (plan.per_neuron.is_some() || plan.planar_constants).then(|| {
+        let own = plan.own_constants();
         let row = |numbers: Vec<f64>| {
             let shape = [1, numbers.len()];
             let data = TensorData::new(numbers, shape).convert_dtype(like.0.dtype());
-            Own(TensorNumber::<B>(B::float_from_data(data, &like.0.device())))
+            TensorNumber::<B>(B::float_from_data(data, &like.0.device()))
         };
-        let membrane = plan.neuron.learns_tau().then(|| each.membranes(plan.dt).map(row));
-        NumberConstants { membrane, zone: each.zones().map(row), decays: Vec::new() }
+        let own_row = |numbers: Vec<f64>| Own(row(numbers));
+        let (membranes, zones) = (own.membranes(plan.dt), own.zones());
+        NumberConstants {
+            membrane: plan.neuron.has_membrane().then(|| membranes.map(own_row)),
+            zone: zones.map(own_row),
+            planar: plan
+                .planar_constants
+                .then(|| PlanarNumbers { flow: [row(own.tau_mem), row(own.second)], jump: row(own.jump) }),
+            decays: Vec::new(),
+        }
     });
     DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, given)
 }
 
-/// The flow and the gate of a plan, differentiable with respect to the constants τ_mem, w,
-/// α_1 … α_K, `[2 M + K]`, with M = 1 or N.
+/// The flow and the gate of a plan, differentiable with respect to its tensor of
+/// [`constants`](super::constants).
 pub(super) fn dynamics_by<B: Backend>(plan: &ScanPlan, constants: &TensorNumber<B>) -> DynamicsOn<TensorNumber<B>> {
-    let types = plan.synapses.len();
-    let of = (constants.0.shape()[0] - types) / 2;
+    let (types, kinds) = (plan.synapses.len(), plan.neuron_constants());
+    let of = (constants.0.shape()[0] - types) / kinds;
     let row = |first: usize, length: usize| constants.part(first..first + length).unsqueezed(1);
-    let membrane = plan.neuron.learns_tau().then(|| Membrane::of(row(0, of), plan.dt).map(Own));
-    let decays = (0..types).map(|k| row(2 * of + k, 1)).collect();
-    let given = NumberConstants { membrane, zone: Zone::of(row(of, of)).map(Own), decays };
+    let of_neurons = |kind: usize| row(kind * of, of);
+    let membrane = plan.neuron.has_membrane().then(|| Membrane::of(of_neurons(0), plan.dt).map(Own));
+    let given = NumberConstants {
+        membrane,
+        zone: Zone::of(of_neurons(1)).map(Own),
+        planar: plan
+            .planar_constants
+            .then(|| PlanarNumbers { flow: [of_neurons(0), of_neurons(2)], jump: of_neurons(3) }),
+        decays: (0..types).map(|k| row(kinds * of + k, 1)).collect(),
+    };
     DynamicsOn::new(&plan.neuron, plan.gate, plan.dt, Some(given))
 }
 

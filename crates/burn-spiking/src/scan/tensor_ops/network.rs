@@ -96,8 +96,8 @@ impl<B: Backend> State<B> {
         let sent = dynamics.charge(self.v.clone());
         let charge = n + (sent.clone() - self.sent.clone());
         self.sent = sent;
-        if let (Some(w), Some(jump)) = (&mut self.w, dynamics.jump()) {
-            *w = w.clone() + charge.clone().times(jump);
+        if let (Some(w), Some(jump)) = (&mut self.w, dynamics.jump(charge.clone())) {
+            *w = w.clone() + jump;
         }
         for (k, (synapse, s)) in plan.synapses.iter().zip(&mut self.s).enumerate() {
             let amplitude =
