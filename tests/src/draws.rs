@@ -113,6 +113,7 @@ fn draws_of(
                 synapses,
                 record_v,
                 record_charge,
+                record_w: false,
                 check_finite: false,
                 panic_if_not_finite: true,
                 non_finite_gradient: Default::default(),
@@ -134,6 +135,7 @@ fn draws_of(
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             // Three in four networks of planar neurons have numbers as their constants.
             plan.planar_constants = plan.neuron.is_planar() && seed % 4 != 0;
+            plan.record_w = plan.neuron.is_planar() && seed % 3 != 0;
             let (second, jump) = (plan.neuron.second_constant().map_or(1.0, |(_, value)| value), plan.neuron.jump());
             if plan.per_neuron.is_some() {
                 let mut around = |middle: f64| -> Vec<f64> {

@@ -137,6 +137,7 @@ impl Draw {
             traces: read.map(|(_, trace)| joined(trace)).collect(),
             v: recorded(plan.record_v, &spikes.v),
             charge: plan.record_charge.then(|| joined(charges)),
+            w: None,
             output: (!outputs.is_empty()).then(|| joined(outputs)),
             activity: plan.readout.map(|_| activity),
             last_v: Tensor::<2>::from_data(spikes.last_v.to_data(), (&outer, DType::F64)),

@@ -83,7 +83,8 @@ impl Draw {
     pub(crate) fn cost(&self, run: &Run) -> Tensor<1> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         let mut outputs: Vec<Tensor<1>> = run.traces.iter().map(|trace| trace.clone().flatten(0, 2)).collect();
-        outputs.extend(run.v.iter().chain(&run.charge).chain(&run.output).map(|x| x.clone().flatten(0, 2)));
+        outputs
+            .extend(run.v.iter().chain(&run.charge).chain(&run.w).chain(&run.output).map(|x| x.clone().flatten(0, 2)));
         outputs.extend(run.activity.clone());
         outputs.push(run.last_v.clone().flatten(0, 1));
         outputs.push(run.last_s.clone().flatten(0, 2));
@@ -162,6 +163,7 @@ impl Draw {
                 traces: one.traces.into_iter().zip(two.traces).map(join).collect(),
                 v: one.v.zip(two.v).map(join),
                 charge: one.charge.zip(two.charge).map(join),
+                w: one.w.zip(two.w).map(join),
                 output: one.output.zip(two.output).map(join),
                 activity: one.activity.zip(two.activity).map(|(a, b)| a + b),
                 last_v: two.last_v,
@@ -184,7 +186,7 @@ impl Draw {
         let many = |slot: OptionalTensor<Dispatch>| {
             slot.into_option().map(|x| leaf(Tensor::<3>::from_dispatch(x).into_data()))
         };
-        let read = self.plan.readout_traces();
+        let read = self.plan.recorded_planes();
         let packed = out.traces.into_option().map(|x| leaf(Tensor::<4>::from_dispatch(x).into_data()));
         let (v, charge, output) = (many(out.v), many(out.charge), many(out.readout));
         let activity = out.activity.into_option().map(|x| leaf(Tensor::<1>::from_dispatch(x).into_data()));
@@ -193,8 +195,12 @@ impl Draw {
         let dims @ [batch, steps, neurons] = [self.batch, self.steps, self.neurons];
         let rows = self.plan.state_rows();
         let shaped = |x: &Tensor<1>| x.clone().reshape(dims);
+        let mut traces: Vec<_> =
+            packed.iter().flat_map(|x| x.clone().chunk(read, 0)).map(|x| x.reshape(dims)).collect();
+        let w = if self.plan.record_w { traces.pop() } else { None };
         let run = Run {
-            traces: packed.iter().flat_map(|x| x.clone().chunk(read, 0)).map(|x| x.reshape(dims)).collect(),
+            traces,
+            w,
             v: v.as_ref().map(shaped),
             charge: charge.as_ref().map(shaped),
             output: output.as_ref().map(|x| x.clone().reshape([batch, steps, self.outputs])),

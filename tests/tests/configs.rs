@@ -257,6 +257,7 @@ fn layer() -> impl Strategy<Value = SpikingRnnConfig> {
                 batch_first,
                 record_v,
                 record_charge,
+                record_w: !check_finite,
                 check_finite,
                 non_finite_gradient,
                 checkpointing,

@@ -6,6 +6,7 @@
 use burn::module::{Module, Param};
 use burn::nn::LinearConfig;
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use burn_spiking::neuron::{Alif, RefractoryLif};
 use burn_spiking::{
     Adjoint, Checkpointing, ClassificationLoss, Gate, Implementation, Integrator, Learn, Learned, Neuron,
     RateBoundsConfig, Scores, SpikingNetwork, SpikingNetworkConfig, SpikingRnn, SpikingRnnConfig, SpikingStackConfig,
@@ -127,7 +128,31 @@ fn configurations() {
             &["\"mine\"", "its name alone", "Neuron::own"],
             told(base().with_neuron(serde_json::from_str(r#"{"Own":"mine"}"#).unwrap())),
         ),
-        ("a learned tau_mem", &["tau_mem cannot be learned", "LIF and QIF", "NIF"], learned(Neuron::Nif, true, false)),
+        ("a learned tau_mem", &["tau_mem cannot be learned", "LIF, QIF", "NIF"], learned(Neuron::Nif, true, false)),
+        (
+            "a learned tau_w of one variable",
+            &["tau_w cannot be learned", "ALIF, AdEx and Izhikevich", "QIF"],
+            told(base().with_learned(Learned { tau_w: Learn::Shared, ..Learned::default() })),
+        ),
+        ("w of one variable", &["record_w", "QIF", "one variable", "Neuron::Alif"], told(base().with_record_w(true))),
+        (
+            "a learned frequency of a neuron that has none",
+            &["frequency cannot be learned", "resonate-and-fire", "ALIF"],
+            told(
+                base()
+                    .with_neuron(Neuron::Alif(Alif::new(20.0, 100.0, 0.1)))
+                    .with_learned(Learned { frequency: Learn::PerNeuron, ..Learned::default() }),
+            ),
+        ),
+        (
+            "a learned jump of a period",
+            &["jump of w cannot be learned", "refractory LIF"],
+            told(
+                base()
+                    .with_neuron(Neuron::RefractoryLif(RefractoryLif::new(20.0, 2.0)))
+                    .with_learned(Learned { jump: Learn::Shared, ..Learned::default() }),
+            ),
+        ),
         (
             "a learned threshold",
             &["threshold cannot be learned", "NIF and LIF", "QIF"],

@@ -1,7 +1,7 @@
 //! Neurons with two variables against SciPy's solutions of their published equations
 //! (`tests/golden/planar.py` wrote the spike times), and in layers.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_spiking::neuron::{AdEx, AdExConstants, Alif, Izhikevich, RefractoryLif, ResonateAndFire};
 use burn_spiking::{ConfigError, Gate, Integrator, Neuron, SpikingRnn, SpikingRnnConfig, Synapse};
 use burn_spiking_tests::{devices, numbers};
@@ -147,6 +147,44 @@ fn a_run_in_two_calls_is_one_run() {
         let w = |state| numbers(layer.second_variable(state).unwrap());
         assert_eq!(w(&last), w(&end));
         assert!(w(&middle)[0] > 0.1, "the threshold has adapted");
+    }
+}
+
+#[test]
+fn a_recorded_w_is_that_of_the_states() {
+    for device in devices() {
+        let options = (&device, DType::F64);
+        let config = SpikingRnnConfig::new(2, 4)
+            .with_neuron(Neuron::ResonateAndFire(ResonateAndFire { b: 0.2, ..ResonateAndFire::new(20.0, 15.0) }))
+            .with_record_w(true);
+        let layer = config.init(options).unwrap();
+        let input = Tensor::<3>::random([3, 30, 2], Distribution::Uniform(0.0, 3.0), options);
+        let (trajectory, last) = layer.forward(input.clone(), None);
+        let w = numbers(trajectory.w.expect("asked for"));
+        let at = |b: usize, t: usize| &w[(b * 30 + t) * 4..][..4];
+        let of_last = numbers(layer.second_variable(&last).unwrap());
+        (0..3).for_each(|b| assert_eq!(at(b, 29), &of_last[b * 4..][..4]));
+        let mut state = None;
+        for t in 0..30 {
+            let (output, next) = layer.step(input.clone().narrow(1, t, 1).squeeze_dim(1), state);
+            let now = numbers(output.w.expect("asked for"));
+            for (place, now) in now.iter().enumerate() {
+                let w = at(place / 4, t)[place % 4];
+                assert!((w - now).abs() < 1e-12, "sample {}, step {t}: {w}, not {now}", place / 4);
+            }
+            state = Some(next);
+        }
+        assert!(w.iter().any(|w| w.abs() > 0.1), "w does not stay where it began");
+
+        let (ended, _) = layer.forward_lengths(input, &[30, 12, 30], None);
+        let ended = numbers(ended.w.expect("asked for"));
+        assert_eq!(&ended[30 * 4..][..12 * 4], &w[30 * 4..][..12 * 4]);
+        assert!(ended[42 * 4..60 * 4].iter().all(|&w| w == 0.0));
+        let (whole, _) = SpikingRnnConfig::new(2, 4)
+            .init(options)
+            .unwrap()
+            .forward_recording(Tensor::zeros([1, 2, 2], options), None);
+        assert!(whole.w.is_none(), "QIF neurons have one variable");
     }
 }
 

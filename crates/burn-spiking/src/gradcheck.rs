@@ -243,6 +243,7 @@ impl<'a> Point<'a> {
         let v = trajectory.v.expect("the layer records");
         let charge = trajectory.charge.expect("the layer records");
         let mut outputs: Vec<Tensor<1>> = trajectory.traces.into_iter().map(|trace| trace.flatten(0, 2)).collect();
+        outputs.extend(trajectory.w.map(|w| w.flatten(0, 2)));
         outputs.extend([v.clone().flatten(0, 2), charge.flatten(0, 2), last.v.flatten(0, 1), last.s.flatten(0, 2)]);
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let costs = outputs.into_iter().map(|y| {

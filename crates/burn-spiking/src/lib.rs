@@ -30,7 +30,9 @@
 //! | part | with | what happens |
 //! | --- | --- | --- |
 //! | [`Gate::Threshold`] | a gradient | refused when the layer runs: a threshold-triggered spike has no gradient; [`Adjoint::MeanField`] and [`Adjoint::Surrogate`] do not need one |
-//! | a learned τ_mem | NIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only LIF and QIF have an exact flow with a τ_mem |
+//! | a learned τ_mem | NIF, EIF, Izhikevich and user-defined neurons | refused by the configuration |
+//! | a learned τ_w, frequency or jump of w ([`Learned`]) | neurons that have none | refused by the configuration |
+//! | learned τ_mem, τ_w, frequency or jump of neurons of two variables | a GPU | runs in tensor operations |
 //! | learned thresholds | QIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only NIF and LIF have thresholds that can be learned |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has no width |
 //! | a gate width per neuron ([`Learn::PerNeuron`]) | user-defined neurons | runs in tensor operations, without the CPU kernel |

@@ -303,6 +303,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         }],
         record_v: false,
         record_charge: false,
+        record_w: false,
         check_finite: false,
         panic_if_not_finite: true,
         non_finite_gradient: Default::default(),

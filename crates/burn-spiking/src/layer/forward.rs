@@ -170,8 +170,8 @@ impl SpikingRnn {
         (StepOutput::of(run), state)
     }
 
-    /// Runs the layer like [`forward`](Self::forward). The trajectory contains membrane potentials
-    /// and charges, regardless of the configuration.
+    /// Runs the layer like [`forward`](Self::forward). The trajectory contains membrane potentials,
+    /// charges, and w of neurons with two variables, regardless of the configuration.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -179,12 +179,12 @@ impl SpikingRnn {
         self.run_planned(input, state, self.recording())
     }
 
-    /// Returns the layer's plan with membrane potentials and charges in the trajectory.
+    /// Returns the layer's plan with everything in the trajectory that it can contain.
     fn recording(&self) -> Arc<ScanPlan> {
-        Arc::new(ScanPlan { record_v: true, record_charge: true, ..(*self.plan).clone() })
+        Arc::new((*self.plan).clone().recording_all())
     }
 
-    /// Makes the layer record membrane potentials and charges in all trajectories.
+    /// Makes the layer record everything in all trajectories.
     pub(crate) fn recording_all(mut self) -> Self {
         self.plan = self.recording();
         self
@@ -241,6 +241,7 @@ impl SpikingRnn {
             traces: run.traces.into_iter().map(in_layout).collect(),
             v: run.v.map(in_layout),
             charge: run.charge.map(in_layout),
+            w: run.w.map(in_layout),
             start_v,
             neuron: match (self.config.learned.tau_mem, self.config.adjoint) {
                 (Learn::No, Adjoint::MeanField { .. }) => Err("Adjoint::MeanField gives potentials no gradient"),

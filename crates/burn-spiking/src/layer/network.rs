@@ -293,7 +293,7 @@ impl SpikingNetwork {
         let mut plan = ScanPlan::clone(self.layer.plan());
         plan.readout = plan.synapses.iter().position(|synapse| synapse.readout);
         plan.synapses.iter_mut().for_each(|synapse| synapse.readout = false);
-        (plan.record_v, plan.record_charge) = (false, false);
+        (plan.record_v, plan.record_charge, plan.record_w) = (false, false, false);
         plan
     }
 
@@ -304,8 +304,7 @@ impl SpikingNetwork {
             .iter_mut()
             .zip(&self.layer.plan().synapses)
             .for_each(|(own, layers)| own.readout = layers.readout);
-        (plan.record_v, plan.record_charge) = (true, true);
-        plan
+        plan.recording_all()
     }
 
     fn run(

@@ -168,6 +168,7 @@ pub(crate) fn run_lengths(
         traces: (0..pieces[0].traces.len()).map(|k| series(&|run| run.traces[k].clone())).collect(),
         v: optional(&|run| &run.v),
         charge: optional(&|run| &run.charge),
+        w: optional(&|run| &run.w),
         output: optional(&|run| &run.output),
         activity: activity.reduce(|a, b| a + b).map(|activity| ordered(activity, &places, &device)),
         last_v: ends(&|state| state.v.clone().unsqueeze_dim(1)).squeeze_dim(1),

@@ -26,6 +26,8 @@ pub struct Trajectory {
     pub v: Option<Tensor<3>>,
     /// Charges sent in each step, `[B, T, N]`, if recorded. The charges of a spike add up to 1.
     pub charge: Option<Tensor<3>>,
+    /// The second variable w of neurons that have two, after its jump, `[B, T, N]`, if recorded.
+    pub w: Option<Tensor<3>>,
     /// The initial membrane potentials v_0, `[B, N]`.
     pub(crate) start_v: Tensor<2>,
     pub(crate) gate: GateNow,
@@ -131,6 +133,7 @@ impl Trajectory {
             v: None,
             start_v: Tensor::zeros([batch, neurons], &charge.device()),
             charge: Some(charge),
+            w: None,
             gate: GateNow { gate: Gate::default(), logit_width: None },
             neuron: Ok(Neuron::Nif),
             timing: Timing { dt, batch_first: true, lengths: None },
@@ -163,13 +166,21 @@ pub struct StepOutput {
     pub v: Option<Tensor<2>>,
     /// Charges sent, `[B, N]`, if recorded.
     pub charge: Option<Tensor<2>>,
+    /// The second variable w of neurons that have two, after its jump, `[B, N]`, if recorded.
+    pub w: Option<Tensor<2>>,
 }
 
 impl StepOutput {
     /// Converts a run of one step.
     pub(crate) fn of(run: Run) -> Self {
         let only = |x: Tensor<3>| x.squeeze_dim(1);
-        Self { traces: run.traces.into_iter().map(only).collect(), v: run.v.map(only), charge: run.charge.map(only) }
+        let Run { traces, v, charge, w, .. } = run;
+        Self {
+            traces: traces.into_iter().map(only).collect(),
+            v: v.map(only),
+            charge: charge.map(only),
+            w: w.map(only),
+        }
     }
 
     /// Returns the trace of a layer that reads exactly one synapse type.

@@ -112,6 +112,8 @@ pub struct Run {
     pub v: Option<Tensor<3>>,
     /// The charges ΔQ_t, `[B, T, N]`. The charge of one spike sums to 1.
     pub charge: Option<Tensor<3>>,
+    /// w_{t+1} of neurons with two variables, after the jump, `[B, T, N]`.
+    pub w: Option<Tensor<3>>,
     /// The readout o_t, `[B, T, O]`.
     pub output: Option<Tensor<3>>,
     /// The activity A = Σ_t m_t |s_{t+1}|² of the trace that is read out, `[B]`.
@@ -189,8 +191,8 @@ impl Arguments {
             others.push(("readout", readout.dtype(), readout.device()));
         }
         assert!(
-            plan.neuron.is_planar() || !plan.planar_constants,
-            "a plan with planar_constants has neurons with two variables, but the neuron is {}",
+            plan.neuron.is_planar() || !(plan.planar_constants || plan.record_w),
+            "a plan with planar_constants or record_w has neurons with two variables, but the neuron is {}",
             plan.neuron
         );
         assert_eq!(

@@ -255,16 +255,18 @@ pub fn scan(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
 /// Runs the scan as one operation.
 fn run_op(arguments: Arguments, plan: &Arc<ScanPlan>) -> Run {
     let output = Dispatch::spiking_scan(arguments.into(), plan.clone(), false);
-    let mut traces = Vec::with_capacity(plan.readout_traces());
+    let mut traces = Vec::with_capacity(plan.recorded_planes());
     if let OptionalTensor::Present(packed) = output.traces {
         let packed = Tensor::<4>::from_dispatch(packed);
-        match plan.readout_traces() {
+        match plan.recorded_planes() {
             1 => traces.push(packed.squeeze_dim(0)),
             planes => traces.extend((0..planes).map(|r| packed.clone().narrow(0, r, 1).squeeze_dim(0))),
         }
     }
+    let w = if plan.record_w { traces.pop() } else { None };
     Run {
         traces,
+        w,
         v: output.v.into_option().map(Tensor::from_dispatch),
         charge: output.charge.into_option().map(Tensor::from_dispatch),
         output: output.readout.into_option().map(Tensor::from_dispatch),

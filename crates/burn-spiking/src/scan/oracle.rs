@@ -56,7 +56,7 @@ pub fn run(arguments: Arguments, plan: &ScanPlan, integrator: Integrator) -> Run
         };
         recorder.record(&state, &step.charge, plan);
     }
-    let Recording { traces, v, charge } = recorder.finish();
+    let Recording { traces, v, charge, w } = recorder.finish();
     let mut traces: Vec<Tensor<3>> = traces.into_iter().map(tensor).collect();
     let (mut output, mut activity) = (None, None);
     if let (Some(k), Some(readout)) = (asked.readout, readout) {
@@ -73,6 +73,7 @@ pub fn run(arguments: Arguments, plan: &ScanPlan, integrator: Integrator) -> Run
         traces,
         v: v.map(tensor),
         charge: charge.map(tensor),
+        w: w.map(tensor),
         output,
         activity,
         last_v: tensor(state.v.clone()),

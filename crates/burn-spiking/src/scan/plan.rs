@@ -190,6 +190,8 @@ pub struct ScanPlan {
     pub record_v: bool,
     /// Whether the trajectory contains the charge sent in each step.
     pub record_charge: bool,
+    /// Whether the trajectory contains w, the second variable of neurons with two.
+    pub record_w: bool,
     /// Whether every backend searches the inputs, the last state and the gradient of a run for
     /// infinite values and NaN. The CPU kernel always searches the last state and the gradient.
     pub check_finite: bool,
@@ -242,6 +244,12 @@ impl ScanPlan {
             check_surrogate(&self)?;
         }
         Ok(self)
+    }
+
+    /// The same plan with potentials, charges, and w of neurons with two variables in the
+    /// trajectory.
+    pub(crate) fn recording_all(self) -> Self {
+        Self { record_v: true, record_charge: true, record_w: self.neuron.is_planar(), ..self }
     }
 
     /// The surrogate derivative of spikes, if the plan has one.
@@ -307,6 +315,17 @@ impl ScanPlan {
     /// The number of traces in the trajectory.
     pub fn readout_traces(&self) -> usize {
         self.synapses.iter().filter(|synapse| synapse.readout).count()
+    }
+
+    /// The number R of planes of recorded rows: the traces, and w as the last plane if it is
+    /// recorded.
+    pub fn recorded_planes(&self) -> usize {
+        self.readout_traces() + self.record_w as usize
+    }
+
+    /// The plane of w among the recorded rows; `None` if w is not recorded.
+    pub(crate) fn second_variable_plane(&self) -> Option<usize> {
+        self.record_w.then(|| self.readout_traces())
     }
 }
 

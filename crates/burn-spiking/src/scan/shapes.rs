@@ -19,7 +19,7 @@ pub(super) fn of_run(inputs: &ScanInputsMetadata, plan: &Arc<ScanPlan>, keep_tap
     };
     let (batch, steps, neurons) = (inputs.drive.shape[0], inputs.drive.shape[1], inputs.v0.shape[1]);
     let run = [batch, steps, neurons];
-    let read = plan.readout_traces();
+    let read = plan.recorded_planes();
     let outputs = match (&inputs.readout, plan.readout) {
         (OptionalTensorMetadata::Present(readout), Some(_)) => Some(readout.shape[1]),
         _ => None,

@@ -127,7 +127,7 @@ impl<B: Backend> ScanInputs<B> {
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct ScanOutput<B: Backend> {
-    /// The R recorded traces, `[R, B, T, N]`.
+    /// The R recorded traces, `[R, B, T, N]`; the last is w if the plan records it.
     #[extension_type]
     pub traces: OptionalTensor<B>,
     /// The membrane potentials, `[B, T, N]`.
@@ -155,7 +155,7 @@ pub struct ScanOutput<B: Backend> {
 #[derive(Debug, Clone, ExtensionType)]
 #[extension_type(fusion: cfg(feature = "cube"))]
 pub struct OutputGradients<B: Backend> {
-    /// s′, `[R, B, T, N]`.
+    /// s′, and w′ if the plan records w, `[R, B, T, N]`.
     #[extension_type]
     pub traces: OptionalTensor<B>,
     /// v′, `[B, T, N]`.

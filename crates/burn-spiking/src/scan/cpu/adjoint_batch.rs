@@ -57,6 +57,7 @@ pub(super) fn adjoint_with<B: Storage, T: Real, F: Dynamics<T>>(
         states: part::<B, T>(&states, b, state_size).expect("the forward run kept its tape"),
         s0: &B::slice::<T>(&s0)[b * rows * neurons..(b + 1) * rows * neurons],
         traces: plan.readout_planes().map(|r| part::<B, T>(&d_traces, r? * batch + b, row)).collect(),
+        w: plan.second_variable_plane().and_then(|plane| part::<B, T>(&d_traces, plane * batch + b, row)),
         v: part::<B, T>(&d_v, b, row),
         charge: part::<B, T>(&d_charge, b, row),
         readout: part::<B, T>(&d_readout, b, steps * outputs),

@@ -92,7 +92,7 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Computes the errors after step t: adds v′ to λ, and computes D_{t+1} and P_{t+1}. Adds this
+    /// Computes the errors after step t: adds v′ to λ and w′ to κ, and computes D_{t+1} and P_{t+1}. Adds this
     /// step's part of the gradients of α_k, if they are wanted.
     #[inline(always)]
     pub(super) fn errors<S: Simd>(
@@ -116,6 +116,9 @@ impl<'a, T: Real> Sample<'a, T> {
         }
         if let Some(d_v) = inputs.v {
             rows::add_tensor::<S, T>(&mut self.lambda, &d_v[here.clone()]);
+        }
+        if let Some(d_w) = inputs.w {
+            rows::add_tensor::<S, T>(&mut self.kappa, &d_w[here.clone()]);
         }
         for (k, synapse) in network.synapses.iter().enumerate() {
             let mut decay = T::of(synapse.decay);

@@ -139,8 +139,10 @@ impl<'a, T: Real> Sample<'a, T> {
         }
         let here = t * n..(t + 1) * n;
         let read = network.synapses.iter().zip(&state.s).filter(|(synapse, _)| synapse.readout);
-        for (out, (_, s)) in outputs.traces.iter_mut().zip(read) {
-            rows::write::<S, T>(&mut out[here.clone()], s);
+        // w, if it is recorded, is the last of these rows.
+        let read = read.map(|(_, s)| s).chain([&state.w]);
+        for (out, row) in outputs.traces.iter_mut().zip(read) {
+            rows::write::<S, T>(&mut out[here.clone()], row);
         }
         if let Some(out) = &mut outputs.v {
             rows::write::<S, T>(&mut out[here.clone()], dynamics.potentials::<S>(&state.v, &mut scratch_rows.scratch));

@@ -52,7 +52,7 @@ pub(super) fn forward_with<B: Storage, T: Real, F: Dynamics<T>>(
     let starts = B::slice::<T>(&v0).chunks_exact(neurons).zip(B::slice::<T>(&s0).chunks_exact(rows * neurons));
     let runs = B::slice::<T>(&drive).chunks_exact(steps * channels).zip(starts);
 
-    let read = plan.readout_traces();
+    let read = plan.recorded_planes();
     let state_rows = network.state_rows(segments.currents);
     let state_size = segments.count * state_rows * neurons;
     let space = |wanted: bool, length: usize| unwritten::<T>(if wanted { batch * length } else { 0 });

@@ -14,6 +14,8 @@ pub(super) struct Inputs<'a, T> {
     pub(super) s0: &'a [T],
     /// s′, the direct gradient with respect to each trace in the trajectory, `[T, N]`.
     pub(super) traces: Vec<Option<&'a [T]>>,
+    /// w′, the direct gradient with respect to w, `[T, N]`.
+    pub(super) w: Option<&'a [T]>,
     /// v′, the direct gradient with respect to v, `[T, N]`.
     pub(super) v: Option<&'a [T]>,
     /// ΔQ′, the direct gradient with respect to the charges, `[T, N]`.

@@ -120,7 +120,7 @@ impl Segments {
         let costly = plan.gate.width() * (neurons * plan.weight_planes()) as f64 > 90.0;
         // A run without trajectories is expected to take little memory. But the currents take the
         // place of a whole drive, which the adjoint then does not read.
-        let trajectories = plan.readout_traces() > 0 || plan.record_v || plan.record_charge || sizes.whole_drive;
+        let trajectories = plan.recorded_planes() > 0 || plan.record_v || plan.record_charge || sizes.whole_drive;
         let (every, currents) = match plan.checkpointing {
             Checkpointing::Auto => (by_rule, costly && trajectories),
             Checkpointing::Currents => (by_rule, true),

@@ -160,6 +160,10 @@ pub(super) fn run<F: Float>(
                 if comptime!(given.v) {
                     lambda[r] += d_v[place];
                 }
+                if comptime!(given.traces && layout.w_plane.is_some()) {
+                    let plane = comptime!(layout.w_plane.unwrap_or(0));
+                    kappa[r] += d_traces[plane * batch * steps * n + place];
+                }
                 let (after, n_spikes) = moved::<F>(potentials, place, batch * steps * n, planar);
                 let mut before = v0[sample * n + neuron];
                 if t > 0 {

@@ -173,6 +173,10 @@ pub(super) fn run<F: Float>(
                 if comptime!(layout.record_charge) {
                     charge_out[place] = dq;
                 }
+                if comptime!(layout.w_plane.is_some()) {
+                    let plane = comptime!(layout.w_plane.unwrap_or(0));
+                    traces[plane * batch * steps * n + place] = w[r];
+                }
                 #[unroll]
                 for k in 0..types {
                     let kind = comptime!(layout.types[k]);

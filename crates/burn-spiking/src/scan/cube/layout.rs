@@ -58,6 +58,8 @@ pub(super) struct Layout {
     pub(super) plane_sums: bool,
     pub(super) record_v: bool,
     pub(super) record_charge: bool,
+    /// Index of the plane of w among the recorded traces, if w is recorded.
+    pub(super) w_plane: Option<usize>,
     /// Whether the kernel keeps the tape.
     pub(super) tape: bool,
     /// Whether the neurons have two variables.
@@ -141,6 +143,7 @@ impl Layout {
             plane_sums: even && wide > 1 && (properties.features.plane.contains(Plane::Ops) || planes_are_forced()),
             record_v: plan.record_v,
             record_charge: plan.record_charge,
+            w_plane: plan.second_variable_plane(),
             tape,
             planar: plan.neuron.is_planar(),
             learned: plan.constants,

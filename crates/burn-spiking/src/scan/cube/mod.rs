@@ -24,7 +24,7 @@ mod planar;
 
 use super::tensor_number::TensorNumber;
 use super::tensor_ops::{
-    self, Found, by_place, connections_of, d_on_the_way, direct_errors, drive_of, kept, of_constant,
+    self, Found, by_place, connections_of, d_on_the_way, direct_error_of_w, direct_errors, drive_of, kept, of_constant,
     output_and_activity, tensor,
 };
 use super::{
@@ -179,11 +179,12 @@ fn adjoint_of(
 fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> ScanOutput<CubeBackend> {
     let drive = into_contiguous(drive_of(&inputs).0);
     let [batch, steps, neurons] = drive.shape().dims::<3>();
-    let read: Vec<usize> = layout.types.iter().filter_map(|kind| kind.readout).collect();
+    let recorded = recording(plan);
+    let planes = recorded.recorded_planes();
     let like = &drive;
     let rows = [batch, steps, neurons];
     let (v, charge) = (space(like, plan.record_v, &rows), space(like, plan.record_charge, &rows));
-    let traces = space(like, !read.is_empty(), &[read.len(), batch, steps, neurons]);
+    let traces = space(like, planes > 0, &[planes, batch, steps, neurons]);
     let (currents, potentials) = (space(like, layout.tape, &rows), space(like, layout.tape && !layout.planar, &rows));
     let (last_v, last_s) =
         (space(like, true, &[batch, neurons]), space(like, true, &[batch, layout.state_rows, neurons]));
@@ -220,14 +221,13 @@ fn run(inputs: ScanInputs<CubeBackend>, plan: &ScanPlan, layout: Layout) -> Scan
         output_and_activity(tensor(&inputs.readout), trace.clone(), tensor(&inputs.activity_weight));
     let optional = |tensor: Option<Tensors>| OptionalTensor::from(tensor.map(|TensorNumber(tensor)| tensor));
     // The kernel may have recorded one trace more than the caller asked for.
-    let asked: Vec<_> = plan.readout_planes().zip(&plan.synapses).filter(|(plane, _)| plane.is_some()).collect();
-    let traces = match asked.len() {
+    let traces = match plan.recorded_planes() {
         0 => OptionalTensor::Absent,
-        all if all == read.len() => OptionalTensor::Present(traces.0),
+        all if all == planes => OptionalTensor::Present(traces.0),
         _ => {
-            let recorded = recording(plan);
             let planes = plan.readout_planes().zip(recorded.readout_planes());
             let planes = planes.filter_map(|(asked, recorded)| asked.and(recorded));
+            let planes = planes.chain(recorded.second_variable_plane());
             OptionalTensor::Present(TensorNumber::stack(planes.map(|plane| traces.index(0, plane)).collect(), 0).0)
         }
     };
@@ -310,9 +310,11 @@ fn run_back(
     // s′ of the types that are read, in the kernel's order of trace planes.
     let errors = direct_errors(&inputs, &tape, &gradients, plan);
     let zero = || TensorNumber(like.clone()).zeros(rows);
-    let d_traces = errors.iter().any(Option::is_some).then(|| {
+    let d_w = direct_error_of_w(&gradients, plan);
+    let d_traces = (d_w.is_some() || errors.iter().any(Option::is_some)).then(|| {
         let read = errors.into_iter().zip(&layout.types).filter(|(_, kind)| kind.readout.is_some());
-        let mut read: Vec<Tensors> = read.map(|(error, _)| error.unwrap_or_else(zero)).collect();
+        let read = read.map(|(error, _)| error).chain(layout.w_plane.map(|_| d_w));
+        let mut read: Vec<Tensors> = read.map(|error| error.unwrap_or_else(zero)).collect();
         if read.len() == 1 { read.remove(0).0 } else { TensorNumber::stack(read, 0).0 }
     });
     let (d_last_v, d_last_s) = (tensor(&gradients.last_v), tensor(&gradients.last_s));

@@ -29,6 +29,7 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     let (d_v, d_charge) = (tensor(&gradients.v), tensor(&gradients.charge));
     let (d_last_v, d_last_s) = (tensor(&gradients.last_v), tensor(&gradients.last_s));
     let traces = direct_errors(&inputs, &tape, &gradients, plan);
+    let d_w = direct_error_of_w(&gradients, plan);
 
     let dynamics = dynamics_of(plan, &v0);
     let path = Path::of(&tape, &currents, (&v0, &s0), (plan, &dynamics));
@@ -64,6 +65,9 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     for t in (0..steps).rev() {
         if let Some(d_v) = &d_v {
             lambda = lambda + d_v.index(1, t);
+        }
+        if let Some(d_w) = &d_w {
+            kappa = kappa.map(|kappa| kappa + d_w.index(1, t));
         }
         let current = currents.index(1, t);
         let (v, v_after, charge) = (path.v(t), path.v(t + 1), path.charge(t, &dynamics));
@@ -212,6 +216,14 @@ fn d_arriving<B: Backend>(
     }
     let row = plan.rows_on_the_way(k).nth(arrival - steps)?;
     d_last_s.map(|d_last_s| d_last_s.index(1, row))
+}
+
+/// w′, `[B, T, N]`; `None` if it is 0.
+pub(in crate::scan) fn direct_error_of_w<B: Backend>(
+    gradients: &OutputGradients<B>,
+    plan: &ScanPlan,
+) -> Option<TensorNumber<B>> {
+    Some(tensor(&gradients.traces)?.index(0, plan.second_variable_plane()?))
 }
 
 /// s′ of each synapse type, `[B, T, N]`, with the contributions of the readout and the activity;

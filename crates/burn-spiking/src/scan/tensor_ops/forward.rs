@@ -11,6 +11,7 @@ pub(crate) struct Recorder<B: Backend> {
     traces: Vec<Vec<TensorNumber<B>>>,
     v: Vec<TensorNumber<B>>,
     charge: Vec<TensorNumber<B>>,
+    w: Vec<TensorNumber<B>>,
 }
 
 /// The recorded trajectories, `[B, T, N]` each.
@@ -18,11 +19,13 @@ pub(crate) struct Recording<B: Backend> {
     pub(crate) traces: Vec<TensorNumber<B>>,
     pub(crate) v: Option<TensorNumber<B>>,
     pub(crate) charge: Option<TensorNumber<B>>,
+    pub(crate) w: Option<TensorNumber<B>>,
 }
 
 impl<B: Backend> Recorder<B> {
     pub(crate) fn new(plan: &ScanPlan) -> Self {
-        Self { traces: vec![Vec::new(); plan.readout_traces()], v: Vec::new(), charge: Vec::new() }
+        let traces = vec![Vec::new(); plan.readout_traces()];
+        Self { traces, v: Vec::new(), charge: Vec::new(), w: Vec::new() }
     }
 
     pub(crate) fn record(&mut self, state: &State<B>, charge: &TensorNumber<B>, plan: &ScanPlan) {
@@ -36,13 +39,16 @@ impl<B: Backend> Recorder<B> {
         if plan.record_charge {
             self.charge.push(charge.clone());
         }
+        if plan.record_w {
+            self.w.extend(state.w.clone());
+        }
     }
 
     /// Joins the steps.
     pub(crate) fn finish(self) -> Recording<B> {
         let joined = |steps: Vec<TensorNumber<B>>| (!steps.is_empty()).then(|| TensorNumber::stack(steps, 1));
         let traces = self.traces.into_iter().map(|steps| TensorNumber::stack(steps, 1)).collect();
-        Recording { traces, v: joined(self.v), charge: joined(self.charge) }
+        Recording { traces, v: joined(self.v), charge: joined(self.charge), w: joined(self.w) }
     }
 }
 
@@ -70,7 +76,8 @@ pub fn forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bo
     let slot = |tensor: Option<TensorNumber<B>>| OptionalTensor::from(tensor.map(|tensor| tensor.0));
     let trace = joined(trace);
     let (output, activity) = output_and_activity(tensor(&readout), trace.clone(), tensor(&activity_weight));
-    let Recording { traces, v, charge } = recorder.finish();
+    let Recording { mut traces, v, charge, w } = recorder.finish();
+    traces.extend(w);
     ScanOutput {
         traces: if traces.is_empty() {
             OptionalTensor::Absent

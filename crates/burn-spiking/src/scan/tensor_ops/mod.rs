@@ -13,7 +13,7 @@ mod network;
 pub use adjoint::adjoint;
 pub(super) use adjoint::direct_errors;
 #[cfg(feature = "cube")]
-pub(super) use adjoint::{d_on_the_way, of_constant};
+pub(super) use adjoint::{d_on_the_way, direct_error_of_w, of_constant};
 pub(super) use connection::{Connection, by_place};
 pub use forward::forward;
 #[cfg(feature = "cube")]
