@@ -9,11 +9,13 @@
 
 mod draws;
 mod mean_field;
+mod own_adex;
 mod own_qif;
 mod surrogate;
 mod ways;
 
 pub use draws::{crowds, draws, normal, of_one_variable, planar_neuron, sample, sample_of, sparse_crowds};
+pub use own_adex::OwnAdEx;
 pub use own_qif::{OwnQif, OwnQifFlow};
 
 use burn::tensor::{Device, Tensor};

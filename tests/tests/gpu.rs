@@ -8,7 +8,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_spiking::scan::fallbacks;
-use burn_spiking::{Adjoint, Gate, Implementation, InitialWeights, Neuron, SpikingRnn, SpikingRnnConfig, Synapse};
+use burn_spiking::{
+    Adjoint, Gate, Implementation, InitialWeights, Learn, Learned, Neuron, SpikingRnn, SpikingRnnConfig, Synapse,
+};
 use burn_spiking_tests::{Draw, crowds, draws, gpu, of_one_variable, planar_neuron, relative_distance, sample_of};
 
 /// The allowed error of single precision. A network magnifies rounding errors by its own
@@ -99,7 +101,10 @@ fn trained_once(layer: &SpikingRnn, device: &Device, [batch, steps]: [usize; 2])
     let input = Tensor::<3>::from_data(TensorData::new(values, [batch, channels, steps]), &device);
     let (trajectory, state) = layer.forward(input.swap_dims(1, 2), None);
     let trace = trajectory.trace();
-    let loss = trace.clone().square().mean() + state.v.mean() * 0.1;
+    let mut loss = trace.clone().square().mean() + state.v.mean() * 0.1;
+    if let Some(w) = &trajectory.w {
+        loss = loss + w.clone().square().mean();
+    }
     let gradients = loss.clone().backward();
     let list = |data: TensorData| -> Vec<f64> { data.iter::<f64>().collect() };
     [
@@ -172,11 +177,22 @@ fn neurons_of_two_variables_agree_with_the_cpu() {
         let neuron = planar_neuron(which, 20.0, 0.5);
         let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&neuron, 20.0) };
         let config = SpikingRnnConfig::new(3, 5).with_dt(0.5).with_neuron(neuron).with_initial(Some(initial));
-        for config in [config.clone(), config.with_synapses(vec![Synapse::new(5.0), Synapse::adaptation(50.0, 0.2)])] {
+        let adapting = config.clone().with_synapses(vec![Synapse::new(5.0), Synapse::adaptation(50.0, 0.2)]);
+        for config in [config.clone(), adapting, config.with_record_w(true)] {
             compare_layers(&config, [2, 20]);
         }
     }
     assert_eq!(fallbacks().iter().filter(|reason| reason.contains("variables")).count(), 0);
+}
+
+#[test]
+fn learned_constants_of_two_variables_run_in_tensor_operations() {
+    let learned = Learned { tau_w: Learn::PerNeuron, jump: Learn::Shared, ..Learned::default() };
+    let neuron = planar_neuron(0, 20.0, 0.5);
+    let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&neuron, 20.0) };
+    let config = SpikingRnnConfig::new(3, 5).with_dt(0.5).with_neuron(neuron).with_initial(Some(initial));
+    compare_layers(&config.with_learned(learned).with_record_w(true), [2, 20]);
+    assert_eq!(fallbacks().iter().filter(|reason| reason.contains("ALIF")).count(), 1);
 }
 
 #[test]

@@ -34,14 +34,14 @@ pub use flow::{Flow, NeuronModel, TimeToThreshold};
 pub use lif::Lif;
 pub use nif::Nif;
 pub use own::OwnNeuron;
-pub use planar::{AdEx, AdExConstants, Alif, Izhikevich, RefractoryLif, ResonateAndFire};
+pub use planar::{AdEx, AdExConstants, Alif, Izhikevich, OwnPlanarNeuron, RefractoryLif, ResonateAndFire};
 pub use qif::Qif;
 pub use rate::RateCurve;
 
 use crate::error::ConfigError;
 use crate::num::{Dual, Number};
 use flow::slope_by_tau;
-use planar::{CONSTANTS, Jacobian, Moved, PlanarModel, SecondConstant, WITH_CONSTANTS};
+use planar::{CONSTANTS, Jacobian, LearnableConstants, Moved, PlanarModel, SecondConstant, WITH_CONSTANTS};
 use serde::{Deserialize, Serialize};
 
 /// The neuron model of a layer.
@@ -74,6 +74,8 @@ pub enum Neuron {
     ResonateAndFire(ResonateAndFire),
     /// A user-defined model. See [`own`].
     Own(OwnNeuron),
+    /// A user-defined model with two variables. See [`planar::own`].
+    OwnPlanar(OwnPlanarNeuron),
 }
 
 /// Runs `$body` with the model of a built-in neuron of one variable, `$own_body` with a
@@ -101,6 +103,10 @@ macro_rules! with_model {
             &$crate::neuron::Neuron::Izhikevich($planar) => $planar_body,
             &$crate::neuron::Neuron::RefractoryLif($planar) => $planar_body,
             &$crate::neuron::Neuron::ResonateAndFire($planar) => $planar_body,
+            $crate::neuron::Neuron::OwnPlanar(own) => {
+                let $planar = own.clone();
+                $planar_body
+            }
             $crate::neuron::Neuron::Own($own) => $own_body,
         }
     };
@@ -162,6 +168,7 @@ impl Neuron {
             Neuron::Izhikevich(model) => Neuron::Izhikevich(model.with_constants(constants, jump)),
             Neuron::RefractoryLif(model) => Neuron::RefractoryLif(model.with_constants(constants, jump)),
             Neuron::ResonateAndFire(model) => Neuron::ResonateAndFire(model.with_constants(constants, jump)),
+            Neuron::OwnPlanar(model) => Neuron::OwnPlanar(model.with_constants(constants, jump)),
             other => other.clone(),
         }
     }
@@ -268,7 +275,7 @@ impl Neuron {
     }
 
     /// [`planar_step`](Self::planar_step) with other constants of the flow, those of
-    /// [`PlanarModel::constants`].
+    /// [`LearnableConstants::constants`].
     ///
     /// # Panics
     /// If the neuron has one variable.

@@ -16,7 +16,8 @@
 //! Paninski, Neuronal Dynamics (2014), table 6.1.
 
 use super::flow::{
-    CONSTANTS, Field, FieldOn, PlanarFlow, PlanarModel, RungeKutta, RungeKuttaOn, SecondConstant, in_time,
+    CONSTANTS, Field, FieldOn, LearnableConstants, PlanarFlow, PlanarModel, RungeKutta, RungeKuttaOn, SecondConstant,
+    in_time,
 };
 use crate::error::{ConfigError, below, finite, positive};
 use crate::neuron::eif::Eif;
@@ -144,28 +145,10 @@ impl AdEx {
 
 impl PlanarModel for AdEx {
     type Plane = RungeKutta<AdExField<f64>>;
-    type Given<X: Number> = RungeKuttaOn<AdExField<Own<X>>>;
 
     fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
         let field = AdExField { model: *self, rates: [1.0 / self.tau_mem, 1.0 / self.tau_w] };
         PlanarFlow::new(RungeKutta(field), dt, self.substeps)
-    }
-
-    fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
-        let field = AdExField { model: *self, rates: constants.map(|tau| Own(tau.reciprocal())) };
-        PlanarFlow::new(RungeKuttaOn(field), dt, self.substeps)
-    }
-
-    fn constants(&self) -> [Option<f64>; CONSTANTS] {
-        [Some(self.tau_mem), Some(self.tau_w)]
-    }
-
-    fn second(&self) -> Option<SecondConstant> {
-        Some(SecondConstant::TauW)
-    }
-
-    fn with_constants(&self, [tau_mem, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
-        Self { tau_mem, tau_w, b: jump, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -202,6 +185,27 @@ impl PlanarModel for AdEx {
         let w = self.b * spikes * self.tau_w / self.tau_mem;
         let eif = Eif { tau_mem: self.tau_mem, delta: self.delta, onset: self.onset, substeps: 1 };
         NeuronModel::steady_current(&eif, spikes) - self.rest + w
+    }
+}
+
+impl LearnableConstants for AdEx {
+    type Given<X: Number> = RungeKuttaOn<AdExField<Own<X>>>;
+
+    fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let field = AdExField { model: *self, rates: constants.map(|tau| Own(tau.reciprocal())) };
+        PlanarFlow::new(RungeKuttaOn(field), dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), Some(self.tau_w)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::TauW)
+    }
+
+    fn with_constants(&self, [tau_mem, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { tau_mem, tau_w, b: jump, ..*self }
     }
 }
 

@@ -23,7 +23,7 @@
 //!
 //! Source: Bellec, Salaj, Subramoney, Legenstein & Maass 2018, whose threshold rises by β, here b.
 
-use super::flow::{CONSTANTS, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
+use super::flow::{CONSTANTS, LearnableConstants, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
 use crate::error::{ConfigError, finite, positive};
 use crate::neuron::flow::check_substeps;
 use crate::num::{Constant, Dual, Number, Own};
@@ -51,32 +51,12 @@ impl Alif {
 
 impl PlanarModel for Alif {
     type Plane = AlifPlane<f64>;
-    type Given<X: Number> = AlifPlane<Own<X>>;
 
     fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
         let Self { tau_mem, tau_w, substeps, .. } = *self;
         let length = dt / substeps as f64;
         let whole = [tau_mem, tau_w].map(|tau| (-length / tau).exp_m1());
         PlanarFlow::new(AlifPlane { tau_mem, rates: [1.0 / tau_mem, 1.0 / tau_w], whole }, dt, substeps)
-    }
-
-    fn over_with<X: Number>(&self, dt: f64, [tau_mem, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
-        let length = dt / self.substeps as f64;
-        let rates = [tau_mem.clone().reciprocal(), tau_w.reciprocal()];
-        let whole = rates.clone().map(|rate| Own(rate.times(-length).exp_m1()));
-        PlanarFlow::new(AlifPlane { tau_mem: Own(tau_mem), rates: rates.map(Own), whole }, dt, self.substeps)
-    }
-
-    fn constants(&self) -> [Option<f64>; CONSTANTS] {
-        [Some(self.tau_mem), Some(self.tau_w)]
-    }
-
-    fn second(&self) -> Option<SecondConstant> {
-        Some(SecondConstant::TauW)
-    }
-
-    fn with_constants(&self, [tau_mem, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
-        Self { tau_mem, tau_w, b: jump, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -103,6 +83,29 @@ impl PlanarModel for Alif {
         // The mean threshold at this rate, as if w did not change between spikes.
         let w = self.b * spikes * self.tau_w / self.tau_mem;
         w - 1.0 / (-1.0 / spikes).exp_m1()
+    }
+}
+
+impl LearnableConstants for Alif {
+    type Given<X: Number> = AlifPlane<Own<X>>;
+
+    fn over_with<X: Number>(&self, dt: f64, [tau_mem, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let length = dt / self.substeps as f64;
+        let rates = [tau_mem.clone().reciprocal(), tau_w.reciprocal()];
+        let whole = rates.clone().map(|rate| Own(rate.times(-length).exp_m1()));
+        PlanarFlow::new(AlifPlane { tau_mem: Own(tau_mem), rates: rates.map(Own), whole }, dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), Some(self.tau_w)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::TauW)
+    }
+
+    fn with_constants(&self, [tau_mem, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { tau_mem, tau_w, b: jump, ..*self }
     }
 }
 

@@ -23,42 +23,33 @@ pub enum SecondConstant {
 
 /// A neuron model with two variables: its constants, and the flow that they and the length of a
 /// step determine.
+///
+/// Two models are equal if all their constants are equal, which `#[derive(PartialEq)]` provides.
 pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static {
     /// The flow.
     type Plane: Plane;
 
-    /// The flow with constants that are numbers of the same kind as v, w and I.
-    type Given<X: Number>: PlaneOn<X>;
-
     /// The flow over `dt` ms.
     fn over(&self, dt: f64) -> PlanarFlow<Self::Plane>;
 
-    /// The flow over `dt` ms with these constants in the place of [`constants`](Self::constants).
-    /// A constant that the model does not have has no effect.
-    fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>>;
+    /// b, the rise of w by one spike. The default is 0.
+    fn jump(&self) -> f64 {
+        0.0
+    }
 
-    /// The constants of the flow that can be learned: τ_mem, and the second constant, which
-    /// [`second`](Self::second) names. `None` for a constant that the model does not have.
-    fn constants(&self) -> [Option<f64>; CONSTANTS];
-
-    /// The name of the second constant.
-    fn second(&self) -> Option<SecondConstant>;
-
-    /// The same model with other constants and another b. A constant that the model does not have
-    /// has no effect.
-    fn with_constants(&self, constants: [f64; CONSTANTS], jump: f64) -> Self;
-
-    /// b, the rise of w by one spike.
-    fn jump(&self) -> f64;
-
-    /// The name of the model, with the value of every constant.
-    fn name(&self) -> String;
+    /// The name of the model, with the value of every constant. Records and messages contain it.
+    /// The default is the text of the derived `Debug`.
+    fn name(&self) -> String {
+        format!("{self:?}")
+    }
 
     /// Refuses constants that are invalid for the model.
     ///
     /// # Errors
     /// [`ConfigError`] names the value, its limit and the remedy.
-    fn check(&self) -> Result<(), ConfigError>;
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
 
     /// Refuses a step of `dt` ms that is too long for the model.
     ///
@@ -80,12 +71,36 @@ pub trait PlanarModel: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'stat
     }
 
     /// The approximate steady current, in units of 1/τ_u, under which a neuron spikes `spikes`
-    /// times in τ_u.
-    fn steady_current(&self, spikes: f64) -> f64;
+    /// times in τ_u. The initial bias current of a new layer is computed from it.
+    fn steady_current(&self, spikes: f64) -> f64 {
+        spikes
+    }
 }
 
-/// The equations of a planar model.
-pub trait Plane: Copy + Send + Sync + 'static {
+/// A planar model with constants that can be learned.
+pub trait LearnableConstants: PlanarModel {
+    /// The flow with constants that are numbers of the same kind as v, w and I.
+    type Given<X: Number>: PlaneOn<X>;
+
+    /// The flow over `dt` ms with these constants in the place of [`constants`](Self::constants).
+    /// A constant that the model does not have has no effect.
+    fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>>;
+
+    /// The constants of the flow that can be learned: τ_mem, and the second constant, which
+    /// [`second`](Self::second) names. `None` for a constant that the model does not have.
+    fn constants(&self) -> [Option<f64>; CONSTANTS];
+
+    /// The name of the second constant.
+    fn second(&self) -> Option<SecondConstant>;
+
+    /// The same model with other constants and another b. A constant that the model does not have
+    /// has no effect.
+    fn with_constants(&self, constants: [f64; CONSTANTS], jump: f64) -> Self;
+}
+
+/// The equations of a planar model. Mark the methods with `#[inline(always)]`, so that the CPU kernel
+/// can use vector instructions in them. They use arithmetic and selects instead of branches.
+pub trait Plane: Clone + Send + Sync + 'static {
     /// (v, w) after `time` ms under the current I (1/ms), without a threshold.
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X);
 
@@ -130,7 +145,7 @@ impl<P: Plane, X: Number> PlaneOn<X> for P {
 
     #[inline(always)]
     fn in_time(&self) -> P {
-        *self
+        self.clone()
     }
 
     #[inline(always)]
@@ -227,6 +242,16 @@ impl<P> PlanarFlow<P> {
             };
         }
         now
+    }
+
+    /// The flow of the same sub-steps along other equations.
+    pub(crate) fn along<Q>(self, equations: impl FnOnce(P) -> Q) -> PlanarFlow<Q> {
+        PlanarFlow { plane: equations(self.plane), substeps: self.substeps, length: self.length }
+    }
+
+    /// The length of a sub-step, in ms.
+    pub(crate) fn length(&self) -> f64 {
+        self.length
     }
 
     /// The number of sub-steps of a step.

@@ -16,7 +16,8 @@
 //! Source: Izhikevich 2003, with the constants of its figure 2.
 
 use super::flow::{
-    CONSTANTS, Field, FieldOn, PlanarFlow, PlanarModel, RungeKutta, RungeKuttaOn, SecondConstant, in_time,
+    CONSTANTS, Field, FieldOn, LearnableConstants, PlanarFlow, PlanarModel, RungeKutta, RungeKuttaOn, SecondConstant,
+    in_time,
 };
 use crate::error::{ConfigError, below, finite, positive};
 use crate::neuron::flow::check_substeps;
@@ -101,26 +102,9 @@ impl Izhikevich {
 
 impl PlanarModel for Izhikevich {
     type Plane = RungeKutta<IzhikevichField<f64>>;
-    type Given<X: Number> = RungeKuttaOn<IzhikevichField<Own<X>>>;
 
     fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
         PlanarFlow::new(RungeKutta(self.field(self.a)), dt, self.substeps)
-    }
-
-    fn over_with<X: Number>(&self, dt: f64, [_, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
-        PlanarFlow::new(RungeKuttaOn(self.field(Own(tau_w.reciprocal()))), dt, self.substeps)
-    }
-
-    fn constants(&self) -> [Option<f64>; CONSTANTS] {
-        [None, Some(1.0 / self.a)]
-    }
-
-    fn second(&self) -> Option<SecondConstant> {
-        Some(SecondConstant::TauW)
-    }
-
-    fn with_constants(&self, [_, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
-        Self { a: 1.0 / tau_w, d: jump * self.unit(), ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -154,6 +138,26 @@ impl PlanarModel for Izhikevich {
         let (slope, tau) = (5.0 - self.b, self.tau().unwrap_or(1.0));
         let rheobase = (slope * slope / 0.16 - 140.0).max(0.0);
         tau * self.current(rheobase + self.d * spikes / (tau * self.a))
+    }
+}
+
+impl LearnableConstants for Izhikevich {
+    type Given<X: Number> = RungeKuttaOn<IzhikevichField<Own<X>>>;
+
+    fn over_with<X: Number>(&self, dt: f64, [_, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        PlanarFlow::new(RungeKuttaOn(self.field(Own(tau_w.reciprocal()))), dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [None, Some(1.0 / self.a)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::TauW)
+    }
+
+    fn with_constants(&self, [_, tau_w]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { a: 1.0 / tau_w, d: jump * self.unit(), ..*self }
     }
 }
 

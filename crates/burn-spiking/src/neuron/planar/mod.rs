@@ -41,16 +41,18 @@ pub mod adex;
 pub mod alif;
 mod flow;
 pub mod izhikevich;
+pub mod own;
 pub mod refractory;
 pub mod resonate;
 
 pub use adex::{AdEx, AdExConstants};
 pub use alif::Alif;
 pub use flow::{
-    CONSTANTS, Field, FieldOn, Jacobian, Moved, NEWTON, PlanarFlow, PlanarModel, Plane, PlaneOn, RungeKutta,
-    RungeKuttaOn, SecondConstant, WITH_CONSTANTS,
+    CONSTANTS, Field, FieldOn, Jacobian, LearnableConstants, Moved, NEWTON, PlanarFlow, PlanarModel, Plane, PlaneOn,
+    RungeKutta, RungeKuttaOn, SecondConstant, WITH_CONSTANTS,
 };
 pub use izhikevich::Izhikevich;
+pub use own::OwnPlanarNeuron;
 pub use refractory::RefractoryLif;
 pub use resonate::ResonateAndFire;
 

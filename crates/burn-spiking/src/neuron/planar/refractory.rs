@@ -18,7 +18,7 @@
 //! A spike that comes earlier ends the period earlier. This dependence is part of the gradient. The
 //! derivatives have a kink where a period ends at the border of two steps.
 
-use super::flow::{CONSTANTS, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
+use super::flow::{CONSTANTS, LearnableConstants, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
 use crate::error::{ConfigError, positive};
 use crate::neuron::flow::check_substeps;
 use crate::num::{Constant, Dual, Number, Own};
@@ -44,28 +44,10 @@ impl RefractoryLif {
 
 impl PlanarModel for RefractoryLif {
     type Plane = RefractoryPlane<f64>;
-    type Given<X: Number> = RefractoryPlane<Own<X>>;
 
     fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
         let Self { tau_mem, period, substeps } = *self;
         PlanarFlow::new(RefractoryPlane { tau_mem, rate: 1.0 / tau_mem, period }, dt, substeps)
-    }
-
-    fn over_with<X: Number>(&self, dt: f64, [tau_mem, _]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
-        let rate = Own(tau_mem.clone().reciprocal());
-        PlanarFlow::new(RefractoryPlane { tau_mem: Own(tau_mem), rate, period: self.period }, dt, self.substeps)
-    }
-
-    fn constants(&self) -> [Option<f64>; CONSTANTS] {
-        [Some(self.tau_mem), None]
-    }
-
-    fn second(&self) -> Option<SecondConstant> {
-        None
-    }
-
-    fn with_constants(&self, [tau_mem, _]: [f64; CONSTANTS], _jump: f64) -> Self {
-        Self { tau_mem, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -105,6 +87,27 @@ impl PlanarModel for RefractoryLif {
         // most once in a period.
         let free = (1.0 / spikes - self.period / self.tau_mem).max(0.01);
         1.0 / -(-free).exp_m1()
+    }
+}
+
+impl LearnableConstants for RefractoryLif {
+    type Given<X: Number> = RefractoryPlane<Own<X>>;
+
+    fn over_with<X: Number>(&self, dt: f64, [tau_mem, _]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let rate = Own(tau_mem.clone().reciprocal());
+        PlanarFlow::new(RefractoryPlane { tau_mem: Own(tau_mem), rate, period: self.period }, dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), None]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        None
+    }
+
+    fn with_constants(&self, [tau_mem, _]: [f64; CONSTANTS], _jump: f64) -> Self {
+        Self { tau_mem, ..*self }
     }
 }
 

@@ -19,7 +19,7 @@
 //! Source: Izhikevich 2001; the threshold on the real part, which receives the input, is that of
 //! Higuchi, Kairat, Bohté & Otte 2024.
 
-use super::flow::{CONSTANTS, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
+use super::flow::{CONSTANTS, LearnableConstants, PlanarFlow, PlanarModel, Plane, PlaneOn, SecondConstant, in_time};
 use crate::error::{ConfigError, finite, positive};
 use crate::neuron::flow::check_substeps;
 use crate::num::{Constant, Dual, Number, Own};
@@ -53,7 +53,6 @@ impl ResonateAndFire {
 
 impl PlanarModel for ResonateAndFire {
     type Plane = ResonatePlane<f64>;
-    type Given<X: Number> = ResonatePlane<Own<X>>;
 
     fn over(&self, dt: f64) -> PlanarFlow<Self::Plane> {
         let (rate, omega) = (1.0 / self.tau_mem, self.omega());
@@ -63,29 +62,6 @@ impl PlanarModel for ResonateAndFire {
         let whole = [(-rate * length).exp(), sin, cos];
         let plane = ResonatePlane { rate, turn: omega / PI, goal: [rate / size, omega / size], whole };
         PlanarFlow::new(plane, dt, self.substeps)
-    }
-
-    fn over_with<X: Number>(&self, dt: f64, [tau_mem, frequency]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
-        let (rate, turn) = (tau_mem.reciprocal(), frequency.times(2e-3));
-        let omega = turn.clone().times(PI);
-        let size = rate.clone() * rate.clone() + omega.clone() * omega.clone();
-        let length = dt / self.substeps as f64;
-        let (sin, cos) = turn.clone().times(length).sin_cos_pi();
-        let whole = [Own(rate.clone().times(-length).exp()), Own(sin), Own(cos)];
-        let goal = [Own(rate.clone() / size.clone()), Own(omega / size)];
-        PlanarFlow::new(ResonatePlane { rate: Own(rate), turn: Own(turn), goal, whole }, dt, self.substeps)
-    }
-
-    fn constants(&self) -> [Option<f64>; CONSTANTS] {
-        [Some(self.tau_mem), Some(self.frequency)]
-    }
-
-    fn second(&self) -> Option<SecondConstant> {
-        Some(SecondConstant::Frequency)
-    }
-
-    fn with_constants(&self, [tau_mem, frequency]: [f64; CONSTANTS], jump: f64) -> Self {
-        Self { tau_mem, frequency, b: jump, ..*self }
     }
 
     fn jump(&self) -> f64 {
@@ -114,6 +90,33 @@ impl PlanarModel for ResonateAndFire {
         // of a period:
         let angle = (self.omega() * self.tau_mem / spikes).min(0.5 * PI);
         self.omega() * self.tau_mem / angle.sin()
+    }
+}
+
+impl LearnableConstants for ResonateAndFire {
+    type Given<X: Number> = ResonatePlane<Own<X>>;
+
+    fn over_with<X: Number>(&self, dt: f64, [tau_mem, frequency]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
+        let (rate, turn) = (tau_mem.reciprocal(), frequency.times(2e-3));
+        let omega = turn.clone().times(PI);
+        let size = rate.clone() * rate.clone() + omega.clone() * omega.clone();
+        let length = dt / self.substeps as f64;
+        let (sin, cos) = turn.clone().times(length).sin_cos_pi();
+        let whole = [Own(rate.clone().times(-length).exp()), Own(sin), Own(cos)];
+        let goal = [Own(rate.clone() / size.clone()), Own(omega / size)];
+        PlanarFlow::new(ResonatePlane { rate: Own(rate), turn: Own(turn), goal, whole }, dt, self.substeps)
+    }
+
+    fn constants(&self) -> [Option<f64>; CONSTANTS] {
+        [Some(self.tau_mem), Some(self.frequency)]
+    }
+
+    fn second(&self) -> Option<SecondConstant> {
+        Some(SecondConstant::Frequency)
+    }
+
+    fn with_constants(&self, [tau_mem, frequency]: [f64; CONSTANTS], jump: f64) -> Self {
+        Self { tau_mem, frequency, b: jump, ..*self }
     }
 }
 

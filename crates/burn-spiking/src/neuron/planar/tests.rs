@@ -9,8 +9,9 @@ fn models(check: impl Fn(&str, &dyn Fn(f64) -> Step, &[f64])) {
         model.check().expect("valid constants");
         move |dt| {
             let flow = model.over(dt);
+            let again = flow.clone();
             Step {
-                flow: Box::new(move |v, w, i| flow.step(v, w, i)),
+                flow: Box::new(move |v, w, i| again.step(v, w, i)),
                 jacobian: Box::new(move |v, w, i| flow.step_and_jacobian(v, w, i).1),
             }
         }

@@ -44,7 +44,7 @@ mod mean_field;
 mod network;
 pub(crate) mod own;
 mod parameters;
-mod planar;
+pub(crate) mod planar;
 mod replay;
 mod rows;
 mod sample;

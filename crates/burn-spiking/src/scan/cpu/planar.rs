@@ -8,11 +8,16 @@ use super::dynamics::{Dynamics, Neurons, Slopes};
 use super::gates::{Gates, PerNeuronGates};
 use super::rows::{self, ActiveSet, Aligned, BLOCK, Row, by_gate, lanes, lanes_mut};
 use crate::gate::Zone;
-use crate::neuron::planar::{CONSTANTS, Jacobian, PlanarFlow, PlanarModel, Plane, PlaneOn, WITH_CONSTANTS};
+use crate::neuron::Neuron;
+use crate::neuron::planar::{
+    CONSTANTS, Jacobian, LearnableConstants, PlanarFlow, PlanarModel, Plane, PlaneOn, WITH_CONSTANTS,
+};
 use crate::num::simd::{Lanes, unserved, vectorize};
 use crate::num::{Dual, Number, Real};
 use crate::scan::ScanPlan;
 use macerator::{Simd, WithSimd};
+use std::any::Any;
+use std::sync::Arc;
 
 /// One step of rows of planar neurons.
 trait Rows<T>: Sync {
@@ -40,15 +45,38 @@ impl<T: Real, P: Plane> Rows<T> for PlanarFlow<P> {
     }
 }
 
+/// Makes the rows of a user-defined model for steps of some length.
+struct MakeRows<T>(Box<dyn Fn(f64) -> Box<dyn Rows<T>> + Send + Sync>);
+
+/// The rows of a user-defined model, compiled for both precisions. The neuron carries them.
+struct CompiledRows(MakeRows<f32>, MakeRows<f64>);
+
+impl CompiledRows {
+    /// The rows over steps of `dt` ms.
+    fn over<T: Real>(&self, dt: f64) -> Box<dyn Rows<T>> {
+        let makers: [&dyn Any; 2] = [&self.0, &self.1];
+        let make = makers.into_iter().find_map(|make| make.downcast_ref::<MakeRows<T>>());
+        (make.expect("the kernel runs in f32 or f64").0)(dt)
+    }
+}
+
+/// Returns the rows of a user-defined model, for the neuron to carry.
+pub(crate) fn rows_for(model: impl PlanarModel) -> Arc<dyn Any + Send + Sync> {
+    let single = model.clone();
+    let single = MakeRows::<f32>(Box::new(move |dt| Box::new(single.over(dt))));
+    let double = MakeRows::<f64>(Box::new(move |dt| Box::new(model.over(dt))));
+    Arc::new(CompiledRows(single, double))
+}
+
 /// Planar neurons with constants of their own, or constants that have gradients.
 struct OwnConstants<M, T> {
     model: M,
     dt: f64,
-    /// The constants of [`PlanarModel::constants`].
+    /// The constants of [`LearnableConstants::constants`].
     rows: [Row<T>; CONSTANTS],
 }
 
-impl<T: Real, M: PlanarModel> Rows<T> for OwnConstants<M, T> {
+impl<T: Real, M: LearnableConstants> Rows<T> for OwnConstants<M, T> {
     fn step(&self, (v, w): (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]) {
         let constants = self.rows.each_ref().map(|row| &**row);
         vectorize(StepTask { flows: &(&self.model, self.dt), constants, v, w, i, spikes, slopes: None });
@@ -91,7 +119,7 @@ impl<P: Plane> Flows<0, 3> for PlanarFlow<P> {
 
     #[inline(always)]
     fn flow<X: Number>(&self, _constants: [X; 0]) -> Self {
-        *self
+        self.clone()
     }
 
     #[inline(always)]
@@ -105,7 +133,7 @@ impl<P: Plane> Flows<0, 3> for PlanarFlow<P> {
     }
 }
 
-impl<M: PlanarModel> Flows<CONSTANTS, WITH_CONSTANTS> for (&M, f64) {
+impl<M: LearnableConstants> Flows<CONSTANTS, WITH_CONSTANTS> for (&M, f64) {
     type Plane<X: Number> = M::Given<X>;
 
     #[inline(always)]
@@ -302,18 +330,19 @@ pub(super) struct PlanarDynamics<T> {
 
 impl<T: Real> PlanarDynamics<T> {
     /// The dynamics of this number of neurons.
-    pub(super) fn of(model: &impl PlanarModel, plan: &ScanPlan, neurons: usize) -> Self {
+    pub(super) fn of(model: &impl LearnableConstants, plan: &ScanPlan, neurons: usize) -> Self {
         let zones = match &plan.per_neuron {
             Some(each) => each.zones(),
             None => Zone::of(plan.gate.width()).map(|constant| vec![constant; neurons]),
         };
-        let flow: Box<dyn Rows<T>> = match plan.planar_constants {
-            true => {
+        let flow: Box<dyn Rows<T>> = match &plan.neuron {
+            Neuron::OwnPlanar(own) => own.rows::<CompiledRows>().over(plan.dt),
+            _ if plan.planar_constants => {
                 let own = plan.own_constants();
                 let rows = [&own.tau_mem, &own.second].map(|constant| row_of(constant, neurons, 1.0));
                 Box::new(OwnConstants { model: model.clone(), dt: plan.dt, rows })
             }
-            false => Box::new(model.over(plan.dt)),
+            _ => Box::new(model.over(plan.dt)),
         };
         Self { flow, gates: PerNeuronGates::of(plan.gate, zones), jump: jumps_of(plan, neurons) }
     }

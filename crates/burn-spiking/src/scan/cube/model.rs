@@ -5,6 +5,7 @@ use super::layout::Layout;
 use crate::gate::{Gate, Zone};
 use crate::neuron::flow::SmallCurrent;
 use crate::neuron::membrane::Membrane;
+use crate::neuron::planar::PlanarModel;
 use crate::neuron::{Flow, Neuron, NeuronModel, with_model};
 use crate::num::Own;
 use crate::scan::ScanPlan;
@@ -136,6 +137,7 @@ fn flow_key(neuron: &Neuron, dt: f64) -> String {
             let recorded = |double: bool| (own.model().phi(dt, double), own.model().slopes(dt, double));
             format!("{:?}", [false, true].map(recorded))
         }
+        Neuron::OwnPlanar(own) => format!("{:?} {}", own.over(dt), own.jump()),
         built_in => format!("{built_in:?}"),
     }
 }

@@ -78,7 +78,7 @@ fn on_duals<'s, F: Float>(
         Traced::of(scope, *value)
     };
     let dual = |first: usize| Dual { value: read(first), slopes: [1, 2, 3].map(|k| read(first + k)) };
-    let (v, w) = part((dual(0), dual(4)), Dual::variable(Traced::of(scope, i), 2));
+    let (v, w) = part((dual(0), dual(4)), Duals::<'s, F>::variable(Traced::of(scope, i), 2));
     let [(v, [vv, vw, vi]), (w, [wv, ww, wi])] =
         [v, w].map(|dual| (dual.value.value(), dual.slopes.map(Traced::value)));
     (v, vv, vw, vi, w, wv, ww, wi)
