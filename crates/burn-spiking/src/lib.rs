@@ -11,7 +11,8 @@
 //! - [`SpikingStack`]: several layers. The traces of each are the input of the next.
 //! - [`Neuron`], [`Gate`], [`Synapse`], [`Wiring`]: the parts of a layer; [`Learned`]: the
 //!   constants that are learned.
-//! - [`NeuronModel`]: a user-defined neuron; [`gradcheck`]: a check of its gradient.
+//! - [`NeuronModel`]: a user-defined neuron, [`PlanarModel`](neuron::planar::PlanarModel): one with
+//!   two variables; [`gradcheck`]: a check of its gradient.
 //! - [`TrackingLoss`]: the cost of a readout that should follow a target; [`ClassificationLoss`]
 //!   with its [`Scores`]; [`FirstSpikeLoss`] on the times of [`FirstSpikes`]; [`RestCost`],
 //!   [`RateBounds`] and [`PotentialFloor`]: costs on the neurons' activity.
@@ -35,7 +36,7 @@
 //! | learned τ_mem, τ_w, frequency or jump of neurons of two variables | a GPU | runs in tensor operations |
 //! | learned thresholds | QIF, EIF, user-defined neurons, neurons of two variables | refused by the configuration: only NIF and LIF have thresholds that can be learned |
 //! | a learned width | [`Gate::Threshold`] | refused by the configuration: it has no width |
-//! | a gate width per neuron ([`Learn::PerNeuron`]) | user-defined neurons | runs in tensor operations, without the CPU kernel |
+//! | a gate width per neuron ([`Learn::PerNeuron`]) | user-defined neurons of one variable | runs in tensor operations, without the CPU kernel |
 //! | [`Integrator::Heun`] | [`Adjoint::Limited`], [`Adjoint::MeanField`], [`Adjoint::Surrogate`] | refused by the configuration: Burn differentiates Heun's steps automatically |
 //! | a delay of a [`Synapse`] | a dt of which the delay is not a multiple; [`Synapse::readout_only`]; [`Integrator::Heun`] | refused by the configuration |
 //! | [learned delays](layer::delays) | types that do not connect neurons to each other; [`Integrator::Heun`]; [`Adjoint::MeanField`]; a dt of which the longest is not a multiple | refused by the configuration |
@@ -43,7 +44,7 @@
 //! | [`Integrator::Heun`] | [`Gate::Threshold`] | refused by the configuration: its gradient would be 0 |
 //! | [`Integrator::Heun`] | [`check_finite`](SpikingRnnConfig::check_finite), [`NonFiniteGradient::Nan`] | refused by the configuration: nothing checks its tensor operations for infinite values and NaN |
 //! | [`Integrator::Heun`] | [`Checkpointing`], [`Implementation`] | no effect: it runs in tensor operations and keeps all steps |
-//! | `time_unit` | LIF, QIF, EIF, user-defined neurons with a τ_mem | refused by the configuration: their τ_mem is the unit of time |
+//! | `time_unit` | neurons with a τ_mem | refused by the configuration: their τ_mem is the unit of time |
 //! | [`SpikingNetwork`], a lower layer of a [`SpikingStack`] | a layer without a readout synapse type, or with several | refused by the configuration |
 //! | [`Wiring::Groups`] | [`Synapse::readout_only`] | this type has no connections; `inputs` still applies |
 //! | [`Wiring`], autapses, Dale's law | [`Connections::SelfOnly`] | no effect on self-weights, which may have either sign |
@@ -57,6 +58,7 @@
 //! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | only the first spike in a step is exact; further spikes in it are approximate |
 //! | neurons of two variables | [`Integrator::Heun`] | refused by the configuration |
+//! | [`record_w`](SpikingRnnConfig::record_w) | neurons of one variable | refused by the configuration |
 //! | LIF with a refractory period | sub-steps longer than the period | refused by the configuration |
 //! | user-defined neurons | a configuration read from a file | refused until the model is given again |
 //!

@@ -5,13 +5,13 @@
 //! τ_w = e^p          ω/2π = e^q           b = r
 //! ```
 //!
-//! The parameters are a, b_k, c, d_j, p, q and r. They are all of about the same size, and no update
-//! by an optimizer can make a constant negative, except for b, the rise of the second variable by a
-//! spike, which may be negative. Either all neurons share a constant, or each neuron has its own
-//! ([`Learn`]). All neurons share τ_k, so that the current of a neuron decays as a whole,
-//! regardless of its senders. This keeps a step at O(N · active neurons). The gradients of all
-//! but θ_j are part of the scan's adjoint, at O(N) a step. A learned τ_mem is also the time unit of
-//! the parameters: the currents of a neuron are divided by the learned τ_mem.
+//! The parameters are a, b_k, c, d_j, p, q and r. They are all of about the same size, and no
+//! update by an optimizer can make a constant negative, except for b, the rise of the second
+//! variable by a spike, which may be negative. Either all neurons share a constant, or each neuron
+//! has its own ([`Learn`]). All neurons share τ_k, so that the current of a neuron decays as a
+//! whole, regardless of its senders. This keeps a step at O(N · active neurons). The gradients of
+//! all but θ_j are part of the scan's adjoint, at O(N) a step. A learned τ_mem is also the time
+//! unit of the parameters: the currents of a neuron are divided by the learned τ_mem.
 //!
 //! Each neuron j has its own θ_j. Scaling the potential of a neuron by its threshold is the same as
 //! scaling all its currents. So a NIF or LIF neuron with the threshold θ_j receives the current
@@ -53,8 +53,8 @@ pub struct Learned {
     pub width: Learn,
     /// The threshold θ_j of each neuron; for NIF and LIF neurons.
     pub threshold: bool,
-    /// The time constant τ_w of the second variable; for ALIF, AdEx and Izhikevich neurons, whose τ_w
-    /// is 1/a.
+    /// The time constant τ_w of the second variable; for ALIF, AdEx and Izhikevich neurons, whose
+    /// τ_w is 1/a.
     pub tau_w: Learn,
     /// The frequency of resonate-and-fire neurons.
     pub frequency: Learn,

@@ -218,8 +218,8 @@ pub struct ScanPlan {
     /// whose numbers replace those of the plan.
     pub constants: bool,
     /// Whether the constants of the neurons with two variables are numbers like those of
-    /// `constants` and `per_neuron`: τ_mem, the second constant of the model and b, the rise of w by
-    /// a spike.
+    /// `constants` and `per_neuron`: τ_mem, the second constant of the model and b, the rise of w
+    /// by a spike.
     pub planar_constants: bool,
     /// The program that runs the scan.
     pub implementation: Implementation,

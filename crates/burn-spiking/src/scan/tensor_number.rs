@@ -75,6 +75,9 @@ impl<B: Backend> Number for TensorNumber<B> {
         Self(B::float_exp(self.0))
     }
     fn exp_m1(self) -> Self {
+        if !self.is_double() {
+            return self.exp_m1_by_series();
+        }
         // Below 1, this computes e^x − 1 as 2h/(1 − h) with h = tanh(x/2). This form is accurate
         // for x near 0.
         let large = self.clone().plus(-1.0).within(0.0, f64::MAX);
@@ -94,7 +97,19 @@ impl<B: Backend> Number for TensorNumber<B> {
     }
 }
 
+/// Coefficients 1/(n + 1)! of (eˣ − 1)/x.
+const EXP_M1: [f64; 8] = [1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0, 1.0 / 40320.0];
+
 impl<B: Backend> TensorNumber<B> {
+    /// e^x − 1 in single precision. GPUs compute tanh from exponentials, which loses the digits of
+    /// small x, so a series takes its place.
+    fn exp_m1_by_series(self) -> Self {
+        let x = self.clone().within(-0.5, 0.5);
+        let series = x.clone() * x.polynomial(&EXP_M1);
+        let small = (self.clone() * self.clone()).below(0.25);
+        Self::select(&small, series, self.exp().plus(-1.0))
+    }
+
     /// Zeros with the dtype and the device of this tensor.
     pub(crate) fn zeros(&self, shape: impl Into<Shape>) -> Self {
         Self(B::float_zeros(shape.into(), &self.0.device(), self.0.dtype().into()))

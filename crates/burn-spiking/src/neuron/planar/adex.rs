@@ -209,8 +209,8 @@ impl LearnableConstants for AdEx {
     }
 }
 
-/// The equations of [`AdEx`]. The time constants are those of all neurons, or numbers of the kind of
-/// v.
+/// The equations of [`AdEx`]. The time constants are those of all neurons, or numbers of the kind
+/// of v.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdExField<C> {
     model: AdEx,

@@ -109,7 +109,8 @@ impl LearnableConstants for Alif {
     }
 }
 
-/// The equations of [`Alif`]. Their constants are those of all neurons, or numbers of the kind of v.
+/// The equations of [`Alif`]. Their constants are those of all neurons, or numbers of the kind of
+/// v.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlifPlane<C> {
     tau_mem: C,

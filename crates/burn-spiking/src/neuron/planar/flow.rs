@@ -98,8 +98,8 @@ pub trait LearnableConstants: PlanarModel {
     fn with_constants(&self, constants: [f64; CONSTANTS], jump: f64) -> Self;
 }
 
-/// The equations of a planar model. Mark the methods with `#[inline(always)]`, so that the CPU kernel
-/// can use vector instructions in them. They use arithmetic and selects instead of branches.
+/// The equations of a planar model. Mark the methods with `#[inline(always)]`, so that the CPU
+/// kernel can use vector instructions in them. They use arithmetic and selects instead of branches.
 pub trait Plane: Clone + Send + Sync + 'static {
     /// (v, w) after `time` ms under the current I (1/ms), without a threshold.
     fn advance<X: Number>(&self, v: X, w: X, i: X, time: X) -> (X, X);
@@ -291,8 +291,8 @@ impl<P> PlanarFlow<P> {
         self.plane.advance(v.zero(), self.plane.after_spike(w), i, (-time).plus(self.length))
     }
 
-    /// t* and the speed dv/dt there along `plane`, of the neurons that are not `below` the threshold
-    /// at the end.
+    /// t* and the speed dv/dt there along `plane`, of the neurons that are not `below` the
+    /// threshold at the end.
     #[inline(always)]
     fn crossing<X: Number, Q>(&self, plane: &Q, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X)
     where

@@ -120,8 +120,8 @@ impl LearnableConstants for ResonateAndFire {
     }
 }
 
-/// The equations of [`ResonateAndFire`]. Their constants are those of all neurons, or numbers of the
-/// kind of v.
+/// The equations of [`ResonateAndFire`]. Their constants are those of all neurons, or numbers of
+/// the kind of v.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ResonatePlane<C> {
     /// 1/τ_mem.

@@ -92,8 +92,8 @@ impl<'a, T: Real> Sample<'a, T> {
         }
     }
 
-    /// Computes the errors after step t: adds v′ to λ and w′ to κ, and computes D_{t+1} and P_{t+1}. Adds this
-    /// step's part of the gradients of α_k, if they are wanted.
+    /// Computes the errors after step t: adds v′ to λ and w′ to κ, and computes D_{t+1} and
+    /// P_{t+1}. Adds this step's part of the gradients of α_k, if they are wanted.
     #[inline(always)]
     pub(super) fn errors<S: Simd>(
         &mut self,

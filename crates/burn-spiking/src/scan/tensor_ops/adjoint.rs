@@ -184,8 +184,8 @@ pub fn adjoint<B: Backend>(request: AdjointRequest<B>, plan: &ScanPlan, wanted: 
     found.gradients(inputs, &tape, tensor(&gradients.readout), wanted)
 }
 
-/// The gradient of a constant of the neurons, from the contributions of the neurons, `[B, N]`. It is `[1]`, or
-/// `[N]` if each neuron has its own constants.
+/// The gradient of a constant of the neurons, from the contributions of the neurons, `[B, N]`. It
+/// is `[1]`, or `[N]` if each neuron has its own constants.
 pub(in crate::scan) fn of_constant<B: Backend>(parts: TensorNumber<B>, plan: &ScanPlan) -> TensorNumber<B> {
     if plan.per_neuron.is_some() { parts.summed_rows() } else { parts.summed() }
 }
