@@ -1,7 +1,8 @@
 //! Spiking networks to and from the formats of other tools.
 //!
 //! [`nir`] reads and writes NIR graphs, and converts them to and from networks of `burn-spiking`.
-//! [`state_dict`] reads the weights of snnTorch and Norse.
+//! [`state_dict`] reads the weights of snnTorch and Norse. [`weights`] writes and reads networks as
+//! SafeTensors, with every constant.
 //!
 //! ```no_run
 //! use burn::tensor::Device;
@@ -24,5 +25,6 @@
 pub mod error;
 pub mod nir;
 pub mod state_dict;
+pub mod weights;
 
 pub use error::ExchangeError;

@@ -4,13 +4,14 @@ use burn::tensor::Device;
 use burn_spiking::{Gate, RecordError, SpikingNetworkConfig, SpikingRnnConfig};
 use burn_spiking_exchange::nir::{Graph, ImportOptions, Node, Spikes, export, export_layer};
 use burn_spiking_exchange::state_dict::{self, Modules, NorseConstants};
+use burn_spiking_exchange::weights::{self, Saved};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Shows and converts spiking networks in files: NIR graphs (.nir), records of burn-spiking
-/// (.bpk, with the configuration in .bpk.json beside it), and state dicts of snnTorch and Norse
-/// (.safetensors).
+/// (.bpk, with the configuration in .bpk.json beside it), its SafeTensors, and state dicts of
+/// snnTorch and Norse (.safetensors).
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
@@ -25,7 +26,8 @@ enum Command {
         /// The file
         file: PathBuf,
     },
-    /// Convert a graph or a state dict to a record, or a record of a network or layer to a graph
+    /// Convert a graph or a state dict to a record, or a record of a network or layer to a graph or
+    /// to SafeTensors
     Convert {
         /// The file to read
         from: PathBuf,
@@ -123,15 +125,28 @@ enum Kind {
     Graph,
     Record,
     StateDict,
+    /// SafeTensors of this library, with their configuration.
+    Weights,
+}
+
+/// The kind of a file to read. SafeTensors are this library's own if they have its metadata.
+fn kind_to_read(path: &Path) -> Result<Kind, String> {
+    let kind = kind(path)?;
+    if kind != Kind::Weights {
+        return Ok(kind);
+    }
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let own = weights::metadata(&bytes, path).map_err(told)?.is_some();
+    Ok(if own { Kind::Weights } else { Kind::StateDict })
 }
 
 fn kind(path: &Path) -> Result<Kind, String> {
     match path.extension().and_then(|end| end.to_str()) {
         Some("nir" | "h5" | "hdf5") => Ok(Kind::Graph),
         Some("bpk") => Ok(Kind::Record),
-        Some("safetensors") => Ok(Kind::StateDict),
+        Some("safetensors") => Ok(Kind::Weights),
         _ => Err(format!(
-            "{}: the name must end in .nir or .h5 (a graph), .bpk (a record) or .safetensors (a state dict)",
+            "{}: the name must end in .nir or .h5 (a graph), .bpk (a record) or .safetensors (weights)",
             path.display()
         )),
     }
@@ -160,7 +175,17 @@ fn show(graph: &Graph, indent: &str) {
 }
 
 fn inspect(file: &Path) -> Result<(), String> {
-    match kind(file)? {
+    match kind_to_read(file)? {
+        Kind::Weights => {
+            match weights::read(file, &Device::flex()).map_err(told)? {
+                Saved::Layer(layer) => println!("layer: {}", layer.config()),
+                Saved::Network(network) => println!("network: {}", network.config()),
+                Saved::Stack(stack) => println!("stack: {}", stack.config()),
+            }
+            for (name, shape) in state_dict::tensors(file).map_err(told)? {
+                println!("{name}  {shape:?}");
+            }
+        }
         Kind::Graph => show(&Graph::read(file).map_err(told)?, ""),
         Kind::Record => match SpikingNetworkConfig::load_for_record(file) {
             Ok(config) => println!("network: {config}"),
@@ -180,22 +205,28 @@ fn layer_config(record: &Path, network: RecordError) -> Result<SpikingRnnConfig,
     SpikingRnnConfig::load_for_record(record).map_err(|layer| format!("{layer}, as a layer; as a network: {network}"))
 }
 
-/// Makes a graph of a record.
-fn graph_of(record: &Path, spikes: Option<Spikes>) -> Result<Graph, String> {
+/// A network or a layer from a record or from SafeTensors.
+fn saved(file: &Path, kind: Kind) -> Result<Saved, String> {
     let device = Device::flex();
-    let spikes_of = |dt: f64| spikes.unwrap_or(Spikes::Pulse { dt });
-    match SpikingNetworkConfig::load_for_record(record) {
-        Ok(config) => {
-            let spikes = spikes_of(config.layer.dt);
-            let network = config.init(&device).map_err(told)?.load(record).map_err(told)?;
-            export(&network, spikes).map_err(told)
-        }
+    if kind == Kind::Weights {
+        return weights::read(file, &device).map_err(told);
+    }
+    Ok(match SpikingNetworkConfig::load_for_record(file) {
+        Ok(config) => Saved::Network(Box::new(config.init(&device).map_err(told)?.load(file).map_err(told)?)),
         Err(network) => {
-            let config = layer_config(record, network)?;
-            let spikes = spikes_of(config.dt);
-            let layer = config.init(&device).map_err(told)?.load(record).map_err(told)?;
-            export_layer(&layer, spikes).map_err(told)
+            let config = layer_config(file, network)?;
+            Saved::Layer(Box::new(config.init(&device).map_err(told)?.load(file).map_err(told)?))
         }
+    })
+}
+
+/// Makes a graph of a network or a layer.
+fn graph_of(saved: &Saved, spikes: Option<Spikes>) -> Result<Graph, String> {
+    let spikes_of = |dt: f64| spikes.unwrap_or(Spikes::Pulse { dt });
+    match saved {
+        Saved::Network(network) => export(network, spikes_of(network.layer.config().dt)).map_err(told),
+        Saved::Layer(layer) => export_layer(layer, spikes_of(layer.config().dt)).map_err(told),
+        Saved::Stack(_) => Err("a stack does not become a graph; convert its layers one by one".into()),
     }
 }
 
@@ -206,7 +237,7 @@ fn run(command: Command) -> Result<(), String> {
             (from, to, spikes, dt, width, overwrite, library)
         }
     };
-    let kinds = (kind(&from)?, kind(&to)?);
+    let kinds = (kind_to_read(&from)?, kind(&to)?);
     if to.exists() && !overwrite {
         return Err(format!("{} exists; give another name, or --overwrite", to.display()));
     }
@@ -242,17 +273,30 @@ fn run(command: Command) -> Result<(), String> {
                 false => imported.layer.save(&to).map_err(told)?,
             }
         }
-        (Kind::Record, Kind::Graph) => {
+        (Kind::Record | Kind::Weights, Kind::Graph) => {
             if dt.is_some() {
-                return Err("--dt is for reading a graph; a record has its own".into());
+                return Err("--dt is for reading a graph; a network has its own".into());
             }
-            graph_of(&from, spikes)?.write(&to).map_err(told)?;
+            graph_of(&saved(&from, kinds.0)?, spikes)?.write(&to).map_err(told)?;
+        }
+        (Kind::Record, Kind::Weights) | (Kind::Weights, Kind::Record) => {
+            if dt.is_some() || spikes.is_some() || width.is_some() {
+                return Err("--dt, --spikes and --width are for graphs and state dicts; a network has its own".into());
+            }
+            match (saved(&from, kinds.0)?, kinds.1) {
+                (Saved::Layer(layer), Kind::Weights) => weights::write_layer(&layer, &to).map_err(told)?,
+                (Saved::Network(network), Kind::Weights) => weights::write_network(&network, &to).map_err(told)?,
+                (Saved::Stack(stack), Kind::Weights) => weights::write_stack(&stack, &to).map_err(told)?,
+                (Saved::Layer(layer), _) => layer.save(&to).map_err(told)?,
+                (Saved::Network(network), _) => network.save(&to).map_err(told)?,
+                (Saved::Stack(stack), _) => stack.save(&to).map_err(told)?,
+            }
         }
         (Kind::StateDict, Kind::Graph) => library.graph(&from, dt)?.write(&to).map_err(told)?,
         _ => {
             return Err(
-                "a graph (.nir) or a state dict (.safetensors) becomes a record (.bpk), and a record becomes a graph; \
-                        choose another file"
+                "a graph (.nir) or a state dict (.safetensors) becomes a record (.bpk), and a record becomes a graph or SafeTensors; \
+                 choose another file"
                     .into(),
             );
         }

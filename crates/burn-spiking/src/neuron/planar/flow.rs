@@ -137,7 +137,10 @@ pub trait PlaneOn<X: Number>: Clone {
     fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X);
 
     /// See [`Plane::after_spike`].
-    fn after_spike(&self, w: X) -> X;
+    #[inline(always)]
+    fn after_spike(&self, w: X) -> X {
+        w
+    }
 }
 
 impl<P: Plane, X: Number> PlaneOn<X> for P {
@@ -417,11 +420,6 @@ impl<X: Number, F: FieldOn<X>> PlaneOn<X> for RungeKuttaOn<F> {
     #[inline(always)]
     fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
         runge_kutta(&self.0, (v, w, i), length)
-    }
-
-    #[inline(always)]
-    fn after_spike(&self, w: X) -> X {
-        w
     }
 }
 

@@ -196,9 +196,4 @@ impl<X: Number> PlaneOn<X> for ResonatePlane<Own<X>> {
     fn advance_whole(&self, v: X, w: X, i: X, _length: f64) -> (X, X) {
         self.by((v, w, i), self.whole.each_ref())
     }
-
-    #[inline(always)]
-    fn after_spike(&self, w: X) -> X {
-        w
-    }
 }
