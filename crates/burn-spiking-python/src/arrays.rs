@@ -1,7 +1,7 @@
 //! Arrays of NumPy as tensors of Burn's CPU backend, and back, without copies.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Flex, ops::FloatTensorOps, TensorMetadata};
+use burn::backend::{Flex, ops::FloatTensorOps};
 use burn::tensor::{DType, Element, Shape, TensorData};
 use bytes::Bytes as Shared;
 use cubecl_environment::bytes::{AllocationProperty, Bytes};
@@ -75,6 +75,6 @@ pub(crate) fn array<'py>(py: Python<'py>, tensor: Option<Given>) -> PyResult<Arr
 
 fn owned<'py, T: numpy::Element + Element>(py: Python<'py>, data: TensorData) -> PyResult<Bound<'py, PyAny>> {
     let shape = data.shape().to_vec();
-    let numbers: Vec<T> = data.into_vec().map_err(|error| PyValueError::new_err(format!("{error:?}")))?;
+    let numbers: Vec<T> = data.try_into_vec().map_err(|error| PyValueError::new_err(format!("{error:?}")))?;
     Ok(PyArray1::from_vec(py, numbers).reshape(shape)?.into_any())
 }

@@ -1,8 +1,8 @@
-//! The scan of [`burn_spiking`] and its adjoint as functions on NumPy arrays, for the Python package
-//! `burn_spiking`.
+//! The scan of [`burn_spiking`] and its adjoint as functions on NumPy arrays, for the Python
+//! package `burn_spiking`.
 //!
-//! An array that goes in is read where it lies, and an array that comes out owns the memory to which
-//! the kernel wrote. Python's lock is released while the kernel runs.
+//! An array that goes in is read where it lies, and an array that comes out owns the memory to
+//! which the kernel wrote. Python's lock is released while the kernel runs.
 
 mod arrays;
 
@@ -42,8 +42,8 @@ macro_rules! read {
     };
 }
 
-/// Runs a kernel without Python's lock. A panic, such as that of a value that is not finite, becomes
-/// an error.
+/// Runs a kernel without Python's lock. A panic, such as that of a value that is not finite,
+/// becomes an error.
 fn without_lock<R: Send>(py: Python<'_>, run: impl FnOnce() -> R + Send) -> PyResult<R> {
     let outcome = py.detach(|| catch_unwind(AssertUnwindSafe(run)));
     outcome.map_err(|panic| {
@@ -64,7 +64,8 @@ fn fits(name: &str, found: &Given, wanted: &[usize]) -> PyResult<()> {
 /// The trajectory and the final state of a run: traces, v, charge, last v, last s, and the tape.
 type Run<'py> = (Array<'py>, Array<'py>, Array<'py>, Array<'py>, Array<'py>, Option<Tape>);
 
-/// The gradients of the input, the projection, the bias, the weights, the self-weights, v_0 and s_0.
+/// The gradients of the input, the projection, the bias, the weights, the self-weights, v_0 and
+/// s_0.
 type Gradients<'py> = [Array<'py>; 7];
 
 #[pymethods]
@@ -236,8 +237,8 @@ impl Plan {
         ))
     }
 
-    /// Runs the adjoint of a run. A gradient that is `None` is 0. `wanted` has a flag for each of the
-    /// input, the projection, the bias, the weights, the self-weights and s_0.
+    /// Runs the adjoint of a run. A gradient that is `None` is 0. `wanted` has a flag for each of
+    /// the input, the projection, the bias, the weights, the self-weights and s_0.
     #[allow(clippy::too_many_arguments)]
     fn adjoint<'py>(
         &self,

@@ -1,5 +1,6 @@
 """The scan in PyTorch's graph, and a recurrent layer made of it. CPU tensors of float32 or float64."""
 
+import json
 from typing import NamedTuple, Optional
 
 import torch
@@ -97,6 +98,8 @@ class SpikingRnn(torch.nn.Module):
     def __init__(self, d_input, d_hidden, plan: Plan, bias=True, autapses=False):
         super().__init__()
         self.plan, self.autapses = plan, autapses
+        # The configuration of the file from which the layer was read.
+        self.saved = None
         input, recurrent, tonic = plan.initial
         self.input_weight = torch.nn.Parameter(torch.randn(d_input, d_hidden) * input / d_input**0.5)
         self.bias = torch.nn.Parameter(torch.full((d_hidden,), tonic)) if bias else None
@@ -116,3 +119,76 @@ class SpikingRnn(torch.nn.Module):
 
     def extra_repr(self):
         return repr(self.plan)
+
+
+def load(path):
+    """The layer of a file that `burn_spiking_exchange::weights` wrote, or (layer, readout) of a network. Needs safetensors.
+
+    Train it further, and `save` it for the Rust library. Raises ValueError if the layer has parts that are not here.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get("burn_spiking")
+        if text is None:
+            raise ValueError(f"{path} has no configuration of burn-spiking in its metadata")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    described = json.loads(text)
+    kind = described["kind"]
+    if described["format"] != 1 or kind not in ("layer", "network"):
+        raise ValueError(f"{path} has a {kind} in format {described['format']}, but a layer or network in format 1 is wanted")
+    config = described["config"]["layer"] if kind == "network" else described["config"]
+    prefix = "layer." if kind == "network" else ""
+    plan = Plan(config["neuron"], config["gate"], config["synapses"], config["dt"])
+    layer = SpikingRnn(config["d_input"], config["d_hidden"], plan, config["bias"], config["autapses"])
+    layer.saved = text
+    missing = [name for name, usual in _USUAL.items() if config.get(name, usual) not in (usual, False)]
+    missing += [name for name, learned in config["learned"].items() if learned not in ("No", False)]
+    missing += [name for name in tensors if ".connections_" in name]
+    if missing:
+        raise ValueError(f"{path} has {', '.join(missing)}, which the PyTorch layer does not have")
+    count = {"recurrent_weights": plan.weight_planes, "self_weights": plan.self_weight_rows}
+    values = {name: [tensors[f"{prefix}{name}.{k}"] for k in range(planes)] for name, planes in count.items()}
+    layer.to(tensors[prefix + "input_weight"].dtype)
+    with torch.no_grad():
+        layer.input_weight.copy_(tensors[prefix + "input_weight"])
+        if layer.bias is not None:
+            layer.bias.copy_(tensors[prefix + "bias"])
+        for name, rows in values.items():
+            for to, row in zip(getattr(layer, name), rows):
+                to.copy_(row)
+    if kind == "layer":
+        return layer
+    weight = tensors["readout.weight"].T.contiguous()
+    readout = torch.nn.Linear(weight.shape[1], weight.shape[0], bias="readout.bias" in tensors, dtype=weight.dtype)
+    with torch.no_grad():
+        readout.weight.copy_(weight)
+        if readout.bias is not None:
+            readout.bias.copy_(tensors["readout.bias"])
+    return layer, readout
+
+
+_USUAL = {"wiring": "Full", "dale": None, "learned_start": False, "integrator": "Flow", "input_tau": None}
+
+
+def save(path, layer, readout=None):
+    """Writes a layer, or a network, that `load` read, with its parameters of now, for the Rust library."""
+    from safetensors.torch import save_file
+
+    text = layer.saved
+    if text is None:
+        raise ValueError("only a layer that `load` read can be saved: the file takes over its configuration")
+    prefix = "" if readout is None else "layer."
+    if (json.loads(text)["kind"] == "network") != (readout is not None):
+        raise ValueError("a network has a readout, and a layer has none; give what `load` returned")
+    tensors = {prefix + "input_weight": layer.input_weight}
+    if layer.bias is not None:
+        tensors[prefix + "bias"] = layer.bias
+    for name in ("recurrent_weights", "self_weights"):
+        tensors |= {f"{prefix}{name}.{k}": rows for k, rows in enumerate(getattr(layer, name))}
+    if readout is not None:
+        tensors["readout.weight"] = readout.weight.T
+        if readout.bias is not None:
+            tensors["readout.bias"] = readout.bias
+    written = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(written, path, {"burn_spiking": text})

@@ -79,11 +79,24 @@ pub enum Neuron {
 }
 
 /// Runs `$body` with the model of a built-in neuron of one variable, `$own_body` with a
-/// user-defined neuron, or `$planar_body` with the model of a neuron of two variables. A body is
-/// compiled once for each built-in model. Only this macro maps a [`Neuron`] to its [`NeuronModel`]
+/// user-defined neuron, or `$planar_body` with the model of a neuron of two variables. A user-defined neuron of
+/// two variables is such a model, too, unless `$own_planar_body` is given. A body is compiled once
+/// for each built-in model. Only this macro maps a [`Neuron`] to its [`NeuronModel`]
 /// or [`PlanarModel`](planar::PlanarModel).
 macro_rules! with_model {
     ($neuron:expr, |$model:ident| $body:expr, |$own:ident| $own_body:expr, |$planar:ident| $planar_body:expr) => {
+        $crate::neuron::with_model!($neuron, |$model| $body, |$own| $own_body, |$planar| $planar_body, |own_planar| {
+            let $planar = own_planar.clone();
+            $planar_body
+        })
+    };
+    (
+        $neuron:expr,
+        |$model:ident| $body:expr,
+        |$own:ident| $own_body:expr,
+        |$planar:ident| $planar_body:expr,
+        |$own_planar:ident| $own_planar_body:expr
+    ) => {
         match $neuron {
             $crate::neuron::Neuron::Nif => {
                 let $model = $crate::neuron::Nif;
@@ -103,10 +116,7 @@ macro_rules! with_model {
             &$crate::neuron::Neuron::Izhikevich($planar) => $planar_body,
             &$crate::neuron::Neuron::RefractoryLif($planar) => $planar_body,
             &$crate::neuron::Neuron::ResonateAndFire($planar) => $planar_body,
-            $crate::neuron::Neuron::OwnPlanar(own) => {
-                let $planar = own.clone();
-                $planar_body
-            }
+            $crate::neuron::Neuron::OwnPlanar($own_planar) => $own_planar_body,
             $crate::neuron::Neuron::Own($own) => $own_body,
         }
     };

@@ -85,6 +85,10 @@ fn forward_on<B: OwnKernels>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: 
         |planar| by_dtype!(inputs.drive, |T| {
             let dynamics = PlanarDynamics::<T>::of(&planar, plan, inputs.v0.shape()[1]);
             forward_with::<B, T, _>(dynamics, inputs, plan, keep_tape)
+        }),
+        |own| by_dtype!(inputs.drive, |T| {
+            let dynamics = PlanarDynamics::<T>::of_own(own, plan, inputs.v0.shape()[1]);
+            forward_with::<B, T, _>(dynamics, inputs, plan, keep_tape)
         })
     )
 }
@@ -109,6 +113,10 @@ fn adjoint_on<B: OwnKernels>(request: AdjointRequest<B>, plan: &ScanPlan, wanted
         |own| B::adjoint_by(own, request, plan, wanted),
         |planar| by_dtype!(request.inputs.drive, |T| {
             let dynamics = PlanarDynamics::<T>::of(&planar, plan, request.inputs.v0.shape()[1]);
+            adjoint_with::<B, T, _>(dynamics, request, plan, wanted)
+        }),
+        |own| by_dtype!(request.inputs.drive, |T| {
+            let dynamics = PlanarDynamics::<T>::of_own(own, plan, request.inputs.v0.shape()[1]);
             adjoint_with::<B, T, _>(dynamics, request, plan, wanted)
         })
     )

@@ -8,7 +8,7 @@ use super::dynamics::{Dynamics, Neurons, Slopes};
 use super::gates::{Gates, PerNeuronGates};
 use super::rows::{self, ActiveSet, Aligned, BLOCK, Row, by_gate, lanes, lanes_mut};
 use crate::gate::Zone;
-use crate::neuron::Neuron;
+use crate::neuron::OwnPlanarNeuron;
 use crate::neuron::planar::{
     CONSTANTS, Jacobian, LearnableConstants, PlanarFlow, PlanarModel, Plane, PlaneOn, WITH_CONSTANTS,
 };
@@ -257,9 +257,30 @@ impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> StepTask<'_, T, F,
         let width = Lanes::<S, T>::count();
         let flows = self.flows;
         let mut crossing = Crossing::none();
-        for at in 0..self.i.len() / width {
+        let vectors = self.i.len() / width;
+        // The vector whose lanes are looked through: v, w, I, v at the end, and the constants.
+        let mut state = [Lanes::<S, T>::of(0.0); 4];
+        let mut constants = [Lanes::<S, T>::of(1.0); C];
+        let (mut at, mut lane) = (0, width);
+        // `cross` is called in one place: its code is long, and is compiled in line.
+        loop {
+            while lane < width && crossing.count < width {
+                let [v, w, i, end] = state.each_ref().map(numbers);
+                if end[lane] >= T::of(1.0) {
+                    let own = constants.each_ref().map(|row| numbers(row)[lane]);
+                    crossing.add((at - 1) * width + lane, [v[lane], w[lane], i[lane], end[lane]], own);
+                }
+                lane += 1;
+            }
+            if crossing.count == width || (at == vectors && crossing.count > 0) {
+                self.cross::<S>(&mut crossing);
+                continue;
+            }
+            if at == vectors {
+                return;
+            }
             let [v, w, i] = [&*self.v, &*self.w, self.i].map(|row| lanes::<S, T>(row)[at]);
-            let constants = self.constants.map(|row| lanes::<S, T>(row)[at]);
+            constants = self.constants.map(|row| lanes::<S, T>(row)[at]);
             let (end, w_end) = match &mut self.slopes {
                 None => flows.flow(constants).free(v, w, i),
                 Some(slopes) => {
@@ -272,22 +293,9 @@ impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> StepTask<'_, T, F,
             lanes_mut::<S, T>(self.v)[at] = end;
             lanes_mut::<S, T>(self.w)[at] = w_end;
             lanes_mut::<S, T>(self.spikes)[at] = Lanes::of(0.0);
-            if Lanes::<S, T>::holds_everywhere(&end.below(1.0)) {
-                continue;
-            }
-            let [v, w, i, end] = [&v, &w, &i, &end].map(numbers);
-            let constants = constants.each_ref().map(numbers);
-            for k in 0..width {
-                if end[k] >= T::of(1.0) {
-                    crossing.add(at * width + k, [v[k], w[k], i[k], end[k]], constants.map(|row| row[k]));
-                    if crossing.count == width {
-                        self.cross::<S>(&mut crossing);
-                    }
-                }
-            }
-        }
-        if crossing.count > 0 {
-            self.cross::<S>(&mut crossing);
+            state = [v, w, i, end];
+            lane = if Lanes::<S, T>::holds_everywhere(&end.below(1.0)) { width } else { 0 };
+            at += 1;
         }
     }
 
@@ -329,20 +337,25 @@ pub(super) struct PlanarDynamics<T> {
 }
 
 impl<T: Real> PlanarDynamics<T> {
-    /// The dynamics of this number of neurons.
+    /// The dynamics of this number of neurons of a built-in model.
     pub(super) fn of(model: &impl LearnableConstants, plan: &ScanPlan, neurons: usize) -> Self {
+        if !plan.planar_constants {
+            return Self::along(Box::new(model.over(plan.dt)), plan, neurons);
+        }
+        let own = plan.own_constants();
+        let rows = [&own.tau_mem, &own.second].map(|constant| row_of(constant, neurons, 1.0));
+        Self::along(Box::new(OwnConstants { model: model.clone(), dt: plan.dt, rows }), plan, neurons)
+    }
+
+    /// The dynamics of this number of neurons of a user-defined model.
+    pub(super) fn of_own(own: &OwnPlanarNeuron, plan: &ScanPlan, neurons: usize) -> Self {
+        Self::along(own.rows::<CompiledRows>().over(plan.dt), plan, neurons)
+    }
+
+    fn along(flow: Box<dyn Rows<T>>, plan: &ScanPlan, neurons: usize) -> Self {
         let zones = match &plan.per_neuron {
             Some(each) => each.zones(),
             None => Zone::of(plan.gate.width()).map(|constant| vec![constant; neurons]),
-        };
-        let flow: Box<dyn Rows<T>> = match &plan.neuron {
-            Neuron::OwnPlanar(own) => own.rows::<CompiledRows>().over(plan.dt),
-            _ if plan.planar_constants => {
-                let own = plan.own_constants();
-                let rows = [&own.tau_mem, &own.second].map(|constant| row_of(constant, neurons, 1.0));
-                Box::new(OwnConstants { model: model.clone(), dt: plan.dt, rows })
-            }
-            _ => Box::new(model.over(plan.dt)),
         };
         Self { flow, gates: PerNeuronGates::of(plan.gate, zones), jump: jumps_of(plan, neurons) }
     }
