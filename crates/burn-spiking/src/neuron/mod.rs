@@ -79,10 +79,10 @@ pub enum Neuron {
 }
 
 /// Runs `$body` with the model of a built-in neuron of one variable, `$own_body` with a
-/// user-defined neuron, or `$planar_body` with the model of a neuron of two variables. A user-defined neuron of
-/// two variables is such a model, too, unless `$own_planar_body` is given. A body is compiled once
-/// for each built-in model. Only this macro maps a [`Neuron`] to its [`NeuronModel`]
-/// or [`PlanarModel`](planar::PlanarModel).
+/// user-defined neuron, or `$planar_body` with the model of a neuron of two variables. A
+/// user-defined neuron of two variables is such a model, too, unless `$own_planar_body` is given. A
+/// body is compiled once for each built-in model. Only this macro maps a [`Neuron`] to its
+/// [`NeuronModel`] or [`PlanarModel`](planar::PlanarModel).
 macro_rules! with_model {
     ($neuron:expr, |$model:ident| $body:expr, |$own:ident| $own_body:expr, |$planar:ident| $planar_body:expr) => {
         $crate::neuron::with_model!($neuron, |$model| $body, |$own| $own_body, |$planar| $planar_body, |own_planar| {
