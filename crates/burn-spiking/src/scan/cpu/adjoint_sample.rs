@@ -241,7 +241,7 @@ impl<'a, T: Real> Sample<'a, T> {
             rows::add_product_of_difference::<S, T>(by_width, mu, then, now);
             if let (Some([va, wa, vb, wb]), [by_tau, _, by_second, by_jump, ..]) = (&constants.by_planar, &mut sums[..])
             {
-                let error = (&**lambda, (after, &**mu), &**kappa);
+                let error = [&**lambda, after, &**mu, &**kappa];
                 costate::add_through_planar::<S, T>(by_tau, error, (va.row(at), wa.row(at)));
                 costate::add_through_planar::<S, T>(by_second, error, (vb.row(at), wb.row(at)));
                 rows::add_product::<S, T>(by_jump, kappa, segment.charge.row(at));

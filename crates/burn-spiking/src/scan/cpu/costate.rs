@@ -68,7 +68,7 @@ pub(super) fn add_through_costate<S: Simd, T: Real>(
 #[inline(always)]
 pub(super) fn add_through_planar<S: Simd, T: Real>(
     out: &mut [T],
-    (lambda, (density_after, mu), kappa): (&[T], (&[T], &[T]), &[T]),
+    [lambda, density_after, mu, kappa]: [&[T]; 4],
     (of_v, of_w): (&[T], &[T]),
 ) {
     add_through_costate::<S, T>(out, lambda, (density_after, mu), of_v);
