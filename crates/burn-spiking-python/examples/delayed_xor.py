@@ -81,7 +81,7 @@ for iteration in range(args.iterations):
         gap, scores = min(1.2 * gap, args.max_gap), []
     if (iteration + 1) % 100 == 0:
         recent = sum(scores[-50:]) / max(len(scores[-50:]), 1)
-        print(f"{iteration + 1}: cost {float(cost):.4f}, accuracy {recent:.3f}, gaps to {gap:.0f} ms", flush=True)
+        print(f"{iteration + 1}: cost {cost.item():.4f}, accuracy {recent:.3f}, gaps to {gap:.0f} ms", flush=True)
 seconds = time.time() - started
 with torch.no_grad():
     for parameter, value in zip(parameters, mean):

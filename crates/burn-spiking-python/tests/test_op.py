@@ -17,7 +17,7 @@ NEURONS = [
 ]
 
 
-def tensors(plan, neurons=4, channels=2, steps=12, dtype=torch.float64):
+def tensors(plan, neurons=4, channels=2, steps=8, dtype=torch.float64):
     draw = lambda *shape: torch.randn(*shape, dtype=dtype)
     explicit = "AdEx" in plan.description["neuron"]
     size = 0.1 if explicit else 0.4
@@ -97,7 +97,7 @@ def test_single_precision_trains():
         cost = (readout(layer(input)[0].traces[0]) - target).square().mean()
         cost.backward()
         optimizer.step()
-        costs.append(float(cost))
+        costs.append(cost.item())
     assert costs[-1] < 0.2 * costs[0], costs
 
 
