@@ -9,9 +9,7 @@ use super::gates::{Gates, PerNeuronGates};
 use super::rows::{self, ActiveSet, Aligned, BLOCK, Row, by_gate, lanes, lanes_mut};
 use crate::gate::Zone;
 use crate::neuron::OwnPlanarNeuron;
-use crate::neuron::planar::{
-    CONSTANTS, Jacobian, LearnableConstants, PlanarFlow, PlanarModel, Plane, PlaneOn, WITH_CONSTANTS,
-};
+use crate::neuron::planar::{CONSTANTS, LearnableConstants, PlanarFlow, PlanarModel, Plane, PlaneOn, WITH_CONSTANTS};
 use crate::num::simd::{Lanes, unserved, vectorize};
 use crate::num::{Dual, Number, Real};
 use crate::scan::ScanPlan;
@@ -163,12 +161,12 @@ struct StepTask<'a, T, F, const C: usize, const D: usize> {
     slopes: Option<[[&'a mut [T]; D]; 2]>,
 }
 
-/// The flow of the neurons with these constants, and (v, w, I), as dual numbers.
+/// The flow of the neurons with these constants, and I, as dual numbers.
 macro_rules! on_duals {
-    ($flows:ident: $type:ident, $constants:expr, $v:expr, $w:expr, $i:expr) => {{
+    ($flows:ident: $type:ident, $constants:expr, $i:expr) => {{
         let mut at = 3..;
         let constants = $constants.map(|constant| $type::variable(constant, at.next().unwrap_or_default()));
-        ($flows.flow(constants), ($type::variable($v, 0), $type::variable($w, 1), $type::variable($i, 2)))
+        ($flows.flow(constants), $type::variable($i, 2))
     }};
 }
 
@@ -176,30 +174,36 @@ impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> WithSimd for StepT
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self) {
+    fn with_simd<S: Simd>(mut self) {
         if const { unserved::<S>() } {
             unreachable!("this processor runs the tensor operations");
         }
-        if self.flows.substeps() == 1 {
-            return self.in_one_sub_step::<S>();
-        }
-        let Self { flows, constants, v, w, i, spikes, slopes } = self;
-        let constants = constants.map(|row| lanes::<S, T>(row));
-        let state = lanes_mut::<S, T>(v).iter_mut().zip(lanes_mut(w)).zip(lanes(i)).zip(lanes_mut(spikes));
-        let Some(mut slopes) = slopes else {
-            for (at, (((v, w), &i), spikes)) in state.enumerate() {
-                let moved = flows.flow(constants.map(|row| row[at])).step(*v, *w, i);
-                (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
+        self.spikes.fill(T::default());
+        // Before the step, v and w have the derivative 1 with respect to themselves.
+        for (variable, rows) in self.slopes.iter_mut().flatten().enumerate() {
+            for (by, row) in rows.iter_mut().enumerate() {
+                row.fill(T::of((by == variable) as usize as f64));
             }
-            return;
-        };
-        for (at, (((v, w), &i), spikes)) in state.enumerate() {
-            let (flow, (of_v, of_w, of_i)) = on_duals!(flows: F, constants.map(|row| row[at]), *v, *w, i);
-            let (moved, Jacobian { v: of_v, w: of_w }) = flow.step(of_v, of_w, of_i).split();
-            write_slopes::<S, T, D>(&mut slopes, at, [of_v, of_w]);
-            (*v, *w, *spikes) = (moved.v, moved.w, moved.spikes);
+        }
+        for _ in 0..self.flows.substeps() {
+            self.sub_step::<S>();
         }
     }
+}
+
+/// The slopes of v and those of ψ of one vector of neurons.
+type VectorSlopes<S, T, const D: usize> = [[Lanes<S, T>; D]; 2];
+
+/// The slopes of the vector `at`.
+#[inline(always)]
+fn slopes_at<S: Simd, T: Real, const D: usize>(rows: &[[&mut [T]; D]; 2], at: usize) -> VectorSlopes<S, T, D> {
+    let mut slopes = [[Lanes::<S, T>::of(0.0); D]; 2];
+    for (rows, slopes) in rows.iter().zip(&mut slopes) {
+        for (row, slope) in rows.iter().zip(slopes) {
+            *slope = lanes::<S, T>(row)[at];
+        }
+    }
+    slopes
 }
 
 /// Writes the slopes of the vector `at`.
@@ -207,7 +211,7 @@ impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> WithSimd for StepT
 fn write_slopes<S: Simd, T: Real, const D: usize>(
     rows: &mut [[&mut [T]; D]; 2],
     at: usize,
-    slopes: [[Lanes<S, T>; D]; 2],
+    slopes: VectorSlopes<S, T, D>,
 ) {
     for (rows, slopes) in rows.iter_mut().zip(slopes) {
         for (row, slope) in rows.iter_mut().zip(slopes) {
@@ -216,30 +220,25 @@ fn write_slopes<S: Simd, T: Real, const D: usize>(
     }
 }
 
-/// Neurons of a row that cross the threshold in a step. Few do, and the search for the time is
+/// Neurons of a row that cross the threshold in a sub-step. Few do, and the search for the time is
 /// expensive. So the kernel collects them and searches for a whole vector at once.
-struct Crossing<T, const C: usize> {
-    /// v, w, I, and v at the end of the step without a threshold.
+struct Crossing<T, const C: usize, const D: usize> {
+    /// v, w, I, and v at the end of the sub-step without a threshold.
     state: [Aligned<T>; 4],
     constants: [Aligned<T>; C],
+    /// The slopes before the sub-step.
+    slopes: [[Aligned<T>; D]; 2],
     /// Their places in the row.
     places: [usize; BLOCK],
     count: usize,
 }
 
-impl<T: Real, const C: usize> Crossing<T, C> {
+impl<T: Real, const C: usize, const D: usize> Crossing<T, C, D> {
     fn none() -> Self {
         // Numbers in lanes that are not used have no effect, but must be finite, and the constants
         // above 0.
         let (zeros, ones) = (Aligned([T::default(); BLOCK]), Aligned([T::of(1.0); BLOCK]));
-        Self { state: [zeros; 4], constants: [ones; C], places: [0; BLOCK], count: 0 }
-    }
-
-    fn add(&mut self, place: usize, state: [T; 4], constants: [T; C]) {
-        self.places[self.count] = place;
-        self.state.iter_mut().zip(state).for_each(|(to, from)| to.0[self.count] = from);
-        self.constants.iter_mut().zip(constants).for_each(|(to, from)| to.0[self.count] = from);
-        self.count += 1;
+        Self { state: [zeros; 4], constants: [ones; C], slopes: [[zeros; D]; 2], places: [0; BLOCK], count: 0 }
     }
 }
 
@@ -249,26 +248,42 @@ fn numbers<S: Simd, T: Real>(lanes: &Lanes<S, T>) -> &[T] {
     bytemuck::cast_slice(std::slice::from_ref(lanes))
 }
 
+/// The vector in a row of the length of a vector.
+#[inline(always)]
+fn vector<S: Simd, T: Real>(row: &Aligned<T>) -> Lanes<S, T> {
+    lanes::<S, T>(&row.0)[0]
+}
+
 impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> StepTask<'_, T, F, C, D> {
-    /// Runs a step that has one sub-step: first all neurons without a threshold, then those that
-    /// cross it.
+    /// Runs a sub-step: first all neurons without a threshold, then those that cross it.
     #[inline(always)]
-    fn in_one_sub_step<S: Simd>(mut self) {
+    fn sub_step<S: Simd>(&mut self) {
         let width = Lanes::<S, T>::count();
         let flows = self.flows;
         let mut crossing = Crossing::none();
         let vectors = self.i.len() / width;
-        // The vector whose lanes are looked through: v, w, I, v at the end, and the constants.
+        // The vector whose lanes are looked through: v, w, I, v at the end, the constants, and the
+        // slopes before the sub-step.
         let mut state = [Lanes::<S, T>::of(0.0); 4];
         let mut constants = [Lanes::<S, T>::of(1.0); C];
+        let mut before = [[Lanes::<S, T>::of(0.0); D]; 2];
         let (mut at, mut lane) = (0, width);
         // `cross` is called in one place: its code is long, and is compiled in line.
         loop {
             while lane < width && crossing.count < width {
-                let [v, w, i, end] = state.each_ref().map(numbers);
-                if end[lane] >= T::of(1.0) {
-                    let own = constants.each_ref().map(|row| numbers(row)[lane]);
-                    crossing.add((at - 1) * width + lane, [v[lane], w[lane], i[lane], end[lane]], own);
+                if numbers(&state[3])[lane] >= T::of(1.0) {
+                    let to = crossing.count;
+                    crossing.places[to] = (at - 1) * width + lane;
+                    for (row, vector) in crossing.state.iter_mut().zip(&state) {
+                        row.0[to] = numbers(vector)[lane];
+                    }
+                    for (row, vector) in crossing.constants.iter_mut().zip(&constants) {
+                        row.0[to] = numbers(vector)[lane];
+                    }
+                    for (row, vector) in crossing.slopes.iter_mut().flatten().zip(before.iter().flatten()) {
+                        row.0[to] = numbers(vector)[lane];
+                    }
+                    crossing.count += 1;
                 }
                 lane += 1;
             }
@@ -283,36 +298,39 @@ impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> StepTask<'_, T, F,
             constants = self.constants.map(|row| lanes::<S, T>(row)[at]);
             let (end, w_end) = match &mut self.slopes {
                 None => flows.flow(constants).free(v, w, i),
-                Some(slopes) => {
-                    let (flow, (of_v, of_w, of_i)) = on_duals!(flows: F, constants, v, w, i);
-                    let (v, w) = flow.free(of_v, of_w, of_i);
-                    write_slopes::<S, T, D>(slopes, at, [v.slopes, w.slopes]);
+                Some(rows) => {
+                    before = slopes_at::<S, T, D>(rows, at);
+                    let (flow, i) = on_duals!(flows: F, constants, i);
+                    let (v, w) = (Dual { value: v, slopes: before[0] }, Dual { value: w, slopes: before[1] });
+                    let (v, w) = flow.free(v, w, i);
+                    write_slopes::<S, T, D>(rows, at, [v.slopes, w.slopes]);
                     (v.value, w.value)
                 }
             };
             lanes_mut::<S, T>(self.v)[at] = end;
             lanes_mut::<S, T>(self.w)[at] = w_end;
-            lanes_mut::<S, T>(self.spikes)[at] = Lanes::of(0.0);
             state = [v, w, i, end];
             lane = if Lanes::<S, T>::holds_everywhere(&end.below(1.0)) { width } else { 0 };
             at += 1;
         }
     }
 
-    /// Writes the state after the step, and its slopes, of the neurons that cross the threshold.
-    /// Empties the list.
+    /// Writes the state after the sub-step, and its slopes, of the neurons that cross the
+    /// threshold. Empties the list.
     #[inline(always)]
-    fn cross<S: Simd>(&mut self, crossing: &mut Crossing<T, C>) {
+    fn cross<S: Simd>(&mut self, crossing: &mut Crossing<T, C, D>) {
         let flows = self.flows;
-        let [v, w, i, end] = crossing.state.each_ref().map(|row| lanes::<S, T>(&row.0)[0]);
-        let constants = crossing.constants.each_ref().map(|row| lanes::<S, T>(&row.0)[0]);
+        let [v, w, i, end] = crossing.state.each_ref().map(vector::<S, T>);
+        let constants = crossing.constants.each_ref().map(vector::<S, T>);
         let places = &crossing.places[..crossing.count];
         let (v, w) = match &mut self.slopes {
             None => flows.flow(constants).crossed((v, w), i, end),
             Some(rows) => {
-                let (flow, (of_v, of_w, of_i)) = on_duals!(flows: F, constants, v, w, i);
-                let end = of_v.zero().with_value(end);
-                let (v, w) = flow.crossed((of_v, of_w), of_i, end);
+                let (flow, i) = on_duals!(flows: F, constants, i);
+                let [of_v, of_w] = crossing.slopes.each_ref().map(|rows| rows.each_ref().map(vector::<S, T>));
+                let (v, w) = (Dual { value: v, slopes: of_v }, Dual { value: w, slopes: of_w });
+                let end = v.zero().with_value(end);
+                let (v, w) = flow.crossed((v, w), i, end);
                 for (rows, slopes) in rows.iter_mut().zip([&v.slopes, &w.slopes]) {
                     for (row, slope) in rows.iter_mut().zip(slopes) {
                         places.iter().zip(numbers(slope)).for_each(|(&place, &slope)| row[place] = slope);
@@ -322,7 +340,8 @@ impl<T: Real, F: Flows<C, D>, const C: usize, const D: usize> StepTask<'_, T, F,
             }
         };
         for ((&place, &v), &w) in places.iter().zip(numbers(&v)).zip(numbers(&w)) {
-            (self.v[place], self.w[place], self.spikes[place]) = (v, w, T::of(1.0));
+            (self.v[place], self.w[place]) = (v, w);
+            self.spikes[place] += T::of(1.0);
         }
         crossing.count = 0;
     }
