@@ -39,7 +39,7 @@ pub use qif::Qif;
 pub use rate::RateCurve;
 
 use crate::error::ConfigError;
-use crate::num::{Dual, Number};
+use crate::num::{Dual, Number, apart};
 use flow::slope_by_tau;
 use planar::{CONSTANTS, Jacobian, LearnableConstants, Moved, PlanarModel, SecondConstant, WITH_CONSTANTS};
 use serde::{Deserialize, Serialize};
@@ -271,7 +271,9 @@ impl Neuron {
     /// # Panics
     /// If the neuron has one variable.
     pub fn planar_step<X: Number>(&self, v: X, w: X, i: X, dt: f64) -> Moved<X> {
-        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar.over(dt).step(v, w, i))
+        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| {
+            apart(|(v, w, i)| planar.over(dt).step(v, w, i), (v, w, i))
+        })
     }
 
     /// [`planar_step`](Self::planar_step) and its derivatives.
@@ -279,9 +281,9 @@ impl Neuron {
     /// # Panics
     /// If the neuron has one variable.
     pub fn planar_step_and_jacobian<X: Number>(&self, v: X, w: X, i: X, dt: f64) -> (Moved<X>, Jacobian<X>) {
-        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| planar
-            .over(dt)
-            .step_and_jacobian(v, w, i))
+        with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| {
+            apart(|(v, w, i)| planar.over(dt).step_and_jacobian(v, w, i), (v, w, i))
+        })
     }
 
     /// [`planar_step`](Self::planar_step) with other constants of the flow, those of
@@ -291,7 +293,7 @@ impl Neuron {
     /// If the neuron has one variable.
     pub fn planar_step_with<X: Number>(&self, (v, w, i): (X, X, X), dt: f64, constants: [X; CONSTANTS]) -> Moved<X> {
         with_model!(self, |model| one_variable(&model), |own| one_variable(own), |planar| {
-            planar.over_with(dt, constants).step(v, w, i)
+            apart(|(v, w, i, constants)| planar.over_with(dt, constants).step(v, w, i), (v, w, i, constants))
         })
     }
 

@@ -63,7 +63,7 @@ impl<X: Number> Dual<X, 1> {
 
 /// Runs an operation that is compiled once, not in each place that uses it.
 #[inline(never)]
-fn apart<A, R>(operation: impl FnOnce(A) -> R, operands: A) -> R {
+pub(crate) fn apart<A, R>(operation: impl FnOnce(A) -> R, operands: A) -> R {
     operation(operands)
 }
 

@@ -11,5 +11,6 @@ pub(crate) mod series;
 pub mod simd;
 
 pub use dual::Dual;
+pub(crate) use dual::apart;
 pub use number::{Constant, Float, Number, Own};
 pub use real::Real;

@@ -3,7 +3,7 @@
 
 use crate::error::ConfigError;
 use crate::neuron::flow::SLOWEST;
-use crate::num::{Constant, Dual, Number, Own};
+use crate::num::{Constant, Dual, Number, Own, apart};
 
 /// The largest number of Newton iterations for the time of a crossing. Near the crossing, each
 /// doubles the number of correct digits.
@@ -206,6 +206,27 @@ pub struct PlanarFlow<P> {
     length: f64,
 }
 
+/// [`PlaneOn::advance`], compiled once for tensors and not in each place that calls it: in line, their
+/// operations make functions of megabytes.
+#[inline(always)]
+fn advance<X: Number, P: PlaneOn<X>>(plane: &P, (v, w, i): (X, X, X), time: X) -> (X, X) {
+    if const { X::OPERATIONS_ARE_CALLS } {
+        apart(|(v, w, i, time)| plane.advance(v, w, i, time), (v, w, i, time))
+    } else {
+        plane.advance(v, w, i, time)
+    }
+}
+
+/// [`PlaneOn::advance_whole`], as [`advance`].
+#[inline(always)]
+fn advance_whole<X: Number, P: PlaneOn<X>>(plane: &P, (v, w, i): (X, X, X), length: f64) -> (X, X) {
+    if const { X::OPERATIONS_ARE_CALLS } {
+        apart(|(v, w, i)| plane.advance_whole(v, w, i, length), (v, w, i))
+    } else {
+        plane.advance_whole(v, w, i, length)
+    }
+}
+
 impl<P> PlanarFlow<P> {
     /// The flow over `dt` ms in this number of sub-steps.
     pub fn new(plane: P, dt: f64, substeps: usize) -> Self {
@@ -269,7 +290,7 @@ impl<P> PlanarFlow<P> {
     where
         P: PlaneOn<X>,
     {
-        self.plane.advance_whole(v, w, i, self.length)
+        advance_whole(&self.plane, (v, w, i), self.length)
     }
 
     /// (v, w) at the end of a sub-step in which the neuron crosses the threshold. `end` is v
@@ -286,12 +307,12 @@ impl<P> PlanarFlow<P> {
         // The time was found without derivatives. Those of t* follow from the derivatives of v
         // there. A neuron above the threshold from the start has t* = 0 without derivatives.
         let time = v.zero().with_value(time);
-        let (reached, _) = self.plane.advance(v.clone(), w.clone(), i.clone(), time.clone());
+        let (reached, _) = advance(&self.plane, (v.clone(), w.clone(), i.clone()), time.clone());
         let change = reached.clone() - v.zero().with_value(reached.plain());
         let change = X::select(below, v.zero(), X::select(&v.below(1.0), change, v.zero()));
         let time = time - change / v.zero().with_value(speed);
-        let (_, w) = self.plane.advance(v.clone(), w, i.clone(), time.clone());
-        self.plane.advance(v.zero(), self.plane.after_spike(w), i, (-time).plus(self.length))
+        let (_, w) = advance(&self.plane, (v.clone(), w, i.clone()), time.clone());
+        advance(&self.plane, (v.zero(), self.plane.after_spike(w), i), (-time).plus(self.length))
     }
 
     /// t* and the speed dv/dt there along `plane`, of the neurons that are not `below` the
@@ -312,7 +333,8 @@ impl<P> PlanarFlow<P> {
         for _ in 0..NEWTON {
             let at = Dual { slopes: [time.one()], value: time.clone() };
             let (v, w, i) = (v.clone(), w.clone(), i.clone());
-            let (reached, _) = plane.advance(Dual::constant(v), Dual::constant(w), Dual::constant(i), at);
+            let state = (Dual::constant(v), Dual::constant(w), Dual::constant(i));
+            let (reached, _) = advance(plane, state, at);
             let Dual { value: reached, slopes: [speed] } = reached;
             let speed = speed.within(SLOWEST, f32::MAX as f64);
             // A neuron that does not cross has no time to find.
