@@ -206,8 +206,8 @@ pub struct PlanarFlow<P> {
     length: f64,
 }
 
-/// [`PlaneOn::advance`], compiled once for tensors and not in each place that calls it: in line, their
-/// operations make functions of megabytes.
+/// [`PlaneOn::advance`], compiled once for tensors and not in each place that calls it: in line,
+/// their operations make functions of megabytes.
 #[inline(always)]
 fn advance<X: Number, P: PlaneOn<X>>(plane: &P, (v, w, i): (X, X, X), time: X) -> (X, X) {
     if const { X::OPERATIONS_ARE_CALLS } {
