@@ -132,12 +132,12 @@ enum Kind {
 /// The kind of a file to read. SafeTensors are this library's own if they have its metadata.
 fn kind_to_read(path: &Path) -> Result<Kind, String> {
     let kind = kind(path)?;
-    if kind != Kind::Weights {
-        return Ok(kind);
+    // A file that cannot be read counts as a state dict, whose reader tells why.
+    let own = |bytes: Vec<u8>| weights::metadata(&bytes, path).ok().flatten();
+    match kind {
+        Kind::Weights if std::fs::read(path).ok().and_then(own).is_none() => Ok(Kind::StateDict),
+        kind => Ok(kind),
     }
-    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let own = weights::metadata(&bytes, path).map_err(told)?.is_some();
-    Ok(if own { Kind::Weights } else { Kind::StateDict })
 }
 
 fn kind(path: &Path) -> Result<Kind, String> {

@@ -46,6 +46,34 @@ fn graphs_become_records_and_records_become_graphs() {
 }
 
 #[test]
+fn records_become_safetensors_and_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Lif { tau_mem: 20.0 }).with_dt(0.5);
+    let network = SpikingNetworkConfig::new(layer, 1).init(&Device::flex()).unwrap();
+    network.save(folder.path().join("a.bpk")).unwrap();
+    network.layer.save(folder.path().join("layer.bpk")).unwrap();
+    for name in ["a", "layer"] {
+        let [from, to, again] = [".bpk", ".safetensors", "-again.bpk"].map(|end| format!("{name}{end}"));
+        for (from, to) in [(&from, &to), (&to, &again)] {
+            let (ok, told) = run(folder.path(), &["convert", from, to]);
+            assert!(ok, "{told}");
+        }
+        let (ok, shown) = run(folder.path(), &["inspect", &to]);
+        assert!(ok && shown.contains("input_weight  [2, 3]") && shown.contains("tau_mem"), "{shown}");
+    }
+    // Both have the same graph.
+    for name in ["a.bpk", "a-again.bpk", "a.safetensors"] {
+        let (ok, told) = run(folder.path(), &["convert", name, &format!("{name}.nir")]);
+        assert!(ok, "{told}");
+    }
+    let graph = |name: &str| Graph::read(folder.path().join(name)).unwrap();
+    assert_eq!(graph("a.bpk.nir"), graph("a-again.bpk.nir"));
+    assert_eq!(graph("a.bpk.nir"), graph("a.safetensors.nir"));
+    let (ok, told) = run(folder.path(), &["convert", "a.bpk", "b.safetensors", "--dt", "1"]);
+    assert!(!ok && told.contains("a network has its own"), "{told}");
+}
+
+#[test]
 fn a_state_dict_becomes_a_record_and_a_graph() {
     let folder = tempfile::tempdir().unwrap();
     let tensor = |shape: Vec<usize>| {
