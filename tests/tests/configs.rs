@@ -257,7 +257,6 @@ fn layer() -> impl Strategy<Value = SpikingRnnConfig> {
                 batch_first,
                 record_v,
                 record_charge,
-                record_w: !check_finite,
                 check_finite,
                 non_finite_gradient,
                 checkpointing,

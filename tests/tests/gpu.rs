@@ -197,7 +197,7 @@ fn neurons_of_two_variables_agree_with_the_cpu() {
         let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&neuron, 20.0) };
         let config = SpikingRnnConfig::new(3, 5).with_dt(0.5).with_neuron(neuron).with_initial(Some(initial));
         let adapting = config.clone().with_synapses(vec![Synapse::new(5.0), Synapse::adaptation(50.0, 0.2)]);
-        for config in [config.clone(), adapting, config.with_record_w(true)] {
+        for config in [config.clone(), adapting, config.with_record_v(true)] {
             compare_layers(&config, [2, 20]);
         }
     }
@@ -214,7 +214,7 @@ fn learned_constants_of_two_variables_run_in_tensor_operations() {
     let neuron = planar_neuron(0, 20.0, 0.5);
     let initial = InitialWeights { recurrent: 0.1, ..InitialWeights::of(&neuron, 20.0) };
     let config = SpikingRnnConfig::new(3, 5).with_dt(0.5).with_neuron(neuron).with_initial(Some(initial));
-    compare_layers(&config.with_learned(learned).with_record_w(true), [2, 20]);
+    compare_layers(&config.with_learned(learned).with_record_v(true), [2, 20]);
     assert!(fallbacks().iter().any(|reason| reason.contains("ALIF") && reason.contains("with learned constants")));
 }
 

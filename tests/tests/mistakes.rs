@@ -134,7 +134,6 @@ fn configurations() {
             &["tau_w cannot be learned", "ALIF, AdEx and Izhikevich", "QIF"],
             told(base().with_learned(Learned { tau_w: Learn::Shared, ..Learned::default() })),
         ),
-        ("w of one variable", &["record_w", "QIF", "one variable", "Neuron::Alif"], told(base().with_record_w(true))),
         (
             "a learned frequency of a neuron that has none",
             &["frequency cannot be learned", "resonate-and-fire", "ALIF"],

@@ -24,7 +24,7 @@ fn config(neuron: Neuron) -> SpikingRnnConfig {
         .with_neuron(neuron)
         .with_gate(Gate::Quintic { width: 0.6 })
         .with_dt(0.5)
-        .with_record_w(true)
+        .with_record_v(true)
 }
 
 fn input(device: &Device) -> Tensor<3> {

@@ -156,7 +156,7 @@ fn a_recorded_w_is_that_of_the_states() {
         let options = (&device, DType::F64);
         let config = SpikingRnnConfig::new(2, 4)
             .with_neuron(Neuron::ResonateAndFire(ResonateAndFire { b: 0.2, ..ResonateAndFire::new(20.0, 15.0) }))
-            .with_record_w(true);
+            .with_record_v(true);
         let layer = config.init(options).unwrap();
         let input = Tensor::<3>::random([3, 30, 2], Distribution::Uniform(0.0, 3.0), options);
         let (trajectory, last) = layer.forward(input.clone(), None);

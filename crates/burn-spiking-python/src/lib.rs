@@ -72,7 +72,7 @@ type Gradients<'py> = [Array<'py>; 7];
 impl Plan {
     /// Neuron, gate and synapse types are JSON, as the library writes them.
     #[new]
-    #[pyo3(signature = (neuron, gate, synapses, dt, record_v = false, record_charge = false, record_w = false))]
+    #[pyo3(signature = (neuron, gate, synapses, dt, record_v = false, record_charge = false))]
     fn new(
         neuron: &str,
         gate: &str,
@@ -80,7 +80,6 @@ impl Plan {
         dt: f64,
         record_v: bool,
         record_charge: bool,
-        record_w: bool,
     ) -> PyResult<Self> {
         let neuron: Neuron = read!("the neuron", neuron)?;
         let gate: Gate = read!("the gate", gate)?;
@@ -91,8 +90,7 @@ impl Plan {
             .with_synapses(synapses)
             .with_dt(dt)
             .with_record_v(record_v)
-            .with_record_charge(record_charge)
-            .with_record_w(record_w);
+            .with_record_charge(record_charge);
         let layer = config.init(&Device::flex()).map_err(|error| PyValueError::new_err(error.to_string()))?;
         if config.synapses.iter().any(|synapse| synapse.learned_delays.is_some()) {
             return Err(PyValueError::new_err("learned delays are not part of the op; give a fixed delay"));

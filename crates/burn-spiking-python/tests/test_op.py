@@ -37,7 +37,7 @@ def test_gradients_pass_pytorchs_check(neuron):
     torch.manual_seed(3)
     planar = isinstance(neuron, dict) and next(iter(neuron)) in ("Alif", "ResonateAndFire", "AdEx")
     synapses = [bs.synapse(10), bs.synapse(5, readout=False, delay=2.0), bs.synapse(30, connections="self")]
-    plan = bs.Plan(neuron, bs.quintic(0.8), synapses, 1.0, record_v=True, record_charge=True, record_w=planar)
+    plan = bs.Plan(neuron, bs.quintic(0.8), synapses, 1.0, record_v=True, record_charge=True)
     given = {name: tensor.requires_grad_() for name, tensor in tensors(plan).items()}
 
     def run(*values):
@@ -58,7 +58,7 @@ def test_a_whole_drive_has_a_gradient():
 
 
 def test_two_calls_are_one():
-    plan = bs.Plan(bs.alif(20, 60, 0.3), bs.quintic(0.5), [bs.synapse(10, delay=3.0)], record_w=True)
+    plan = bs.Plan(bs.alif(20, 60, 0.3), bs.quintic(0.5), [bs.synapse(10, delay=3.0)], record_v=True)
     torch.manual_seed(2)
     layer = SpikingRnn(2, 5, plan).double()
     input = torch.randn(3, 20, 2, dtype=torch.float64)
@@ -120,7 +120,6 @@ def mistakes():
         ("gate width is 2", lambda: bs.Plan(bs.qif(20), bs.quintic(2), [bs.synapse(10)])),
         ("cannot be read", lambda: bs.Plan("Quartic", bs.quintic(0.5), [bs.synapse(10)])),
         ("delay", lambda: bs.Plan(bs.qif(20), bs.quintic(0.5), [bs.synapse(10, delay=0.5)])),
-        ("record_w", lambda: bs.Plan(bs.qif(20), bs.quintic(0.5), [bs.synapse(10)], record_w=True)),
         ("connections are 'all'", lambda: bs.synapse(10, connections="all")),
         ("weights are missing", lambda: scan(plan, ok)),
         (r"weights is \[1, 2, 2\], but must be \[1, 3, 3\]", lambda: scan(plan, ok, weights=torch.zeros(1, 2, 2))),

@@ -58,7 +58,6 @@
 //! | [`Adjoint::Limited`], [`Adjoint::MeanField`] | [`Implementation::Autodiff`] | no effect: automatic differentiation is exact |
 //! | EIF | steps longer than the shortest interval between spikes | only the first spike in a step is exact; further spikes in it are approximate |
 //! | neurons of two variables | [`Integrator::Heun`] | refused by the configuration |
-//! | [`record_w`](SpikingRnnConfig::record_w) | neurons of one variable | refused by the configuration |
 //! | LIF with a refractory period | sub-steps longer than the period | refused by the configuration |
 //! | user-defined neurons | a configuration read from a file | refused until the model is given again |
 //!

@@ -105,12 +105,12 @@ class Plan:
     """Everything about a network except its tensors.
 
     neuron, gate: such as `qif(25)`, `quintic(0.1)`. synapses: a list of `synapse(...)`. dt: the time step in ms. The flags tell
-    what the trajectory has besides traces.
+    what the trajectory has besides traces: potentials, with w of neurons of two variables, and charges.
     """
 
-    def __init__(self, neuron, gate, synapses, dt=1.0, record_v=False, record_charge=False, record_w=False):
+    def __init__(self, neuron, gate, synapses, dt=1.0, record_v=False, record_charge=False):
         written = (json.dumps(neuron), json.dumps(gate), json.dumps(synapses))
-        self._plan = _Plan(*written, dt, record_v, record_charge, record_w)
+        self._plan = _Plan(*written, dt, record_v, record_charge)
         self.description = {"neuron": neuron, "gate": gate, "synapses": synapses, "dt": dt}
 
     def __getattr__(self, name):

@@ -95,15 +95,13 @@ pub struct SpikingRnnConfig {
     /// Default: yes.
     #[config(default = true)]
     pub batch_first: bool,
-    /// Whether trajectories contain the membrane potential. Default: no.
+    /// Whether trajectories contain the membrane potential, and w of neurons with two variables.
+    /// Default: no.
     #[config(default = false)]
     pub record_v: bool,
     /// Whether trajectories contain the charge sent in each step. Default: no.
     #[config(default = false)]
     pub record_charge: bool,
-    /// Whether trajectories contain w, the second variable of neurons with two. Default: no.
-    #[config(default = false)]
-    pub record_w: bool,
     /// Whether each run and its gradient are checked for infinite values and NaN on every backend.
     /// The check waits for the device. The CPU kernel always checks, at no cost. Default: no.
     #[config(default = false)]
@@ -181,12 +179,6 @@ impl SpikingRnnConfig {
                 self.neuron
             )));
         }
-        if self.record_w && !self.neuron.is_planar() {
-            return Err(ConfigError::Mismatch(format!(
-                "record_w is set, but {} has one variable; leave record_w out, or choose a neuron of two variables, such as Neuron::Alif",
-                self.neuron
-            )));
-        }
         self.plan_with_adjoint()?;
         if let Some(excitatory) = self.dale {
             share("dale, the share of excitatory neurons,", excitatory, "leave it out for neurons that do both")?;
@@ -261,7 +253,7 @@ impl SpikingRnnConfig {
             synapses: synapses.collect(),
             record_v: self.record_v,
             record_charge: self.record_charge,
-            record_w: self.record_w,
+            record_w: self.record_v && self.neuron.is_planar(),
             check_finite: self.check_finite,
             panic_if_not_finite: true,
             non_finite_gradient: self.non_finite_gradient,
