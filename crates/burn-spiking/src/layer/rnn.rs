@@ -102,6 +102,18 @@ fn set_each(
     Ok(())
 }
 
+/// Sets the values of a constant above 0 that is learned per neuron by its logarithm.
+fn set_each_above_0(
+    param: Option<&mut Param<Tensor<1>>>,
+    learn: Learn,
+    name: &'static str,
+    values: &[f64],
+    remedy: &'static str,
+) -> Result<(), ConfigError> {
+    values.iter().try_for_each(|&value| positive(name, value, remedy))?;
+    set_each(param, learn, name, values.iter().map(|value| value.ln()).collect())
+}
+
 /// Replaces the values of a parameter, in order. The parameter keeps its shape, its device and its
 /// dtype, and the id by which the optimizer identifies it. A frozen parameter stays frozen.
 pub(super) fn replace<const D: usize>(param: &mut Param<Tensor<D>>, values: Vec<f64>) {
@@ -176,10 +188,9 @@ impl SpikingRnn {
     /// [`ConfigError`] if the layer does not learn τ_mem per neuron, or if `tau_mem` is not N
     /// numbers above 0.
     pub fn with_tau_mem(mut self, tau_mem: &[f64]) -> Result<Self, ConfigError> {
-        tau_mem.iter().try_for_each(|&tau| positive("tau_mem", tau, "give each neuron's time constant in ms"))?;
-        let logs: Vec<f64> = tau_mem.iter().map(|tau| tau.ln()).collect();
         let param = self.constants.as_mut().and_then(|constants| constants.log_tau_mem.as_mut());
-        set_each(param, self.config.learned.tau_mem, "tau_mem", logs)?;
+        let remedy = "give each neuron's time constant in ms";
+        set_each_above_0(param, self.config.learned.tau_mem, "tau_mem", tau_mem, remedy)?;
         Ok(self)
     }
 
@@ -190,10 +201,9 @@ impl SpikingRnn {
     /// [`ConfigError`] if the layer does not learn τ_w per neuron, or if `tau_w` is not N numbers
     /// above 0.
     pub fn with_tau_w(mut self, tau_w: &[f64]) -> Result<Self, ConfigError> {
-        tau_w.iter().try_for_each(|&tau| positive("tau_w", tau, "give each neuron's time constant of w in ms"))?;
-        let logs: Vec<f64> = tau_w.iter().map(|tau| tau.ln()).collect();
         let param = self.constants.as_mut().and_then(|constants| constants.log_tau_w.as_mut());
-        set_each(param, self.config.learned.tau_w, "tau_w", logs)?;
+        let remedy = "give each neuron's time constant of w in ms";
+        set_each_above_0(param, self.config.learned.tau_w, "tau_w", tau_w, remedy)?;
         Ok(self)
     }
 
@@ -204,12 +214,9 @@ impl SpikingRnn {
     /// [`ConfigError`] if the layer does not learn the frequency per neuron, or if `frequencies` is
     /// not N numbers above 0.
     pub fn with_frequencies(mut self, frequencies: &[f64]) -> Result<Self, ConfigError> {
-        frequencies
-            .iter()
-            .try_for_each(|&frequency| positive("frequency", frequency, "give each neuron's own frequency in Hz"))?;
-        let logs: Vec<f64> = frequencies.iter().map(|frequency| frequency.ln()).collect();
         let param = self.constants.as_mut().and_then(|constants| constants.log_frequency.as_mut());
-        set_each(param, self.config.learned.frequency, "frequency", logs)?;
+        let remedy = "give each neuron's own frequency in Hz";
+        set_each_above_0(param, self.config.learned.frequency, "frequency", frequencies, remedy)?;
         Ok(self)
     }
 

@@ -134,7 +134,11 @@ pub trait PlaneOn<X: Number>: Clone {
     fn advance(&self, v: X, w: X, i: X, time: X) -> (X, X);
 
     /// See [`Plane::advance_whole`].
-    fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X);
+    #[inline(always)]
+    fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
+        let length = i.zero().plus(length);
+        self.advance(v, w, i, length)
+    }
 
     /// See [`Plane::after_spike`].
     #[inline(always)]

@@ -161,12 +161,6 @@ impl<X: Number> PlaneOn<X> for RefractoryPlane<Own<X>> {
     }
 
     #[inline(always)]
-    fn advance_whole(&self, v: X, w: X, i: X, length: f64) -> (X, X) {
-        let length = i.zero().plus(length);
-        self.after((v, w, i), length)
-    }
-
-    #[inline(always)]
     fn after_spike(&self, w: X) -> X {
         w.plus(self.period)
     }

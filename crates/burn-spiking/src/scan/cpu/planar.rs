@@ -70,6 +70,8 @@ pub(crate) fn rows_for(model: impl PlanarModel) -> Arc<dyn Any + Send + Sync> {
 struct OwnConstants<M, T> {
     model: M,
     dt: f64,
+    /// The number of sub-steps of a step.
+    substeps: usize,
     /// The constants of [`LearnableConstants::constants`].
     rows: [Row<T>; CONSTANTS],
 }
@@ -77,7 +79,7 @@ struct OwnConstants<M, T> {
 impl<T: Real, M: LearnableConstants> Rows<T> for OwnConstants<M, T> {
     fn step(&self, (v, w): (&mut [T], &mut [T]), i: &[T], spikes: &mut [T]) {
         let constants = self.rows.each_ref().map(|row| &**row);
-        vectorize(StepTask { flows: &(&self.model, self.dt), constants, v, w, i, spikes, slopes: None });
+        vectorize(StepTask { flows: self, constants, v, w, i, spikes, slopes: None });
     }
 
     fn step_with_slopes(&self, (v, w): (&mut [T], &mut [T]), i: &[T], spikes: &mut [T], slopes: RowSlopes<'_, T>) {
@@ -93,7 +95,7 @@ impl<T: Real, M: LearnableConstants> Rows<T> for OwnConstants<M, T> {
             }
         };
         let slopes = Some([[vv, vw, vi, va, vb], [wv, ww, wi, wa, wb]]);
-        vectorize(StepTask { flows: &(&self.model, self.dt), constants, v, w, i, spikes, slopes });
+        vectorize(StepTask { flows: self, constants, v, w, i, spikes, slopes });
     }
 }
 
@@ -131,12 +133,12 @@ impl<P: Plane> Flows<0, 3> for PlanarFlow<P> {
     }
 }
 
-impl<M: LearnableConstants> Flows<CONSTANTS, WITH_CONSTANTS> for (&M, f64) {
+impl<T: Real, M: LearnableConstants> Flows<CONSTANTS, WITH_CONSTANTS> for OwnConstants<M, T> {
     type Plane<X: Number> = M::Given<X>;
 
     #[inline(always)]
     fn flow<X: Number>(&self, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Plane<X>> {
-        self.0.over_with(self.1, constants)
+        self.model.over_with(self.dt, constants)
     }
 
     #[inline(always)]
@@ -146,7 +148,7 @@ impl<M: LearnableConstants> Flows<CONSTANTS, WITH_CONSTANTS> for (&M, f64) {
 
     #[inline(always)]
     fn substeps(&self) -> usize {
-        self.0.over(self.1).substeps()
+        self.substeps
     }
 }
 
@@ -361,9 +363,9 @@ impl<T: Real> PlanarDynamics<T> {
         if !plan.planar_constants {
             return Self::along(Box::new(model.over(plan.dt)), plan, neurons);
         }
-        let own = plan.own_constants();
+        let (own, substeps) = (plan.own_constants(), model.over(plan.dt).substeps());
         let rows = [&own.tau_mem, &own.second].map(|constant| row_of(constant, neurons, 1.0));
-        Self::along(Box::new(OwnConstants { model: model.clone(), dt: plan.dt, rows }), plan, neurons)
+        Self::along(Box::new(OwnConstants { model: model.clone(), dt: plan.dt, substeps, rows }), plan, neurons)
     }
 
     /// The dynamics of this number of neurons of a user-defined model.
