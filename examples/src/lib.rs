@@ -9,6 +9,7 @@ pub mod classifier;
 pub mod classify;
 pub mod delayed_xor;
 pub mod device;
+pub mod export;
 pub mod figures;
 pub mod generate;
 pub mod gradient;

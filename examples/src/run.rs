@@ -1,5 +1,6 @@
 //! A run: its folder, its options, and whether it is resumed.
 
+use crate::export::Export;
 use crate::output::Folder;
 use clap::Args;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,9 @@ pub struct Place {
     /// Continue the run in this folder, with its original options
     #[arg(long, value_name = "DIR", exclusive = true)]
     pub resume: Option<PathBuf>,
+    /// Write the spikes of the first test batch into the folder, too
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub export: Option<Export>,
 }
 
 impl Place {
@@ -37,6 +41,8 @@ pub struct Run<O> {
     pub options: O,
     /// Whether the run is resumed.
     pub resumed: bool,
+    /// The format in which the spikes of the first test batch are written, if at all.
+    pub export: Option<Export>,
     _lock: File,
 }
 
@@ -50,6 +56,8 @@ pub fn seeded(seed: u64, stream: u64) -> u64 {
 struct Started<O> {
     program: String,
     version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    export: Option<Export>,
     options: O,
 }
 
@@ -79,16 +87,17 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
             }
             None => {
                 check(&options)?;
-                Self::start(program, &place.folder(program), options, place.overwrite)
+                Self::start(program, place, options)
             }
         }
     }
 
-    fn start(program: &str, path: &Path, options: O, overwrite: bool) -> Result<Self, String> {
+    fn start(program: &str, place: &Place, options: O) -> Result<Self, String> {
+        let path = &place.folder(program);
         let folder = Folder::make(path)?;
         let lock = lock(&folder)?;
         let traces = TRACES.map(|name| folder.file(name));
-        if !overwrite && traces.iter().any(|trace| trace.exists()) {
+        if !place.overwrite && traces.iter().any(|trace| trace.exists()) {
             let path = path.display();
             return Err(format!(
                 "{path} already holds a run; go on with it by --resume {path}, choose another folder by --out, or lose it by --overwrite"
@@ -99,9 +108,9 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
             removed.map_err(|error| format!("{}: {error}", trace.display()))?;
         }
         let version = env!("CARGO_PKG_VERSION").into();
-        let started = Started { program: program.into(), version, options };
+        let started = Started { program: program.into(), version, export: place.export, options };
         folder.write_json("run.json", &started)?;
-        Ok(Self { folder, options: started.options, resumed: false, _lock: lock })
+        Ok(Self { folder, options: started.options, resumed: false, export: place.export, _lock: lock })
     }
 
     fn resume(program: &str, path: &Path) -> Result<Self, String> {
@@ -120,6 +129,7 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
                 whose.program
             ));
         }
+        let export = whose.export;
         let options = serde_json::from_value(whose.options)
             .map_err(|error| format!("{} has options that {program} does not know: {error}", file.display()))?;
         if whose.version != env!("CARGO_PKG_VERSION") {
@@ -127,7 +137,7 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
         }
         let folder = Folder::make(path)?;
         let lock = lock(&folder)?;
-        Ok(Self { folder, options, resumed: true, _lock: lock })
+        Ok(Self { folder, options, resumed: true, export, _lock: lock })
     }
 }
 

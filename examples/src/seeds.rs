@@ -60,8 +60,8 @@ impl Seeds {
             if known.is_none() || !report.exists() {
                 println!("\n== seed {seed}");
                 let place = match known {
-                    Some(_) => Place { out: None, overwrite: false, resume: Some(folder.clone()) },
-                    None => Place { out: Some(folder.clone()), overwrite: place.overwrite, resume: None },
+                    Some(_) => Place { out: None, overwrite: false, resume: Some(folder.clone()), export: None },
+                    None => Place { out: Some(folder.clone()), resume: None, ..place.clone() },
                 };
                 run(&place, seed)?;
             }
@@ -114,7 +114,7 @@ mod tests {
     use std::cell::RefCell;
 
     fn place(out: &Path) -> Place {
-        Place { out: Some(out.to_path_buf()), overwrite: false, resume: None }
+        Place { out: Some(out.to_path_buf()), overwrite: false, resume: None, export: None }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 // Burn 0.22 deprecates its NdArray backend, which users may still choose.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
+mod damage;
 mod draws;
 mod mean_field;
 mod own_adex;
@@ -14,6 +15,7 @@ mod own_qif;
 mod surrogate;
 mod ways;
 
+pub use damage::damaged;
 pub use draws::{crowds, draws, normal, of_one_variable, planar_neuron, sample, sample_of, sparse_crowds};
 pub use own_adex::OwnAdEx;
 pub use own_qif::{OwnQif, OwnQifFlow};

@@ -9,7 +9,7 @@ use burn_spiking::{
 };
 use burn_spiking_exchange::ExchangeError;
 use burn_spiking_exchange::nir::{Field, Graph, ImportOptions, Node, Spikes, export, export_layer};
-use burn_spiking_exchange::state_dict::{self, Modules, NorseConstants};
+use burn_spiking_exchange::state_dict::{self, Modules, NorseConstants, SpikingJellyConstants};
 use burn_spiking_tests::{devices, numbers, relative_distance};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -431,9 +431,19 @@ fn state_dicts_step_like_their_libraries() {
     let all: BTreeMap<String, States> = serde_json::from_str(&text).unwrap();
     let (device, dt) = (&devices()[0], 1.0);
     for (name, states) in &all {
-        let file = golden(&format!("{name}.safetensors"));
+        let end = if name.starts_with("jelly") { "pt" } else { "safetensors" };
+        let file = golden(&format!("{name}.{end}"));
+        let usual = SpikingJellyConstants::default();
         let graph = match name.as_str() {
             "norse-cell" => state_dict::norse(file, &modules(None, "cell"), NorseConstants::default(), dt),
+            "jelly-container" => {
+                let constants = SpikingJellyConstants { tau: 12.0, decay_input: false, reset: -0.1, ..usual };
+                state_dict::spikingjelly(file, &modules(Some("fc1"), "cell"), constants, dt)
+            }
+            "jelly-plif" => {
+                let constants = SpikingJellyConstants { threshold: 0.8, ..usual };
+                state_dict::spikingjelly(file, &modules(Some("fc1"), "cell"), constants, dt)
+            }
             _ => state_dict::snntorch(file, &modules(Some("fc1"), "lif1"), dt),
         };
         let graph = graph.unwrap();
@@ -443,11 +453,13 @@ fn state_dicts_step_like_their_libraries() {
             let input = charges(states.events.iter().copied().filter(|(step, _)| *step < steps), steps, 3);
             network.forward_recording(input, None)
         };
-        // With a threshold of 1e6, potentials are in units of 1e6, and no neuron spikes.
+        // With a threshold of 1e6, potentials are in units of 1e6 above the reset, and no neuron
+        // spikes.
         let mut silent = graph.clone();
         set(&mut silent, "neurons", "v_threshold", Field::of(&[6], vec![1e6; 6]));
         let (_, state) = run(&silent, 40);
-        let potentials: Vec<f64> = numbers(state.v).into_iter().map(|v| 1e6 * v).collect();
+        let reset = if name == "jelly-container" { -0.1 } else { 0.0 };
+        let potentials: Vec<f64> = numbers(state.v).into_iter().map(|v| reset + (1e6 - reset) * v).collect();
         let far = relative_distance(&potentials, &states.potentials);
         assert!(far < 1e-5, "{name}: {potentials:?}, there {:?}", states.potentials);
 
@@ -484,6 +496,15 @@ fn state_dicts_that_do_not_fit_are_refused() {
             .unwrap_err(),
     );
     assert!(long.contains("is -0.1999") && long.contains("here 6 ms"), "{long}");
+    let jelly = |file: &str, input: Option<&str>, constants: SpikingJellyConstants| {
+        told(state_dict::spikingjelly(golden(file), &modules(input, "cell"), constants, 1.0).unwrap_err())
+    };
+    let usual = SpikingJellyConstants::default();
+    let outputs = jelly("jelly-container.pt", Some("fc2"), usual);
+    assert!(outputs.contains("fc2.weight") && outputs.contains("4 inputs"), "{outputs}");
+    let short = jelly("jelly-container.pt", Some("fc1"), SpikingJellyConstants { tau: 1.0, ..usual });
+    assert!(short.contains("tau is 1 steps"), "{short}");
+    assert!(jelly("jelly-plif.pt", None, usual).contains("name the linear module"));
     let foreign = told(state_dict::snntorch(golden("cuba.nir"), &modules(Some("fc1"), "lif1"), 1.0).unwrap_err());
     assert!(foreign.contains("save_file"), "{foreign}");
 }

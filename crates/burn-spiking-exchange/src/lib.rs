@@ -1,8 +1,9 @@
 //! Spiking networks to and from the formats of other tools.
 //!
 //! [`nir`] reads and writes NIR graphs, and converts them to and from networks of `burn-spiking`.
-//! [`state_dict`] reads the weights of snnTorch and Norse. [`weights`] writes and reads networks as
-//! SafeTensors, with every constant.
+//! [`state_dict`] reads the weights of snnTorch, Norse and SpikingJelly. [`weights`] writes and
+//! reads networks as SafeTensors, with every constant. [`recording`] writes the spikes and series
+//! of a run, and [`input`] reads the input of one.
 //!
 //! ```no_run
 //! use burn::tensor::Device;
@@ -23,8 +24,11 @@
 //! ```
 
 pub mod error;
+pub mod input;
 pub mod nir;
+pub mod recording;
 pub mod state_dict;
+mod tensors;
 pub mod weights;
 
 pub use error::ExchangeError;

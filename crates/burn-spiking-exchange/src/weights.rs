@@ -14,6 +14,7 @@
 //! package makes a PyTorch module of a network or layer.
 
 use crate::ExchangeError;
+use crate::tensors::{Tensors, bytes_of, failed};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorCreationOptions, TensorData};
 use burn_spiking::{
@@ -122,10 +123,6 @@ pub fn write_stack(stack: &SpikingStack, path: impl AsRef<Path>) -> Result<(), E
     write(stack, MadeOf::Stack(stack.config()), path.as_ref())
 }
 
-fn failed(path: &Path, place: &str, what: impl ToString) -> ExchangeError {
-    ExchangeError::File { file: path.display().to_string(), place: place.into(), what: what.to_string() }
-}
-
 fn write(module: &impl Module, made_of: MadeOf, path: &Path) -> Result<(), ExchangeError> {
     let text = serde_json::to_string(&Described { format: FORMAT, made_of })
         .map_err(|error| failed(path, "metadata", error))?;
@@ -169,8 +166,7 @@ fn described(text: &str, path: &Path) -> Result<MadeOf, ExchangeError> {
 /// Puts the tensors of a file into a module.
 struct Fill<'a> {
     place: Place,
-    file: &'a SafeTensors<'a>,
-    path: &'a Path,
+    tensors: &'a Tensors,
     dtype: DType,
     used: BTreeSet<String>,
     error: Option<ExchangeError>,
@@ -179,27 +175,13 @@ struct Fill<'a> {
 impl Fill<'_> {
     /// The numbers of a tensor of this shape.
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, ExchangeError> {
-        let wrong = |what: String| failed(self.path, name, what);
-        let tensor = self.file.tensor(name).map_err(|_| {
-            let names: Vec<&str> = self.file.names();
-            wrong(format!("there is no such tensor; the file has {}", names.join(", ")))
-        })?;
-        if tensor.shape() != shape {
-            return Err(wrong(format!(
-                "it is {:?}, but the configuration in the metadata wants {shape:?}; do not change shapes",
-                tensor.shape()
-            )));
-        }
-        let bytes = tensor.data();
-        let numbers: Vec<f64> = match tensor.dtype() {
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|&four| f64::from(f32::from_le_bytes(four))).collect(),
-            Dtype::F64 => bytes.as_chunks().0.iter().map(|&eight| f64::from_le_bytes(eight)).collect(),
-            Dtype::I32 => bytes.as_chunks().0.iter().map(|&four| f64::from(i32::from_le_bytes(four))).collect(),
-            other => return Err(wrong(format!("it is {other:?}, but must be F32 or F64"))),
-        };
-        match numbers.iter().find(|x| !x.is_finite()) {
-            Some(found) => Err(wrong(format!("it contains {found}, which is not finite"))),
-            None => Ok(numbers),
+        let (found, numbers) = self.tensors.wanted(name)?;
+        match found == shape {
+            true => Ok(numbers),
+            false => Err(self.tensors.error(
+                name,
+                format!("it is {found:?}, but the configuration in the metadata wants {shape:?}; do not change shapes"),
+            )),
         }
     }
 }
@@ -239,8 +221,8 @@ impl ModuleMapper for Fill<'_> {
 /// configuration in its metadata.
 pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<Saved, ExchangeError> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|error| failed(path, "file", error))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(path, "header", error))?;
+    let bytes = bytes_of(path)?;
+    let tensors = Tensors::of_safetensors(&bytes, path)?;
     let Some(text) = metadata(&bytes, path)? else {
         return Err(failed(
             path,
@@ -248,12 +230,11 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<Saved, ExchangeEr
             "there is no configuration; a state dict of another library wants its name and modules",
         ));
     };
-    let double = file.tensors().iter().any(|(_, tensor)| tensor.dtype() == Dtype::F64);
-    let dtype = if double { DType::F64 } else { DType::F32 };
+    let dtype = if tensors.double { DType::F64 } else { DType::F32 };
     let options = TensorCreationOptions::from((device, dtype));
     let wrong = |error: ConfigError| failed(path, "metadata", error);
     let place = Place::default();
-    let mut fill = Fill { place, file: &file, path, dtype, used: BTreeSet::new(), error: None };
+    let mut fill = Fill { place, tensors: &tensors, dtype, used: BTreeSet::new(), error: None };
     let saved = match described(&text, path)? {
         MadeOf::Layer(config) => {
             let layer = config.init(options).map_err(wrong)?.map(&mut fill);
@@ -275,8 +256,8 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<Saved, ExchangeEr
     if let Some(error) = fill.error {
         return Err(error);
     }
-    match file.names().into_iter().find(|name| !fill.used.contains(*name)) {
-        Some(more) => Err(failed(path, more, "the configuration in the metadata has no such tensor; take it away")),
+    match tensors.names().find(|name| !fill.used.contains(*name)) {
+        Some(more) => Err(tensors.error(more, "the configuration in the metadata has no such tensor; take it away")),
         None => Ok(saved),
     }
 }
@@ -286,12 +267,12 @@ fn connected(mut layer: SpikingRnn, prefix: &str, fill: &mut Fill<'_>) -> Result
     let n = layer.config().d_hidden;
     for k in 0..layer.recurrent_weights.len() {
         let name = format!("{prefix}config.connections_{k}");
-        if fill.file.tensor(&name).is_err() {
+        if !fill.tensors.names().any(|there| there == name) {
             continue;
         }
         let there = fill.numbers(&name, &[n, n])?.into_iter().map(|x| x != 0.0).collect::<Vec<bool>>();
         let there = Tensor::<2, Bool>::from_data(TensorData::new(there, [n, n]), &layer.device());
-        layer = layer.with_connections(k, there).map_err(|error| failed(fill.path, &name, error))?;
+        layer = layer.with_connections(k, there).map_err(|error| fill.tensors.error(&name, error.to_string()))?;
         fill.used.insert(name);
     }
     Ok(layer)

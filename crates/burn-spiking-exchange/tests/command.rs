@@ -1,7 +1,7 @@
 //! The program: it shows files, converts them, and refuses what it cannot do.
 
 use burn::tensor::Device;
-use burn_spiking::{Neuron, SpikingNetworkConfig, SpikingRnnConfig};
+use burn_spiking::{InitialWeights, Neuron, SpikingNetworkConfig, SpikingRnnConfig};
 use burn_spiking_exchange::nir::{Graph, Spikes, export};
 use std::path::Path;
 use std::process::Command;
@@ -97,6 +97,37 @@ fn a_state_dict_becomes_a_record_and_a_graph() {
     let config = SpikingRnnConfig::load_for_record(folder.path().join("a.bpk")).unwrap();
     // beta is 0.9 in single precision.
     assert!((config.neuron.tau().unwrap() + 1.0 / 0.9_f64.ln()).abs() < 1e-5, "{config}");
+}
+
+#[test]
+fn a_network_runs_on_the_events_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = SpikingRnnConfig::new(2, 3).with_neuron(Neuron::Lif { tau_mem: 20.0 }).with_dt(0.5);
+    let initial = InitialWeights { input: 0.0, recurrent: 0.0, bias: 2.0 };
+    let network = SpikingNetworkConfig::new(layer.with_initial(Some(initial)), 1).init(&Device::flex()).unwrap();
+    network.save(folder.path().join("a.bpk")).unwrap();
+    network.layer.save(folder.path().join("layer.bpk")).unwrap();
+    std::fs::write(folder.path().join("events.csv"), "sample,time,unit\n1,3,0\n0,199.9,1\n").unwrap();
+    let (ok, told) = run(folder.path(), &["run", "a.bpk", "events.csv"]);
+    // An interval is 20 ln 2 = 13.9 ms: 14 spikes of each neuron in 200 ms.
+    assert!(ok && told.contains("sample 1: 42 spikes in 200.0 ms, 70.0 Hz in the mean"), "{told}");
+    assert!(folder.path().join("run.npz").exists() && folder.path().join("run.png").exists());
+    let (ok, told) = run(folder.path(), &["run", "a.bpk", "events.csv"]);
+    assert!(!ok && told.contains("run.npz exists"), "{told}");
+    let (ok, told) = run(folder.path(), &["run", "layer.bpk", "events.csv", "--duration", "300", "--out", "b.csv"]);
+    assert!(ok && told.contains("sample 0: 63 spikes in 300.0 ms"), "{told}");
+    let rows = std::fs::read_to_string(folder.path().join("b.csv")).unwrap();
+    assert!(rows.starts_with("sample,time,unit\n0,") && rows.lines().count() == 1 + 2 * 63, "{rows}");
+
+    let refused = |arguments: &[&str]| {
+        let (ok, told) = run(folder.path(), arguments);
+        assert!(!ok, "{arguments:?} succeeded: {told}");
+        told
+    };
+    assert!(refused(&["run", "a.bpk", "missing.csv", "--out", "c.npz"]).contains("missing.csv"));
+    assert!(refused(&["run", "a.bpk", "events.csv", "--out", "c.txt"]).contains(".npz or .csv"));
+    assert!(refused(&["run", "a.bpk", "events.csv", "--out", "c.npz", "--dt", "1"]).contains("has its own"));
+    assert!(!folder.path().join("c.npz").exists());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 """Delayed-memory exclusive or, trained in PyTorch: did two pulses, half a second apart, have different signs?
 
-The recipe is that of `delayed-xor --rounds 1`: the exact gradient of 80 QIF neurons, each parameter's scaled to norm 1.
+The recipe is that of `delayed-xor --rounds 1`: the exact gradient of 80 QIF neurons, each parameter's scaled to norm 1. The running mean of
+the parameters is judged on validation trials every 50 iterations, and the best one is tested.
 """
 
 import argparse
@@ -49,6 +50,23 @@ def answer(output, decoded):
     return torch.where(mean.abs() > 0.5, mean.sign(), 0.0)
 
 
+@torch.no_grad()
+def judge(values, judged):
+    """Which answers of these trials are right with these parameters; those in training stay as they are."""
+    input, _, _, decoded, answers, state = judged
+    kept = [parameter.clone() for parameter in parameters]
+    put(values)
+    right = answer(readout(layer(input, state)[0].traces[0])[..., 0], decoded) == answers
+    put(kept)
+    return right
+
+
+@torch.no_grad()
+def put(values):
+    for parameter, value in zip(parameters, values):
+        parameter.copy_(value)
+
+
 plan = bs.Plan(bs.qif(TAU_MEM), bs.quintic(1.0), [bs.synapse(TAU)])
 layer, readout = SpikingRnn(2, NEURONS, plan, autapses=True), torch.nn.Linear(NEURONS, 1, bias=False)
 with torch.no_grad():  # Each neuron keeps on resting or firing: a memory that the initial potentials set.
@@ -63,7 +81,8 @@ parameters = [group["params"][0] for group in groups]
 optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
 falling = lambda at: max(at / args.iterations - 0.3, 0) / 0.7
 schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda at: 0.51 + 0.49 * math.cos(math.pi * falling(at)))
-mean, gap, scores, started = [p.detach().clone() for p in parameters], 30.0, [], time.time()
+mean, gap, scores, grown = [p.detach().clone() for p in parameters], 30.0, [], 0
+validation, best, started = trials(480, args.max_gap), (-1.0, mean), time.time()
 for iteration in range(args.iterations):
     input, target, weight, decoded, answers, state = trials(48, gap)
     trace = layer(input, state)[0].traces[0]
@@ -77,17 +96,16 @@ for iteration in range(args.iterations):
     schedule.step()
     mean = [0.99 * old + 0.01 * p.detach() for old, p in zip(mean, parameters)]
     scores.append(float((answer(output, decoded) == answers).float().mean()))
-    if len(scores) >= 8 and sum(scores[-8:]) / 8 >= 0.92 and gap < args.max_gap:  # Gaps grow with the score.
-        gap, scores = min(1.2 * gap, args.max_gap), []
-    if (iteration + 1) % 100 == 0:
-        recent = sum(scores[-50:]) / max(len(scores[-50:]), 1)
-        print(f"{iteration + 1}: cost {cost.item():.4f}, accuracy {recent:.3f}, gaps to {gap:.0f} ms", flush=True)
+    if len(scores) >= grown + 8 and sum(scores[-8:]) / 8 >= 0.92 and gap < args.max_gap:  # Gaps grow with the score.
+        gap, grown = min(1.2 * gap, args.max_gap), len(scores)
+    if (iteration + 1) % 50 == 0:
+        score = float(judge(mean, validation).float().mean())
+        best = max(best, (score, mean), key=lambda scored: scored[0])
+        recent = sum(scores[-50:]) / 50
+        print(f"{iteration + 1}: accuracy {recent:.3f} with gaps to {gap:.0f} ms, {score:.3f} on validation trials", flush=True)
 seconds = time.time() - started
-with torch.no_grad():
-    for parameter, value in zip(parameters, mean):
-        parameter.copy_(value)
-    input, target, weight, decoded, answers, state = trials(2000, args.max_gap)
-    right = answer(readout(layer(input, state)[0].traces[0])[..., 0], decoded) == answers
+test = trials(2000, args.max_gap)
+right, answers = judge(best[1], test), test[4]
 for name, value in (("+", 1.0), ("-", -1.0), ("none", 0.0)):
     print(f"answer {name}: {float(right[answers == value].float().mean()):.4f}")
 print(f"accuracy {float(right.float().mean()):.4f} on 2000 fresh trials with gaps to {args.max_gap:.0f} ms, {seconds:.0f} s of training")

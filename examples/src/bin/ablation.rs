@@ -122,7 +122,7 @@ fn compare(args: Args) -> Result<(), Stop> {
             options
         };
         let folder = root.file(&variant.name.replace([' ', ','], "-"));
-        let place = Place { out: Some(folder.clone()), overwrite: false, resume: None };
+        let place = Place { out: Some(folder.clone()), overwrite: false, resume: None, export: None };
         let program = |place: &Place, seed: u64| run(place, with(seed));
         let learning = ("Accuracy", Scale::Linear);
         let first = args.options.seed;

@@ -165,6 +165,9 @@ fn run(place: &Place, options: Options) -> Result<(), Stop> {
         silent: evaluation.firing.silent(),
         train_seconds: (!run.resumed).then_some(train_seconds),
     };
+    if let Some(export) = run.export {
+        export.write_trials(folder, &model, &test[0])?;
+    }
     model.save(folder)?;
     let picture = folder.file("readout.png");
     let shown = Readout {

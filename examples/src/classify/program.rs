@@ -76,8 +76,14 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
     let train_seconds = started.elapsed().as_secs_f64();
 
     let model = trained.model;
-    let (found, firing) =
-        judge(&model, data.test.as_ref(), |batch| draw_sample(folder, (name, &task.classes), &model, batch))?;
+    let (found, firing) = judge(&model, data.test.as_ref(), |batch| {
+        if let Some(export) = run.export {
+            let (run, _) = model.network.forward_recording(batch.input.clone(), None);
+            let trajectory = run.trajectory().clone();
+            export.write(folder, &trajectory, [("input", batch.input.clone()), ("output", run.output)])?;
+        }
+        draw_sample(folder, (name, &task.classes), &model, batch)
+    })?;
     let title = format!("{}: training", name.title());
     figures::training(&folder.file("training.png"), &title, &trained.history, ("Accuracy", Scale::Linear))?;
     let sample_ms = task.binning(&recipe).steps as f64 * recipe.dt;

@@ -118,7 +118,7 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         &trained.history,
         ("Accuracy", Scale::Linear),
     )?;
-    let Evaluation { answers, firing, rest_hz } = evaluate(&trained.model, test);
+    let Evaluation { answers, firing, rest_hz } = evaluate(&trained.model, test.clone());
     let report = Report {
         seed: options.seed,
         gradient: recipe.gradient,
@@ -141,6 +141,9 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         accuracy_by_gap: accuracy_by_gap(&trained.model, &task, options)?,
     };
     draw_gaps(folder, &report)?;
+    if let Some(export) = run.export {
+        export.write_trials(folder, &trained.model, &test[0])?;
+    }
     trained.model.save(folder)?;
     // This file comes last: its presence marks the run as finished.
     folder.write_json("report.json", &report)?;

@@ -107,6 +107,9 @@ pub fn run(place: &Place, options: Options) -> Result<(), Stop> {
         &trained.history,
         ("Nmse", Scale::Log),
     )?;
+    if let Some(export) = run.export {
+        export.write_trials(folder, &model, &test[0])?;
+    }
     model.save(folder)?;
     // This file comes last: its presence marks the run as finished.
     folder.write_json("report.json", &report)?;

@@ -33,7 +33,7 @@ use super::flow::check_substeps;
 use super::flow::{Flow, NeuronModel, SmallCurrent};
 use super::rate::RateCurve;
 use crate::error::{ConfigError, below, positive};
-use crate::num::{Float, Number};
+use crate::num::{Dual, Float, Number};
 use serde::{Deserialize, Serialize};
 
 /// The number of Newton iterations for the time of a crossing. Each iteration roughly doubles the
@@ -144,19 +144,31 @@ impl EifFlow {
         self.runge_kutta(v, i, dt)
     }
 
+    /// An iteration of Newton's method for t*. The time of a neuron whose φ₀ is below the threshold
+    /// does not change.
+    #[inline(always)]
+    fn nearer<X: Number>(&self, (v, i): (X, X), time: X, below: &X::Mask) -> X {
+        let here = self.runge_kutta(v, i.clone(), time.clone());
+        let speed = X::select(below, here.one(), self.drift(here.clone(), i));
+        time - X::select(below, here.zero(), here.plus(-1.0) / speed)
+    }
+
     /// φ of a neuron that crosses the threshold. `quiet` is φ₀.
     #[inline(always)]
     fn spiked<X: Number>(&self, v: X, i: X, quiet: X) -> X {
-        let crossed = quiet.below(1.0);
-        // A neuron that does not cross needs a finite time, whose value has no effect.
-        let rise = X::select(&crossed, quiet.one(), quiet - v.clone());
-        let way = X::select(&crossed, rise.one(), (-v.clone()).plus(1.0));
-        let mut time = (way / rise).within(0.0, 1.0).times(self.substep);
-        for _ in 0..NEWTON {
-            let here = self.runge_kutta(v.clone(), i.clone(), time.clone());
-            let speed = X::select(&crossed, here.one(), self.drift(here.clone(), i.clone()));
-            time = time - X::select(&crossed, here.zero(), here.plus(-1.0) / speed);
-        }
+        let below = &quiet.below(1.0);
+        let time = {
+            let (v, i, quiet) = (v.plain(), i.plain(), quiet.plain());
+            // A neuron that does not cross needs a finite time, whose value has no effect.
+            let rise = X::Plain::select(below, quiet.one(), quiet - v.clone());
+            let way = X::Plain::select(below, rise.one(), (-v.clone()).plus(1.0));
+            let first = (way / rise).within(0.0, 1.0).times(self.substep);
+            // The compiler must not unroll the loop: each iteration has five exponentials.
+            let iterations = std::hint::black_box(NEWTON - 1);
+            (0..iterations).fold(first, |time, _| self.nearer((v.clone(), i.clone()), time, below))
+        };
+        // The last iteration gives the time its derivatives, which those before need not have.
+        let time = self.nearer((v.clone(), i.clone()), v.zero().with_value(time), below);
         let zero = v.zero();
         let rest = self.runge_kutta(zero.clone(), i, (-time).plus(self.substep));
         // Below the reset φ would be below 1, so the spike would be lost.
@@ -167,7 +179,13 @@ impl EifFlow {
     #[inline(always)]
     fn once<X: Number>(&self, v: X, i: X) -> X {
         let quiet = self.quiet(v.clone(), i.clone());
-        X::select(&quiet.below(1.0), quiet.clone(), self.spiked(v, i, quiet))
+        let below = quiet.below(1.0);
+        // Few neurons cross in a step. The search for the crossing time runs only if a neuron of
+        // this vector crosses.
+        if X::holds_everywhere(&below) {
+            return quiet;
+        }
+        X::select(&below, quiet.clone(), self.spiked(v, i, quiet))
     }
 
     /// φ over all sub-steps; `once` gives φ over one.
@@ -203,15 +221,9 @@ impl Flow for EifFlow {
     }
 
     #[inline(always)]
-    fn phi_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X]) {
-        for ((&v, &i), vpre) in v.iter().zip(i).zip(vpre) {
-            *vpre = self.in_substeps(v, |v| {
-                // Few neurons cross in a step. The search for the crossing time runs only if a
-                // neuron of this vector crosses.
-                let quiet = self.quiet(v, i);
-                let below = quiet.below(1.0);
-                if X::all(&below) { quiet } else { X::select(&below, quiet, self.spiked(v, i, quiet)) }
-            });
+    fn phi_and_slopes_row<X: Float>(&self, (v, i): (&[X], &[X]), vpre: &mut [X], (dv, di): (&mut [X], &mut [X])) {
+        for (((&v, &i), vpre), (dv, di)) in v.iter().zip(i).zip(vpre).zip(dv.iter_mut().zip(di)) {
+            Dual { value: *vpre, slopes: [*dv, *di] } = self.phi(Dual::potential(v), Dual::current(i));
         }
     }
 }

@@ -1,0 +1,173 @@
+//! The tensors of a file: SafeTensors, or a checkpoint that `torch.save` wrote.
+
+use crate::ExchangeError;
+use pytorch_reader::{DType, PytorchReader};
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The shape and the numbers of a tensor.
+pub(crate) type Numbers = (Vec<usize>, Vec<f64>);
+
+/// A tensor. Its numbers are an error if its type is none of those that are read.
+struct Stored {
+    shape: Vec<usize>,
+    numbers: Result<Vec<f64>, String>,
+}
+
+/// The tensors of a file, by their names.
+pub(crate) struct Tensors {
+    file: String,
+    all: BTreeMap<String, Stored>,
+    /// Whether a tensor is in double precision.
+    pub(crate) double: bool,
+}
+
+/// Whether the name of a file is that of a PyTorch checkpoint.
+pub fn is_checkpoint(file: &Path) -> bool {
+    matches!(file.extension().and_then(|end| end.to_str()), Some("pt" | "pth"))
+}
+
+/// The types of numbers that are read.
+#[derive(Clone, Copy)]
+enum Kind {
+    F32,
+    F64,
+    I32,
+    I64,
+}
+
+// SafeTensors are little-endian, and the numbers of a checkpoint come in the machine's order.
+const _: () = assert!(cfg!(target_endian = "little"), "the bytes of tensors are read as little-endian");
+
+impl Kind {
+    fn numbers(self, bytes: &[u8]) -> Vec<f64> {
+        match self {
+            Kind::F32 => bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four).into()).collect(),
+            Kind::F64 => bytes.as_chunks().0.iter().map(|&eight| f64::from_le_bytes(eight)).collect(),
+            Kind::I32 => bytes.as_chunks().0.iter().map(|&four| i32::from_le_bytes(four).into()).collect(),
+            Kind::I64 => bytes.as_chunks().0.iter().map(|&eight| i64::from_le_bytes(eight) as f64).collect(),
+        }
+    }
+}
+
+impl Tensors {
+    /// Reads a file; a checkpoint if its name ends in .pt or .pth.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub(crate) fn read(path: &Path) -> Result<Self, ExchangeError> {
+        if is_checkpoint(path) { Self::of_checkpoint(path) } else { Self::of_safetensors(&bytes_of(path)?, path) }
+    }
+
+    /// Reads SafeTensors from the bytes of a file.
+    ///
+    /// # Errors
+    /// If they are damaged.
+    pub(crate) fn of_safetensors(bytes: &[u8], path: &Path) -> Result<Self, ExchangeError> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| {
+            let what = format!(
+                "{error}; write it again, from PyTorch by safetensors.torch.save_file(model.state_dict(), path)"
+            );
+            failed(path, "the file", what)
+        })?;
+        let all = file.iter().map(|(name, tensor)| {
+            let kind = match tensor.dtype() {
+                Dtype::F32 => Ok(Kind::F32),
+                Dtype::F64 => Ok(Kind::F64),
+                Dtype::I32 => Ok(Kind::I32),
+                Dtype::I64 => Ok(Kind::I64),
+                other => Err(format!("{other:?}")),
+            };
+            let numbers = kind.map(|kind| kind.numbers(tensor.data()));
+            (name.to_string(), Stored { shape: tensor.shape().to_vec(), numbers })
+        });
+        let double = file.iter().any(|(_, tensor)| tensor.dtype() == Dtype::F64);
+        Ok(Self { file: path.display().to_string(), all: all.collect(), double })
+    }
+
+    /// Reads a checkpoint of PyTorch. Tensors in dictionaries within it have the path as their
+    /// name, such as `state_dict.fc1.weight`.
+    fn of_checkpoint(path: &Path) -> Result<Self, ExchangeError> {
+        let told = |place: &str, error: &dyn std::fmt::Display| {
+            failed(path, place, format!("{error}; write it again by torch.save(model.state_dict(), path)"))
+        };
+        let length = std::fs::metadata(path).map_err(|error| failed(path, "the file", error))?.len();
+        let file = PytorchReader::new(path).map_err(|error| told("the file", &error))?;
+        let double = file.tensors().values().any(|tensor| tensor.dtype() == DType::F64);
+        let mut all = BTreeMap::new();
+        for (name, tensor) in file.tensors() {
+            // A view can claim more numbers than its storage has.
+            let count = tensor.shape().iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
+            let claimed = count.and_then(|count| count.checked_mul(tensor.dtype().size()));
+            if claimed.is_none_or(|claimed| claimed as u64 > length) {
+                let what = format!("its shape {:?} has more numbers than the file of {length} bytes", tensor.shape());
+                return Err(told(name, &what));
+            }
+            let numbers = match tensor.dtype() {
+                DType::F32 => Ok(Kind::F32),
+                DType::F64 => Ok(Kind::F64),
+                DType::I32 => Ok(Kind::I32),
+                DType::I64 => Ok(Kind::I64),
+                other => Err(format!("{other:?}")),
+            };
+            let numbers = match numbers {
+                Ok(kind) => Ok(kind.numbers(&tensor.read().map_err(|error| told("the file", &error))?)),
+                Err(dtype) => Err(dtype),
+            };
+            all.insert(name.clone(), Stored { shape: tensor.shape().to_vec(), numbers });
+        }
+        Ok(Self { file: path.display().to_string(), all, double })
+    }
+
+    /// An error at a place in the file.
+    pub(crate) fn error(&self, place: &str, what: impl Into<String>) -> ExchangeError {
+        ExchangeError::File { file: self.file.clone(), place: place.into(), what: what.into() }
+    }
+
+    /// The names of all tensors, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.keys().map(String::as_str)
+    }
+
+    /// The names and shapes of all tensors, in order of the names.
+    pub(crate) fn shapes(self) -> Vec<(String, Vec<usize>)> {
+        self.all.into_iter().map(|(name, stored)| (name, stored.shape)).collect()
+    }
+
+    /// The shape and the numbers of a tensor; `None` if the file does not have it.
+    ///
+    /// # Errors
+    /// If its type is not read, or a number is infinite or NaN.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Numbers>, ExchangeError> {
+        let Some(Stored { shape, numbers }) = self.all.get(name) else { return Ok(None) };
+        let numbers = numbers.clone().map_err(|dtype| {
+            self.error(name, format!("it is {dtype}, but must be F32 or F64; save `model.float()`"))
+        })?;
+        match numbers.iter().find(|x| !x.is_finite()) {
+            Some(wrong) => Err(self.error(name, format!("it contains {wrong}, which is not finite"))),
+            None => Ok(Some((shape.clone(), numbers))),
+        }
+    }
+
+    /// The shape and the numbers of a tensor.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), or if the file does not have it.
+    pub(crate) fn wanted(&self, name: &str) -> Result<Numbers, ExchangeError> {
+        self.get(name)?.ok_or_else(|| {
+            let names: Vec<&str> = self.names().collect();
+            self.error(name, format!("there is no such tensor; the file has {}", names.join(", ")))
+        })
+    }
+}
+
+/// Reads the bytes of a file.
+pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, ExchangeError> {
+    std::fs::read(path).map_err(|error| failed(path, "the file", error))
+}
+
+/// An error at a place in a file.
+pub(crate) fn failed(path: &Path, place: &str, what: impl ToString) -> ExchangeError {
+    ExchangeError::File { file: path.display().to_string(), place: place.into(), what: what.to_string() }
+}
