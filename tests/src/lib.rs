@@ -5,7 +5,7 @@
 //! c. Each way returns the gradients with respect to all inputs.
 
 // Burn 0.22 deprecates its NdArray backend, which users may still choose.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
+#![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
 mod damage;
 mod draws;
@@ -31,6 +31,8 @@ pub fn devices() -> Vec<Device> {
         Device::flex(),
         #[cfg(feature = "ndarray")]
         Device::ndarray(),
+        #[cfg(feature = "tch")]
+        Device::libtorch(),
     ]
 }
 

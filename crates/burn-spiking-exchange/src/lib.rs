@@ -25,8 +25,10 @@
 
 pub mod error;
 pub mod input;
+#[cfg(feature = "nir")]
 pub mod nir;
 pub mod recording;
+#[cfg(feature = "state-dict")]
 pub mod state_dict;
 mod tensors;
 pub mod weights;

@@ -1,7 +1,6 @@
-//! The tensors of a file: SafeTensors, or a checkpoint that `torch.save` wrote.
+//! The tensors of a file, as numbers in double precision.
 
 use crate::ExchangeError;
-use pytorch_reader::{DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,27 +9,22 @@ use std::path::Path;
 pub(crate) type Numbers = (Vec<usize>, Vec<f64>);
 
 /// A tensor. Its numbers are an error if its type is none of those that are read.
-struct Stored {
-    shape: Vec<usize>,
-    numbers: Result<Vec<f64>, String>,
+pub(crate) struct Stored {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) numbers: Result<Vec<f64>, String>,
 }
 
 /// The tensors of a file, by their names.
 pub(crate) struct Tensors {
-    file: String,
-    all: BTreeMap<String, Stored>,
+    pub(crate) file: String,
+    pub(crate) all: BTreeMap<String, Stored>,
     /// Whether a tensor is in double precision.
     pub(crate) double: bool,
 }
 
-/// Whether the name of a file is that of a PyTorch checkpoint.
-pub fn is_checkpoint(file: &Path) -> bool {
-    matches!(file.extension().and_then(|end| end.to_str()), Some("pt" | "pth"))
-}
-
 /// The types of numbers that are read.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     F32,
     F64,
     I32,
@@ -41,7 +35,8 @@ enum Kind {
 const _: () = assert!(cfg!(target_endian = "little"), "the bytes of tensors are read as little-endian");
 
 impl Kind {
-    fn numbers(self, bytes: &[u8]) -> Vec<f64> {
+    /// The numbers in the bytes of a tensor.
+    pub(crate) fn numbers(self, bytes: &[u8]) -> Vec<f64> {
         match self {
             Kind::F32 => bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four).into()).collect(),
             Kind::F64 => bytes.as_chunks().0.iter().map(|&eight| f64::from_le_bytes(eight)).collect(),
@@ -52,14 +47,6 @@ impl Kind {
 }
 
 impl Tensors {
-    /// Reads a file; a checkpoint if its name ends in .pt or .pth.
-    ///
-    /// # Errors
-    /// If the file cannot be read or is damaged.
-    pub(crate) fn read(path: &Path) -> Result<Self, ExchangeError> {
-        if is_checkpoint(path) { Self::of_checkpoint(path) } else { Self::of_safetensors(&bytes_of(path)?, path) }
-    }
-
     /// Reads SafeTensors from the bytes of a file.
     ///
     /// # Errors
@@ -86,40 +73,6 @@ impl Tensors {
         Ok(Self { file: path.display().to_string(), all: all.collect(), double })
     }
 
-    /// Reads a checkpoint of PyTorch. Tensors in dictionaries within it have the path as their
-    /// name, such as `state_dict.fc1.weight`.
-    fn of_checkpoint(path: &Path) -> Result<Self, ExchangeError> {
-        let told = |place: &str, error: &dyn std::fmt::Display| {
-            failed(path, place, format!("{error}; write it again by torch.save(model.state_dict(), path)"))
-        };
-        let length = std::fs::metadata(path).map_err(|error| failed(path, "the file", error))?.len();
-        let file = PytorchReader::new(path).map_err(|error| told("the file", &error))?;
-        let double = file.tensors().values().any(|tensor| tensor.dtype() == DType::F64);
-        let mut all = BTreeMap::new();
-        for (name, tensor) in file.tensors() {
-            // A view can claim more numbers than its storage has.
-            let count = tensor.shape().iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
-            let claimed = count.and_then(|count| count.checked_mul(tensor.dtype().size()));
-            if claimed.is_none_or(|claimed| claimed as u64 > length) {
-                let what = format!("its shape {:?} has more numbers than the file of {length} bytes", tensor.shape());
-                return Err(told(name, &what));
-            }
-            let numbers = match tensor.dtype() {
-                DType::F32 => Ok(Kind::F32),
-                DType::F64 => Ok(Kind::F64),
-                DType::I32 => Ok(Kind::I32),
-                DType::I64 => Ok(Kind::I64),
-                other => Err(format!("{other:?}")),
-            };
-            let numbers = match numbers {
-                Ok(kind) => Ok(kind.numbers(&tensor.read().map_err(|error| told("the file", &error))?)),
-                Err(dtype) => Err(dtype),
-            };
-            all.insert(name.clone(), Stored { shape: tensor.shape().to_vec(), numbers });
-        }
-        Ok(Self { file: path.display().to_string(), all, double })
-    }
-
     /// An error at a place in the file.
     pub(crate) fn error(&self, place: &str, what: impl Into<String>) -> ExchangeError {
         ExchangeError::File { file: self.file.clone(), place: place.into(), what: what.into() }
@@ -128,11 +81,6 @@ impl Tensors {
     /// The names of all tensors, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.all.keys().map(String::as_str)
-    }
-
-    /// The names and shapes of all tensors, in order of the names.
-    pub(crate) fn shapes(self) -> Vec<(String, Vec<usize>)> {
-        self.all.into_iter().map(|(name, stored)| (name, stored.shape)).collect()
     }
 
     /// The shape and the numbers of a tensor; `None` if the file does not have it.

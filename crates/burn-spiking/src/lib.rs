@@ -115,8 +115,8 @@
 //! # Ok::<(), burn_spiking::ConfigError>(())
 //! ```
 
-// Burn 0.22 deprecates its NdArray backend, but users may still choose it.
-#![cfg_attr(feature = "ndarray", allow(deprecated))]
+// Burn 0.22 deprecates its NdArray and LibTorch backends, but users may still choose them.
+#![cfg_attr(any(feature = "ndarray", feature = "tch"), allow(deprecated))]
 
 pub mod error;
 pub mod gate;

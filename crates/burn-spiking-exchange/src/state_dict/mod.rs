@@ -22,6 +22,7 @@
 //! on. And a bias of the linear module before a synapse is a current from the first step on here,
 //! while there it rises within τ_syn.
 
+mod checkpoint;
 mod norse;
 mod snntorch;
 mod spikingjelly;

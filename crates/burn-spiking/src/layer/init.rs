@@ -18,10 +18,12 @@ impl SpikingRnnConfig {
     /// double precision.
     ///
     /// # Errors
-    /// [`ConfigError`] as in [`check`](Self::check), or if the dtype is neither `F32` nor `F64`.
+    /// [`ConfigError`] as in [`check`](Self::check), if the dtype is neither `F32` nor `F64`, or if
+    /// this build has no scan for the device.
     pub fn init(&self, options: impl Into<TensorCreationOptions>) -> Result<SpikingRnn, ConfigError> {
         self.check()?;
         let options = options.into();
+        crate::scan::device::check(&options.device)?;
         if let Some(half) = options.dtype.filter(|dtype| !matches!(dtype, DType::F32 | DType::F64)) {
             return Err(ConfigError::Mismatch(format!(
                 "a layer in {half:?} has too few digits for its potentials, and no kernel; initialise it in DType::F32 or DType::F64"

@@ -162,10 +162,13 @@ impl EifFlow {
             // A neuron that does not cross needs a finite time, whose value has no effect.
             let rise = X::Plain::select(below, quiet.one(), quiet - v.clone());
             let way = X::Plain::select(below, rise.one(), (-v.clone()).plus(1.0));
-            let first = (way / rise).within(0.0, 1.0).times(self.substep);
+            let mut time = (way / rise).within(0.0, 1.0).times(self.substep);
             // The compiler must not unroll the loop: each iteration has five exponentials.
             let iterations = std::hint::black_box(NEWTON - 1);
-            (0..iterations).fold(first, |time, _| self.nearer((v.clone(), i.clone()), time, below))
+            for _ in 0..iterations {
+                time = self.nearer((v.clone(), i.clone()), time, below);
+            }
+            time
         };
         // The last iteration gives the time its derivatives, which those before need not have.
         let time = self.nearer((v.clone(), i.clone()), v.zero().with_value(time), below);
@@ -188,15 +191,16 @@ impl EifFlow {
         X::select(&below, quiet.clone(), self.spiked(v, i, quiet))
     }
 
-    /// φ over all sub-steps; `once` gives φ over one.
+    /// φ over all sub-steps.
+    // No closure: the compiler would take it for a function of its own, without vectors.
     #[inline(always)]
-    fn in_substeps<X: Number>(&self, v: X, once: impl Fn(X) -> X) -> X {
-        let mut phi = once(v);
+    fn in_substeps<X: Number>(&self, v: X, i: X) -> X {
+        let mut phi = v;
         let mut spikes = phi.zero();
-        for _ in 1..self.model.substeps {
+        for _ in 0..self.model.substeps {
             let now = X::select(&phi.below(1.0), phi.zero(), phi.clone().floor());
             spikes = spikes + now.clone();
-            phi = once(phi - now);
+            phi = self.once(phi - now, i.clone());
         }
         // A neuron that spiked and ends below the reset would lose a spike.
         let lost = phi.clone().within(-f32::MAX as f64, 0.0);
@@ -217,7 +221,7 @@ impl SmallCurrent for EifFlow {
 impl Flow for EifFlow {
     #[inline(always)]
     fn phi<X: Number>(&self, v: X, i: X) -> X {
-        self.in_substeps(v, |v| self.once(v, i.clone()))
+        self.in_substeps(v, i)
     }
 
     #[inline(always)]

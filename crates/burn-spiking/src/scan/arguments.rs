@@ -130,6 +130,7 @@ impl Arguments {
         let Arguments { drive, weights, self_weights, v0, s0, readout, activity_weight, constants } = self;
         let (series, neurons) = (drive.series(), drive.neurons());
         let [batch, steps, channels] = series.dims();
+        super::device::check(&series.device()).unwrap_or_else(|error| panic!("{error}"));
         assert!(steps > 0, "the drive has 0 time steps, but a run needs at least 1");
         assert_eq!(v0.dims(), [batch, neurons], "v0 must be [batch, neurons] like the drive [batch, steps, neurons]");
         assert_eq!(

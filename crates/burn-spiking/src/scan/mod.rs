@@ -128,6 +128,7 @@ mod constants;
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
+pub(crate) mod device;
 pub(crate) mod dynamics;
 mod fallback;
 pub(crate) mod finite;
@@ -169,6 +170,7 @@ use std::sync::Arc;
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
     Fusion: cfg(feature = "cube"),
+    LibTorch: cfg(feature = "tch"),
     Autodiff
 )]
 pub trait SpikingBackend: Backend {
@@ -194,6 +196,10 @@ pub trait SpikingBackend: Backend {
         tensor_ops_adjoint::<Self>(request, &plan, wanted)
     }
 }
+
+/// Tensor operations serve LibTorch.
+#[cfg(feature = "tch")]
+impl SpikingBackend for burn_tch::LibTorch {}
 
 /// Runs the scan in tensor operations and keeps the tape that the plan's adjoint needs.
 fn tensor_ops_forward<B: Backend>(inputs: ScanInputs<B>, plan: &ScanPlan, keep_tape: bool) -> ScanOutput<B> {

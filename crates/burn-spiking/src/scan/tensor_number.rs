@@ -9,13 +9,24 @@ use std::f64::consts::PI;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A tensor of a backend: one number for each neuron of each sample.
-#[derive(Debug, Clone)]
+///
+/// Its operations stay calls. The compiler would otherwise copy the backend's code into each flow,
+/// hundreds of times.
+#[derive(Debug)]
 pub struct TensorNumber<B: Backend>(pub FloatTensor<B>);
+
+impl<B: Backend> Clone for TensorNumber<B> {
+    #[inline(never)]
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 macro_rules! binary {
     ($trait:ident, $method:ident, $op:ident) => {
         impl<B: Backend> $trait for TensorNumber<B> {
             type Output = Self;
+            #[inline(never)]
             fn $method(self, other: Self) -> Self {
                 Self(B::$op(self.0, other.0))
             }
@@ -30,6 +41,7 @@ binary!(Div, div, float_div);
 
 impl<B: Backend> Neg for TensorNumber<B> {
     type Output = Self;
+    #[inline(never)]
     fn neg(self) -> Self {
         Self(B::float_neg(self.0))
     }
@@ -44,36 +56,46 @@ impl<B: Backend> Number for TensorNumber<B> {
     fn is_double(&self) -> bool {
         self.0.dtype() == DType::F64
     }
+    #[inline(never)]
     fn plus(self, c: f64) -> Self {
         Self(B::float_add_scalar(self.0, Scalar::Float(c)))
     }
+    #[inline(never)]
     fn times(self, c: f64) -> Self {
         Self(B::float_mul_scalar(self.0, Scalar::Float(c)))
     }
+    #[inline(never)]
     fn within(self, low: f64, high: f64) -> Self {
         Self(B::float_clamp(self.0, Scalar::Float(low), Scalar::Float(high)))
     }
+    #[inline(never)]
     fn below(&self, c: f64) -> BoolTensor<B> {
         let dtype = get_or_init_device_settings::<B>(&self.0.device()).bool_dtype;
         B::float_lower_elem(self.0.clone(), Scalar::Float(c), dtype)
     }
+    #[inline(never)]
     fn select(mask: &BoolTensor<B>, then: Self, otherwise: Self) -> Self {
         Self(B::float_mask_where(otherwise.0, mask.clone(), then.0))
     }
     /// Waits for the device.
+    #[inline(never)]
     fn holds_everywhere(mask: &BoolTensor<B>) -> bool {
         let all = read_sync(B::bool_into_data(B::bool_all(mask.clone()))).expect("the device gives what it computed");
         all.iter::<bool>().all(|holds| holds)
     }
+    #[inline(never)]
     fn floor(self) -> Self {
         Self(B::float_floor(self.0))
     }
+    #[inline(never)]
     fn sqrt(self) -> Self {
         Self(B::float_sqrt(self.0))
     }
+    #[inline(never)]
     fn exp(self) -> Self {
         Self(B::float_exp(self.0))
     }
+    #[inline(never)]
     fn exp_m1(self) -> Self {
         if !self.is_double() {
             return self.exp_m1_by_series();
@@ -85,13 +107,16 @@ impl<B: Backend> Number for TensorNumber<B> {
         let small = half.clone().times(2.0) / (-half).plus(1.0);
         Self::select(&self.below(1.0), small, (large.plus(1.0)).exp().plus(-1.0))
     }
+    #[inline(never)]
     fn ln_1p(self) -> Self {
         Self(B::float_log1p(self.0))
     }
+    #[inline(never)]
     fn sin_cos_pi(self) -> (Self, Self) {
         let angle = self.times(PI).0;
         (Self(B::float_sin(angle.clone())), Self(B::float_cos(angle)))
     }
+    #[inline(never)]
     fn atan2_pi(self, x: Self) -> Self {
         Self(B::float_atan2(self.0, x.0)).times(1.0 / PI)
     }

@@ -191,8 +191,10 @@ impl PlanarModel for AdEx {
 impl LearnableConstants for AdEx {
     type Given<X: Number> = RungeKuttaOn<AdExField<Own<X>>>;
 
+    #[inline(always)]
     fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
-        let field = AdExField { model: *self, rates: constants.map(|tau| Own(tau.reciprocal())) };
+        let [tau_mem, tau_w] = constants;
+        let field = AdExField { model: *self, rates: [Own(tau_mem.reciprocal()), Own(tau_w.reciprocal())] };
         PlanarFlow::new(RungeKuttaOn(field), dt, self.substeps)
     }
 

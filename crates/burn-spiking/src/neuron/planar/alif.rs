@@ -89,11 +89,13 @@ impl PlanarModel for Alif {
 impl LearnableConstants for Alif {
     type Given<X: Number> = AlifPlane<Own<X>>;
 
+    #[inline(always)]
     fn over_with<X: Number>(&self, dt: f64, [tau_mem, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
         let length = dt / self.substeps as f64;
-        let rates = [tau_mem.clone().reciprocal(), tau_w.reciprocal()];
-        let whole = rates.clone().map(|rate| Own(rate.times(-length).exp_m1()));
-        PlanarFlow::new(AlifPlane { tau_mem: Own(tau_mem), rates: rates.map(Own), whole }, dt, self.substeps)
+        let (rate, rate_w) = (tau_mem.clone().reciprocal(), tau_w.reciprocal());
+        let whole = [Own(rate.clone().times(-length).exp_m1()), Own(rate_w.clone().times(-length).exp_m1())];
+        let rates = [Own(rate), Own(rate_w)];
+        PlanarFlow::new(AlifPlane { tau_mem: Own(tau_mem), rates, whole }, dt, self.substeps)
     }
 
     fn constants(&self) -> [Option<f64>; CONSTANTS] {

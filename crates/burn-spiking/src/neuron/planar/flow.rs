@@ -83,7 +83,8 @@ pub trait LearnableConstants: PlanarModel {
     type Given<X: Number>: PlaneOn<X>;
 
     /// The flow over `dt` ms with these constants in the place of [`constants`](Self::constants).
-    /// A constant that the model does not have has no effect.
+    /// A constant that the model does not have has no effect. Mark the method with
+    /// `#[inline(always)]` and use no closures in it, for the vectors of the CPU kernel.
     fn over_with<X: Number>(&self, dt: f64, constants: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>>;
 
     /// The constants of the flow that can be learned: τ_mem, and the second constant, which
@@ -233,6 +234,7 @@ fn advance_whole<X: Number, P: PlaneOn<X>>(plane: &P, (v, w, i): (X, X, X), leng
 
 impl<P> PlanarFlow<P> {
     /// The flow over `dt` ms in this number of sub-steps.
+    #[inline(always)]
     pub fn new(plane: P, dt: f64, substeps: usize) -> Self {
         Self { plane, substeps, length: dt / substeps as f64 }
     }

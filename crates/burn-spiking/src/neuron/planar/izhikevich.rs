@@ -144,6 +144,7 @@ impl PlanarModel for Izhikevich {
 impl LearnableConstants for Izhikevich {
     type Given<X: Number> = RungeKuttaOn<IzhikevichField<Own<X>>>;
 
+    #[inline(always)]
     fn over_with<X: Number>(&self, dt: f64, [_, tau_w]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
         PlanarFlow::new(RungeKuttaOn(self.field(Own(tau_w.reciprocal()))), dt, self.substeps)
     }

@@ -219,6 +219,7 @@ impl PlanarModel for OwnPlanarNeuron {
 impl LearnableConstants for OwnPlanarNeuron {
     type Given<X: Number> = RecordedPlane;
 
+    #[inline(always)]
     fn over_with<X: Number>(&self, dt: f64, _constants: [X; CONSTANTS]) -> PlanarFlow<RecordedPlane> {
         self.over(dt)
     }

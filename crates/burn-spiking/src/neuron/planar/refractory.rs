@@ -93,6 +93,7 @@ impl PlanarModel for RefractoryLif {
 impl LearnableConstants for RefractoryLif {
     type Given<X: Number> = RefractoryPlane<Own<X>>;
 
+    #[inline(always)]
     fn over_with<X: Number>(&self, dt: f64, [tau_mem, _]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
         let rate = Own(tau_mem.clone().reciprocal());
         PlanarFlow::new(RefractoryPlane { tau_mem: Own(tau_mem), rate, period: self.period }, dt, self.substeps)

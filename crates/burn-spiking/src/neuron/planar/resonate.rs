@@ -96,6 +96,7 @@ impl PlanarModel for ResonateAndFire {
 impl LearnableConstants for ResonateAndFire {
     type Given<X: Number> = ResonatePlane<Own<X>>;
 
+    #[inline(always)]
     fn over_with<X: Number>(&self, dt: f64, [tau_mem, frequency]: [X; CONSTANTS]) -> PlanarFlow<Self::Given<X>> {
         let (rate, turn) = (tau_mem.reciprocal(), frequency.times(2e-3));
         let omega = turn.clone().times(PI);

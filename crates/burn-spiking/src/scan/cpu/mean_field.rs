@@ -108,19 +108,17 @@ impl<T: Real> Shared<'_, T> {
         let Self { network, blocks, .. } = self;
         let (n, count, one) = (network.neurons, blocks.count(), T::of(1.0));
         let mean_input = self.block_sums::<S>(inputs.drive, self.channels, |steps| 1.0 / steps as f64);
-        let before: Vec<Matrix<T>> = inputs
-            .means
-            .iter()
-            .enumerate()
-            .map(|(k, means)| {
-                let mut before = Matrix::zeros(count, n);
-                before.row_mut(0)[..n].copy_from_slice(&inputs.s0[k * n..(k + 1) * n]);
-                for (at, mean) in means.chunks_exact(n).take(count - 1).enumerate() {
-                    before.row_mut(at + 1)[..n].copy_from_slice(mean);
-                }
-                before
-            })
-            .collect();
+        // Loops, not closures: the compiler would take these for functions of their own, without
+        // vectors.
+        let mut before: Vec<Matrix<T>> = Vec::with_capacity(inputs.means.len());
+        for (k, means) in inputs.means.iter().enumerate() {
+            let mut rows = Matrix::zeros(count, n);
+            rows.row_mut(0)[..n].copy_from_slice(&inputs.s0[k * n..(k + 1) * n]);
+            for (at, mean) in means.chunks_exact(n).take(count - 1).enumerate() {
+                rows.row_mut(at + 1)[..n].copy_from_slice(mean);
+            }
+            before.push(rows);
+        }
 
         // `slope` first collects I_n, and then holds f′(I_n).
         let mut slope = Matrix::zeros(count, n);
@@ -145,8 +143,13 @@ impl<T: Real> Shared<'_, T> {
             }
         }
 
-        let direct: Vec<Option<Matrix<T>>> =
-            inputs.traces.iter().map(|traces| traces.map(|x| self.block_sums::<S>(x, n, |_| 1.0))).collect();
+        let mut direct: Vec<Option<Matrix<T>>> = Vec::with_capacity(inputs.traces.len());
+        for &traces in &inputs.traces {
+            direct.push(match traces {
+                Some(traces) => Some(self.block_sums::<S>(traces, n, |_| 1.0)),
+                None => None,
+            });
+        }
         let charge = inputs.charge.map(|charge| self.block_sums::<S>(charge, n, |_| self.dt));
         let d_output = inputs.readout.map(|output| self.block_sums::<S>(output, self.outputs, |_| 1.0));
         let mut q = Matrix::zeros(count, n);
