@@ -16,11 +16,11 @@
 //!               β = 1 − 1/tau, g = 1 − β with decay_input and 1 without
 //! ```
 //!
-//! Neurons without a synapse (`Leaky`, `RLeaky`, `LIFNode`) have α = 0. The exact flow over a step is the same
-//! map if τ_mem = −dt/ln β, τ_syn = −dt/ln α. So between spikes, potentials are equal up to
-//! rounding. Resets differ: here the neuron is reset at its crossing, and the rest of the step goes
-//! on. And a bias of the linear module before a synapse is a current from the first step on here,
-//! while there it rises within τ_syn.
+//! Neurons without a synapse (`Leaky`, `RLeaky`, `LIFNode`) have α = 0. The exact flow over a step
+//! is the same map if τ_mem = −dt/ln β, τ_syn = −dt/ln α. So between spikes, potentials are equal
+//! up to rounding. Resets differ: here the neuron is reset at its crossing, and the rest of the
+//! step goes on. And a bias of the linear module before a synapse is a current from the first step
+//! on here, while there it rises within τ_syn.
 
 mod checkpoint;
 mod norse;
