@@ -495,7 +495,7 @@ fn state_dicts_that_do_not_fit_are_refused() {
         state_dict::norse(golden("norse-cell.safetensors"), &modules(None, "cell"), NorseConstants::default(), 6.0)
             .unwrap_err(),
     );
-    assert!(long.contains("is -0.1999") && long.contains("here 6 ms"), "{long}");
+    assert!(long.contains("is -0.1999") && long.contains("in steps of 6 ms"), "{long}");
     let jelly = |file: &str, input: Option<&str>, constants: SpikingJellyConstants| {
         told(state_dict::spikingjelly(golden(file), &modules(input, "cell"), constants, 1.0).unwrap_err())
     };
@@ -505,6 +505,18 @@ fn state_dicts_that_do_not_fit_are_refused() {
     let short = jelly("jelly-container.pt", Some("fc1"), SpikingJellyConstants { tau: 1.0, ..usual });
     assert!(short.contains("tau is 1 steps"), "{short}");
     assert!(jelly("jelly-plif.pt", None, usual).contains("name the linear module"));
+    // Norse's cell has input weights of 3 channels, behind which no module of 6 outputs fits.
+    let two = state_dict::norse(
+        golden("norse-cell.safetensors"),
+        &modules(Some("fc2"), "cell"),
+        NorseConstants::default(),
+        1.0,
+    );
+    assert!(told(two.unwrap_err()).contains("fc2.weight: it has 2 outputs"));
+    // A container is more than its neurons.
+    let inside = Modules { readout: None, ..modules(Some("fc1"), "cell.sub_module") };
+    let more = state_dict::spikingjelly(golden("jelly-container.pt"), &inside, usual, 1.0).unwrap_err();
+    assert!(told(more).contains("cell.sub_module.0.bias: no neurons that are read"));
     let foreign = told(state_dict::snntorch(golden("cuba.nir"), &modules(Some("fc1"), "lif1"), 1.0).unwrap_err());
     assert!(foreign.contains("save_file"), "{foreign}");
 }

@@ -36,12 +36,26 @@ struct Line {
 
 const COLUMNS: &str = "give a CSV file with the columns sample, time (ms) and unit";
 
+/// How far a time may lie from a multiple of the time step and count as one, in steps.
+const GRID: f64 = 1e-9;
+
+/// The step of a time. A time that rounding has put just before a step lies in that step: 0.3/0.1
+/// is less than 3.
+fn step_at(time: f64, dt: f64) -> f64 {
+    (time / dt * (1.0 + GRID)).floor()
+}
+
+fn on_grid(steps: f64) -> bool {
+    (steps - steps.round()).abs() <= 1e-6 * steps
+}
+
 impl Input {
     /// Reads the input of a network.
     ///
     /// - `channels`: C of the network.
     /// - `dt`: its time step, ms.
-    /// - `duration`: the length of the run, ms; only for events, and by default up to the last one.
+    /// - `duration`: the length of the run, a whole number of steps, ms; only for events, and by
+    ///   default up to the last one.
     ///
     /// # Errors
     /// [`ExchangeError`] with the file and the place, if the file cannot be read, is damaged, or
@@ -57,7 +71,7 @@ impl Input {
         let bytes = bytes_of(path)?;
         let read = match path.extension().and_then(|end| end.to_str()) {
             Some("csv") => return Self::of_events(&bytes, path, channels, dt, duration),
-            Some("npy") => Self::of_array(Cursor::new(&bytes), bytes.len() as u64, path, "the array"),
+            Some("npy") => Self::of_array(&bytes, path, "the array"),
             Some("npz") => Self::of_archive(&bytes, path),
             _ => Err(failed(path, "the name", "it must end in .csv (events), .npy or .npz ([B, T, C])")),
         };
@@ -82,8 +96,11 @@ impl Input {
         dt: f64,
         duration: Option<f64>,
     ) -> Result<Self, ExchangeError> {
-        if let Some(duration) = duration.filter(|duration| !(duration.is_finite() && *duration >= dt)) {
-            let what = format!("it is {duration} ms, but must be at least a time step, {dt} ms");
+        let whole = |duration: &f64| duration.is_finite() && *duration >= dt * (1.0 - GRID) && on_grid(*duration / dt);
+        if let Some(duration) = duration.filter(|duration| !whole(duration)) {
+            let what = format!(
+                "it is {duration} ms, but must be a whole number of time steps of {dt} ms, at least 1; change it"
+            );
             return Err(failed(path, "the duration", what));
         }
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
@@ -112,7 +129,7 @@ impl Input {
             return Err(failed(path, "the file", "it has no events, so give a duration"));
         }
         let batch = batch.max(1);
-        let steps = duration.map_or((last / dt).floor() + 1.0, |duration| (duration / dt).round());
+        let steps = duration.map_or(step_at(last, dt) + 1.0, |duration| (duration / dt).round());
         let numbers = (batch as f64 * steps * channels as f64) as usize;
         if numbers > MOST {
             let what = format!(
@@ -123,7 +140,7 @@ impl Input {
         let steps = steps as usize;
         let mut input = vec![0.0; numbers];
         for (sample, time, unit) in events {
-            let step = ((time / dt) as usize).min(steps - 1);
+            let step = (step_at(time, dt) as usize).min(steps - 1);
             input[(sample * steps + step) * channels + unit] += 1.0;
         }
         Ok(Self { shape: [batch, steps, channels], numbers: input })
@@ -142,15 +159,28 @@ impl Input {
                 .ok_or_else(|| told(&format!("there is no array `input` among {}", names.join(", "))))?,
         };
         let file = archive.by_name(name).map_err(|error| told(&error))?;
-        // Deflated data has at most some thousand times its length.
-        let size = file.size().min(2000 * bytes.len() as u64);
-        Self::of_array(file, size, path, name)
+        // Deflated data has at most some thousand times its length. Reading beyond the end also
+        // checks the sum of the entry.
+        let most = file.size().min(2000 * bytes.len() as u64);
+        let mut array = Vec::new();
+        file.take(most + 1).read_to_end(&mut array).map_err(|error| told(&error))?;
+        Self::of_array(&array, path, name)
     }
 
-    /// Reads an array of at most `size` bytes.
-    fn of_array(file: impl Read, size: u64, path: &Path, name: &str) -> Result<Self, ExchangeError> {
-        let told = |error: std::io::Error| failed(path, name, error);
-        let array = NpyFile::new(file).map_err(told)?;
+    /// Reads an array from its bytes.
+    fn of_array(bytes: &[u8], path: &Path, name: &str) -> Result<Self, ExchangeError> {
+        let told =
+            |error: std::io::Error| failed(path, name, format!("{error}; write it by numpy.save or numpy.savez"));
+        // The length of the header is that of the allocation for it.
+        let header = match bytes {
+            [_, _, _, _, _, _, 1, _, low, high, ..] => u64::from(u16::from_le_bytes([*low, *high])),
+            [_, _, _, _, _, _, _, _, a, b, c, d, ..] => u64::from(u32::from_le_bytes([*a, *b, *c, *d])),
+            _ => return Err(failed(path, name, "it is no array of NumPy; write it by numpy.save or numpy.savez")),
+        };
+        if header > bytes.len() as u64 {
+            return Err(failed(path, name, "its header is longer than the file; write it again by numpy.save"));
+        }
+        let array = NpyFile::new(bytes).map_err(told)?;
         let shape = match *array.shape() {
             [batch, steps, channels] if batch > 0 && steps > 0 && channels > 0 => [batch, steps, channels],
             ref other => {
@@ -162,19 +192,33 @@ impl Input {
         }
         let count = shape.iter().try_fold(1_u64, |count, &extent| count.checked_mul(extent));
         let width = array.dtype().num_bytes().unwrap_or(1) as u64;
-        if count.and_then(|count| count.checked_mul(width)).is_none_or(|bytes| bytes > size) {
-            return Err(failed(path, name, format!("its shape is {shape:?}, but it has at most {size} bytes")));
+        if count.and_then(|count| count.checked_mul(width)).is_none_or(|claimed| claimed > bytes.len() as u64) {
+            return Err(failed(
+                path,
+                name,
+                format!("its shape is {shape:?}, but it has {} bytes; write it again", bytes.len()),
+            ));
         }
         if count.is_none_or(|count| count > MOST as u64) {
             return Err(failed(path, name, format!("its shape is {shape:?}, but at most {MOST} numbers are run")));
         }
-        let numbers: Vec<f32> = match width {
-            4 => array.into_vec::<f32>().map_err(told)?,
-            8 => array.into_vec::<f64>().map_err(told)?.into_iter().map(|x| x as f32).collect(),
-            _ => return Err(failed(path, name, "its numbers must be float32 or float64")),
+        let kind = array.dtype().descr();
+        let numbers: Vec<f32> = match kind.trim_matches(['\'', '"']) {
+            "<f4" => array.into_vec().map_err(told)?,
+            "<f8" => array.into_vec::<f64>().map_err(told)?.into_iter().map(|x| x as f32).collect(),
+            "<i8" => array.into_vec::<i64>().map_err(told)?.into_iter().map(|x| x as f32).collect(),
+            "|u1" => array.into_vec::<u8>().map_err(told)?.into_iter().map(f32::from).collect(),
+            "|b1" => array.into_vec::<bool>().map_err(told)?.into_iter().map(f32::from).collect(),
+            other => {
+                return Err(failed(
+                    path,
+                    name,
+                    format!("its numbers are {other}; convert them by .astype(numpy.float32)"),
+                ));
+            }
         };
         match numbers.iter().find(|x| !x.is_finite()) {
-            Some(wrong) => Err(failed(path, name, format!("it contains {wrong}, which is not finite"))),
+            Some(wrong) => Err(failed(path, name, format!("it contains {wrong} in single precision; take it out"))),
             None => Ok(Self { shape: shape.map(|extent| extent as usize), numbers }),
         }
     }

@@ -19,13 +19,12 @@ struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Show the nodes of a graph, or the constants of a record
+    /// Show the nodes of a graph, the constants of a network, or the tensors of a state dict
     Inspect {
         /// The file
         file: PathBuf,
     },
-    /// Convert a graph or a state dict to a record, or a record of a network or layer to a graph or
-    /// to SafeTensors
+    /// Convert between graphs, records and SafeTensors, or a state dict to any of them
     Convert {
         /// The file to read
         from: PathBuf,
@@ -69,11 +68,20 @@ fn check_new(file: &Path, overwrite: bool) -> Result<(), String> {
     Ok(())
 }
 
+/// The path of the configuration of a record.
+fn with_json(record: &Path) -> PathBuf {
+    let mut name = record.as_os_str().to_owned();
+    name.push(".json");
+    name.into()
+}
+
 fn run(command: Command) -> Result<(), String> {
     match command {
         Command::Inspect { file } => cli::inspect::inspect(&file),
         Command::Convert { from, to, overwrite, reading } => {
-            check_new(&to, overwrite)?;
+            // A record has its configuration in a file beside it.
+            let beside = to.extension().is_some_and(|end| end == "bpk").then(|| with_json(&to));
+            [Some(to.clone()), beside].into_iter().flatten().try_for_each(|file| check_new(&file, overwrite))?;
             cli::convert::convert(&from, &to, &reading)?;
             println!("{}", to.display());
             Ok(())

@@ -31,9 +31,9 @@ pub struct Spike {
     pub unit: usize,
 }
 
-/// A series of a run.
+/// The numbers of a series.
 #[derive(Debug, Clone, PartialEq)]
-enum Numbers {
+enum Series {
     Single(Vec<f32>),
     Double(Vec<f64>),
 }
@@ -43,13 +43,16 @@ enum Numbers {
 pub struct Recording {
     dt: f64,
     neurons: usize,
+    /// Number of steps of a series, T.
+    steps: usize,
+    batch_first: bool,
     durations: Vec<f64>,
     spikes: Vec<Spike>,
-    series: Vec<(String, [usize; 3], Numbers)>,
+    series: Vec<(String, [usize; 3], Series)>,
 }
 
 /// The names of the arrays that every npz file has.
-const OWN: [&str; 6] = ["samples", "times", "units", "durations", "dt", "neurons"];
+const RESERVED: [&str; 6] = ["samples", "times", "units", "durations", "dt", "neurons"];
 
 impl Recording {
     /// Collects the spikes of a trajectory, by sample and time. Waits for the device.
@@ -66,8 +69,8 @@ impl Recording {
         };
         let timing = trajectory.timing();
         let [first, second, neurons] = v.dims();
-        let (batch, steps) = if timing.batch_first { (first, second) } else { (second, first) };
-        let steps = timing.lengths.as_ref().map_or_else(|| vec![steps; batch], |lengths| lengths.to_vec());
+        let (batch, longest) = if timing.batch_first { (first, second) } else { (second, first) };
+        let steps = timing.lengths.as_ref().map_or_else(|| vec![longest; batch], |lengths| lengths.to_vec());
         let spikes = (0..batch).flat_map(|sample| {
             let spike =
                 move |(step, unit): (usize, usize)| Spike { sample, time: (step as f64 + 0.5) * timing.dt, unit };
@@ -75,27 +78,37 @@ impl Recording {
         });
         let spikes = spikes.collect();
         let durations = steps.into_iter().map(|steps| steps as f64 * timing.dt).collect();
-        Ok(Self { dt: timing.dt, neurons, durations, spikes, series: Vec::new() })
+        let batch_first = timing.batch_first;
+        Ok(Self { dt: timing.dt, neurons, steps: longest, batch_first, durations, spikes, series: Vec::new() })
     }
 
     /// The same with a series, such as the output of a readout. Only npz files have series.
     ///
     /// - `name`: the name of its array.
-    /// - `series`: `[B, T, columns]`, or `[T, B, columns]` as the layer has it.
+    /// - `series`: `[B, T, columns]`, or `[T, B, columns]` if the layer has this layout. The file
+    ///   has `[B, T, columns]`.
     ///
     /// # Errors
-    /// If the name is empty, taken, or contains a slash.
+    /// If the name is empty, taken, or contains a slash, or if B or T are not those of the run.
     pub fn with_series(mut self, name: &str, series: Tensor<3>) -> Result<Self, ExchangeError> {
-        let taken = OWN.contains(&name) || self.series.iter().any(|(other, ..)| other == name);
+        let taken = RESERVED.contains(&name) || self.series.iter().any(|(other, ..)| other == name);
         if taken || name.is_empty() || name.contains(['/', '\\']) {
             return Err(ExchangeError::Network(format!(
                 "a series cannot have the name \"{name}\"; give one without slashes that is not taken"
             )));
         }
-        let (shape, data) = (series.dims(), series.into_data());
+        let series = if self.batch_first { series } else { series.swap_dims(0, 1) };
+        let (shape, wanted) = (series.dims(), [self.durations.len(), self.steps]);
+        if shape[..2] != wanted {
+            return Err(ExchangeError::Network(format!(
+                "the series \"{name}\" has {} samples of {} steps, but the run has {} of {}; give a series of this run",
+                shape[0], shape[1], wanted[0], wanted[1]
+            )));
+        }
+        let data = series.into_data();
         let numbers = match data.dtype() {
-            DType::F64 => Numbers::Double(data.iter().collect()),
-            _ => Numbers::Single(data.iter().collect()),
+            DType::F64 => Series::Double(data.iter().collect()),
+            _ => Series::Single(data.iter().collect()),
         };
         self.series.push((name.into(), shape, numbers));
         Ok(self)
@@ -144,8 +157,8 @@ impl Recording {
         array(&mut archive, "neurons", &[], &[self.neurons as i64])?;
         for (name, shape, numbers) in &self.series {
             match numbers {
-                Numbers::Single(numbers) => array(&mut archive, name, shape, numbers)?,
-                Numbers::Double(numbers) => array(&mut archive, name, shape, numbers)?,
+                Series::Single(numbers) => array(&mut archive, name, shape, numbers)?,
+                Series::Double(numbers) => array(&mut archive, name, shape, numbers)?,
             }
         }
         archive.finish()?;

@@ -2,7 +2,8 @@
 
 use crate::ExchangeError;
 use safetensors::{Dtype, SafeTensors};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The shape and the numbers of a tensor.
@@ -20,6 +21,8 @@ pub(crate) struct Tensors {
     pub(crate) all: BTreeMap<String, Stored>,
     /// Whether a tensor is in double precision.
     pub(crate) double: bool,
+    /// The names that were asked for.
+    pub(crate) read: RefCell<BTreeSet<String>>,
 }
 
 /// The types of numbers that are read.
@@ -70,7 +73,7 @@ impl Tensors {
             (name.to_string(), Stored { shape: tensor.shape().to_vec(), numbers })
         });
         let double = file.iter().any(|(_, tensor)| tensor.dtype() == Dtype::F64);
-        Ok(Self { file: path.display().to_string(), all: all.collect(), double })
+        Ok(Self { file: path.display().to_string(), all: all.collect(), double, read: RefCell::default() })
     }
 
     /// An error at a place in the file.
@@ -83,17 +86,26 @@ impl Tensors {
         self.all.keys().map(String::as_str)
     }
 
+    /// Whether the file has a tensor.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all.contains_key(name)
+    }
+
     /// The shape and the numbers of a tensor; `None` if the file does not have it.
     ///
     /// # Errors
     /// If its type is not read, or a number is infinite or NaN.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Numbers>, ExchangeError> {
         let Some(Stored { shape, numbers }) = self.all.get(name) else { return Ok(None) };
+        self.read.borrow_mut().insert(name.into());
         let numbers = numbers.clone().map_err(|dtype| {
-            self.error(name, format!("it is {dtype}, but must be F32 or F64; save `model.float()`"))
+            self.error(name, format!("it is {dtype}, but must be F32, F64, I32 or I64; save `model.float()`"))
         })?;
         match numbers.iter().find(|x| !x.is_finite()) {
-            Some(wrong) => Err(self.error(name, format!("it contains {wrong}, which is not finite"))),
+            Some(wrong) => Err(self.error(
+                name,
+                format!("it contains {wrong}, which is not finite; save a network with finite parameters"),
+            )),
             None => Ok(Some((shape.clone(), numbers))),
         }
     }

@@ -267,7 +267,7 @@ fn connected(mut layer: SpikingRnn, prefix: &str, fill: &mut Fill<'_>) -> Result
     let n = layer.config().d_hidden;
     for k in 0..layer.recurrent_weights.len() {
         let name = format!("{prefix}config.connections_{k}");
-        if !fill.tensors.names().any(|there| there == name) {
+        if !fill.tensors.has(&name) {
             continue;
         }
         let there = fill.numbers(&name, &[n, n])?.into_iter().map(|x| x != 0.0).collect::<Vec<bool>>();

@@ -1,8 +1,9 @@
 //! The program: it shows files, converts them, and refuses what it cannot do.
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use burn_spiking::{InitialWeights, Neuron, SpikingNetworkConfig, SpikingRnnConfig};
 use burn_spiking_exchange::nir::{Graph, Spikes, export};
+use burn_spiking_exchange::weights::{self, Saved};
 use std::path::Path;
 use std::process::Command;
 
@@ -71,6 +72,25 @@ fn records_become_safetensors_and_come_back() {
     assert_eq!(graph("a.bpk.nir"), graph("a.safetensors.nir"));
     let (ok, told) = run(folder.path(), &["convert", "a.bpk", "b.safetensors", "--dt", "1"]);
     assert!(!ok && told.contains("a network has its own"), "{told}");
+}
+
+#[test]
+fn double_precision_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 3), 1);
+    let network = config.init((&Device::flex(), DType::F64)).unwrap();
+    network.save(folder.path().join("a.bpk")).unwrap();
+    for (from, to) in [("a.bpk", "a.safetensors"), ("a.safetensors", "b.bpk"), ("b.bpk", "b.safetensors")] {
+        let (ok, told) = run(folder.path(), &["convert", from, to]);
+        assert!(ok, "{told}");
+    }
+    let Saved::Network(again) = weights::read(folder.path().join("b.safetensors"), &Device::flex()).unwrap() else {
+        panic!("a network")
+    };
+    assert_eq!(again.layer.input_weight.val().into_data(), network.layer.input_weight.val().into_data());
+    std::fs::write(folder.path().join("events.csv"), "sample,time,unit\n0,30,0\n").unwrap();
+    let (ok, told) = run(folder.path(), &["run", "b.safetensors", "events.csv"]);
+    assert!(ok && told.contains("in 31.0 ms"), "{told}");
 }
 
 #[test]
@@ -153,4 +173,11 @@ fn mistakes_are_told_and_nothing_is_replaced() {
     assert!(refused(&["convert", "a.bpk", "b.nir", "--dt", "1"]).contains("for reading a graph"));
     assert!(refused(&["convert", "a.bpk", "b.nir", "--width", "0.5"]).contains("has no gate"));
     assert!(refused(&["convert", "a.safetensors", "b.nir", "--spikes", "1"]).contains("pulse of --dt"));
+    let with_tau = ["convert", "x.pt", "y.bpk", "--library", "norse", "--neurons", "n", "--dt", "1", "--tau", "3"];
+    assert!(refused(&with_tau).contains("--tau is for another library"));
+    assert!(refused(&["convert", "x.pt", "y.bpk", "--tau", "3"]).contains("--library"));
+    let with_library = ["convert", "bad.nir", "y.bpk", "--library", "norse", "--neurons", "n", "--dt", "1"];
+    assert!(refused(&with_library).contains("for state dicts"));
+    std::fs::write(folder.path().join("mine.bpk.json"), "mine").unwrap();
+    assert!(refused(&["convert", "bad.nir", "mine.bpk"]).contains("mine.bpk.json exists"));
 }

@@ -1,6 +1,8 @@
 //! Files by the ends of their names, and the networks of this library in them.
 
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::store::ModuleRecord;
+use burn::tensor::{DType, Device, Tensor};
 use burn_spiking::{SpikingNetworkConfig, SpikingRnnConfig, SpikingStackConfig};
 use burn_spiking_exchange::weights::{self, Saved};
 use std::fmt::{Display, Formatter};
@@ -80,6 +82,21 @@ impl Display for RecordConfig {
     }
 }
 
+/// The precision of the parameters in a record, which `module` fits.
+fn precision(module: impl Module, record: &Path) -> Result<DType, String> {
+    struct Found(Option<DType>);
+    impl ModuleVisitor for Found {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.get_or_insert(param.val().dtype());
+        }
+    }
+    let read = ModuleRecord::load(record).map_err(|error| format!("{}: {error}", record.display()))?;
+    let loaded = module.try_load_record(read).map_err(|error| format!("{}: {error}", record.display()))?;
+    let mut found = Found(None);
+    loaded.visit(&mut found);
+    Ok(found.0.filter(|dtype| *dtype == DType::F64).unwrap_or(DType::F32))
+}
+
 /// A layer, a network or a stack from a record or from SafeTensors.
 pub fn saved(file: &Path, kind: Kind) -> Result<Saved, String> {
     let device = Device::flex();
@@ -88,13 +105,16 @@ pub fn saved(file: &Path, kind: Kind) -> Result<Saved, String> {
     }
     Ok(match RecordConfig::of(file)? {
         RecordConfig::Network(config) => {
-            Saved::Network(Box::new(config.init(&device).map_err(told)?.load(file).map_err(told)?))
+            let options = (&device, precision(config.init(&device).map_err(told)?, file)?);
+            Saved::Network(Box::new(config.init(options).map_err(told)?.load(file).map_err(told)?))
         }
         RecordConfig::Layer(config) => {
-            Saved::Layer(Box::new(config.init(&device).map_err(told)?.load(file).map_err(told)?))
+            let options = (&device, precision(config.init(&device).map_err(told)?, file)?);
+            Saved::Layer(Box::new(config.init(options).map_err(told)?.load(file).map_err(told)?))
         }
         RecordConfig::Stack(config) => {
-            Saved::Stack(Box::new(config.init(&device).map_err(told)?.load(file).map_err(told)?))
+            let options = (&device, precision(config.init(&device).map_err(told)?, file)?);
+            Saved::Stack(Box::new(config.init(options).map_err(told)?.load(file).map_err(told)?))
         }
     })
 }

@@ -38,7 +38,10 @@ impl Reading {
                 Err("--spikes is for graphs; a spike of a state dict is a pulse of --dt".into())
             }
             Kind::StateDict => self.library.graph(file, self.dt),
-            _ => Graph::read(file).map_err(told),
+            _ => {
+                self.library.check_none()?;
+                Graph::read(file).map_err(told)
+            }
         }
     }
 
@@ -52,6 +55,7 @@ impl Reading {
             if self.dt.is_some() || self.spikes.is_some() || self.width.is_some() {
                 return Err("--dt, --spikes and --width are for graphs and state dicts; a network has its own".into());
             }
+            self.library.check_none()?;
             return saved(file, kind);
         }
         let graph = self.graph(file, kind)?;
@@ -82,7 +86,7 @@ struct LibraryOptions {
     #[arg(long, value_enum, requires_all = ["neurons", "dt"])]
     library: Option<Library>,
     /// The linear module before the neurons of a state dict, such as fc1
-    #[arg(long, value_name = "MODULE")]
+    #[arg(long, value_name = "MODULE", requires = "library")]
     input: Option<String>,
     /// The module of the neurons of a state dict, such as lif1
     #[arg(long, value_name = "MODULE", requires = "library")]
@@ -90,24 +94,27 @@ struct LibraryOptions {
     /// The linear module after the neurons of a state dict, such as fc2
     #[arg(long, value_name = "MODULE", requires = "library")]
     readout: Option<String>,
-    /// tau_mem of Norse's neurons, ms
-    #[arg(long, default_value_t = NorseConstants::default().tau_mem)]
-    tau_mem: f64,
-    /// tau_syn of Norse's neurons, ms
-    #[arg(long, default_value_t = NorseConstants::default().tau_syn)]
-    tau_syn: f64,
-    /// tau of SpikingJelly's neurons, in steps
-    #[arg(long, default_value_t = SpikingJellyConstants::default().tau)]
-    tau: f64,
+    /// tau_mem of Norse's neurons, ms [default: 10]
+    #[arg(long, value_name = "MS", requires = "library")]
+    tau_mem: Option<f64>,
+    /// tau_syn of Norse's neurons, ms [default: 5]
+    #[arg(long, value_name = "MS", requires = "library")]
+    tau_syn: Option<f64>,
+    /// v_leak of Norse's neurons [default: 0]
+    #[arg(long, requires = "library", allow_negative_numbers = true)]
+    leak: Option<f64>,
+    /// tau of SpikingJelly's LIFNode, in steps [default: 2]
+    #[arg(long, requires = "library")]
+    tau: Option<f64>,
     /// SpikingJelly's neurons have decay_input=False
-    #[arg(long)]
+    #[arg(long, requires = "library")]
     no_decay_input: bool,
-    /// v_th of Norse's neurons, or v_threshold of SpikingJelly's
-    #[arg(long, default_value_t = NorseConstants::default().threshold)]
-    threshold: f64,
-    /// v_reset of Norse's or SpikingJelly's neurons
-    #[arg(long, default_value_t = NorseConstants::default().reset, allow_negative_numbers = true)]
-    reset: f64,
+    /// v_th of Norse's neurons, or v_threshold of SpikingJelly's [default: 1]
+    #[arg(long, requires = "library")]
+    threshold: Option<f64>,
+    /// v_reset of Norse's or SpikingJelly's neurons [default: 0]
+    #[arg(long, requires = "library", allow_negative_numbers = true)]
+    reset: Option<f64>,
 }
 
 /// A library of PyTorch.
@@ -124,6 +131,14 @@ enum Library {
 }
 
 impl LibraryOptions {
+    /// Refuses a library for a file that is no state dict; all other options need a library.
+    fn check_none(&self) -> Result<(), String> {
+        match self.library {
+            Some(_) => Err("--library and its options are for state dicts; leave them out for this file".into()),
+            None => Ok(()),
+        }
+    }
+
     /// The graph of a state dict.
     fn graph(&self, file: &Path, dt: Option<f64>) -> Result<Graph, String> {
         let (Some(library), Some(neurons), Some(dt)) = (self.library, &self.neurons, dt) else {
@@ -134,15 +149,45 @@ impl LibraryOptions {
             ));
         };
         let modules = Modules { input: self.input.clone(), neurons: neurons.clone(), readout: self.readout.clone() };
-        let Self { tau_mem, tau_syn, threshold, reset, tau, no_decay_input, .. } = *self;
+        let Self { tau_mem, tau_syn, leak, tau, threshold, reset, no_decay_input, .. } = *self;
+        let of_norse = [("--tau-mem", tau_mem), ("--tau-syn", tau_syn), ("--leak", leak)];
+        let of_jelly = [("--tau", tau), ("--no-decay-input", no_decay_input.then_some(1.0))];
+        let of_both = [("--threshold", threshold), ("--reset", reset)];
+        let foreign: &[&[_]] = match library {
+            Library::SnnTorch => &[&of_norse, &of_jelly, &of_both],
+            Library::Norse => &[&of_jelly],
+            Library::SpikingJelly => &[&of_norse],
+        };
+        if let Some((option, _)) = foreign.iter().copied().flatten().find(|(_, given)| given.is_some()) {
+            return Err(format!("{option} is for another library; leave it out"));
+        }
+        let assumed = |name: &str, given: Option<f64>, usual: f64| {
+            given.unwrap_or_else(|| {
+                eprintln!("note: {name} is not in a state dict; {usual} is assumed");
+                usual
+            })
+        };
         match library {
             Library::SnnTorch => state_dict::snntorch(file, &modules, dt),
             Library::Norse => {
-                let constants = NorseConstants { tau_mem, tau_syn, threshold, reset, ..NorseConstants::default() };
+                let usual = NorseConstants::default();
+                let constants = NorseConstants {
+                    tau_mem: assumed("--tau-mem", tau_mem, usual.tau_mem),
+                    tau_syn: assumed("--tau-syn", tau_syn, usual.tau_syn),
+                    leak: assumed("--leak", leak, usual.leak),
+                    threshold: assumed("--threshold", threshold, usual.threshold),
+                    reset: assumed("--reset", reset, usual.reset),
+                };
                 state_dict::norse(file, &modules, constants, dt)
             }
             Library::SpikingJelly => {
-                let constants = SpikingJellyConstants { tau, decay_input: !no_decay_input, threshold, reset };
+                let usual = SpikingJellyConstants::default();
+                let constants = SpikingJellyConstants {
+                    tau: assumed("--tau (of LIFNode)", tau, usual.tau),
+                    decay_input: !no_decay_input,
+                    threshold: assumed("--threshold", threshold, usual.threshold),
+                    reset: assumed("--reset", reset, usual.reset),
+                };
                 state_dict::spikingjelly(file, &modules, constants, dt)
             }
         }

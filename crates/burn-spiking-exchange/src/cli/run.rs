@@ -13,7 +13,7 @@ use std::path::Path;
 const MOST_LINES: usize = 8;
 
 /// The layer that takes the input.
-fn first(saved: &Saved) -> &SpikingRnn {
+fn input_layer(saved: &Saved) -> &SpikingRnn {
     match saved {
         Saved::Layer(layer) => layer,
         Saved::Network(network) => &network.layer,
@@ -44,19 +44,20 @@ fn recorded(saved: &Saved, input: Tensor<3>) -> (Trajectory, Option<Tensor<3>>) 
 /// # Errors
 /// If the input does not fit, or a file cannot be written.
 pub fn run(saved: &Saved, input: &Path, duration: Option<f64>, out: &Path, figure: &Path) -> Result<(), String> {
-    let layer = first(saved);
+    let layer = input_layer(saved);
     let config = layer.config().clone();
     let Input { shape, numbers } = Input::read(input, config.d_input, config.dt, duration).map_err(told)?;
     let [batch, steps, channels] = shape;
-    let tensor = Tensor::<3>::from_data(TensorData::new(numbers.clone(), shape), &Device::flex());
+    let options = (&Device::flex(), layer.input_weight.val().dtype());
+    let tensor = Tensor::<3>::from_data(TensorData::new(numbers.clone(), shape), options);
     let tensor = if config.batch_first { tensor } else { tensor.swap_dims(0, 1) };
     let (trajectory, output) = recorded(saved, tensor);
     let mut recording = Recording::of(&trajectory).map_err(told)?;
-    let (duration, neurons) = (steps as f64 * config.dt, recording.neurons());
+    let (ran, neurons) = (steps as f64 * config.dt, recording.neurons());
     for sample in 0..batch {
         let spikes = recording.spikes().iter().filter(|spike| spike.sample == sample).count();
-        let rate = spikes as f64 / (1e-3 * duration * neurons as f64);
-        println!("sample {sample}: {spikes} spikes in {duration:.1} ms, {rate:.1} Hz in the mean");
+        let rate = spikes as f64 / (1e-3 * ran * neurons as f64);
+        println!("sample {sample}: {spikes} spikes in {ran:.1} ms, {rate:.1} Hz in the mean");
     }
     for (k, trace) in trajectory.traces.iter().enumerate() {
         recording = recording.with_series(&format!("trace_{k}"), trace.clone()).map_err(told)?;
@@ -68,16 +69,16 @@ pub fn run(saved: &Saved, input: &Path, duration: Option<f64>, out: &Path, figur
     }
     recording.write(out).map_err(told)?;
 
-    let first = |rows: &[f32], columns: usize| -> Vec<Vec<f32>> {
+    let of_first = |rows: &[f32], columns: usize| -> Vec<Vec<f32>> {
         let shown = if columns > MOST_LINES { 0 } else { columns };
         (0..shown).map(|at| rows.iter().skip(at).step_by(columns).take(steps).copied().collect()).collect()
     };
     let output: Vec<Vec<f32>> = output.map_or(Vec::new(), |output| {
         let output = if config.batch_first { output } else { output.swap_dims(0, 1) };
         let [.., columns] = output.dims();
-        first(&output.narrow(0, 0, 1).into_data().iter::<f32>().collect::<Vec<_>>(), columns)
+        of_first(&output.narrow(0, 0, 1).into_data().iter::<f32>().collect::<Vec<_>>(), columns)
     });
-    let input = first(&numbers[..steps * channels], channels);
+    let input = of_first(&numbers[..steps * channels], channels);
     let input: Vec<&[f32]> = input.iter().map(Vec::as_slice).collect();
     let output: Vec<&[f32]> = output.iter().map(Vec::as_slice).collect();
     let title = match batch {

@@ -3,6 +3,7 @@
 use crate::ExchangeError;
 use crate::tensors::{Kind, Stored, Tensors, bytes_of, failed};
 use pytorch_reader::{DType, PytorchReader};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -33,8 +34,11 @@ impl Tensors {
             let count = tensor.shape().iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
             let claimed = count.and_then(|count| count.checked_mul(tensor.dtype().size()));
             if claimed.is_none_or(|claimed| claimed as u64 > length) {
-                let what = format!("its shape {:?} has more numbers than the file of {length} bytes", tensor.shape());
-                return Err(told(name, &what));
+                let what = format!(
+                    "its shape {:?} has more numbers than the file of {length} bytes; save it `.contiguous()` and without compression",
+                    tensor.shape()
+                );
+                return Err(failed(path, name, what));
             }
             let numbers = match tensor.dtype() {
                 DType::F32 => Ok(Kind::F32),
@@ -49,7 +53,7 @@ impl Tensors {
             };
             all.insert(name.clone(), Stored { shape: tensor.shape().to_vec(), numbers });
         }
-        Ok(Self { file: path.display().to_string(), all, double })
+        Ok(Self { file: path.display().to_string(), all, double, read: RefCell::default() })
     }
 
     /// The names and shapes of all tensors, in order of the names.

@@ -104,14 +104,45 @@ struct Linear {
 impl Linear {
     /// Reads the weight and the bias, if it has one, of a module.
     fn read(tensors: &Tensors, module: &str) -> Result<Self, ExchangeError> {
-        Self::of(tensors, &format!("{module}.weight"), &format!("{module}.bias"))
+        let ([post, pre], weight) = tensors.matrix(&format!("{module}.weight"))?;
+        let bias = tensors.bias(&format!("{module}.bias"), post)?;
+        Ok(Self { post, pre, weight, bias })
     }
 
-    /// Reads a weight, and a bias if there is one.
-    fn of(tensors: &Tensors, weight: &str, bias: &str) -> Result<Self, ExchangeError> {
+    /// Reads a weight without a bias.
+    fn of_weight(tensors: &Tensors, weight: &str) -> Result<Self, ExchangeError> {
         let ([post, pre], weight) = tensors.matrix(weight)?;
-        let bias = tensors.bias(bias, post)?;
-        Ok(Self { post, pre, weight, bias })
+        Ok(Self { post, pre, weight, bias: vec![0.0; post] })
+    }
+
+    /// The product of this module after the one of that name, if there is one.
+    fn behind(self, tensors: &Tensors, module: Option<&String>) -> Result<Self, ExchangeError> {
+        let Some(module) = module else { return Ok(self) };
+        let first = Self::read(tensors, module)?;
+        match first.post == self.pre {
+            true => Ok(self.after(&first)),
+            false => {
+                let what = format!(
+                    "it has {} outputs, but what comes after it has {} inputs; name the module before the neurons",
+                    first.post, self.pre
+                );
+                Err(tensors.error(&format!("{module}.weight"), what))
+            }
+        }
+    }
+
+    /// The product of this module after `first`.
+    fn after(&self, first: &Self) -> Self {
+        let mut weight = vec![0.0; self.post * first.pre];
+        let mut bias = self.bias.clone();
+        let rows = self.weight.chunks_exact(self.pre).zip(weight.chunks_exact_mut(first.pre));
+        for ((row, product), sum) in rows.zip(&mut bias) {
+            for ((own, inner), b) in row.iter().zip(first.weight.chunks_exact(first.pre)).zip(&first.bias) {
+                product.iter_mut().zip(inner).for_each(|(to, x)| *to += own * x);
+                *sum += own * b;
+            }
+        }
+        Self { post: self.post, pre: first.pre, weight, bias }
     }
 
     /// The module as a node.
@@ -139,6 +170,8 @@ struct Steps {
     threshold: Vec<f64>,
     reset: f64,
     readout: Option<Linear>,
+    /// What to do if α or β is out of its range.
+    remedy: &'static str,
 }
 
 impl Steps {
@@ -154,7 +187,8 @@ impl Steps {
         ] {
             if !(low..1.0).contains(&value) {
                 return Err(ExchangeError::Network(format!(
-                    "{name} is {value}, but must be in {range}; take steps, here {dt} ms, shorter than tau_syn and tau_mem"
+                    "{name} is {value} in steps of {dt} ms, but must be in {range}; {}",
+                    self.remedy
                 )));
             }
         }
@@ -217,6 +251,19 @@ fn readout(tensors: &Tensors, modules: &Modules, count: usize) -> Result<Option<
             let what = format!("it has {} inputs, but there are {count} neurons", readout.pre);
             Err(tensors.error(&format!("{name}.weight"), what))
         }
+    }
+}
+
+/// Refuses tensors of the neurons' module that are not read: with them, the module does more.
+fn check_all_read(tensors: &Tensors, modules: &Modules) -> Result<(), ExchangeError> {
+    let own = format!("{}.", modules.neurons);
+    let read = tensors.read.borrow();
+    match tensors.names().find(|name| name.starts_with(&own) && !read.contains(*name)) {
+        Some(more) => {
+            Err(tensors
+                .error(more, "no neurons that are read have such a tensor; see docs/exchange.md for those that are"))
+        }
+        None => Ok(()),
     }
 }
 

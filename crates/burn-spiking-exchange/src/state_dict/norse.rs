@@ -1,6 +1,6 @@
 //! Neurons of Norse.
 
-use super::{Linear, Modules, Steps, between, check_step, readout};
+use super::{Linear, Modules, Steps, between, check_all_read, check_step, readout};
 use crate::ExchangeError;
 use crate::nir::Graph;
 use crate::tensors::Tensors;
@@ -45,18 +45,22 @@ pub fn norse(
     check_step(dt)?;
     let tensors = Tensors::read(file.as_ref())?;
     let own = |name: &str| format!("{}.{name}", modules.neurons);
-    let input = match &modules.input {
-        Some(linear) => Linear::read(&tensors, linear)?,
-        None => Linear::of(&tensors, &own("input_weights"), &own("no bias"))?,
+    let input = match (tensors.has(&own("input_weights")), &modules.input) {
+        (true, linear) => Linear::of_weight(&tensors, &own("input_weights"))?.behind(&tensors, linear.as_ref())?,
+        (false, Some(linear)) => Linear::read(&tensors, linear)?,
+        (false, None) => {
+            return Err(tensors
+                .error(&modules.neurons, "these neurons have no input_weights; name the linear module before them"));
+        }
     };
     let count = input.post;
-    let recurrent = match tensors.get(&own("recurrent_weights"))? {
-        Some(_) => Some(between(&tensors, &own("recurrent_weights"), count)?),
-        None => None,
+    let recurrent = match tensors.has(&own("recurrent_weights")) {
+        true => Some(between(&tensors, &own("recurrent_weights"), count)?),
+        false => None,
     };
     let NorseConstants { tau_mem, tau_syn, leak, threshold, reset } = constants;
     let beta = 1.0 - dt / tau_mem;
-    Steps {
+    let steps = Steps {
         input,
         recurrent,
         alpha: 1.0 - dt / tau_syn,
@@ -66,6 +70,8 @@ pub fn norse(
         threshold: vec![threshold; count],
         reset,
         readout: readout(&tensors, modules, count)?,
-    }
-    .graph(dt)
+        remedy: "take steps shorter than tau_syn and tau_mem",
+    };
+    check_all_read(&tensors, modules)?;
+    steps.graph(dt)
 }

@@ -1,6 +1,6 @@
 //! Neurons of snnTorch.
 
-use super::{Linear, Modules, Steps, between, check_step, readout};
+use super::{Linear, Modules, Steps, between, check_all_read, check_step, readout};
 use crate::ExchangeError;
 use crate::nir::Graph;
 use crate::tensors::Tensors;
@@ -44,19 +44,19 @@ pub fn snntorch(file: impl AsRef<Path>, modules: &Modules, dt: f64) -> Result<Gr
             return Err(tensors.error(&own(name), format!("it is {wrong}, but must be one of {right:?}; {what}")));
         }
     }
-    let alpha = if tensors.get(&own("alpha"))?.is_some() { same("alpha")? } else { 0.0 };
-    if tensors.get(&own("recurrent.V"))?.is_some() {
+    let alpha = if tensors.has(&own("alpha")) { same("alpha")? } else { 0.0 };
+    if tensors.has(&own("recurrent.V")) {
         return Err(tensors.error(&own("recurrent.V"), "the recurrence is one to one; use all_to_all=True"));
     }
-    let recurrent = match tensors.get(&own("recurrent.weight"))? {
-        None => None,
-        Some(_) => {
+    let recurrent = match tensors.has(&own("recurrent.weight")) {
+        false => None,
+        true => {
             let bias = tensors.bias(&own("recurrent.bias"), count)?;
             input.bias.iter_mut().zip(bias).for_each(|(sum, b)| *sum += b);
             Some(between(&tensors, &own("recurrent.weight"), count)?)
         }
     };
-    Steps {
+    let steps = Steps {
         input,
         recurrent,
         alpha,
@@ -66,6 +66,8 @@ pub fn snntorch(file: impl AsRef<Path>, modules: &Modules, dt: f64) -> Result<Gr
         threshold: tensors.each(&own("threshold"), count)?,
         reset: 0.0,
         readout: readout(&tensors, modules, count)?,
-    }
-    .graph(dt)
+        remedy: "train a neuron with decays below 1",
+    };
+    check_all_read(&tensors, modules)?;
+    steps.graph(dt)
 }

@@ -1,6 +1,6 @@
 //! Neurons of SpikingJelly.
 
-use super::{Linear, Modules, Steps, check_step, readout};
+use super::{Linear, Modules, Steps, check_all_read, check_step, readout};
 use crate::ExchangeError;
 use crate::nir::Graph;
 use crate::tensors::Tensors;
@@ -48,18 +48,17 @@ pub fn spikingjelly(
     check_step(dt)?;
     let tensors = Tensors::read(file.as_ref())?;
     let own = |name: &str| format!("{}.{name}", modules.neurons);
-    let contained = tensors.get(&own("rc.weight"))?.is_some();
-    let (input, recurrent) = if contained {
+    let (input, recurrent) = if tensors.has(&own("rc.weight")) {
         let joined = Linear::read(&tensors, &own("rc"))?;
-        let inside = match tensors.get(&own("sub_module.0.weight"))? {
-            Some(_) => Some(Linear::read(&tensors, &own("sub_module.0"))?),
-            None => None,
+        let inside = match tensors.has(&own("sub_module.0.weight")) {
+            true => Some(Linear::read(&tensors, &own("sub_module.0"))?),
+            false => None,
         };
         let count = inside.as_ref().map_or(joined.post, |inside| inside.post);
         let fits = joined.pre == joined.post + count && inside.as_ref().is_none_or(|inside| inside.pre == joined.post);
         if !fits {
             let what = format!(
-                "it is [{}, {}], but a container of {count} neurons has [inputs, inputs + {count}]",
+                "it is [{}, {}], but a container of {count} neurons has [inputs, inputs + {count}]; name the container as the neurons",
                 joined.post, joined.pre
             );
             return Err(tensors.error(&own("rc.weight"), what));
@@ -70,11 +69,7 @@ pub fn spikingjelly(
         };
         let inputs = all.pre - count;
         let (before, back) = all.split(inputs);
-        let before = match &modules.input {
-            Some(linear) => before.after(&joined_to(&tensors, linear, before.pre)?),
-            None => before,
-        };
-        (before, Some(back))
+        (before.behind(&tensors, modules.input.as_ref())?, Some(back))
     } else {
         let Some(linear) = &modules.input else {
             return Err(ExchangeError::Network(format!(
@@ -85,11 +80,15 @@ pub fn spikingjelly(
         (Linear::read(&tensors, linear)?, None)
     };
     let SpikingJellyConstants { mut tau, decay_input, threshold, reset } = constants;
-    for name in ["w", "sub_module.w", "sub_module.1.w"] {
-        if tensors.get(&own(name))?.is_some() {
-            let w = tensors.each(&own(name), 1)?[0];
-            tau = 1.0 + (-w).exp();
-        }
+    // ParametricLIFNode: alone, in a container, or in a sequence in a container.
+    let learned = tensors.names().find(|name| {
+        let rest = name.strip_prefix(&own("")).and_then(|rest| rest.strip_suffix('w'));
+        let part = rest.map(|rest| rest.strip_prefix("sub_module.").unwrap_or(rest));
+        part.is_some_and(|part| part.is_empty() || part.strip_suffix('.').is_some_and(|at| at.parse::<usize>().is_ok()))
+    });
+    if let Some(name) = learned {
+        let w = tensors.each(name, 1)?[0];
+        tau = 1.0 + (-w).exp();
     }
     if !(tau.is_finite() && tau > 1.0) {
         return Err(ExchangeError::Network(format!(
@@ -97,7 +96,7 @@ pub fn spikingjelly(
         )));
     }
     let count = input.post;
-    Steps {
+    let steps = Steps {
         input,
         recurrent,
         alpha: 0.0,
@@ -107,37 +106,13 @@ pub fn spikingjelly(
         threshold: vec![threshold; count],
         reset,
         readout: readout(&tensors, modules, count)?,
-    }
-    .graph(dt)
-}
-
-/// The linear module before a container of `inputs` inputs.
-fn joined_to(tensors: &Tensors, module: &str, inputs: usize) -> Result<Linear, ExchangeError> {
-    let linear = Linear::read(tensors, module)?;
-    match linear.post == inputs {
-        true => Ok(linear),
-        false => {
-            let what = format!("it has {} outputs, but the container after it has {inputs} inputs", linear.post);
-            Err(tensors.error(&format!("{module}.weight"), what))
-        }
-    }
+        remedy: "take tau of LIFNode, in steps",
+    };
+    check_all_read(&tensors, modules)?;
+    steps.graph(dt)
 }
 
 impl Linear {
-    /// The product of this module after `first`.
-    fn after(&self, first: &Self) -> Self {
-        let mut weight = vec![0.0; self.post * first.pre];
-        let mut bias = self.bias.clone();
-        for (post, (row, sum)) in self.weight.chunks_exact(self.pre).zip(&mut bias).enumerate() {
-            let product = &mut weight[post * first.pre..][..first.pre];
-            for ((own, inner), b) in row.iter().zip(first.weight.chunks_exact(first.pre)).zip(&first.bias) {
-                product.iter_mut().zip(inner).for_each(|(to, x)| *to += own * x);
-                *sum += own * b;
-            }
-        }
-        Self { post: self.post, pre: first.pre, weight, bias }
-    }
-
     /// The module of the first `inputs` inputs, with the bias, and the weights of the others.
     fn split(self, inputs: usize) -> (Self, Vec<f64>) {
         let rows = || self.weight.chunks_exact(self.pre);

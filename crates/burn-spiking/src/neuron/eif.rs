@@ -13,7 +13,7 @@
 //! method, which start from the time at which the chord crosses the threshold:
 //!
 //! ```text
-//! φ = 1 + R(0, I, dt − t*)        t ← t − (R(v, I, t) − 1)/f(R(v, I, t), I)
+//! φ = 1 + R(0, I, dt − t*)        t ← t − (R(v, I, t) − 1)/(∂R/∂t)
 //! ```
 //!
 //! The second run of R starts from the reset and covers the rest of the step. If it ends below the
@@ -29,15 +29,14 @@
 //!
 //! Source: Fourcaud-Trocmé, Hansel, van Vreeswijk & Brunel 2003.
 
-use super::flow::check_substeps;
-use super::flow::{Flow, NeuronModel, SmallCurrent};
+use super::flow::{Flow, NeuronModel, SLOWEST, SmallCurrent, check_substeps};
 use super::rate::RateCurve;
 use crate::error::{ConfigError, below, positive};
 use crate::num::{Dual, Float, Number};
 use serde::{Deserialize, Serialize};
 
 /// The number of Newton iterations for the time of a crossing. Each iteration roughly doubles the
-/// number of correct digits; the last one also gives the time its derivatives.
+/// number of correct digits.
 pub const NEWTON: usize = 5;
 
 /// Exponential integrate-and-fire neuron, v_th = 1, v_reset = 0.
@@ -144,34 +143,37 @@ impl EifFlow {
         self.runge_kutta(v, i, dt)
     }
 
-    /// An iteration of Newton's method for t*. The time of a neuron whose φ₀ is below the threshold
-    /// does not change.
+    /// t* and ∂R/∂t there, of the neurons that are not `below` the threshold at the end of the
+    /// step.
     #[inline(always)]
-    fn nearer<X: Number>(&self, (v, i): (X, X), time: X, below: &X::Mask) -> X {
-        let here = self.runge_kutta(v, i.clone(), time.clone());
-        let speed = X::select(below, here.one(), self.drift(here.clone(), i));
-        time - X::select(below, here.zero(), here.plus(-1.0) / speed)
+    fn crossing<X: Number>(&self, (v, i): (X, X), end: X, below: &X::Mask) -> (X, X) {
+        // A neuron that does not cross needs a finite time, whose value has no effect.
+        let rise = X::select(below, end.one(), end - v.clone());
+        let way = X::select(below, rise.one(), (-v.clone()).plus(1.0));
+        let mut time = (way / rise).within(0.0, 1.0).times(self.substep);
+        let mut speed = v.one();
+        // The compiler must not unroll the loop: each iteration has four exponentials.
+        for _ in 0..std::hint::black_box(NEWTON) {
+            let at = Dual { slopes: [time.one()], value: time.clone() };
+            let reached = self.runge_kutta(Dual::constant(v.clone()), Dual::constant(i.clone()), at);
+            let Dual { value: reached, slopes: [rising] } = reached;
+            speed = rising.within(SLOWEST, f32::MAX as f64);
+            time = time - X::select(below, reached.zero(), reached.plus(-1.0) / speed.clone());
+        }
+        (time, speed)
     }
 
     /// φ of a neuron that crosses the threshold. `quiet` is φ₀.
     #[inline(always)]
     fn spiked<X: Number>(&self, v: X, i: X, quiet: X) -> X {
         let below = &quiet.below(1.0);
-        let time = {
-            let (v, i, quiet) = (v.plain(), i.plain(), quiet.plain());
-            // A neuron that does not cross needs a finite time, whose value has no effect.
-            let rise = X::Plain::select(below, quiet.one(), quiet - v.clone());
-            let way = X::Plain::select(below, rise.one(), (-v.clone()).plus(1.0));
-            let mut time = (way / rise).within(0.0, 1.0).times(self.substep);
-            // The compiler must not unroll the loop: each iteration has five exponentials.
-            let iterations = std::hint::black_box(NEWTON - 1);
-            for _ in 0..iterations {
-                time = self.nearer((v.clone(), i.clone()), time, below);
-            }
-            time
-        };
-        // The last iteration gives the time its derivatives, which those before need not have.
-        let time = self.nearer((v.clone(), i.clone()), v.zero().with_value(time), below);
+        let (time, speed) = self.crossing((v.plain(), i.plain()), quiet.plain(), below);
+        // The time was found without derivatives. Those of t* follow from the derivatives of R
+        // there: ∂t*/∂v = −(∂R/∂v)/(∂R/∂t).
+        let time = v.zero().with_value(time);
+        let here = self.runge_kutta(v.clone(), i.clone(), time.clone());
+        let change = here.clone() - v.zero().with_value(here.plain());
+        let time = time - X::select(below, v.zero(), change / v.zero().with_value(speed));
         let zero = v.zero();
         let rest = self.runge_kutta(zero.clone(), i, (-time).plus(self.substep));
         // Below the reset φ would be below 1, so the spike would be lost.
