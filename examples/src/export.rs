@@ -32,15 +32,13 @@ impl Export {
         trajectory: &Trajectory,
         series: impl IntoIterator<Item = (&'a str, Tensor<3>)>,
     ) -> Result<(), String> {
-        let potentials = trajectory.v.clone().map(|v| ("v", v));
         let recording = Recording::of(trajectory).map_err(|error| error.to_string())?;
-        let whole = potentials.into_iter().chain(series);
+        let mut series = trajectory.v.clone().map(|v| ("v", v)).into_iter().chain(series);
         let path = folder.file(match self {
             Export::Npz => "spikes.npz",
             Export::Csv => "spikes.csv",
         });
-        let recording =
-            whole.into_iter().try_fold(recording, |recording, (name, series)| recording.with_series(name, series));
+        let recording = series.try_fold(recording, |recording, (name, series)| recording.with_series(name, series));
         recording.and_then(|recording| recording.write(&path)).map_err(|error| error.to_string())?;
         println!("spikes {}", path.display());
         Ok(())

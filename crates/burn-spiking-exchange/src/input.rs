@@ -36,7 +36,8 @@ struct Line {
 
 const COLUMNS: &str = "give a CSV file with the columns sample, time (ms) and unit";
 
-/// How far a time may lie from a multiple of the time step and count as one, in steps.
+/// How far before a multiple of the time step a time may lie and count as that multiple, as a share
+/// of the time.
 const GRID: f64 = 1e-9;
 
 /// The step of a time. A time that rounding has put just before a step lies in that step: 0.3/0.1

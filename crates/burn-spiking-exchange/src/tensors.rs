@@ -86,6 +86,12 @@ impl Tensors {
         self.all.keys().map(String::as_str)
     }
 
+    /// The first tensor whose name begins with `prefix` and that nobody asked for.
+    pub(crate) fn unread(&self, prefix: &str) -> Option<&str> {
+        let read = self.read.borrow();
+        self.names().find(|name| name.starts_with(prefix) && !read.contains(*name))
+    }
+
     /// Whether the file has a tensor.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.all.contains_key(name)

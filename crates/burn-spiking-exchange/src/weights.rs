@@ -23,7 +23,7 @@ use burn_spiking::{
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// The key of the metadata.
@@ -168,7 +168,6 @@ struct Fill<'a> {
     place: Place,
     tensors: &'a Tensors,
     dtype: DType,
-    used: BTreeSet<String>,
     error: Option<ExchangeError>,
 }
 
@@ -198,7 +197,6 @@ impl ModuleMapper for Fill<'_> {
         let shape = param.dims();
         match self.numbers(&name, &shape) {
             Ok(numbers) => {
-                self.used.insert(name);
                 let (dtype, learns) = (self.dtype, param.is_require_grad());
                 param.map(|tensor| {
                     let options = (&tensor.device(), dtype);
@@ -234,21 +232,21 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<Saved, ExchangeEr
     let options = TensorCreationOptions::from((device, dtype));
     let wrong = |error: ConfigError| failed(path, "metadata", error);
     let place = Place::default();
-    let mut fill = Fill { place, tensors: &tensors, dtype, used: BTreeSet::new(), error: None };
+    let mut fill = Fill { place, tensors: &tensors, dtype, error: None };
     let saved = match described(&text, path)? {
         MadeOf::Layer(config) => {
             let layer = config.init(options).map_err(wrong)?.map(&mut fill);
-            Saved::Layer(Box::new(connected(layer, "", &mut fill)?))
+            Saved::Layer(Box::new(connected(layer, "", &fill)?))
         }
         MadeOf::Network(config) => {
             let mut network = config.init(options).map_err(wrong)?.map(&mut fill);
-            network.layer = connected(network.layer, "layer.", &mut fill)?;
+            network.layer = connected(network.layer, "layer.", &fill)?;
             Saved::Network(Box::new(network))
         }
         MadeOf::Stack(config) => {
             let mut stack = config.init(options).map_err(wrong)?.map(&mut fill);
             for (at, layer) in stack.layers.iter_mut().enumerate() {
-                *layer = connected(layer.clone(), &format!("layers.{at}."), &mut fill)?;
+                *layer = connected(layer.clone(), &format!("layers.{at}."), &fill)?;
             }
             Saved::Stack(Box::new(stack))
         }
@@ -256,14 +254,14 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<Saved, ExchangeEr
     if let Some(error) = fill.error {
         return Err(error);
     }
-    match tensors.names().find(|name| !fill.used.contains(*name)) {
+    match tensors.unread("") {
         Some(more) => Err(tensors.error(more, "the configuration in the metadata has no such tensor; take it away")),
         None => Ok(saved),
     }
 }
 
 /// The layer with the connections of the file that were given by hand.
-fn connected(mut layer: SpikingRnn, prefix: &str, fill: &mut Fill<'_>) -> Result<SpikingRnn, ExchangeError> {
+fn connected(mut layer: SpikingRnn, prefix: &str, fill: &Fill<'_>) -> Result<SpikingRnn, ExchangeError> {
     let n = layer.config().d_hidden;
     for k in 0..layer.recurrent_weights.len() {
         let name = format!("{prefix}config.connections_{k}");
@@ -273,7 +271,6 @@ fn connected(mut layer: SpikingRnn, prefix: &str, fill: &mut Fill<'_>) -> Result
         let there = fill.numbers(&name, &[n, n])?.into_iter().map(|x| x != 0.0).collect::<Vec<bool>>();
         let there = Tensor::<2, Bool>::from_data(TensorData::new(there, [n, n]), &layer.device());
         layer = layer.with_connections(k, there).map_err(|error| fill.tensors.error(&name, error.to_string()))?;
-        fill.used.insert(name);
     }
     Ok(layer)
 }

@@ -31,23 +31,24 @@ fn show(graph: &Graph, indent: &str) {
 /// If the file cannot be read.
 pub fn inspect(file: &Path) -> Result<(), String> {
     match kind_to_read(file)? {
+        Kind::Graph => show(&Graph::read(file).map_err(told)?, ""),
+        Kind::Record => println!("{}", RecordConfig::of(file)?),
         Kind::Weights => {
             match weights::read(file, &Device::flex()).map_err(told)? {
                 Saved::Layer(layer) => println!("layer: {}", layer.config()),
                 Saved::Network(network) => println!("network: {}", network.config()),
                 Saved::Stack(stack) => println!("stack: {}", stack.config()),
             }
-            for (name, shape) in state_dict::tensors(file).map_err(told)? {
-                println!("{name}  {shape:?}");
-            }
+            show_tensors(file)?;
         }
-        Kind::Graph => show(&Graph::read(file).map_err(told)?, ""),
-        Kind::Record => println!("{}", RecordConfig::of(file)?),
-        Kind::StateDict => {
-            for (name, shape) in state_dict::tensors(file).map_err(told)? {
-                println!("{name}  {shape:?}");
-            }
-        }
+        Kind::StateDict => show_tensors(file)?,
+    }
+    Ok(())
+}
+
+fn show_tensors(file: &Path) -> Result<(), String> {
+    for (name, shape) in state_dict::tensors(file).map_err(told)? {
+        println!("{name}  {shape:?}");
     }
     Ok(())
 }

@@ -256,9 +256,7 @@ fn readout(tensors: &Tensors, modules: &Modules, count: usize) -> Result<Option<
 
 /// Refuses tensors of the neurons' module that are not read: with them, the module does more.
 fn check_all_read(tensors: &Tensors, modules: &Modules) -> Result<(), ExchangeError> {
-    let own = format!("{}.", modules.neurons);
-    let read = tensors.read.borrow();
-    match tensors.names().find(|name| name.starts_with(&own) && !read.contains(*name)) {
+    match tensors.unread(&format!("{}.", modules.neurons)) {
         Some(more) => {
             Err(tensors
                 .error(more, "no neurons that are read have such a tensor; see docs/exchange.md for those that are"))
