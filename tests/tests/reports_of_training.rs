@@ -4,7 +4,7 @@
 use burn::data::dataloader::DataLoader;
 use burn::data::dataset::Dataset;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Tensor, TensorCreationOptions, TensorData};
@@ -54,8 +54,24 @@ fn device() -> Device {
     devices()[0].clone().autodiff()
 }
 
+/// Replaces a module's numbers by numbers of its own stream, for Burn's stream is shared by tests
+/// that run at the same time.
+struct Drawn(ChaCha8Rng);
+
+impl ModuleMapper for Drawn {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|old| {
+            let data = (0..old.shape().num_elements()).map(|_| normal(&mut self.0)).collect();
+            let options = (&old.device(), old.dtype());
+            Tensor::from_data(TensorData::new::<f64, _>(data, old.shape()), options).require_grad()
+        })
+    }
+}
+
+/// Five neurons, of which some fire in every trial.
 fn model(options: impl Into<TensorCreationOptions>) -> Model {
-    Model { network: SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 5), 1).init(options).unwrap() }
+    let network = SpikingNetworkConfig::new(SpikingRnnConfig::new(2, 5), 1).init(options).unwrap();
+    Model { network }.map(&mut Drawn(ChaCha8Rng::seed_from_u64(7)))
 }
 
 type Trained = Streamed<Skipping<Scaling<Averaged<Model>>>>;
