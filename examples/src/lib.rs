@@ -22,6 +22,7 @@ pub mod peers;
 pub mod progress;
 pub mod run;
 pub mod seeds;
+pub mod summary;
 pub mod training;
 
 /// Compiles and runs the code of `docs/guide`.

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn_spiking::SpikingRnn;
 use serde::Serialize;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -39,14 +40,12 @@ impl Folder {
         &self.path
     }
 
-    /// Writes a report as JSON.
+    /// Writes a report as JSON. See [`write_json`].
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn write_json(&self, name: &str, report: &impl Serialize) -> Result<(), String> {
-        let path = self.file(name);
-        let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-        std::fs::write(&path, json + "\n").map_err(|error| format!("{}: {error}", path.display()))
+        write_json(&self.file(name), report)
     }
 
     /// Writes a model to `model.bpk`. Also writes its spiking layer with its constants to
@@ -59,6 +58,21 @@ impl Folder {
         layer.save(self.file("network.bpk")).map_err(|error| error.to_string())?;
         model.clone().into_record().save(&path).map_err(|error| format!("{}: {error}", path.display()))
     }
+}
+
+/// Writes a file as JSON under another name, flushes it to the disk, and renames it. So a file with
+/// its final name is whole, even if the program is killed.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_json(path: &Path, report: &impl Serialize) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+    let mut partial = path.as_os_str().to_os_string();
+    partial.push(".partial");
+    let mut file = std::fs::File::create(&partial).map_err(failed)?;
+    file.write_all((json + "\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
 }
 
 /// The reason why a program ends without a result.

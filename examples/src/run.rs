@@ -1,15 +1,17 @@
 //! A run: its folder, its options, and whether it is resumed.
 
 use crate::export::Export;
-use crate::output::Folder;
+use crate::output::{Folder, Stop};
 use clap::Args;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// The folder of a run, and how to open it.
-#[derive(Args, Debug, Clone)]
+#[derive(Args, Debug, Clone, Default)]
 pub struct Place {
     /// Folder for the report, the figures, the model and the checkpoints [default: runs/PROGRAM]
     #[arg(long)]
@@ -17,6 +19,9 @@ pub struct Place {
     /// Delete the run in the folder and start a new one
     #[arg(long)]
     pub overwrite: bool,
+    /// If the folder already holds this run, continue it; if the run is finished, leave it alone
+    #[arg(long = "continue", conflicts_with = "overwrite")]
+    pub go_on: bool,
     /// Continue the run in this folder, with its original options
     #[arg(long, value_name = "DIR", exclusive = true)]
     pub resume: Option<PathBuf>,
@@ -29,6 +34,39 @@ impl Place {
     /// Returns the folder for a new run of a program.
     pub fn folder(&self, program: &str) -> PathBuf {
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(program))
+    }
+
+    /// Starts the run in a folder, continues it, or leaves it alone if it is finished. Returns
+    /// whether it was finished before.
+    ///
+    /// - `options`: the options of the run, as `run.json` has them.
+    /// - `run`: the program.
+    ///
+    /// # Errors
+    /// As the program; if the folder holds a run with other options; if a file cannot be read.
+    pub fn start_or_continue(
+        &self,
+        folder: &Path,
+        options: &impl Serialize,
+        run: impl FnOnce(&Place) -> Result<(), Stop>,
+    ) -> Result<bool, Stop> {
+        let start = || Place { out: Some(folder.to_path_buf()), resume: None, ..self.clone() };
+        let Some(known) = Started::<Value>::of(folder)?.filter(|_| !self.overwrite) else {
+            return run(&start()).map(|()| false);
+        };
+        let asked = serde_json::to_value(options).map_err(|error| error.to_string())?;
+        if known.options != asked {
+            return Err(Stop::Failed(format!(
+                "{} holds a run with other options ({}); choose another folder by --out, or lose it by --overwrite",
+                folder.display(),
+                differences(&known.options, &asked)
+            )));
+        }
+        let finished = folder.join(REPORT).exists();
+        if !finished {
+            run(&Place { resume: Some(folder.to_path_buf()), ..Place::default() })?;
+        }
+        Ok(finished)
     }
 }
 
@@ -52,14 +90,47 @@ pub fn seeded(seed: u64, stream: u64) -> u64 {
 }
 
 /// The contents of `run.json`.
-#[derive(Serialize, Deserialize)]
-struct Started<O> {
-    program: String,
-    version: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Started<O> {
+    /// The program.
+    pub program: String,
+    /// The version of the program that started the run.
+    pub version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     export: Option<Export>,
-    options: O,
+    /// The options that determine the result.
+    pub options: O,
 }
+
+impl Started<Value> {
+    /// Reads `run.json` in a folder. `None` if there is no such file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no record of a run.
+    pub fn of(folder: &Path) -> Result<Option<Self>, String> {
+        let path = folder.join("run.json");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let started = serde_json::from_str(&text);
+        started.map(Some).map_err(|error| format!("{} is no record of a run: {error}", path.display()))
+    }
+}
+
+/// Names the options that differ, with both values.
+fn differences(known: &Value, asked: &Value) -> String {
+    let names: BTreeSet<&String> =
+        [known, asked].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+    let differ = names.into_iter().filter(|name| known.get(*name) != asked.get(*name));
+    let value = |of: &Value, name: &str| of.get(name).map_or("none".into(), Value::to_string);
+    let told = differ.map(|name| format!("{name} {} there, {} here", value(known, name), value(asked, name)));
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// The name of the report. A run writes it last, so its presence shows that the run is finished.
+pub const REPORT: &str = "report.json";
 
 /// The files and folders that show that a folder holds a run. Reports and figures are not among
 /// them.
@@ -103,7 +174,8 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
                 "{path} already holds a run; go on with it by --resume {path}, choose another folder by --out, or lose it by --overwrite"
             ));
         }
-        for trace in traces.iter().filter(|trace| trace.exists()) {
+        // Without its old report, the folder cannot look finished.
+        for trace in traces.iter().chain([&folder.file(REPORT)]).filter(|trace| trace.exists()) {
             let removed = if trace.is_dir() { std::fs::remove_dir_all(trace) } else { std::fs::remove_file(trace) };
             removed.map_err(|error| format!("{}: {error}", trace.display()))?;
         }
@@ -115,13 +187,11 @@ impl<O: Serialize + DeserializeOwned> Run<O> {
 
     fn resume(program: &str, path: &Path) -> Result<Self, String> {
         let file = path.join("run.json");
-        let text = std::fs::read_to_string(&file).map_err(|error| {
-            format!("{} holds no run to resume ({}: {error}); give the folder of a run", path.display(), file.display())
+        let whose = Started::of(path)?.ok_or_else(|| {
+            format!("{} holds no run to resume (no {}); give the folder of a run", path.display(), file.display())
         })?;
         // Check the name of the program first: the options of another program may be unreadable
         // here.
-        let whose = serde_json::from_str::<Started<serde_json::Value>>(&text);
-        let whose = whose.map_err(|error| format!("{} is no record of a run: {error}", file.display()))?;
         if whose.program != program {
             return Err(format!(
                 "{} holds a run of {}, not of {program}; resume it with that program",

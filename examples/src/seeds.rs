@@ -3,19 +3,51 @@
 use crate::figures;
 use crate::history::History;
 use crate::output::{Folder, Stop};
-use crate::run::Place;
+use crate::run::{Place, REPORT};
 use burn_spiking_plot::Scale;
 use serde::Serialize;
 use serde_json::Value;
+use std::ops::Range;
 use std::path::Path;
+use std::str::FromStr;
 
-/// The number of seeds.
+/// The seeds of a command.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Seeds {
-    /// Number of runs, with seeds from --seed on, each in its own folder below --out; the same
-    /// command, given again, continues unfinished runs
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    pub seeds: u64,
+    /// Number of runs, with seeds from --seed on, or a range of seeds, without its end: `3..5` is
+    /// 3 and 4; each run has its own folder below --out, and the same command, given again,
+    /// continues unfinished runs
+    #[arg(long, default_value = "1", value_name = "N|A..B")]
+    pub seeds: Several,
+}
+
+/// Several seeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Several {
+    /// A number of seeds, from the first seed on.
+    Count(u64),
+    /// The seeds of a range.
+    Range(Range<u64>),
+}
+
+impl FromStr for Several {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.parse::<u64>();
+        let several = match text.split_once("..") {
+            Some((start, end)) => number(start).and_then(|start| Ok(Self::Range(start..number(end)?))),
+            None => number(text).map(Self::Count),
+        };
+        match several {
+            Ok(Self::Count(0)) => Err("no seed; give 1 or more".into()),
+            Ok(Self::Range(range)) if range.is_empty() => {
+                Err(format!("no seed; the end {} must be beyond the start {}", range.end, range.start))
+            }
+            Ok(several) => Ok(several),
+            Err(error) => Err(format!("{error}; give a number such as 5, or a range such as 0..5")),
+        }
+    }
 }
 
 impl Seeds {
@@ -29,7 +61,7 @@ impl Seeds {
     ///
     /// # Errors
     /// As the program; if the folder of a seed holds a run with other options; if a file cannot be
-    /// written.
+    /// written; if there are a range of seeds and a first seed.
     #[allow(clippy::too_many_arguments)]
     pub fn run<O: Serialize>(
         &self,
@@ -41,31 +73,33 @@ impl Seeds {
         columns: &[&str],
         learning: (&str, Scale),
     ) -> Result<(), Stop> {
-        if self.seeds == 1 {
-            return run(place, first);
-        }
-        let root = Folder::make(place.folder(program))?;
-        let (mut reports, mut histories) = (Vec::new(), Vec::new());
-        for seed in first..first + self.seeds {
-            let folder = root.file(&format!("seed-{seed}"));
-            let report = folder.join("report.json");
-            let known = if place.overwrite { None } else { options_of(&folder)? };
-            let asked = serde_json::to_value(options(seed)).map_err(|error| error.to_string())?;
-            if known.as_ref().is_some_and(|known| *known != asked) {
+        let seeds = match &self.seeds {
+            Several::Count(1) if place.go_on => {
+                let folder = place.folder(program);
+                if place.start_or_continue(&folder, &options(first), |place| run(place, first))? {
+                    println!("the run in {} is finished", folder.display());
+                }
+                return Ok(());
+            }
+            Several::Count(1) => return run(place, first),
+            Several::Count(count) => first..first + count,
+            Several::Range(range) if first == 0 => range.clone(),
+            Several::Range(range) => {
                 return Err(Stop::Failed(format!(
-                    "{} holds a run with other options; choose another folder by --out, or lose it by --overwrite",
-                    folder.display()
+                    "--seeds {}..{} has a first seed, and --seed {first} is another; leave --seed out",
+                    range.start, range.end
                 )));
             }
-            if known.is_none() || !report.exists() {
+        };
+        let root = Folder::make(place.folder(program))?;
+        let (mut reports, mut histories) = (Vec::new(), Vec::new());
+        for seed in seeds {
+            let folder = root.file(&format!("seed-{seed}"));
+            place.start_or_continue(&folder, &options(seed), |place| {
                 println!("\n== seed {seed}");
-                let place = match known {
-                    Some(_) => Place { out: None, overwrite: false, resume: Some(folder.clone()), export: None },
-                    None => Place { out: Some(folder.clone()), resume: None, ..place.clone() },
-                };
-                run(&place, seed)?;
-            }
-            reports.push(json(&report)?);
+                run(place, seed)
+            })?;
+            reports.push(json(&folder.join(REPORT))?);
             histories.push((seed, History::open(&folder, usize::MAX)?));
         }
         println!("\n{}", table(&reports, columns));
@@ -76,18 +110,9 @@ impl Seeds {
     }
 }
 
-fn json(path: &Path) -> Result<Value, String> {
+pub(crate) fn json(path: &Path) -> Result<Value, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// Returns the options of the run in a folder, or `None` if there is no run.
-fn options_of(folder: &Path) -> Result<Option<Value>, String> {
-    let path = folder.join("run.json");
-    if !path.exists() {
-        return Ok(None);
-    }
-    Ok(json(&path)?.get("options").cloned())
 }
 
 /// Formats a table with a row for each report.
@@ -114,20 +139,21 @@ mod tests {
     use std::cell::RefCell;
 
     fn place(out: &Path) -> Place {
-        Place { out: Some(out.to_path_buf()), overwrite: false, resume: None, export: None }
+        Place { out: Some(out.to_path_buf()), ..Place::default() }
     }
 
     #[test]
     fn each_seed_runs_once_and_a_broken_one_goes_on() {
         let root = tempfile::tempdir().unwrap();
-        let seeds = Seeds { seeds: 3 };
+        let seeds = Seeds { seeds: "3".parse().unwrap() };
         let calls = RefCell::new(Vec::new());
         let run = |rate: f64, broken: bool| {
             let options = move |seed: u64| json!({ "seed": seed, "rate": rate });
             let program = |place: &Place, seed: u64| {
                 calls.borrow_mut().push((seed, place.resume.is_some()));
                 let folder = Folder::make(place.out.as_ref().or(place.resume.as_ref()).unwrap())?;
-                folder.write_json("run.json", &json!({ "options": options(seed) }))?;
+                let started = json!({ "program": "test", "version": "0", "options": options(seed) });
+                folder.write_json("run.json", &started)?;
                 if broken && seed == 6 {
                     return Err(Stop::Interrupted("stopped".into()));
                 }
@@ -139,7 +165,59 @@ mod tests {
         run(0.1, false).unwrap();
         assert_eq!(*calls.borrow(), [(5, false), (6, false), (6, true), (7, false)]);
         assert_eq!(json(&root.path().join("summary.json")).unwrap().as_array().unwrap().len(), 3);
-        assert!(matches!(run(0.2, false), Err(Stop::Failed(told)) if told.contains("other options")));
+        let Err(Stop::Failed(told)) = run(0.2, false) else { panic!("other options were accepted") };
+        assert!(told.contains("other options (rate 0.1 there, 0.2 here)"), "{told}");
+    }
+
+    #[test]
+    fn one_run_goes_on_until_it_is_finished() {
+        let root = tempfile::tempdir().unwrap();
+        let calls = RefCell::new(Vec::new());
+        let run = |go_on: bool, broken: bool| {
+            let program = |place: &Place, _: u64| {
+                calls.borrow_mut().push(place.resume.is_some());
+                let folder = Folder::make(root.path())?;
+                folder.write_json("run.json", &json!({ "program": "test", "version": "0", "options": {} }))?;
+                match broken {
+                    true => Err(Stop::Interrupted("stopped".into())),
+                    false => folder.write_json(REPORT, &json!({})).map_err(Stop::from),
+                }
+            };
+            let place = Place { go_on, ..place(root.path()) };
+            let seeds = Seeds { seeds: Several::Count(1) };
+            seeds.run("test", &place, 0, |_| json!({}), program, &[], ("Score", Scale::Linear))
+        };
+        assert_eq!(run(true, true), Err(Stop::Interrupted("stopped".into())));
+        run(true, false).unwrap();
+        run(true, false).unwrap();
+        assert_eq!(*calls.borrow(), [false, true]);
+    }
+
+    #[test]
+    fn seeds_are_a_number_or_a_range() {
+        assert_eq!("5".parse(), Ok(Several::Count(5)));
+        assert_eq!("3..5".parse(), Ok(Several::Range(3..5)));
+        let told = |text: &str| text.parse::<Several>().unwrap_err();
+        assert!(told("0").contains("give 1 or more") && told("4..4").contains("beyond the start 4"));
+        assert!(told("a..4").contains("such as 0..5") && told("3..").contains("such as 0..5"));
+    }
+
+    #[test]
+    fn a_range_has_its_own_first_seed() {
+        let root = tempfile::tempdir().unwrap();
+        let seeds = Seeds { seeds: Several::Range(3..4) };
+        let run = |first: u64| {
+            let program = |place: &Place, seed: u64| {
+                let folder = Folder::make(place.out.as_ref().unwrap())?;
+                folder.write_json(REPORT, &json!({ "seed": seed })).map_err(Stop::from)
+            };
+            let options = |seed: u64| json!({ "seed": seed });
+            seeds.run("test", &place(root.path()), first, options, program, &["seed"], ("Score", Scale::Linear))
+        };
+        let Err(Stop::Failed(told)) = run(2) else { panic!("two first seeds were accepted") };
+        assert!(told.contains("leave --seed out"), "{told}");
+        run(0).unwrap();
+        assert!(root.path().join("seed-3").join(REPORT).exists());
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn two_programs_in_one_folder() {
     use burn_spiking_examples::run::{Place, Run};
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("run");
-    let place = |overwrite: bool| Place { out: Some(folder.clone()), overwrite, resume: None, export: None };
+    let place = |overwrite: bool| Place { out: Some(folder.clone()), overwrite, ..Place::default() };
     let first = Run::open("test", &place(false), 1, |_| Ok(())).unwrap();
     let message = Run::open("test", &place(true), 2, |_| Ok(())).unwrap_err();
     assert!(message.contains("another program is running in"), "{message}");

@@ -103,21 +103,30 @@ fn left_alone() -> (String, Vec<TensorData>) {
 fn stopped_twice_and_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path();
-    for (program, epoch, signal) in [(start(run), 1, "-INT"), (resume(run), 3, "-TERM")] {
+    let go_on = || {
+        let mut program = start(run);
+        program.arg("--continue");
+        program
+    };
+    for (program, epoch, signal) in [(go_on(), 1, "-INT"), (resume(run), 3, "-TERM")] {
         let output = interrupt(program, run, epoch, signal);
         let told = String::from_utf8_lossy(&output.stderr).to_string();
         assert_eq!(output.status.code(), Some(130), "{told}");
         assert!(told.contains("go on with --resume"), "{told}");
         assert!(judged(run) < EPOCHS, "it was stopped too late to tell");
     }
-    finish(resume(run));
+    finish(go_on());
     let (ours, alone) = (end_of(run), left_alone());
     assert_eq!(ours.0, alone.0);
     assert_eq!(ours.1, alone.1);
-    // Resuming a finished run only writes the report again.
-    std::fs::remove_file(run.join("report.json")).unwrap();
+    // --continue leaves a finished run alone, and resuming it only writes the report again.
+    let report = run.join("report.json");
+    let written = std::fs::metadata(&report).unwrap().modified().unwrap();
+    finish(go_on());
+    assert_eq!(std::fs::metadata(&report).unwrap().modified().unwrap(), written);
+    std::fs::remove_file(&report).unwrap();
     finish(resume(run));
-    assert!(run.join("report.json").exists());
+    assert!(report.exists());
     assert_eq!(end_of(run), alone);
 }
 

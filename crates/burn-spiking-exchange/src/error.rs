@@ -30,6 +30,7 @@ pub enum ExchangeError {
 
 impl ExchangeError {
     /// An error at a node.
+    #[cfg(feature = "nir")]
     pub(crate) fn node(node: &str, what: impl Into<String>) -> Self {
         Self::Node { node: node.into(), what: what.into() }
     }

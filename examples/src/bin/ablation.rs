@@ -4,7 +4,7 @@
 use burn_spiking_examples::delayed_xor::{COLUMNS, GradientName, Options, ScaleName, StartName, run};
 use burn_spiking_examples::output::{Folder, Stop, exit_code};
 use burn_spiking_examples::run::Place;
-use burn_spiking_examples::seeds::Seeds;
+use burn_spiking_examples::seeds::{Seeds, Several};
 use burn_spiking_plot::Scale;
 use clap::Parser;
 use serde::Serialize;
@@ -122,11 +122,19 @@ fn compare(args: Args) -> Result<(), Stop> {
             options
         };
         let folder = root.file(&variant.name.replace([' ', ','], "-"));
-        let place = Place { out: Some(folder.clone()), overwrite: false, resume: None, export: None };
+        let place = Place { out: Some(folder.clone()), ..Place::default() };
         let program = |place: &Place, seed: u64| run(place, with(seed));
         let learning = ("Accuracy", Scale::Linear);
         let first = args.options.seed;
-        Seeds { seeds: args.seeds }.run("delayed-xor", &place, first, with, program, &COLUMNS, learning)?;
+        Seeds { seeds: Several::Count(args.seeds) }.run(
+            "delayed-xor",
+            &place,
+            first,
+            with,
+            program,
+            &COLUMNS,
+            learning,
+        )?;
         let text = std::fs::read_to_string(folder.join("summary.json")).map_err(|error| error.to_string())?;
         let reports: Vec<Value> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         rows.push(Row::of(variant.name, &reports));

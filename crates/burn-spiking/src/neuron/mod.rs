@@ -16,6 +16,7 @@
 //! A model is a [`NeuronModel`]. Its flow over a step of fixed length is a [`Flow`], which is
 //! implemented once, generic over the type of numbers.
 
+mod crossing;
 pub mod eif;
 pub(crate) mod expression;
 pub(crate) mod flow;

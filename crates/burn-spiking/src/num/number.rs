@@ -23,6 +23,11 @@ pub trait Number:
     /// Whether each operation is a call, as with tensors, and not an instruction of the processor.
     const OPERATIONS_ARE_CALLS: bool = false;
 
+    /// The largest number of iterations of a search. Every search ends before that, if the kind of
+    /// number can know that it has ended ([`holds_everywhere`](Self::holds_everywhere)). Otherwise
+    /// it always makes all of them.
+    const SEARCH: usize = 60;
+
     /// The number without its derivatives.
     fn plain(&self) -> Self::Plain;
     /// The same derivatives with another value.

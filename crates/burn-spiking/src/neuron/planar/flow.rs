@@ -2,12 +2,8 @@
 //! [`planar`](super).
 
 use crate::error::ConfigError;
-use crate::neuron::flow::SLOWEST;
+use crate::neuron::crossing::{Path, crossing};
 use crate::num::{Constant, Dual, Number, Own, apart};
-
-/// The largest number of Newton iterations for the time of a crossing. Near the crossing, each
-/// doubles the number of correct digits.
-pub const NEWTON: usize = 12;
 
 /// The number of constants of a planar flow that can be learned.
 pub const CONSTANTS: usize = 2;
@@ -309,7 +305,8 @@ impl<P> PlanarFlow<P> {
     {
         let below = &end.below(1.0);
         let plane = &self.plane.in_time();
-        let (time, speed) = self.crossing(plane, (v.plain(), w.plain(), i.plain()), end.plain(), below);
+        let path = PlanePath { plane, v: v.plain(), w: w.plain(), i: i.plain() };
+        let (time, speed) = crossing(&path, (v.plain(), end.plain()), self.length, below);
         // The time was found without derivatives. Those of t* follow from the derivatives of v
         // there. A neuron above the threshold from the start has t* = 0 without derivatives.
         let time = v.zero().with_value(time);
@@ -320,53 +317,23 @@ impl<P> PlanarFlow<P> {
         let (_, w) = advance(&self.plane, (v.clone(), w, i.clone()), time.clone());
         advance(&self.plane, (v.zero(), self.plane.after_spike(w), i), (-time).plus(self.length))
     }
+}
 
-    /// t* and the speed dv/dt there along `plane`, of the neurons that are not `below` the
-    /// threshold at the end.
+/// The path of a planar neuron.
+struct PlanePath<'a, X, Q> {
+    plane: &'a Q,
+    v: X,
+    w: X,
+    i: X,
+}
+
+impl<X: Number, Q: PlaneOn<Dual<X, 1>>> Path<X> for PlanePath<'_, X, Q> {
     #[inline(always)]
-    fn crossing<X: Number, Q>(&self, plane: &Q, (v, w, i): (X, X, X), end: X, below: &X::Mask) -> (X, X)
-    where
-        Q: PlaneOn<Dual<X, 1>>,
-    {
-        // A neuron above the threshold from the start crosses at time 0, even if its v falls.
-        let rise = X::select(below, end.one(), X::select(&v.below(1.0), end - v.clone(), v.one()));
-        let way = X::select(below, rise.one(), (-v.clone()).plus(1.0).within(0.0, f32::MAX as f64));
-        let (mut low, mut high) = (v.zero(), v.zero().plus(self.length));
-        let mut time = (way / rise).within(0.0, 1.0).times(self.length);
-        let mut last = v.one();
-        // 1 until the time is found, then 0.
-        let mut open = v.one();
-        for _ in 0..NEWTON {
-            let at = Dual { slopes: [time.one()], value: time.clone() };
-            let (v, w, i) = (v.clone(), w.clone(), i.clone());
-            let state = (Dual::constant(v), Dual::constant(w), Dual::constant(i));
-            let (reached, _) = advance(plane, state, at);
-            let Dual { value: reached, slopes: [speed] } = reached;
-            let speed = speed.within(SLOWEST, f32::MAX as f64);
-            // A neuron that does not cross has no time to find.
-            let error = X::select(below, reached.zero(), reached.clone().plus(-1.0));
-            let settled = (error.clone() * error).below(if reached.is_double() { 1e-28 } else { 2.5e-13 });
-            let early = reached.below(1.0);
-            low = X::select(&early, time.clone(), low);
-            high = X::select(&early, high, time.clone());
-            let next = time.clone() - reached.plus(-1.0) / speed.clone();
-            // Rounding may move a time that is found beyond its bracket.
-            let slack = 1e-5 * self.length;
-            let under = (next.clone() - low.clone()).below(-slack);
-            let over = (high.clone() - next.clone()).below(-slack);
-            let middle = (low.clone() + high.clone()).times(0.5);
-            let next = X::select(&under, middle.clone(), X::select(&over, middle, next));
-            // A time that is found does not change again, so that it does not depend on the other
-            // neurons of a vector or tensor.
-            let found = open.below(0.5);
-            time = X::select(&found, time, next);
-            last = X::select(&found, last, speed);
-            open = X::select(&settled, open.zero(), open);
-            if X::holds_everywhere(&open.below(0.5)) {
-                break;
-            }
-        }
-        (time, last)
+    fn v_at(&self, time: Dual<X, 1>) -> Dual<X, 1> {
+        let (v, w, i) = (self.v.clone(), self.w.clone(), self.i.clone());
+        let state = (Dual::constant(v), Dual::constant(w), Dual::constant(i));
+        let (v, _) = advance(self.plane, state, time);
+        v
     }
 }
 

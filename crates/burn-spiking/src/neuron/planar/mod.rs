@@ -24,9 +24,8 @@
 //! (v, w) → advance(0, w*, I, h − t*),  one spike            otherwise, with (1, w*) = advance(v, w, I, t*)
 //! ```
 //!
-//! The time t* of the crossing is found by at most [`NEWTON`] iterations of Newton's method, which
-//! start where the chord crosses the threshold. An iteration that leaves the interval in which the
-//! crossing must be is replaced by bisection. A sub-step has at most one spike.
+//! The time t* of the crossing is found by Newton's method within brackets, to rounding
+//! (`neuron/crossing.rs`). A sub-step has at most one spike.
 //!
 //! **Jump of w.** The charge of a step carries the jump, w_{t+1} = ψ + b ΔQ_t, with ψ the w after
 //! the flow and ΔQ_t as in [`scan`](crate::scan). So a smooth gate makes it differentiable. A model
@@ -48,7 +47,7 @@ pub mod resonate;
 pub use adex::{AdEx, AdExConstants};
 pub use alif::Alif;
 pub use flow::{
-    CONSTANTS, Field, FieldOn, Jacobian, LearnableConstants, Moved, NEWTON, PlanarFlow, PlanarModel, Plane, PlaneOn,
+    CONSTANTS, Field, FieldOn, Jacobian, LearnableConstants, Moved, PlanarFlow, PlanarModel, Plane, PlaneOn,
     RungeKutta, RungeKuttaOn, SecondConstant, WITH_CONSTANTS,
 };
 pub use izhikevich::Izhikevich;

@@ -100,6 +100,10 @@ impl<F: Float> Number for Traced<'_, F> {
 
     const OPERATIONS_ARE_CALLS: bool = true;
 
+    /// The kernel has the code of each of them. In single precision, none of the published neurons
+    /// needs more.
+    const SEARCH: usize = 16;
+
     fn is_double(&self) -> bool {
         F::elem_type(self.scope) == ElemType::Float(FloatKind::F64)
     }
