@@ -89,6 +89,8 @@ pub fn groups(folders: &[PathBuf]) -> Result<Vec<Group>, String> {
     }
     for group in &mut groups {
         group.statistics = statistics(group.finished.values().map(|run| &run.report));
+        // Reports repeat options, which are the same in all runs.
+        group.statistics.retain(|name, _| !group.options.contains_key(name));
     }
     Ok(groups)
 }
@@ -238,7 +240,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         for (seed, score) in [(0, 0.5), (1, 0.7), (2, 0.9)] {
-            let report = json!({ "seed": seed, "score": score, "name": "x" });
+            let report = json!({ "seed": seed, "score": score, "name": "x", "rate": 0.1 });
             write(at(&format!("a/seed-{seed}")), json!({ "seed": seed, "rate": 0.1 }), Some(report));
         }
         write(at("b/seed-0"), json!({ "seed": 0, "rate": 0.2 }), Some(json!({ "score": 1.0, "extra": null })));

@@ -50,6 +50,10 @@ impl InputFilter {
     }
 }
 
+/// How far before a step a time may lie and count as the start of that step, as a share of the
+/// time: the single precision of 0.7 is less than 7 · 0.1.
+const GRID: f64 = 1e-7;
+
 /// How events become the inputs of time steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,7 +110,7 @@ impl Binning {
         let mut begun = Vec::new();
         for (time, unit) in events.iter() {
             assert!(unit < units, "an event has unit {unit}, but the binning has {units} units; give it more");
-            let step = (time / dt) as usize;
+            let step = (time / dt * (1.0 + GRID)) as usize;
             if step >= steps {
                 continue;
             }
@@ -250,6 +254,10 @@ mod tests {
         let binning = Binning { dt: 0.5, steps: 3, units: 2, filter: InputFilter::Counts };
         let found = rows(binning, vec![0.0, 0.49, 0.5, 1.2, 9.0], vec![0, 0, 1, 0, 1]);
         assert_eq!(found, [2.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+        // Times at the start of a step, in single precision.
+        let starts = (0..100).map(|step| step as f32 * 0.1).collect();
+        let binning = Binning { dt: 0.1, steps: 100, units: 1, filter: InputFilter::Counts };
+        assert_eq!(rows(binning, starts, vec![0; 100]), [1.0; 100]);
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl SpikingRnnConfig {
             positive("time_unit", time_unit, "give the time constant of the parameters' units in ms")?;
             if let Some(tau_mem) = self.neuron.tau() {
                 return Err(ConfigError::Mismatch(format!(
-                    "time_unit is {time_unit} ms, but a {} layer takes its unit from tau_mem = {tau_mem} ms; leave time_unit out",
+                    "time_unit is {time_unit} ms, but its neurons ({}) give the unit, tau_mem = {tau_mem} ms; leave time_unit out",
                     self.neuron
                 )));
             }
