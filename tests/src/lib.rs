@@ -24,15 +24,22 @@ use burn::tensor::{Device, Tensor};
 use burn_spiking::Neuron;
 use burn_spiking::scan::{Drive, ScanPlan};
 
-/// The devices that this build can test on.
+/// The devices that this build can test on: first those with the CPU kernel, then LibTorch.
 pub fn devices() -> Vec<Device> {
+    #[allow(unused_mut)]
+    let mut all = devices_with_kernel();
+    #[cfg(feature = "tch")]
+    all.push(Device::libtorch());
+    all
+}
+
+/// The devices that this build can test the CPU kernel on.
+pub fn devices_with_kernel() -> Vec<Device> {
     vec![
         #[cfg(feature = "flex")]
         Device::flex(),
         #[cfg(feature = "ndarray")]
         Device::ndarray(),
-        #[cfg(feature = "tch")]
-        Device::libtorch(),
     ]
 }
 

@@ -10,7 +10,7 @@ use burn_spiking::{
     Adjoint, Checkpointing, Gate, Implementation, Integrator, Neuron, RecordError, SpikingNetworkConfig, SpikingRnn,
     SpikingRnnConfig, SpikingState, Synapse, TrackingLossConfig,
 };
-use burn_spiking_tests::{OwnQif, devices, normal, numbers, relative_distance};
+use burn_spiking_tests::{OwnQif, devices, devices_with_kernel, normal, numbers, relative_distance};
 use network::of_network;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -316,7 +316,7 @@ fn only_a_run_that_is_differentiated_keeps_a_tape() {
         constants: false,
         implementation: Implementation::Fused,
     };
-    for device in devices() {
+    for device in devices_with_kernel() {
         for (keep_tape, checkpoint, currents, states) in [
             (false, Checkpointing::Currents, false, None),
             (true, Checkpointing::Currents, true, Some([2, 3, 2, 4])),
