@@ -215,9 +215,9 @@ pub fn tables(groups: &[Group]) -> String {
 fn number(x: f64) -> String {
     match x.abs() {
         0.0 => "0".into(),
-        size if size >= 1e6 || size < 1e-3 => format!("{x:.3e}"),
-        size if size >= 1000.0 => format!("{x:.0}"),
-        _ => format!("{x:.4}"),
+        1e-3..1000.0 => format!("{x:.4}"),
+        1000.0..1e6 => format!("{x:.0}"),
+        _ => format!("{x:.3e}"),
     }
 }
 
