@@ -9,6 +9,7 @@
 //! files that a run needs after epoch N − 1 still exist.
 
 use crate::history::{Epoch, History, Judge};
+use crate::output::put_in_place;
 use burn::lr_scheduler::LrSchedulerRecord;
 use burn::module::Module;
 use burn::optim::OptimizerRecord;
@@ -62,8 +63,7 @@ impl<R: Checkpoint> Checkpointer<R> for WholeFiles {
     fn save(&self, epoch: usize, record: R) -> Result<(), CheckpointerError> {
         let partial = folder(&self.run).join(format!("partial-{}.bpk", self.part));
         record.save(partial.clone())?;
-        let on_disk = std::fs::File::open(&partial).and_then(|file| file.sync_all());
-        on_disk.and_then(|()| std::fs::rename(&partial, self.file(epoch))).map_err(CheckpointerError::IOError)
+        put_in_place(&partial, &self.file(epoch)).map_err(CheckpointerError::IOError)
     }
 
     fn delete(&self, epoch: usize) -> Result<(), CheckpointerError> {

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn_spiking::SpikingRnn;
 use serde::Serialize;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -70,9 +69,16 @@ pub fn write_json(path: &Path, report: &impl Serialize) -> Result<(), String> {
     let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
     let mut partial = path.as_os_str().to_os_string();
     partial.push(".partial");
-    let mut file = std::fs::File::create(&partial).map_err(failed)?;
-    file.write_all((json + "\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
+    std::fs::write(&partial, json + "\n").and_then(|()| put_in_place(partial.as_ref(), path)).map_err(failed)
+}
+
+/// Flushes a file that was written under another name to the disk, and gives it its final name.
+///
+/// # Errors
+/// If the file cannot be opened, flushed or renamed.
+pub fn put_in_place(partial: &Path, path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(partial)?.sync_all()?;
+    std::fs::rename(partial, path)
 }
 
 /// The reason why a program ends without a result.

@@ -51,7 +51,9 @@ impl Place {
         run: impl FnOnce(&Place) -> Result<(), Stop>,
     ) -> Result<bool, Stop> {
         let start = || Place { out: Some(folder.to_path_buf()), resume: None, ..self.clone() };
-        let Some(known) = Started::<Value>::of(folder)?.filter(|_| !self.overwrite) else {
+        // A run that is overwritten is not read: its record may be the reason.
+        let known = if self.overwrite { None } else { Started::of(folder)? };
+        let Some(known) = known else {
             return run(&start()).map(|()| false);
         };
         let asked = serde_json::to_value(options).map_err(|error| error.to_string())?;
